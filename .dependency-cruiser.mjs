@@ -1,4 +1,4 @@
-// The import arrows of docs/architecture.md, for every file of src: the folders are a list from top to bottom, and a file imports
+// The import arrows of docs/explanation/architecture.md, for every file of src: the folders are a list from top to bottom, and a file imports
 // from its own folder and from those below it.
 const LIBRARIES = ['oras', 'sbom', 'signing', 'oci'];
 const STEPS = ['schedule', 'operations', 'promotions', 'evidence', 'transfer'];

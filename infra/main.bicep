@@ -1,4 +1,4 @@
-// The least that runs acr-promoter in Azure (docs/deploy.md): one app, one identity, one storage account without keys, one
+// The least that runs acr-promoter in Azure (docs/how-to/deploy.md): one app, one identity, one storage account without keys, one
 // signing key, and the registry's events in a queue.
 
 targetScope = 'subscription'
@@ -42,7 +42,7 @@ param promotionPaused bool = false
 @maxValue(3650)
 param runRetentionDays int = 30
 
-@description('Whether the app signs: makes a key in Key Vault; a hook makes its certificate (docs/deploy.md).')
+@description('Whether the app signs: makes a key in Key Vault; a hook makes its certificate (docs/how-to/deploy.md).')
 param signing bool = true
 
 @description('Whether nobody can purge a deleted vault before its 90 days are over. Once true it stays true.')

@@ -1,4 +1,4 @@
-// azd reads this file, with the values of its environment: `azd env set NAME VALUE` (docs/deploy.md lists them).
+// azd reads this file, with the values of its environment: `azd env set NAME VALUE` (docs/how-to/deploy.md lists them).
 using 'main.bicep'
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')

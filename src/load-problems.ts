@@ -11,7 +11,8 @@ export class LoadProblems {
       problemOf(
         setting,
         new ConfigurationError('SETTINGS_INVALID', message, {
-          remedy: 'Correct this setting (docs/settings.md). No message is handled until all settings are valid.',
+          remedy:
+            'Correct this setting (docs/reference/settings.md). No message is handled until all settings are valid.',
         }),
       ),
     );

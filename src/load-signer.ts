@@ -59,7 +59,8 @@ function placesOf(chain: readonly string[]): readonly string[] {
     'SIGNING_CERTIFICATE_MISSING',
     'SIGNING_KEY is set but SIGNING_CERTIFICATE_CHAIN is not',
     {
-      remedy: 'Set SIGNING_CERTIFICATE_CHAIN to the certificates of the key and of its issuers (docs/settings.md).',
+      remedy:
+        'Set SIGNING_CERTIFICATE_CHAIN to the certificates of the key and of its issuers (docs/reference/settings.md).',
     },
   );
 }

@@ -245,7 +245,7 @@ const fields = z.object({
   AzureWebJobsStorage__clientId: optional,
 });
 
-/** The parsed environment. docs/settings.md gives unit and default of each setting. */
+/** The parsed environment. docs/reference/settings.md gives unit and default of each setting. */
 export type Settings = z.infer<typeof fields>;
 
 /** A problem with one setting; never its value. */

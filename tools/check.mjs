@@ -27,9 +27,11 @@ const checks = [
   ],
   ['unused code', 'node_modules/knip/bin/knip.js'],
   ['plain words', 'tools/plain-words.mjs'],
+  ['links of docs', 'tools/doc-links.mjs'],
   ['error codes', 'tools/errors.mjs', '--check'],
   // Of what is in dist: npm ci builds it, and so does npm run build.
   ['job schema', 'tools/job-schema.mjs', '--check'],
+  ['reference', 'tools/reference.mjs', '--check'],
 ];
 const only = process.argv.slice(2);
 let failed = 0;

@@ -1,4 +1,4 @@
-// Finds the error codes in src, by its syntax: what is thrown, and what runs end with.
+// Finds the error codes in src by its syntax: what is thrown, and what runs end with.
 import { globSync, readFileSync } from 'node:fs';
 import { parseSync } from '@swc/core';
 
@@ -7,7 +7,7 @@ const SHAPE =
   /^(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DENIED|INTERNAL|STALLED|TIMEOUT|TOOMANYREQUESTS|UNAUTHORIZED|UNSUPPORTED)$/;
 /** Shaped like codes, and none of ours: of Node, of undici (and what we note where it has none), of os-release. */
 const FOREIGN = /^(?:UND_ERR_|EAI_|ERR_|VERSION_ID$|PROXY_REFUSED$)/;
-/** One place where codes stand in tables: by status, and with their remedies. */
+/** The file that has codes in tables: by status, and with their remedies. */
 const TABLES = 'src/oci/registry/error-from-answer.ts';
 
 const isCode = (node) => node?.type === 'StringLiteral' && SHAPE.test(node.value) && !FOREIGN.test(node.value);
@@ -45,28 +45,6 @@ function property(object, name) {
     }
   }
   return undefined;
-}
-
-/** The texts that an expression can be; what is filled in at run time is `…`. */
-function textsOf(node, constants) {
-  switch (node?.type) {
-    case 'StringLiteral':
-      return [node.value];
-    case 'TemplateLiteral':
-      return [node.quasis.map(({ raw }) => raw).join('…')];
-    case 'ConditionalExpression':
-      return [...textsOf(node.consequent, constants), ...textsOf(node.alternate, constants)];
-    case 'ParenthesisExpression':
-      return textsOf(node.expression, constants);
-    case 'BinaryExpression':
-      return node.operator === '+'
-        ? [[node.left, node.right].map((part) => textsOf(part, constants)[0] ?? '…').join('')]
-        : [];
-    case 'Identifier':
-      return constants.get(node.value)?.flatMap((value) => textsOf(value, new Map())) ?? [];
-    default:
-      return [];
-  }
 }
 
 /** The string literals of an expression that stand for its value. */
@@ -115,7 +93,7 @@ function carrierOf(parameter, parents) {
   return undefined;
 }
 
-/** @returns `codes`, each with classes, places and remedies; `strangers`: literals shaped like codes that nothing explains */
+/** @returns `codes`, each with its classes; `strangers`: literals shaped like codes that nothing explains */
 export function findCodes() {
   const files = globSync('src/**/*.ts').sort().map(read);
   const settings = new Set();
@@ -126,19 +104,12 @@ export function findCodes() {
   const codes = new Map();
   const explained = new Set();
   const carriers = new Map();
-  const note = (literal, path, name, remedies) => {
+  const note = (literal, name) => {
     explained.add(literal);
     if (!isCode(literal) || settings.has(literal.value)) return;
-    const found = codes.get(literal.value) ?? {
-      code: literal.value,
-      classes: new Set(),
-      places: new Set(),
-      remedies: new Set(),
-    };
+    const found = codes.get(literal.value) ?? { code: literal.value, classes: new Set() };
     codes.set(literal.value, found);
     found.classes.add(name);
-    found.places.add(path.replace(/^src\//, ''));
-    for (const remedy of remedies) found.remedies.add(remedy);
   };
   for (const file of files) thrown(file, note, carriers);
   while (files.some((file) => handedOn(file, carriers)));
@@ -157,15 +128,13 @@ function read(path) {
 }
 
 /** `new SomeError('CODE', …)`, and the functions that are handed their code. */
-function thrown({ path, tree, constants }, note, carriers) {
+function thrown({ tree, constants }, note, carriers) {
   walk(tree, (node, parents) => {
     const [name, args] = errorMade(node, parents);
     if (name === undefined) return;
-    const options = name === 'RegistryError' || args.length > 2 ? args[2]?.expression : undefined;
     const code = name === 'RegistryError' ? registryCode(args) : args[0]?.expression;
-    const remedies = textsOf(property(options, 'remedy'), constants);
-    for (const literal of literalsOf(code, constants)) note(literal, path, name, remedies);
-    carry(code, parents, carriers, { error: name, remedies });
+    for (const literal of literalsOf(code, constants)) note(literal, name);
+    carry(code, parents, carriers, { error: name });
   });
 }
 
@@ -214,27 +183,27 @@ function carried({ path, tree, constants }, note, carriers, explained) {
     if (node.type === 'CallExpression') {
       const carrier = carriers.get(nameOf(node.callee));
       for (const literal of literalsOf(node.arguments[carrier?.place ?? -1]?.expression, constants)) {
-        note(literal, path, carrier.error, carrier.remedies);
+        note(literal, carrier.error);
       }
       if (nameOf(node.callee) === 'errorAnswer') {
-        for (const literal of literalsOf(node.arguments[1]?.expression, constants)) note(literal, path, 'HTTP', []);
+        for (const literal of literalsOf(node.arguments[1]?.expression, constants)) note(literal, 'HTTP');
       }
     }
     if (node.type === 'ObjectExpression') {
-      for (const literal of literalsOf(property(node, 'absent'), constants)) note(literal, path, 'RegistryError', []);
+      for (const literal of literalsOf(property(node, 'absent'), constants)) note(literal, 'RegistryError');
       for (const literal of literalsOf(property(node, 'code'), constants)) {
-        if (!explained.has(literal)) note(literal, path, 'outcome', textsOf(property(node, 'remedy'), constants));
+        if (!explained.has(literal)) note(literal, 'outcome');
       }
     }
     if (path === TABLES && node.type === 'ArrayExpression' && node.elements.length === 2) {
       const [key, value] = node.elements.map((element) => element?.expression);
-      if (key.type === 'NumericLiteral') note(value, path, 'RegistryError', []);
-      if (isCode(key)) note(key, path, 'RegistryError', textsOf(value, constants));
+      if (key.type === 'NumericLiteral') note(value, 'RegistryError');
+      if (isCode(key)) note(key, 'RegistryError');
     }
   });
 }
 
-/** Whoever only reads a code explains nothing: a comparison, a type, a set to look it up in. */
+/** Nodes that only read a code: comparisons, types, sets to look it up in. */
 const READERS = new Set(['BinaryExpression', 'TsLiteralType', 'SwitchCase']);
 
 function strangersIn(files, explained, settings) {

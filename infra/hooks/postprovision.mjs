@@ -134,7 +134,9 @@ async function storeCertificate(given, folder) {
   if (exists) await storage(given, 'download', [...blob, '--file', file, '--no-progress']);
   const former = exists ? readFileSync(file, 'utf8') : '';
   if (certificatesIn(former).some(({ issuer, subject }) => issuer !== subject)) {
-    return say(`An authority issues the certificates in ${given.chain}: this hook leaves them alone (docs/deploy.md).`);
+    return say(
+      `An authority issues the certificates in ${given.chain}: this hook leaves them alone (docs/how-to/deploy.md).`,
+    );
   }
   const { created, subject, notAfter } = await makeCertificate(given, file);
   if (!created) return say(`The signing key has its certificate: ${subject}, valid until ${notAfter}. Nothing to do.`);

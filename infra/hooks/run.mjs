@@ -20,7 +20,7 @@ export function run(program, args, env = process.env) {
     child.stderr.setEncoding('utf8').on('data', (text) => (err += text));
     child.on('error', (error) => {
       const missing = error.code === 'ENOENT';
-      reject(missing ? new HookError(`${program} is not installed or not on PATH (docs/deploy.md)`) : error);
+      reject(missing ? new HookError(`${program} is not installed or not on PATH (docs/how-to/deploy.md)`) : error);
     });
     child.on('close', (code) => resolve({ code: code ?? 1, out, err }));
   });

@@ -20,7 +20,7 @@ param principalId string
 @description('Who deploys.')
 param deployer deployerType
 
-// The code relies on these names (docs/settings.md): a test compares them.
+// The code relies on these names (docs/reference/settings.md): a test compares them.
 var containerNames = [
   'certificates'
   'dead-letters'

@@ -168,7 +168,7 @@ async function requireLoaded(hostUrl: string): Promise<void> {
     problems[0]?.code ?? 'APP_NOT_LOADED',
     problems.map(({ setting, message }) => `${setting}: ${message}`).join('; '),
     {
-      remedy: 'Correct what is said; docs/settings.md has all settings.',
+      remedy: 'Correct what is said; docs/reference/settings.md has all settings.',
     },
   );
 }

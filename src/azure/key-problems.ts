@@ -5,7 +5,7 @@ import { ConfigurationError } from '../oci/index.js';
 export function keyDisabled(id: string): ConfigurationError {
   return new ConfigurationError('SIGNING_KEY_DISABLED', `${id} is disabled`, {
     details: { id },
-    remedy: 'Enable this version of the key, or make a new version with a certificate (docs/operations.md).',
+    remedy: 'Enable this version of the key, or make a new version with a certificate (docs/how-to/operate.md).',
   });
 }
 

@@ -26,6 +26,7 @@ export function storageConnection(settings: StorageSettings, credential: TokenCr
   }
   if (accountName !== undefined) return { accountName, credential };
   throw new ConfigurationError('STORAGE_SETTING_MISSING', 'no storage account is set', {
-    remedy: 'Set AzureWebJobsStorage, or AzureWebJobsStorage__accountName for an identity (docs/settings.md).',
+    remedy:
+      'Set AzureWebJobsStorage, or AzureWebJobsStorage__accountName for an identity (docs/reference/settings.md).',
   });
 }

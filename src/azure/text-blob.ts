@@ -47,7 +47,8 @@ export function readCertificateBlob(credential: TokenCredential): ReadText {
       new ConfigurationError('SIGNING_CERTIFICATE_UNREADABLE', message, {
         cause,
         transient: true,
-        remedy: 'Upload the certificate there (docs/deploy.md), and give the identity Storage Blob Data Reader on it.',
+        remedy:
+          'Upload the certificate there (docs/how-to/deploy.md), and give the identity Storage Blob Data Reader on it.',
       }),
     tooLarge: (message) =>
       new ConfigurationError('SIGNING_CERTIFICATE_INVALID', message, {

@@ -44,7 +44,7 @@ import { addVersion, versionText } from './verbs/version.js';
 const AFTER_HELP = `
 Exit codes:
   0    it is done; also a delete that was not confirmed, or with --force of what is not there
-  1    failed; standard error has the reason and an error code (docs/errors.md)
+  1    failed; standard error has the reason and an error code (docs/reference/errors.md)
   3    explain has printed its answer, which is "unknown": a registry could not be asked
   130  it was interrupted
 

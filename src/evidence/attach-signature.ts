@@ -46,7 +46,7 @@ export async function attachSignatureStep(
 export function signerOf(ports: Pick<Ports, 'signer'>): Signer {
   if (ports.signer !== undefined) return ports.signer;
   throw new ConfigurationError('SIGNING_KEY_MISSING', 'the rule signs, and no signing key is set', {
-    remedy: 'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/settings.md), or give the rule "sign": [].',
+    remedy: 'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/reference/settings.md), or give the rule "sign": [].',
   });
 }
 

@@ -7,7 +7,8 @@ export function jobJsonSchema(): Record<string, unknown> {
   return {
     $schema,
     title: 'A job of acr-promoter',
-    description: 'One message of the queue “jobs”, or the body of POST /api/jobs. docs/jobs.md has an example of each.',
+    description:
+      'One message of the queue “jobs”, or the body of POST /api/jobs. docs/reference/jobs.md has an example of each.',
     ...schema,
   };
 }

@@ -49,7 +49,7 @@ const operations = [
 ] as const;
 const [first, ...rest] = operations;
 
-/** Reads a job as it comes in: a field that is not known is an error. */
+/** Reads an incoming job: a field that is not known is an error. */
 export const jobSchema = z.discriminatedUnion('operation', [first.schema, ...rest.map(({ schema }) => schema)]);
 
 /** What a job asks for. */

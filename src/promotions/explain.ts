@@ -92,7 +92,7 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),
     remedy: isMissing
       ? 'Push it, or correct the reference.'
-      : `See that the registry's events arrive (docs/deploy.md), or ask for it: acr-promoter promote ${source}`,
+      : `See that the registry's events arrive (docs/how-to/deploy.md), or ask for it: acr-promoter promote ${source}`,
   };
 }
 

@@ -31,5 +31,8 @@ function namesOption(remedy: string): boolean {
 /** For a run that ends with a code that came without a remedy, or with one for whoever sits at a command line. */
 export function remedyFor(code: string, remedy?: string): string {
   if (remedy !== undefined && !namesOption(remedy)) return remedy;
-  return REMEDIES.find(([codes]) => codes.test(code))?.[1] ?? 'docs/errors.md has the code, and what to do about it.';
+  return (
+    REMEDIES.find(([codes]) => codes.test(code))?.[1] ??
+    'docs/reference/errors.md has the code, and what to do about it.'
+  );
 }

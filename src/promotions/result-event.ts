@@ -42,7 +42,7 @@ export async function sendResultEvent(
   return true;
 }
 
-/** The CloudEvent: docs/runs.md describes it. */
+/** The CloudEvent: docs/reference/http.md describes it. */
 function eventOf(
   run: RunRow,
   did: readonly string[] | undefined,

@@ -70,7 +70,8 @@ export function parseRules(text: string, name: string): RulesDocument {
   const fail = (problems: string[]): never => {
     throw new InputError('RULES_INVALID', `${name}: ${problems.join('; ')}`, {
       details: { problems },
-      remedy: 'Correct the rules document (docs/rules.md describes each field). Nothing is promoted until it is valid.',
+      remedy:
+        'Correct the rules document (docs/reference/rules.md describes each field). Nothing is promoted until it is valid.',
     });
   };
   if (Buffer.byteLength(text) > DOCUMENT_BYTES) return fail(['document: larger than 1 MB']);

@@ -17,7 +17,7 @@ export interface SignerStatus {
   notAfter: string;
 }
 
-/** A warning about the signer, with a code of docs/errors.md. */
+/** A warning about the signer, with a code of docs/reference/errors.md. */
 export interface SignerWarning {
   code: string;
   message: string;
@@ -47,7 +47,7 @@ function endWarnings({ subject, notAfter }: SignerStatus, end: Date, now: Date):
     {
       code: ended ? 'SIGNING_CERTIFICATE_EXPIRED' : 'SIGNING_CERTIFICATE_ENDS_SOON',
       message: `The signing certificate ${subject} ${when}`,
-      remedy: 'Renew it: acr-promoter certificate create (docs/operations.md, The signing certificate).',
+      remedy: 'Renew it: acr-promoter certificate create (docs/how-to/operate.md, Renew the signing certificate).',
     },
   ];
 }
@@ -59,7 +59,7 @@ function keyWarnings({ keyId, expires }: Signer, now: Date): SignerWarning[] {
       code: 'SIGNING_KEY_ENDS_SOON',
       message: `The signing key ${keyId} expires at ${expires.toISOString()}`,
       remedy:
-        'Rotate it and create a certificate for the new version (docs/operations.md, The signing certificate), or set a later expiry date.',
+        'Rotate it and create a certificate for the new version (docs/how-to/operate.md, Renew the signing certificate), or set a later expiry date.',
     },
   ];
 }
@@ -71,7 +71,7 @@ function versionWarnings({ uncertified, keyId }: Signer): SignerWarning[] {
       code: 'SIGNING_KEY_UNCERTIFIED',
       message: `The newest version of the signing key, ${uncertified}, has no certificate; ${keyId} is still used`,
       remedy:
-        'Create a certificate for the new version: acr-promoter certificate create (docs/operations.md, The signing certificate).',
+        'Create a certificate for the new version: acr-promoter certificate create (docs/how-to/operate.md, Renew the signing certificate).',
     },
   ];
 }

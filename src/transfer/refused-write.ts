@@ -32,7 +32,7 @@ export async function writeAtSource<T>(reference: string, write: () => Promise<T
     throw new ConfigurationError('SOURCE_NOT_WRITABLE', `${reference} ${why}: ${refusal.message}`, {
       cause: error,
       remedy:
-        'Let the identity push there (docs/deploy.md), unlock the repository, or give the rule "attachTo": "destination": SBOMs and signatures are then attached at the destination, and the source is only read.',
+        'Let the identity push there (docs/how-to/deploy.md), unlock the repository, or give the rule "attachTo": "destination": SBOMs and signatures are then attached at the destination, and the source is only read.',
     });
   }
 }

@@ -93,7 +93,7 @@ describe('the real az', () => {
     expect(ask(['keyvault', 'uncover'])).toMatchObject({ status: 2 });
   }, 120_000);
 
-  test('finds commands in docs/deploy.md', () => {
+  test('finds commands in docs/how-to/deploy.md', () => {
     expect(parsed.length).toBeGreaterThan(20);
   });
 

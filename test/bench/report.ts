@@ -3,10 +3,9 @@ import { keptResults, type CaseResult, type ClientResult } from './results.js';
 
 /** What is written where, in this order. */
 const REPORTS = [
-  { file: 'docs/benchmarks.md', cases: ['large-layers', 'referrers', 'referrers-again', 'same-registry', 'tags'] },
   {
-    file: 'docs/decisions/http-version.md',
-    cases: ['head', 'manifest', 'upload', 'layers'].map((kind) => `http-version-${kind}`),
+    file: 'docs/explanation/benchmarks.md',
+    cases: ['large-layers', 'referrers', 'referrers-again', 'same-registry', 'tags'],
   },
 ];
 const [BEGIN, END] = ['<!-- begin: written by test/bench/report.ts -->', '<!-- end -->'];

@@ -1,4 +1,4 @@
-// Writes the tables of docs/benchmarks.md from what the last `npm run test:full` (or a benchmark by hand) kept in out/bench.
+// Writes the tables of docs/explanation/benchmarks.md from what the last `npm run test:full` (or a benchmark by hand) kept in out/bench.
 // usage: node --import ./test/unit/local/host/typescript-loader.mjs test/bench/write-report.child.ts
 import { writeReport } from './report.js';
 

@@ -38,10 +38,10 @@ describe('blocks that are not run can be read by what they are for', () => {
     [
       'a flag that copy does not have',
       { text: 'npx acr-promoter copy -r a/b:v1 c/d:v1 -u admin -p x' },
-      /unknown shorthand flag: 'u'/,
+      /unknown option '-u'/,
     ],
     ['a command that is not there', { text: 'X=1 acr-promoter explian a' }, /unknown command 'explian'/],
-    ['a command within another', { text: 'ID=$(acr-promoter runs --nope)' }, /unknown flag: --nope/],
+    ['a command within another', { text: 'ID=$(acr-promoter runs --nope)' }, /unknown option '--nope'/],
     ['a shell error', { text: 'if true' }, /shell cannot read it/],
     ['an npm script that is not there', { text: 'npm run nothing' }, /no npm script nothing/],
     ['a program that nobody knows', { text: 'frobnicate --all' }, /frobnicate is a program/],

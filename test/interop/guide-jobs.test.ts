@@ -93,7 +93,7 @@ function meaning(text: string): unknown {
   return { ...job, files, bytes: job.files.map((file) => inlineBytes(file)?.toString('utf8')) };
 }
 
-test('a line of the guide with --submit is the job that docs/guide.md shows below it', async () => {
+test('a line of the guide with --submit is the job that docs/how-to/oras-guide.md shows below it', async () => {
   const bodies: string[] = [];
   const letterbox = createServer((request, response) => {
     void textOf(request).then((body) => {
@@ -171,7 +171,7 @@ function shown({ result, output }: Run): unknown {
   return { digest: result?.digest, value: told };
 }
 
-test('every job that docs/guide.md shows does what the line above it does, by whichever door', async () => {
+test('every job that docs/how-to/oras-guide.md shows does what the line above it does, by whichever door', async () => {
   for (const { jobBlobs = {} } of COMMANDS) {
     for (const [name, text] of Object.entries(jobBlobs)) await putBlob(name, text);
   }

@@ -12,7 +12,7 @@ export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource
   const setting = asked === undefined ? env.PROMOTION_RULES : resolve(asked);
   if (setting === undefined || setting === '' || isRulesBlob(setting)) {
     throw new ConfigurationError('RULES_MISSING', 'no rules are named', {
-      remedy: 'Name a rules document of this machine with --rules (docs/rules.md).',
+      remedy: 'Name a rules document of this machine with --rules (docs/reference/rules.md).',
     });
   }
   const unread = (): Promise<never> => Promise.reject(new InputError('RULES_INVALID', 'rules here are a file'));

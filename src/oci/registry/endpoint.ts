@@ -8,7 +8,7 @@ import { resolveLocation } from './urls.js';
 
 /**
  * Maximum size of a blob that uses the connections of small requests; it fits into one round trip
- * (docs/decisions/http-version.md).
+ * (docs/decisions/oci-transport.md).
  */
 const SMALL_BLOB_BYTES = 64 * 1024;
 

@@ -23,7 +23,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
   [
     'REGISTRY_FIREWALL',
     'The registry accepts no requests from this network, whatever the role. Allow the app, through a virtual network and private ' +
-      'endpoints for the registry and its data, or by its IP address; docs/deploy.md, "Registries that restrict networks".',
+      'endpoints for the registry and its data, or by its IP address; docs/how-to/deploy.md, "Registries that restrict networks".',
   ],
   ['TOOMANYREQUESTS', 'The registry limits requests; try again later.'],
   ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],

@@ -263,7 +263,7 @@ export const PASSING: Row[] = [
     meanwhile: 'nothing: the former version signs, with its own chain',
   },
   {
-    what: 'The app’s own storage gives no answer for half an hour',
+    what: 'The app’s storage does not answer for half an hour',
     arrange: (scene) => {
       scene.storageDown = (nowMs) => nowMs < 30 * MINUTE;
     },
@@ -273,7 +273,7 @@ export const PASSING: Row[] = [
     meanwhile: 'nothing: its row is there too. The log has `STORAGE_UNAVAILABLE`',
   },
   {
-    what: 'The source does not know one of the index’s images for five minutes: a replica lags behind',
+    what: 'The source does not know one image of an index for five minutes (late replica)',
     arrange: ({ source, graph }) =>
       answers(
         source,
@@ -308,7 +308,7 @@ export const PASSING: Row[] = [
     withoutReport: true,
   },
   {
-    what: 'The destination does not know for five minutes what was pushed to it just now: 400 `MANIFEST_BLOB_UNKNOWN`',
+    what: 'The destination answers `MANIFEST_BLOB_UNKNOWN` to new content for five minutes',
     arrange: ({ destination }) =>
       answers(destination, PUT_MANIFEST, { status: 400, code: 'MANIFEST_BLOB_UNKNOWN' }, { forMs: 5 * MINUTE }),
     outcome: 'promoted',
@@ -316,7 +316,7 @@ export const PASSING: Row[] = [
     calls: 10,
   },
   {
-    what: 'Each access token expires while the request that carries it is on its way: 401 in the middle of an upload',
+    what: 'Access tokens expire in the middle of an upload (401)',
     arrange: (scene) => {
       scene.client = { uploads: { monolithicBytes: 100, chunkBytes: 1024 * 1024 } };
       answers(scene.destination, /^(PATCH|PUT) .*\/blobs\/uploads\//, { delayMs: 3_500 }, { times: 2 });
@@ -327,7 +327,7 @@ export const PASSING: Row[] = [
     calls: 1,
   },
   {
-    what: 'Another run holds the destination’s and the subjects’ leases for twenty minutes',
+    what: 'Another run holds the leases for twenty minutes',
     arrange: (scene) => {
       scene.leaseHeldUntilMs = 20 * MINUTE;
     },
@@ -371,7 +371,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'What answers under the vault’s name asks for a token of another service',
+    what: 'A server under the vault’s name asks for another service’s token',
     arrange: inVault(({ vault }) => {
       vault.resource = 'https://vault.example';
     }),
@@ -415,7 +415,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The source may be read and not written: 403 where evidence is attached',
+    what: 'The source may not be written: 403',
     arrange: ({ source }) => answers(source, WRITES, { status: 403, code: 'DENIED' }),
     outcome: 'failed',
     code: 'SOURCE_NOT_WRITABLE',
@@ -431,7 +431,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The destination repository is not there, and may not be made: 404 to the first upload',
+    what: 'The destination repository is missing and may not be created: 404',
     arrange: ({ destination }) => answers(destination, UPLOADS, { status: 404, code: 'NAME_UNKNOWN' }),
     outcome: 'failed',
     code: 'NAME_UNKNOWN',
@@ -439,7 +439,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The destination takes no repository of this name: 400',
+    what: 'The destination refuses the repository name: 400',
     arrange: ({ destination }) => answers(destination, WRITES, { status: 400, code: 'NAME_INVALID' }),
     outcome: 'failed',
     code: 'NAME_INVALID',
@@ -447,7 +447,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The destination takes no manifest of this media type: 415',
+    what: 'The destination refuses the media type: 415',
     arrange: ({ destination }) => answers(destination, PUT_MANIFEST, { status: 415 }),
     outcome: 'failed',
     code: 'HTTP_415',
@@ -489,7 +489,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'A layer at the source is not what its digest says',
+    what: 'A layer at the source does not match its digest',
     arrange: ({ source }) => answers(source, BLOBS, 'corrupt'),
     outcome: 'failed',
     code: 'DIGEST_MISMATCH',
@@ -497,7 +497,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'A manifest at the source is not what its digest says',
+    what: 'A manifest at the source does not match its digest',
     arrange: ({ source, graph }) => answers(source, new RegExp(`^GET .*/manifests/${graph.amd64.digest}`), 'corrupt'),
     outcome: 'failed',
     code: 'DIGEST_MISMATCH',
@@ -524,7 +524,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The destination speaks plain HTTP where TLS is wanted',
+    what: 'The destination speaks plain HTTP',
     arrange: (scene) => {
       scene.client = { plainHttp: (host) => !host.startsWith('localhost') };
       destinedFor(scene, `localhost:${scene.destination.authority.split(':')[1] ?? ''}`);
@@ -535,7 +535,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The destination is not among `ALLOWED_REGISTRIES`',
+    what: 'The destination is not in `ALLOWED_REGISTRIES`',
     arrange: (scene) => destinedFor(scene, 'elsewhere.example'),
     outcome: 'refused',
     code: 'REGISTRY_NOT_ALLOWED',
@@ -543,7 +543,7 @@ export const FOR_GOOD: Row[] = [
     calls: 1,
   },
   {
-    what: 'The destination’s host has no address: a slip in the rule, or a zone that is not set up',
+    what: 'The destination’s host has no address',
     arrange: (scene) => destinedFor(scene, 'nowhere.invalid'),
     outcome: 'failed',
     code: 'CONNECT_FAILED',
@@ -560,7 +560,7 @@ export const FOR_GOOD: Row[] = [
     calls: 13,
   },
   {
-    what: 'The source’s tag vanishes when its SBOMs are to be attached',
+    what: 'The source tag vanishes during the run',
     arrange: ({ source }) => {
       let writing = false;
       answers(
@@ -578,7 +578,7 @@ export const FOR_GOOD: Row[] = [
     calls: 13,
   },
   {
-    what: 'The destination takes referrers and never lists them; the rule says `deadline: 10s`',
+    what: 'The destination never lists its referrers; `deadline: 10s`',
     arrange: (scene) => {
       deadline(scene, '10s');
       const body = JSON.stringify({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [] });
@@ -590,7 +590,7 @@ export const FOR_GOOD: Row[] = [
     calls: 5,
   },
   {
-    what: 'The destination stays down; the rule says `deadline: 2h`',
+    what: 'The destination stays down; `deadline: 2h`',
     arrange: (scene) => {
       deadline(scene, '2h');
       down(scene.destination);
@@ -601,7 +601,7 @@ export const FOR_GOOD: Row[] = [
     calls: 32,
   },
   {
-    what: 'The source stays down, and the rule says nothing: a day',
+    what: 'The source stays down; default deadline',
     arrange: ({ source }) => down(source),
     outcome: 'failed',
     code: 'CONNECT_FAILED',
@@ -609,7 +609,7 @@ export const FOR_GOOD: Row[] = [
     calls: 130,
   },
   {
-    what: 'The destination answers 429 with `Retry-After: 86400`; the rule says `deadline: 1h`',
+    what: 'The destination answers 429 with `Retry-After: 86400`; `deadline: 1h`',
     arrange: (scene) => {
       deadline(scene, '1h');
       answers(scene.destination, WRITES, { status: 429, code: 'TOOMANYREQUESTS', retryAfter: 86_400 });
@@ -620,7 +620,7 @@ export const FOR_GOOD: Row[] = [
     calls: 2,
   },
   {
-    what: 'Another holds the leases for ever; the rule says `deadline: 1h`',
+    what: 'Another run keeps the leases; `deadline: 1h`',
     arrange: (scene) => {
       deadline(scene, '1h');
       scene.leaseHeldUntilMs = FOR_EVER;

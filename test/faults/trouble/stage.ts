@@ -103,18 +103,6 @@ export class Stage {
   #tls: Server | undefined;
   #tlsPort = 0;
 
-  /** What the page calls what has another name each time. */
-  get names(): ReadonlyMap<string, string> {
-    const port = this.destination.authority.split(':')[1] ?? '';
-    return new Map([
-      [this.source.authority, 'source.example'],
-      [this.destination.authority, 'staging.example'],
-      [`localhost:${port}`, 'staging.example'],
-      [`localhost:${this.#tlsPort}`, 'staging.example'],
-      [this.identity.authority, 'identity.example'],
-    ]);
-  }
-
   async open(options: Partial<RegistryOptions> = {}): Promise<void> {
     this.#folder = await mkdtemp(join(tmpdir(), 'trouble-'));
     this.#identityServer = await startIdentity({ dataDir: join(this.#folder, 'identity') });

@@ -16,7 +16,7 @@ export interface Block {
 export const PAGES = ['README.md', ...globSync('docs/**/*.md').toSorted((a, b) => a.localeCompare(b))];
 
 /** Generated from what the guide's commands print, by guide.test.ts, which runs them. */
-export const GENERATED = 'docs/guide.md';
+export const GENERATED = 'docs/how-to/oras-guide.md';
 
 /** What a block may be, for whoever adds one. */
 export const HOW_TO_MARK = `Begin the block with one of these:
@@ -25,7 +25,7 @@ export const HOW_TO_MARK = `Begin the block with one of these:
   \`\`\`sh azure  commands that need Azure or another registry; parsed only: our own by the command line's options, others by name
   \`\`\`sh long   commands that take minutes, or are run by .ci/run itself; parsed only
   \`\`\`json, \`\`\`yaml  jobs and rules are read by the app's own reader, other documents must be well formed
-  \`\`\`text, \`\`\`kusto  what is printed, and what other programs read
+  \`\`\`text, \`\`\`kusto, \`\`\`mermaid  output, and what other programs read
 A value that the reader fills in stands in angle brackets (<app>) in a block that is parsed only; in one that is run, an earlier line sets
 it as a shell variable.`;
 

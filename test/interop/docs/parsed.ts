@@ -16,7 +16,7 @@ const OTHERS =
 /** Stands for a digest that an earlier command prints. */
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 /** What other programs read, and what is only shown. */
-const OF_OTHERS = ['text', 'kusto', 'bicep'];
+const OF_OTHERS = ['text', 'kusto', 'bicep', 'mermaid'];
 
 /** Checks a block that is not run. @throws Error that says what is wrong, where, and how a block is marked */
 export function checkBlock(block: Block): void {

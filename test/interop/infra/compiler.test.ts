@@ -27,7 +27,7 @@ suite('the compiler says nothing of infra/', () => {
     expect(ran).toMatchObject({ status: 0, stderr: '' });
   });
 
-  test('main.bicepparam, with no more than azd and docs/deploy.md ask for', () => {
+  test('main.bicepparam, with no more than azd and docs/how-to/deploy.md ask for', () => {
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], ENVIRONMENT);
     expect(ran).toMatchObject({ status: 0, stderr: '' });
     const { parametersJson } = JSON.parse(ran.stdout) as { parametersJson: string };
@@ -48,7 +48,7 @@ suite('the compiler says nothing of infra/', () => {
     expect(parameters['vaultPurgeProtection']?.value).toBe(true);
   });
 
-  test('main.bicepparam, with all that docs/deploy.md lists', () => {
+  test('main.bicepparam, with all that docs/how-to/deploy.md lists', () => {
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], {
       ...ENVIRONMENT,
       REGISTRY_REPOSITORY_PREFIXES: 'samples/,base/',

@@ -18,8 +18,8 @@ interface Row {
 const NOT_THERE: Readonly<Record<string, string>> = {};
 
 const VERBS_NOT_THERE: Readonly<Record<string, string>> = {
-  backup: 'For now: `copy -r --to-oci-layout` keeps an artifact with all that refers to it in a folder.',
-  restore: 'For now: `copy -r --from-oci-layout`, out of a folder or a tar archive.',
+  backup: 'use `copy -r --to-oci-layout`.',
+  restore: 'use `copy -r --from-oci-layout`.',
 };
 
 /** Flags that came after oras 1.3.3, which the tests run beside. */
@@ -29,57 +29,53 @@ const LATER: readonly { verb: string; flag: Flag }[] = [
 ];
 
 const SUBJECT =
-  'The subject has media type, digest and size, however it was named. oras writes what the index says of it (platform, annotations) into it as well: named by its digest, it gets another referrer.';
+  'the subject has media type, digest and size only. oras adds platform and annotations of the index, so that another name makes another referrer.';
 
-const SUBJECT_KEPT =
-  'As oras, with what refers to it and what nobody needs any more. But what a referrer refers to stays; oras takes it away where it has no tag: with its only signature, the image.';
+const SUBJECT_KEPT = 'the subject of a deleted referrer stays; oras deletes it if it has no tag.';
 
-const DIGEST_MEANT =
-  'A digest at the destination is what must come, as in a registry; oras takes no notice of it in a layout.';
+const DIGEST_MEANT = 'a digest at the destination is checked, as in a registry; oras ignores it in a layout.';
 
 /** What is there and does something else. */
 const DIFFERENT: Readonly<Record<string, string>> = {
-  'cp --force':
-    'Came after oras 1.3.3. A copy always goes through all manifests at the destination; this asks for every layer, too.',
-  'push --force': 'Came after oras 1.3.3. A push always sees that every blob is there.',
+  'cp --force': 'newer than oras 1.3.3. A copy always checks all manifests; this checks every layer too.',
+  'push --force': 'newer than oras 1.3.3. A push always checks every blob.',
   'manifest delete --oci-layout': SUBJECT_KEPT,
   'manifest delete --oci-layout-path': SUBJECT_KEPT,
   'cp --to-oci-layout': DIGEST_MEANT,
   'cp --to-oci-layout-path': DIGEST_MEANT,
   'discover --output':
-    '`-o json` prints `manifests`, as oras 1.2 does and the guide’s `jq` lines read; oras 1.3 prints `referrers`, as `--format json` does in both.',
+    '`-o json` prints `manifests`, as oras 1.2 does; oras 1.3 prints `referrers`. `--format json` is the same.',
   'attach --platform': SUBJECT,
   'attach --distribution-spec':
-    'Forced to an API that the registry hasn’t got, ours fails (`REFERRERS_API_UNSUPPORTED`); oras ends with 0, and nobody finds what it has attached.',
+    'an API that the registry lacks is an error (`REFERRERS_API_UNSUPPORTED`); oras ends with 0.',
   'attach --oci-layout': SUBJECT,
   'attach --oci-layout-path': SUBJECT,
-  'cp --concurrency': '32 requests at once on each side by default; oras has 3.',
+  'cp --concurrency': '32 by default; 3 in oras.',
   'cp --recursive':
-    'Referrers of the type of Azure’s artifact streaming stay behind unless asked for. The destination is asked for what arrived, and what it lost is put again.',
+    'Azure’s artifact streaming referrers stay behind by default. The arrival is verified, and lost content pushed again.',
 };
 
-const TEMPLATE =
-  'Of templates there is a part of the language, with the functions that [Templates](command-line.md#templates) lists; anything else is refused. What reads the environment or the clock stays out: a template may come in a job. All else, `json` and the rest, is the same.';
+const TEMPLATE = 'only [a part](command-line.md#templates) of Go templates. `json` and the rest are the same.';
 
 /** Flags, without the prefix of a side, that are different on every verb. */
 const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
   format: TEMPLATE,
   template: TEMPLATE,
-  'plain-http': 'The default is true for localhost, 127.0.0.1 and [::1]; in oras, for localhost only.',
+  'plain-http': 'default for localhost, 127.0.0.1 and [::1]; in oras, for localhost only.',
 };
 
 /** Whole verbs that do more, or the same otherwise than flag by flag. */
 const VERB_NOTES: Readonly<Record<string, string>> = {
-  push: 'Reproducible: `org.opencontainers.image.created` is 1970, or `SOURCE_DATE_EPOCH`; folders are packed without times. oras takes the clock, and another digest each time. Pushed to a digest, the two are compared before anything is sent, and lines of what would be are not printed. A link to a folder is pushed as the folder that it leads to; oras packs the link, and cannot pull it again.',
-  attach: 'As push: attaching the same thing twice makes one referrer. oras makes two.',
-  cp: 'The lines of nodes may come in another order, and of two names of one blob the other one may be `Skipped`. Within one registry, a blob that is there already is mounted once more, and said to be `Mounted`; oras asks first, and says `Exists`.',
-  'completion bash': 'A script of our own.',
-  'completion fish': 'A script of our own.',
-  'completion powershell': 'A script of our own.',
-  'completion zsh': 'A script of our own.',
-  version: 'Another program, with the same lines.',
-  pull: 'A device or a pipe in an archive is refused, and nothing is pulled; oras leaves it out and says nothing. All of an artifact is there or none of it, which oras does file by file. Two files for one path (`x` and `./x`, or a folder and a file in it) are refused where they differ; in oras the last one wins. A device that stands in the place of a file stays, and nothing is pulled; oras writes to it.',
-  discover: 'Annotations are sorted; oras has them in an order of chance.',
+  push: 'reproducible: `org.opencontainers.image.created` is 1970 or `SOURCE_DATE_EPOCH`, folders have no times. A digest is compared before anything is sent. A link to a folder is pushed as that folder; oras packs the link and cannot pull it.',
+  attach: 'reproducible: attaching the same twice makes one referrer; oras makes two.',
+  cp: 'of two names of one blob, the other may be `Skipped`. Within one registry, an existing blob is `Mounted`; in oras, `Exists`.',
+  'completion bash': 'another script.',
+  'completion fish': 'another script.',
+  'completion powershell': 'another script.',
+  'completion zsh': 'another script.',
+  version: 'another program, the same lines.',
+  pull: 'all files or none; oras goes file by file. Devices and pipes in an archive are refused; oras skips them. Different files for one path are refused; in oras the last wins. A device in the place of a file is not written to.',
+  discover: 'annotations are sorted; random in oras.',
 };
 
 const CONNECTION = /^(?:from|to)-/;
@@ -132,56 +128,60 @@ function rowsOf(verb: string, theirs: readonly Flag[], ours: readonly Flag[] | u
   ];
 }
 
-const INTRODUCTION = `# Beside oras 1.3
+const INTRODUCTION = `# Differences from oras 1.3
 
-Every verb and flag that \`oras --help\` knows, and what \`acr-promoter\` makes of it. **same** is the same on standard
-output, and the same exit code: test/interop runs command lines of every verb on both, and compares. A line on which they differ is at
-the end. No line of the guide does less than it did, and \`-o json\` still prints what the guide reads ([guide.md](guide.md)).
+<!-- Written by test/interop/compatibility.test.ts with WRITE_DOCS=1, from the help of both programs. -->
 
-\`-v, --verbose\`, which oras has deprecated and left out of its help, is taken on the same verbs and does as little; only the
-words on standard error are other ones.
-
-By default oras speaks plain HTTP to \`localhost\` alone; ours to the loopback addresses (\`127.0.0.1\`, \`[::1]\`) as well. Nodes that
-move at the same time have their lines in an order of chance in both.
-
-Written by test/interop/compatibility.test.ts (\`WRITE_DOCS=1\`) out of the help of both programs; each run compares, so that a flag
-that is new in either is missing here until somebody says what it does.
-
-| verb | flag | | why |
-|---|---|---|---|
+Commands and flags that \`oras --help\` has and that are not listed here behave the same: standard output and exit code.
+The tests run command lines of every command with both programs. Lines of nodes that move at the same time come in any order.
 `;
 
-const LINES = `
-## Command lines that differ
-
-Each is run by both programs in test/interop; what is not listed is held to be the same.
-
-| line | differs in | why |
-|---|---|---|
-`;
-
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|');
+/** Every text once, with all that it is said of. */
+function grouped(entries: readonly (readonly [of: string, why: string])[]): string {
+  const byWhy = new Map<string, string[]>();
+  for (const [of, why] of entries) byWhy.set(why, [...(byWhy.get(why) ?? []), of]);
+  return [...byWhy].map(([why, of]) => `- ${of.join(', ')}: ${why}\n`).join('');
 }
 
-/** docs/oras-compatibility.md */
+/** `copy --from-plain-http` and its like are one flag, on however many commands. */
+function ofFlags(rows: readonly Row[]): [string, string][] {
+  const everywhere = new Map<string, Set<string>>();
+  for (const { verb, flag = '', why } of rows) {
+    const name = (/--(?:from-|to-)?([\w-]+)/.exec(flag)?.[1] ?? '').replace(/-path$/, '');
+    const key = `\`--${name}\`\n${why}`;
+    everywhere.set(key, (everywhere.get(key) ?? new Set()).add(verb));
+  }
+  return [...everywhere].map(([key, verbs]) => {
+    const [flag = '', why = ''] = key.split('\n');
+    return [verbs.size > 4 ? flag : `${flag} (${[...verbs].join(', ')})`, why];
+  });
+}
+
+/** docs/reference/oras-compatibility.md */
 export function formatCompatibility(
   verbs: readonly { verb: string; theirs: readonly Flag[]; ours: readonly Flag[] | undefined }[],
 ): string {
   const rows = verbs.flatMap(({ verb, theirs, ours }) => {
     const later = LATER.filter((each) => each.verb === verb && !theirs.some(({ long }) => long === each.flag.long));
-    const flags = [...theirs, ...later.map(({ flag }) => flag)];
-    return rowsOf(
-      verb,
-      flags.toSorted((a, b) => (a.long < b.long ? -1 : 1)),
-      ours,
-    );
+    return rowsOf(verb, [...theirs, ...later.map(({ flag }) => flag)], ours);
   });
-  const table = rows.map(({ verb, flag, status, why }) => `| ${verb} | ${flag ?? ''} | ${status} | ${cell(why)} |\n`);
+  const ofVerbs = (status: Row['status']): [string, string][] =>
+    rows.filter((row) => row.status === status && row.flag === undefined).map(({ verb, why }) => [`\`${verb}\``, why]);
+  const different = rows.filter(({ status, flag }) => status === 'different' && flag !== undefined);
+  const added = rows.filter(({ status }) => status === 'ours alone').map((row) => ({ ...row, why: '' }));
+  const flagsAdded = added.flatMap(({ verb, flag = '' }) => flag.split(', `').map((each) => ({ verb, flag: each })));
+  const addedLines = ofFlags(flagsAdded.map((each) => ({ ...each, status: 'ours alone', why: '' })));
   let last = '';
-  const lines = DIFFERENCES.map(({ line, differs, why }) => {
+  const lines = DIFFERENCES.map(({ line, why }): [string, string] => {
     last = why === 'As above.' ? last : why;
-    return `| \`${cell(line)}\` | ${differs.join(', ')} | ${cell(last)} |\n`;
+    return [`\`${line}\``, last];
   });
-  return `${INTRODUCTION}${table.join('')}${LINES}${lines.join('')}`;
+  return [
+    INTRODUCTION,
+    `## Commands that are missing\n\n${grouped(ofVerbs('not there'))}`,
+    `## Commands that differ\n\n${grouped(ofVerbs('different'))}`,
+    `## Flags that differ\n\n${grouped(ofFlags(different))}`,
+    `## Flags that oras does not have\n\n${addedLines.map(([flag]) => flag).join(', ')}\n`,
+    `## Command lines that differ\n\n${grouped(lines)}`,
+  ].join('\n');
 }

@@ -2,7 +2,7 @@ import type { RegistryRepository } from '../../../src/oci/index.js';
 import type { Pushed, RuleName, Stage } from './stage.js';
 
 /**
- * One way to get a signature or a pass that the contract forbids (/docs/rules.md), and its twin: the same push without the attack,
+ * One way to get a signature or a pass that the contract forbids (/docs/reference/rules.md), and its twin: the same push without the attack,
  * which must be promoted and verified, so that an app that refuses everything fails.
  *
  * To add rows: write `NAME-rows.ts` that exports `const rows: Row[]`, and add it to the list in ../trust.test.ts. A row has two

@@ -82,7 +82,7 @@ describe('an activity answers', () => {
         code: error.code,
         message: 'no',
         refused,
-        remedy: error.remedy ?? expect.stringContaining('docs/errors.md'),
+        remedy: error.remedy ?? expect.stringContaining('docs/reference/errors.md'),
       },
     });
     expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: `${error.code}: no` }]);

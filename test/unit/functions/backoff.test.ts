@@ -167,7 +167,7 @@ describe('for good', () => {
   });
 });
 
-/** What a day of trouble may cost: docs/decisions/trouble.md names it. */
+/** What a day of trouble may cost: docs/decisions/retries.md names it. */
 const CALLS_OF_A_DAY = 170;
 
 /** Calls within a time, if each ends at once; the last one is at the deadline. */

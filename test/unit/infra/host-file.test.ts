@@ -16,7 +16,7 @@ interface HostFile {
 
 const text = readFileSync('host.json', 'utf8');
 const host = JSON.parse(text) as HostFile;
-const page = readFileSync('docs/settings.md', 'utf8');
+const page = readFileSync('docs/reference/settings.md', 'utf8');
 
 function seconds(span: unknown): number {
   const [, hours, minutes, rest] = /^(\d\d):(\d\d):(\d\d)$/.exec(String(span)) ?? [];
@@ -77,7 +77,7 @@ describe('host.json', () => {
     expect(host.extensions.http.routePrefix).toBe('api');
   });
 
-  test('docs/settings.md explains every value', () => {
+  test('docs/reference/settings.md explains every value', () => {
     const explained = paths(host).filter((path) => {
       const name = path.split('/').at(-1) ?? path;
       return page.includes(`\`${name}\``) && page.includes(`\`${String(valueAt(host, path))}\``);

@@ -7,7 +7,7 @@ const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as
   IsEncrypted: boolean;
   Values: Record<string, string>;
 };
-const page = readFileSync('docs/settings.md', 'utf8');
+const page = readFileSync('docs/reference/settings.md', 'utf8');
 
 /** The names that src/settings.ts looks at. */
 function namesRead(): string[] {
@@ -66,7 +66,7 @@ describe('local.settings.sample.json', () => {
     );
   });
 
-  test('docs/settings.md has each of them, and no other', () => {
+  test('docs/reference/settings.md has each of them, and no other', () => {
     const documented = [...page.matchAll(/^\| `([A-Za-z_]+)` \|/gm)].map(([, name]) => name);
     const host = page.indexOf('## host.json');
     const settings = [...page.slice(0, host).matchAll(/^\| `([A-Za-z_]+)` \|/gm)].map(([, name]) => name);

@@ -8,14 +8,14 @@ import { codeOf, problemPaths } from '../../support/codes.js';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const parse = (value: unknown) => parseJob(value, { messageId: 'message-1' });
-const page = readFileSync('docs/jobs.md', 'utf8');
+const page = readFileSync('docs/reference/jobs.md', 'utf8');
 const examples = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(
   ([, text = '']) => JSON.parse(text) as { operation: string },
 );
 const schema = readFileSync('schemas/job.schema.json', 'utf8');
 const isValid = new Ajv2020({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
 
-test('docs/jobs.md has an example of each operation, and of no other', () => {
+test('docs/reference/jobs.md has an example of each operation, and of no other', () => {
   const operations = new Set(examples.map(({ operation }) => operation));
   expect([...operations].sort()).toEqual([...JOB_OPERATIONS].sort());
 });

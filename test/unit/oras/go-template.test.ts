@@ -22,8 +22,8 @@ function nested(depth: number): string {
   return '('.repeat(depth);
 }
 
-test('docs/command-line.md names every function, and no other', async () => {
-  const page = await readFile('docs/command-line.md', 'utf8');
+test('docs/reference/command-line.md names every function, and no other', async () => {
+  const page = await readFile('docs/reference/command-line.md', 'utf8');
   const listed = /- Functions, Go's own and Sprig's:([^.]*)\./.exec(page)?.[1] ?? '';
   expect([...listed.matchAll(/\w+/g)].map(([name]) => name)).toEqual(FUNCTION_NAMES);
 });

@@ -37,5 +37,5 @@ test('a remedy that is for anybody stays, the command line of Azure’s too', ()
   for (const remedy of ['Push it again.', 'Unlock it (az acr repository update --write-enabled true).']) {
     expect(remedyFor('TOO_LARGE', remedy)).toBe(remedy);
   }
-  expect(remedyFor('NOBODY_KNOWS_IT')).toContain('docs/errors.md');
+  expect(remedyFor('NOBODY_KNOWS_IT')).toContain('docs/reference/errors.md');
 });
