@@ -81,7 +81,8 @@ export function defineVerb(
   if (VERBOSE.test(verb.path)) command.addOption(new Option('-v, --verbose').hideHelp());
   if (operation !== undefined) door?.addOptions(command);
   command.action(async (operands: string[], values: Values) => {
-    if (values.verbose === true) io.err('--verbose is deprecated, and does nothing.\n');
+    if (values.verbose === true)
+      io.err('Flag --verbose has been deprecated, and will be removed in a future release.\n');
     for (const [name, flag] of [
       ['password', '--password'],
       ['identityToken', '--identity-token'],

@@ -42,7 +42,14 @@ const VERB: VerbDescription = {
 /** With the final newline, where there is one. */
 type Format = (tree: ReferrerTree, asked: string) => string;
 
-/** `-o json` is the shape before 1.3, which scripts of then read; `--format json` the one since. */
+/** oras's warnings about what it will remove. */
+function warnDeprecated(io: Io, values: Values): void {
+  const [output, format] = [writtenOf(values, 'output'), writtenOf(values, 'format')];
+  if ((format ?? output) === 'table') io.err('Format "table" is deprecated and will be removed in a future release.\n');
+  if (output !== undefined) io.err(`[DEPRECATED] --output is deprecated, try \`--format ${output}\` instead\n`);
+}
+
+/** `-o json` prints the shape of oras before 1.3; `--format json` the present one. */
 function readFormat(io: Io, values: Values): Format {
   const [output, wanted] = [writtenOf(values, 'output'), writtenOf(values, 'format')];
   if (output !== undefined && wanted !== undefined) {
@@ -111,6 +118,7 @@ export function addDiscover(parent: Command, context: VerbContext): void {
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
     print(operands, values) {
       const format = readFormat(io, values);
+      warnDeprecated(io, values);
       return ({ output }) => io.out(format(treeIn(output), operandAt(operands, 0)));
     },
   });
