@@ -6,7 +6,7 @@ import { managedIdentity, managedIdentityCredentials } from './azure/identity.js
 import { ensureCreated } from './azure/ensure-created.js';
 import { createJobRegistries } from './azure/job-registries.js';
 import { keyVaultSecrets } from './azure/key-vault-secrets.js';
-import { createStorage, type AzureStorage } from './azure/storage.js';
+import { createStorage, storageConnection, type AzureStorage } from './azure/storage.js';
 import { readRulesBlob } from './azure/text-blob.js';
 import type { StaticPorts } from './functions/activities.js';
 import { registerStatus } from './functions/http/status.js';
@@ -21,7 +21,6 @@ import { createStreamingSbomGenerator } from './sbom/index.js';
 import { namesSet, readSettings, type Settings } from './settings.js';
 import { loadSigner } from './load-signer.js';
 import type { SignerSource } from './signing/index.js';
-import { storageConnection } from './azure/storage-connection.js';
 import { VERSION } from './version.js';
 import { CALL_BYTES, CALL_MS, TURN_MS } from './transfer/long-step.js';
 

@@ -2,15 +2,15 @@ import { isLoopback } from '../oci/index.js';
 
 const ACR_HOST = /^[a-z0-9-]+\.azurecr\.(io|cn|us)$/;
 
-/** Whether a host, with its port where it has one, is an Azure Container Registry by its name: in the public cloud or another. */
+/** True if a host (with its port, if it has one) has a name of Azure Container Registry, in any Azure cloud. */
 export function isAzureRegistry(host: string): boolean {
   return ACR_HOST.test(host);
 }
 
 /**
- * Which of the registries that the app may go to see its identity: whoever holds one of its tokens can sign in to every registry of
- * the identity. Those with an Azure name, those that are said to be Azure's, and this machine's own; none of the last two where
- * jobs have a password for it.
+ * The allowed registries that get the app's identity token: those with an Azure name, those that the settings name as
+ * Azure's, and loopback hosts. The last two only if jobs have no password for them. Others get no token, because
+ * whoever holds one can sign in to every registry of the identity.
  */
 export function identityRegistries(
   allowed: readonly string[],

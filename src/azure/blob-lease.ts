@@ -7,19 +7,19 @@ import { callStorageUnless, storageError, storageFailure } from './storage-error
 import { hashKey } from './table-keys.js';
 
 const EMPTY = new Uint8Array();
-/** 409 BlobAlreadyExists, 412 LeaseIdMissing: another made the blob, and may hold it already. */
+/** 409 BlobAlreadyExists, 412 LeaseIdMissing: another process made the blob and may already hold the lease. */
 const EXISTS = [409, 412];
 const POLL_FIRST_MS = 50;
 const POLL_MOST_MS = 1000;
 
 export interface LeaseTimes {
-  /** 15 to 60 seconds, 15 by default: a holder that crashed keeps everybody waiting for so long. */
+  /** 15 to 60, default 15. After a crash of the holder, everybody waits this long. */
   leaseSeconds?: number;
-  /** A third of the lease by default. */
+  /** Default: a third of the lease. */
   renewEveryMs?: number;
 }
 
-/** The port Lease on blob leases: one empty blob for each name, in the container `leases`. */
+/** The port Lease, implemented with blob leases: one empty blob per name, in the container `leases`. */
 export function blobLease(service: BlobServiceClient, times: LeaseTimes = {}): Lease {
   const { leaseSeconds = 15 } = times;
   const renewEveryMs = times.renewEveryMs ?? (leaseSeconds * 1000) / 3;
@@ -43,17 +43,17 @@ export function blobLease(service: BlobServiceClient, times: LeaseTimes = {}): L
   };
 }
 
-/** One attempt; makes the blob where it is the first. @returns undefined where another holds the lease. */
+/** Tries once; creates the blob if it does not exist. @returns undefined if somebody else holds the lease */
 async function take(
   what: string,
   blob: BlockBlobClient,
   leaseSeconds: number,
   renewEveryMs: number,
 ): Promise<HeldLease | undefined> {
-  // Its id is chosen here, so that the SDK may send the request again: the same id gets the lease that it has.
+  // The client chooses the lease id, so the SDK may repeat the request: the same id gets the lease it already has.
   const client = blob.getBlobLeaseClient();
   for (let made = false; ; made = true) {
-    // From before the request: the service counts from some later moment.
+    // Taken before the request, because the service starts counting at some later moment.
     const fromMs = Date.now();
     try {
       await client.acquireLease(leaseSeconds);

@@ -3,9 +3,9 @@ import { InputError, IntegrityError, PromoterError } from '../oci/index.js';
 import type { DocumentContainer, Documents } from '../ports/documents.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
 
-/** Blobs that are deleted side by side. */
+/** Blobs deleted in parallel. */
 const REMOVED_AT_ONCE = 16;
-/** Bytes of one document. `DOCUMENT_TOO_LARGE` */
+/** The most bytes of one document. `DOCUMENT_TOO_LARGE` */
 const DOCUMENT_BYTES = 64 * 1024 * 1024;
 
 const NOT_FOUND = [404];
@@ -15,7 +15,7 @@ const PUT_ATTEMPTS = 5;
 
 const whatOf = (container: DocumentContainer, name: string): string => `blob ${container}/${name}`;
 
-/** The port Documents on blobs. */
+/** The port Documents, implemented with blobs. */
 export function blobDocuments(service: BlobServiceClient): Documents {
   const blob = (container: DocumentContainer, name: string): BlockBlobClient =>
     service.getContainerClient(container).getBlockBlobClient(checkedBlobName(container, name));
@@ -40,7 +40,7 @@ export function blobDocuments(service: BlobServiceClient): Documents {
       const what = whatOf(container, name);
       checkSize(what, bytes.length);
       const conditions = version === undefined ? { ifNoneMatch: '*' } : { ifMatch: version };
-      // A document that was deleted since answers 412, in some versions of the service 404.
+      // A document that was deleted in the meantime gives 412, or 404 in some versions of the service.
       const done = await callStorageUnless(what, [...EXISTS, ...NOT_FOUND], () =>
         blob(container, name).upload(bytes, bytes.length, { conditions }),
       );
@@ -58,15 +58,16 @@ export function blobDocuments(service: BlobServiceClient): Documents {
         const done = await callStorageUnless(what, EXISTS, () =>
           blob(container, name).upload(bytes, bytes.length, { conditions: { ifNoneMatch: '*' } }),
         );
-        // Also where it was we: an upload whose answer was lost is sent again, and then finds itself.
+        // Also if we wrote it: when the answer to an upload is lost, the SDK sends it again and finds the document
+        // there.
         const kept = done === undefined ? await get(container, name) : bytes;
         if (kept !== undefined) {
           return kept;
         }
       }
-      throw new PromoterError('DOCUMENT_GONE', `${what} is deleted as often as it is found`, {
+      throw new PromoterError('DOCUMENT_GONE', `${what} is deleted again and again while it is written`, {
         transient: true,
-        remedy: 'It is tried again; if it stays, look who else deletes what is in this container.',
+        remedy: 'It is retried. If the error persists, find out what else deletes blobs in this container.',
       });
     },
     async removeAll(container, prefix) {
@@ -86,7 +87,10 @@ export function blobDocuments(service: BlobServiceClient): Documents {
   };
 }
 
-/** @throws InputError `DOCUMENT_NAME_INVALID`: what the service would refuse, or take for another name. */
+/**
+ * Checks a name for characters and parts that the service refuses or changes.
+ * @throws InputError `DOCUMENT_NAME_INVALID`
+ */
 export function checkedBlobName(container: string, name: string): string {
   const parts = name.split('/');
   if (name.length > 1024 || parts.length > 250 || parts.some((part) => part === '' || part.endsWith('.'))) {
@@ -99,17 +103,21 @@ export function checkedBlobName(container: string, name: string): string {
 }
 
 function invalidName(container: string, name: string): InputError {
-  return new InputError('DOCUMENT_NAME_INVALID', `${JSON.stringify(name.slice(0, 100))} is no name in ${container}`, {
-    remedy:
-      'No control character, end of a line or backslash, 1,024 characters at most; no part is empty or ends in a dot.',
-  });
+  return new InputError(
+    'DOCUMENT_NAME_INVALID',
+    `${JSON.stringify(name.slice(0, 100))} is not a valid name in ${container}`,
+    {
+      remedy:
+        'Use at most 1,024 characters, no control character, line break or backslash, and no part that is empty or ends with a dot.',
+    },
+  );
 }
 
 function checkSize(what: string, sizeBytes: number): void {
   if (sizeBytes > DOCUMENT_BYTES) {
     throw new IntegrityError('DOCUMENT_TOO_LARGE', `${what} has ${sizeBytes} bytes`, {
       details: { what, sizeBytes, limitBytes: DOCUMENT_BYTES },
-      remedy: 'A document is a plan, a result or a signature: look what wrote it.',
+      remedy: 'Documents are plans, results and signatures: find out what wrote this one.',
     });
   }
 }

@@ -9,9 +9,9 @@ const FINAL = [
 ];
 
 /**
- * The port Engine on the Durable Functions client, which a function gets by `df.getClient(context)`.
- * @param version of the orchestrations that it starts; a part of their input
- * @throws TransportError `ENGINE_UNAVAILABLE` where the host answers anything else than the client knows.
+ * The port Engine, implemented with the Durable Functions client that a function gets from `df.getClient(context)`.
+ * @param version of the orchestrations that it starts; part of their input
+ * @throws TransportError `ENGINE_UNAVAILABLE` if the host gives no answer or one that the client does not expect
  */
 export function createDurableEngine(client: DurableClient, version: number): Engine {
   return {
@@ -32,24 +32,24 @@ export function createDurableEngine(client: DurableClient, version: number): Eng
         if (answerOf(error) === 'missing') {
           return { state: 'missing' };
         }
-        throw unavailable('look at run', id, error);
+        throw unavailable('read the state of run', id, error);
       }
     },
     async notify(id, event) {
       try {
-        // 410, an instance that has ended, is no error to the client.
+        // The client ignores 410, which means that the instance has ended.
         await client.raiseEvent(id, event, {});
       } catch (error) {
         if (answerOf(error) !== 'missing') {
-          throw unavailable(`raise ${event} at run`, id, error);
+          throw unavailable(`send ${event} to run`, id, error);
         }
       }
     },
     async purge(id) {
-      // The real engine took running ones too, until its extension 3.9.1 (durabletask#1398).
+      // Before its extension 3.9.1, the real engine purged running instances too (durabletask#1398).
       if ((await this.state(id)).state !== 'ended') return;
       try {
-        // 404, an instance that is gone, is no error to the client.
+        // The client ignores 404, which means that the instance is gone.
         await client.purgeInstanceHistory(id);
       } catch (error) {
         throw unavailable('purge run', id, error);
@@ -60,13 +60,13 @@ export function createDurableEngine(client: DurableClient, version: number): Eng
         const filter = { createdTimeFrom: from, createdTimeTo: to, runtimeStatus: FINAL };
         return (await client.purgeInstanceHistoryBy(filter)).instancesDeleted;
       } catch (error) {
-        throw unavailable('purge the instances until', to.toISOString(), error);
+        throw unavailable('purge the instances created before', to.toISOString(), error);
       }
     },
   };
 }
 
-/** The client throws plain errors: this is the one place that reads their text. */
+/** The client throws plain errors. Only this function reads their text. */
 function answerOf(error: unknown): 'exists' | 'missing' | 'other' {
   const text = error instanceof Error ? error.message : '';
   if (/status code: 409\b/.test(text) || /Orchestration instance .* already exists/i.test(text)) {
@@ -97,6 +97,6 @@ function unavailable(what: string, id: string, error: unknown): TransportError {
   const answer = status === undefined ? 'gave no answer' : `answered ${status}`;
   return new TransportError('ENGINE_UNAVAILABLE', `could not ${what} ${id}: the Durable Functions host ${answer}`, {
     details: { runId: id, ...(status !== undefined && { status: Number(status) }) },
-    remedy: 'It is tried again; if it stays, look at the host and at its storage.',
+    remedy: 'It is retried. If the error persists, check the Functions host and its storage account.',
   });
 }

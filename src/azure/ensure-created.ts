@@ -1,15 +1,16 @@
 import { PromoterError, describeError } from '../oci/index.js';
 import type { AzureStorage } from './storage.js';
 
-/** Milliseconds that the start of the app waits for storage; the host gives it 30 s in all. */
+/** How long the app's start waits for storage, in milliseconds; the host allows 30 s in all. */
 const START_WAIT_MS = 10_000;
 const FIRST_PAUSE_MS = 1_000;
 const MOST_PAUSE_MS = 30_000;
 
 /**
- * Makes what is missing in the storage account. An account that does not answer is tried again in the background for as long as the
- * process lives: nothing is consumed before it answers, since queues and orchestrations are in it as well.
- * @throws ConfigurationError `STORAGE_DENIED`: the setting is wrong, and no later try can succeed
+ * Creates everything that is missing in the storage account. If the account does not answer, the process retries in the
+ * background until it succeeds. No message is handled before that, because queues and orchestrations are in the same
+ * account.
+ * @throws ConfigurationError `STORAGE_DENIED`: the settings are wrong, so a retry cannot succeed
  */
 export async function ensureCreated(storage: Pick<AzureStorage, 'ensureCreated'>): Promise<void> {
   const first = storage.ensureCreated().then(
@@ -30,12 +31,12 @@ async function createLater(storage: Pick<AzureStorage, 'ensureCreated'>): Promis
       return await storage.ensureCreated();
     } catch (error) {
       const { code, message } = describeError(error);
-      console.error(`${code}: ${message}; trying again`);
+      console.error(`${code}: ${message}; retrying`);
     }
   }
 }
 
-/** Keeps no process alive. */
+/** Does not keep the process alive. */
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref();

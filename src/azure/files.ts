@@ -5,14 +5,14 @@ import type { FileContainer, Files } from '../ports/files.js';
 import { checkedBlobName } from './documents.js';
 import { callStorage, callStorageUnless, storageError } from './storage-errors.js';
 
-/** Bytes of one file that was pulled. `FILE_TOO_LARGE` */
+/** The most bytes of one pulled file. `FILE_TOO_LARGE` */
 const FILE_BYTES = 16 * 1024 * 1024 * 1024;
 
 const NOT_FOUND = [404];
 const BLOCK_BYTES = 4 * 1024 * 1024;
 const BLOCKS_AT_ONCE = 2;
 
-/** The port Files on blobs. */
+/** The port Files, implemented with blobs. */
 export function blobFiles(service: BlobServiceClient): Files {
   const blob = (container: FileContainer, name: string): BlockBlobClient =>
     service.getContainerClient(container).getBlockBlobClient(checkedBlobName(container, name));

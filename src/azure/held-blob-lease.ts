@@ -3,23 +3,25 @@ import { TransportError } from '../oci/index.js';
 import type { HeldLease } from '../oci/index.js';
 import { storageFailure } from './storage-errors.js';
 
-/** Who renews a lease that is no longer theirs is told so: another's (409), broken (409), or the blob is gone (404, 412). */
+/**
+ * Answers to the renewal of a lost lease: somebody else has it or it was broken (409), or the blob is gone (404, 412).
+ */
 const LOST = [404, 409, 412];
 
 export interface HeldTimes {
-  /** Epoch milliseconds before the lease was asked for. */
+  /** Epoch milliseconds before the lease was requested. */
   fromMs: number;
   leaseMs: number;
   renewEveryMs: number;
 }
 
-/** A blob lease that is renewed until it is released or lost. Its timers keep no process alive. */
+/** A blob lease that is renewed until it is released or lost. Its timers do not keep the process alive. */
 export class HeldBlobLease implements HeldLease {
   readonly #what: string;
   readonly #client: BlobLeaseClient;
   readonly #times: HeldTimes;
   readonly #lost = new AbortController();
-  /** Ends the renewal that is under way. */
+  /** Aborts a running renewal. */
   readonly #done = new AbortController();
   #heldUntilMs: number;
   #renewal: NodeJS.Timeout | undefined;
@@ -53,7 +55,7 @@ export class HeldBlobLease implements HeldLease {
     try {
       await this.#client.releaseLease();
     } catch {
-      // Lost, or not reachable: then it ends by itself, within the lease's time. What was done under it has been done.
+      // The lease was lost or the service is not reachable. It ends by itself, and the work under it is done.
     }
   }
 
@@ -61,10 +63,10 @@ export class HeldBlobLease implements HeldLease {
     const { leaseMs } = this.#times;
     this.#heldUntilMs = fromMs + leaseMs;
     clearTimeout(this.#expiry);
-    // A tenth earlier, so that a write that is under way ends before another may begin.
+    // A tenth earlier, so that a write in progress ends before somebody else may begin.
     const leftMs = this.#heldUntilMs - leaseMs / 10 - Date.now();
     this.#expiry = setTimeout(() => {
-      this.#lose('it could not be renewed in time');
+      this.#lose('the lease could not be renewed in time');
     }, leftMs).unref();
   }
 
@@ -90,9 +92,9 @@ export class HeldBlobLease implements HeldLease {
         return;
       }
       if (statusCode !== undefined && LOST.includes(statusCode)) {
-        this.#lose('another has it, or it was broken');
+        this.#lose('somebody else holds it, or it was broken');
       } else {
-        // The service may be back before the lease ends.
+        // The service may answer again before the lease ends.
         this.#renewIn(renewEveryMs / 5);
       }
     }
@@ -103,7 +105,7 @@ export class HeldBlobLease implements HeldLease {
     this.#heldUntilMs = 0;
     this.#lost.abort(
       new TransportError('LEASE_LOST', `${this.#what} was lost: ${reason}`, {
-        remedy: 'Nothing was written after it; it is tried again.',
+        remedy: 'Nothing was written after the lease was lost. The step is retried.',
       }),
     );
   }

@@ -4,18 +4,21 @@ import type { Credential, Credentials } from '../oci/index.js';
 import { isAzureRegistry } from './azure-registry.js';
 import { identityError } from './identity-errors.js';
 
-/** Always accepted by ACR; a token for ARM is refused where the registry disables it. */
+/** ACR always accepts this audience; a registry can be set to refuse tokens for ARM. */
 const REGISTRY_SCOPE = 'https://containerregistry.azure.net/.default';
-/** Less than the five minutes before expiry at which MSAL asks again, so that we never get its old token back. */
+/** Less than five minutes before expiry, when MSAL starts to renew, so that MSAL never returns its old token. */
 const RENEW_BEFORE_MS = 3 * 60 * 1000;
 const TOKEN_TIMEOUT_MS = 60 * 1000;
 
 export interface ManagedIdentityOptions {
-  /** Client id of a user-assigned identity; the system-assigned one by default. */
+  /** Client id of a user-assigned identity. Default: the system-assigned one. */
   clientId?: string;
 }
 
-/** The app's managed identity: App Service's endpoint (IDENTITY_ENDPOINT, IDENTITY_HEADER), or the machine's. */
+/**
+ * Credential of the app's managed identity: from App Service's endpoint (IDENTITY_ENDPOINT, IDENTITY_HEADER) or the
+ * machine's.
+ */
 export function managedIdentity(options: ManagedIdentityOptions = {}): TokenCredential {
   const { clientId } = options;
   return new ManagedIdentityCredential({
@@ -26,15 +29,15 @@ export function managedIdentity(options: ManagedIdentityOptions = {}): TokenCred
 
 export interface RegistryIdentityOptions extends ManagedIdentityOptions {
   /**
-   * Hosts (with port) that get the identity's token; every other one is anonymous, since whoever holds the token can sign in to
-   * every registry of the identity. Default: `*.azurecr.io`, `.cn`, `.us`.
+   * Hosts (with port) that get the identity's token. All others are used anonymously, because whoever holds the token
+   * can sign in to every registry of the identity. Default: `*.azurecr.io`, `.cn`, `.us`.
    */
   registries?: readonly string[];
 }
 
 /**
- * Signs in to registries with the managed identity: an Entra token, to be exchanged by the registry client.
- * @throws ConfigurationError `IDENTITY_UNAVAILABLE`, from `get`.
+ * Signs in to registries with the managed identity: gives an Entra token, which the registry client exchanges.
+ * @throws ConfigurationError `IDENTITY_UNAVAILABLE`, from `get`
  */
 export function managedIdentityCredentials(options: RegistryIdentityOptions = {}): Credentials {
   const { registries } = options;
@@ -51,12 +54,12 @@ export function managedIdentityCredentials(options: RegistryIdentityOptions = {}
   };
 }
 
-/** An Entra token for container registries. */
+/** Gives an Entra token for container registries. */
 export type RegistryToken = (signal?: AbortSignal) => Promise<string>;
 
 /**
- * A token for container registries, kept until three minutes before it expires, and asked for once, however many ask at a time.
- * @param failure what is thrown for what the credential threw
+ * Caches a token for container registries until three minutes before it expires. Parallel calls share one request.
+ * @param failure makes the error to throw from the error of the credential
  */
 export function registryToken(credential: TokenCredential, failure: (error: unknown) => Error): RegistryToken {
   const token = sharedToken(credential, failure);
@@ -69,10 +72,10 @@ function sharedToken(credential: TokenCredential, failure: (error: unknown) => E
   const ask = async (): Promise<string> => {
     try {
       const timeout = AbortSignal.timeout(TOKEN_TIMEOUT_MS);
-      // The credential ignores its abortSignal.
+      // The credential ignores abort signals.
       const token = await unlessAborted(credential.getToken(REGISTRY_SCOPE), timeout);
       if (token === null) {
-        throw new Error('the credential gave no token');
+        throw new Error('the credential returned no token');
       }
       kept = token;
       return token.token;
@@ -91,7 +94,7 @@ function sharedToken(credential: TokenCredential, failure: (error: unknown) => E
   };
 }
 
-/** One caller's signal ends that caller's wait, not the request that others wait for too. */
+/** Stops waiting when the caller's signal aborts. The work goes on, because others may wait for it too. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) {
     return work;

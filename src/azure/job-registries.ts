@@ -1,33 +1,33 @@
 import { PolicyError, credentialsOf, type Credentials, type RegistryClient } from '../oci/index.js';
 import type { JobConnection, JobRegistries } from '../ports/job-registries.js';
 
-/** One credential of JOB_CREDENTIALS. */
+/** One entry of JOB_CREDENTIALS. */
 export interface JobCredential {
-  /** The only host that sees it. */
+  /** The only host that gets the password. */
   registry: string;
   username: string;
-  /** The Key Vault secret with the password: its URL. */
+  /** The URL of the Key Vault secret with the password. */
   secret: string;
 }
 
 export interface JobRegistriesOptions {
   entries: Readonly<Record<string, JobCredential>>;
-  /** For every host that the credential isn't for. */
+  /** Used for every host other than the credential's. */
   others: Credentials;
   readSecret: (url: string, signal?: AbortSignal) => Promise<string>;
-  /** One client for each connection: a token that was got with one credential is never used for another. */
+  /** Makes one client per connection, so that a token from one credential is never used for another. */
   connect: (credentials: Credentials, referrers: JobConnection['referrers']) => RegistryClient;
 }
 
-/** The registries of jobs that name a credential or a distribution spec; the clients are made when they are asked for. */
+/** The registry clients of jobs that name a credential or a distribution spec. Clients are made on first use. */
 export function createJobRegistries({ entries, others, readSecret, connect }: JobRegistriesOptions): JobRegistries {
   const known = new Map(Object.entries(entries));
   const clients = new Map<string, RegistryClient>();
   const signIn = (name: string): Credentials => {
     const entry = known.get(name);
     if (entry === undefined) {
-      throw new PolicyError('CREDENTIAL_UNKNOWN', `there is no credential ${name} in the settings`, {
-        remedy: 'Name one of JOB_CREDENTIALS, or leave "credential" out: the app signs in as its identity.',
+      throw new PolicyError('CREDENTIAL_UNKNOWN', `JOB_CREDENTIALS has no entry ${name}`, {
+        remedy: 'Use a name from JOB_CREDENTIALS, or omit "credential" to sign in with the app’s identity.',
       });
     }
     const { registry, username, secret } = entry;

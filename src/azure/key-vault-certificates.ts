@@ -4,8 +4,8 @@ import { callVault, type VaultClientOptions } from './key-vault-keys.js';
 import { parseVaultId } from './vault-id.js';
 
 /**
- * Reads certificates of Key Vault: the public part, one certificate, DER. Its issuers are in the secret of the same name only,
- * which can hold the private key too, so they come from elsewhere.
+ * Reads the public part of Key Vault certificates: one certificate, DER. The issuers must come from elsewhere: only the
+ * secret of the same name has them, and that can hold the private key too.
  * @throws as vaultError; ConfigurationError `SIGNING_CERTIFICATE_UNREADABLE`
  */
 export function keyVaultCertificates({
@@ -15,7 +15,7 @@ export function keyVaultCertificates({
   const clients = new Map<string, CertificateClient>();
   return async (id, signal) => {
     const parsed = parseVaultId('certificates', id);
-    if (parsed === undefined) throw unreadable(id, 'it is no certificate of Key Vault');
+    if (parsed === undefined) throw unreadable(id, 'this is not the id of a Key Vault certificate');
     const { vault, name, version } = parsed;
     const { CertificateClient: Client } = await import('@azure/keyvault-certificates');
     const clientOptions: CertificateClientOptions = { ...(options as object), retryOptions: { maxRetries: 0 } };
@@ -26,13 +26,13 @@ export function keyVaultCertificates({
         ? client.getCertificate(name, { abortSignal })
         : client.getCertificateVersion(name, version, { abortSignal }),
     );
-    if (cer === undefined || cer.length === 0) throw unreadable(id, 'it is not issued yet');
+    if (cer === undefined || cer.length === 0) throw unreadable(id, 'the certificate is not issued yet');
     return cer;
   };
 }
 
 function unreadable(id: string, why: string): ConfigurationError {
   return new ConfigurationError('SIGNING_CERTIFICATE_UNREADABLE', `${id} cannot be read: ${why}`, {
-    remedy: 'Name a certificate that is there and issued: https://VAULT.vault.azure.net/certificates/NAME.',
+    remedy: 'Use the id of an existing, issued certificate: https://VAULT.vault.azure.net/certificates/NAME.',
   });
 }

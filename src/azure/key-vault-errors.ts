@@ -1,9 +1,9 @@
-import { ConfigurationError, PromoterError, TransportError, type ErrorOptions } from '../oci/index.js';
+import { ConfigurationError, PromoterError, TransportError, isRecord, type ErrorOptions } from '../oci/index.js';
 import { identityError, isIdentityFailure } from './identity-errors.js';
 import { keyCannotSign, keyDisabled, keyExpired, keyNotYetValid, vaultFirewall } from './key-problems.js';
 
-const NEW_ROLE = 'a new role takes up to ten minutes to count';
-/** What Key Vault says of a key itself or of the way to it, by the inner code of its answer. */
+const NEW_ROLE = 'a new role takes effect within ten minutes';
+/** Errors about a key or the network, by the inner code of Key Vault's answer. */
 const INNER: ReadonlyMap<string, (id: string) => ConfigurationError> = new Map([
   ['KeyDisabled', keyDisabled],
   ['KeyExpired', keyExpired],
@@ -13,7 +13,7 @@ const INNER: ReadonlyMap<string, (id: string) => ConfigurationError> = new Map([
   ['ForbiddenByConnection', vaultFirewall],
 ]);
 
-/** What the SDK knows of an answer, as far as we look at it. */
+/** The parts of an SDK error that are used here. */
 interface Answer {
   status?: number;
   code?: string;
@@ -23,11 +23,12 @@ interface Answer {
 }
 
 /**
- * A failed call of Key Vault as one of our errors, without the SDK's, which knows the request and its token.
- * Transient: `KEY_VAULT_UNAVAILABLE`, `KEY_VAULT_THROTTLED`, `KEY_VAULT_DENIED` (a role may be on its way), `IDENTITY_UNAVAILABLE`.
- * To be mended by somebody: `KEY_VAULT_UNAUTHORIZED`, `KEY_VAULT_CHALLENGE_REFUSED`, `KEY_VAULT_FIREWALL`, `KEY_VAULT_FAILED`,
- * `SIGNING_KEY_…`, `KEY_VAULT_ITEM_UNKNOWN`.
- * @param id the key or certificate that was asked for
+ * Converts a failed Key Vault call into one of our errors. Drops the SDK's error, because it holds the request with its
+ * token.
+ * Transient: `KEY_VAULT_UNAVAILABLE`, `KEY_VAULT_THROTTLED`, `KEY_VAULT_DENIED` (a role may be about to take effect),
+ * `IDENTITY_UNAVAILABLE`. Permanent: `KEY_VAULT_UNAUTHORIZED`, `KEY_VAULT_CHALLENGE_REFUSED`, `KEY_VAULT_FIREWALL`,
+ * `KEY_VAULT_FAILED`, `SIGNING_KEY_…`, `KEY_VAULT_ITEM_UNKNOWN`.
+ * @param id the requested key or certificate
  * @see https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
  */
 export function vaultError(id: string, error: unknown): Error {
@@ -49,46 +50,53 @@ export function vaultError(id: string, error: unknown): Error {
         {
           ...options,
           remedy:
-            'Name a vault of the tenant that the identity belongs to. With another audience or issuer: look at AZURE_CLIENT_ID, and at proxies between.',
+            'Use a vault in the identity’s tenant. If the answer names a wrong audience or issuer, check AZURE_CLIENT_ID and any proxy.',
         },
       );
     case 403:
-      return new ConfigurationError('KEY_VAULT_DENIED', `${id}: the identity may not do this (${said(answer)})`, {
-        ...options,
-        transient: true,
-        remedy: `Give the identity Key Vault Crypto User on the key (for a certificate: Key Vault Certificate User on the vault); ${NEW_ROLE}. With access policies: get, list and sign for keys.`,
-      });
+      return new ConfigurationError(
+        'KEY_VAULT_DENIED',
+        `${id}: the identity is not allowed to do this (${said(answer)})`,
+        {
+          ...options,
+          transient: true,
+          remedy: `Give the identity Key Vault Crypto User on the key (for a certificate: Key Vault Certificate User on the vault); ${NEW_ROLE}. With access policies: get, list and sign for keys.`,
+        },
+      );
     case 404:
-      return new ConfigurationError('KEY_VAULT_ITEM_UNKNOWN', `${id} is not in the vault (${said(answer)})`, {
+      return new ConfigurationError('KEY_VAULT_ITEM_UNKNOWN', `${id} does not exist in the vault (${said(answer)})`, {
         ...options,
-        remedy: 'See that the setting names what is there; if it was deleted, recover it: az keyvault key recover.',
+        remedy: 'Correct the id in the setting. If the key was deleted, recover it with az keyvault key recover.',
       });
     case 429:
-      return new TransportError('KEY_VAULT_THROTTLED', `${id}: Key Vault has too many requests`, {
+      return new TransportError('KEY_VAULT_THROTTLED', `${id}: Key Vault is throttling requests`, {
         ...options,
         remedy:
-          'It is tried again after the pause that the vault asks for; if it stays, give this key a vault of its own.',
+          'It is retried after the pause that the vault requests. If the error persists, use a separate vault for this key.',
       });
     default:
       return status === 408 || status >= 500
         ? unavailable(id, `answers ${said(answer)}`, { retryAfterMs })
         : new ConfigurationError('KEY_VAULT_FAILED', `${id}: Key Vault answers ${said(answer)}`, {
             ...options,
-            remedy: `Key Vault refuses this request${code === undefined ? '' : ` (${code})`}: report it with the code.`,
+            remedy: `Key Vault does not accept this request${code === undefined ? '' : ` (${code})`}. Report the problem with this code.`,
           });
   }
 }
 
-/** The SDK's own refusals have no code but their text; what has neither is nobody's trouble but a bug. */
+/**
+ * Errors without an answer. The SDK's own refusals are known only by their text. An error without a code is a bug and
+ * is passed on.
+ */
 function withoutAnswer(id: string, error: unknown): Error {
   const message = error instanceof Error ? error.message : '';
   if (/challenge (?:resource|origin)|invalid scope/.test(message)) {
     return new ConfigurationError(
       'KEY_VAULT_CHALLENGE_REFUSED',
-      `${id}: what answers there asks for a token of another service, and gets none`,
+      `${id}: the server asks for a token of another service; it was not sent`,
       {
         details: { id },
-        remedy: 'See what answers under the name of the vault: a proxy, a wrong DNS zone, or no vault of this cloud.',
+        remedy: 'Check what the vault’s name resolves to: a proxy, a wrong DNS zone, or a vault of another cloud.',
       },
     );
   }
@@ -106,13 +114,13 @@ function unavailable(
   return new TransportError('KEY_VAULT_UNAVAILABLE', `${id}: Key Vault ${what}`, {
     details: { id, ...(causes !== undefined && { causes }) },
     ...(retryAfterMs !== undefined && { retryAfterMs }),
-    remedy: 'It is tried again; if it stays, look at the vault, its name and the network between.',
+    remedy: 'It is retried. If the error persists, check the vault, its name and the network.',
   });
 }
 
 const MESSAGE_CHARACTERS = 200;
 
-/** Status, code, and the first line of the message; later ones name resources and identities. */
+/** Status, code and the first line of the message. Further lines name resources and identities. */
 function said({ status, code, inner, message }: Answer): string {
   const line = message?.split(/[\r\n]/, 1)[0]?.slice(0, MESSAGE_CHARACTERS);
   return [status, inner ?? code, line === undefined ? undefined : `"${line}"`]
@@ -136,7 +144,7 @@ function answerOf(error: unknown): Answer {
   };
 }
 
-/** `Retry-After`: seconds, or a date. */
+/** Parses `Retry-After`, which is a number of seconds or a date. */
 function retryAfterOf(response: unknown): number | undefined {
   const headers = field(response, 'headers') as { get?: (name: string) => string | undefined } | undefined;
   const text = headers?.get?.('retry-after');
@@ -146,5 +154,5 @@ function retryAfterOf(response: unknown): number | undefined {
 }
 
 function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[name] : undefined;
+  return isRecord(value) ? value[name] : undefined;
 }

@@ -9,44 +9,51 @@ import { keyCannotSign, keyDisabled, keyExpired, keyNotYetValid } from './key-pr
 import { vaultError } from './key-vault-errors.js';
 import type { VaultId } from './vault-id.js';
 
-/** Milliseconds for one answer of Key Vault about the signing key, sign-in included. `KEY_VAULT_UNAVAILABLE` */
+/**
+ * Time limit of one Key Vault request about the signing key, including sign-in. Milliseconds. `KEY_VAULT_UNAVAILABLE`
+ */
 const KEY_ANSWER_MS = 20_000;
-/** Times that a call of Key Vault is repeated at once; then the step is put off. */
+/** How often a Key Vault call is repeated at once; after that the step backs off. */
 const KEY_REPEATS = 2;
-/** The longest pause before such a repetition, in milliseconds: a longer Retry-After puts the step off. */
+/**
+ * The longest pause before such a repetition, in milliseconds. With a longer Retry-After the step backs off instead.
+ */
 const KEY_REPEAT_PAUSE_MS = 2_000;
-/** Versions of a key in its whole list. `TOO_MANY_KEY_VERSIONS` */
+/** The most versions of a key that are listed. `TOO_MANY_KEY_VERSIONS` */
 const MOST_LISTED_KEY_VERSIONS = 1_000;
 
-/** One version of a key that can sign; the private part never leaves the vault. */
+/** One version of a key that can sign. The private key never leaves the vault. */
 export interface VaultKey extends CertifiedKey {
   /** `https://VAULT.vault.azure.net/keys/NAME/VERSION` */
   id: string;
   algorithm: NotaryAlgorithm;
-  /** When this version expires. */
+  /** When this version of the key expires. */
   expires?: Date;
-  /** @returns raw r‖s for ES256, the PSS signature for RSA. @throws as {@link vaultError} */
+  /** Signs a message. @returns raw r‖s for ES256, the PSS signature for RSA @throws as {@link vaultError} */
   sign: (message: Uint8Array, signal?: AbortSignal) => Promise<Uint8Array>;
 }
 
 export interface VaultKeys {
-  /** The version that the id names, or the newest. @throws as {@link vaultError}; `SIGNING_KEY_…` where it can't sign */
+  /** Reads the given version, or the newest. @throws as {@link vaultError}; `SIGNING_KEY_…` if it cannot sign */
   get(version?: string, signal?: AbortSignal): Promise<VaultKey>;
-  /** Versions, newest first. */
+  /** Lists the versions, newest first. */
   versions(signal?: AbortSignal): Promise<string[]>;
 }
 
 export interface VaultClientOptions {
   credential: TokenCredential;
   now: () => Date;
-  /** Of the SDK, for tests. */
+  /** Options of the SDK, for tests. */
   client?: KeyClientOptions;
 }
 
-/** The versions of one key in Key Vault. The SDK is loaded with the first call: it takes a part of a cold start. */
+/**
+ * Reads the versions of one key in Key Vault. The SDK is loaded with the first call, because loading it slows a cold
+ * start.
+ */
 export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultClientOptions): VaultKeys {
   const { credential, now } = options;
-  // Repetitions are ours: the SDK's would sit and wait as long as the vault says.
+  // We repeat calls ourselves: the SDK would wait as long as the vault says.
   const clientOptions = { ...options.client, retryOptions: { maxRetries: 0 } };
   let client: Promise<KeyClient> | undefined;
   const open = (): Promise<KeyClient> =>
@@ -63,7 +70,7 @@ export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultCl
       const { CryptographyClient } = await import('@azure/keyvault-keys');
       const id = idOf(found.properties.version);
       const { publicKey, algorithm } = usable(id, found, now());
-      // Without its times: the client would refuse them with an error that has no code.
+      // Without its times, because the client would check them and throw an error without a code.
       const { notBefore: _notBefore, expiresOn: _expiresOn, ...properties } = found.properties;
       const crypto = new CryptographyClient({ ...found, properties }, credential, clientOptions);
       const signWith = async (
@@ -101,7 +108,7 @@ export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultCl
             throw new ConfigurationError(
               'TOO_MANY_KEY_VERSIONS',
               `${idOf()} has more than ${MOST_LISTED_KEY_VERSIONS} versions`,
-              { remedy: 'Make a new key, or name a version in SIGNING_KEY.' },
+              { remedy: 'Create a new key, or set SIGNING_KEY to one version.' },
             );
           }
         }
@@ -114,7 +121,10 @@ export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultCl
   };
 }
 
-/** r‖s as X.509 writes it: a sequence of two integers. @see https://www.rfc-editor.org/rfc/rfc3279#section-2.2.3 */
+/**
+ * Converts r‖s to the form that X.509 uses, a sequence of two integers. @see
+ * https://www.rfc-editor.org/rfc/rfc3279#section-2.2.3
+ */
 function ecdsaDer(raw: Uint8Array): Uint8Array {
   const half = raw.length / 2;
   const integer = (bytes: Uint8Array): Buffer => {
@@ -127,7 +137,7 @@ function ecdsaDer(raw: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from([0x30, content.length]), content]);
 }
 
-/** Whether this version can sign, by what the vault says of it. */
+/** Checks by its properties that a version can sign. */
 function usable(
   id: string,
   { key, keyOperations, properties }: KeyVaultKey,
@@ -149,7 +159,7 @@ function publicKeyOf(id: string, { kty, crv, x, y, n, e }: KeyVaultKey['key'] = 
       ? createPublicKey({ format: 'jwk', key: { kty: 'RSA', n: text(n), e: text(e) } })
       : createPublicKey({ format: 'jwk', key: { kty: 'EC', crv: crv ?? '', x: text(x), y: text(y) } });
   } catch {
-    // P-256K and symmetric keys, which Node knows no JWK of.
+    // P-256K and symmetric keys, for which Node has no JWK.
     throw keyError(`${id} is ${kty ?? 'unknown'} ${crv ?? ''}, neither EC P-256 nor RSA`);
   }
 }
@@ -160,8 +170,8 @@ function checkTimes(id: string, { notBefore, expiresOn }: KeyProperties, now: Da
 }
 
 /**
- * Calls Key Vault, each time with a bound; what it throws is one of our errors. A passing trouble is tried again at once, twice;
- * where the vault asks for a longer pause, the caller is put off.
+ * Calls Key Vault with a time limit; throws only our errors. Repeats the call twice after a transient error, unless the
+ * vault asks for a longer pause.
  */
 export async function callVault<T>(
   id: string,
@@ -184,7 +194,7 @@ export async function callVault<T>(
   }
 }
 
-/** Undefined where it isn't tried again here. */
+/** The pause before the next repetition; undefined if the call is not repeated. */
 function pauseOf({ code, transient, retryAfterMs = 0 }: PromoterError, repeats: number): number | undefined {
   if (!transient || code === 'KEY_VAULT_DENIED' || repeats >= KEY_REPEATS) return undefined;
   if (retryAfterMs > KEY_REPEAT_PAUSE_MS) return undefined;

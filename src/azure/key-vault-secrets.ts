@@ -7,9 +7,9 @@ import { vaultError } from './key-vault-errors.js';
 import { parseVaultId } from './vault-id.js';
 import { storageFailure } from './storage-errors.js';
 
-/** Milliseconds that a secret is kept: one that was changed counts after so long. */
+/** How long a secret is cached, in milliseconds. A changed secret takes effect after this time. */
 const SECRET_KEEP_MS = 60_000;
-/** Milliseconds for one answer of Key Vault, its repetitions included. `CREDENTIAL_UNREADABLE` */
+/** Time limit for reading a secret, including repetitions. Milliseconds. `CREDENTIAL_UNREADABLE` */
 const SECRET_READ_MS = 60_000;
 
 interface Kept {
@@ -18,9 +18,10 @@ interface Kept {
 }
 
 /**
- * Reads secrets of Key Vault under an identity. A value is kept for a minute, and asked for once, however many ask at a time; a
- * failure isn't kept.
- * @throws ConfigurationError `CREDENTIAL_UNREADABLE`, transient where it may pass; `KEY_VAULT_FIREWALL`, `IDENTITY_UNAVAILABLE`
+ * Reads Key Vault secrets with an identity. A value is cached for a minute, and parallel calls share one request.
+ * Failures are not cached.
+ * @throws ConfigurationError `CREDENTIAL_UNREADABLE`, marked transient if a retry may help; `KEY_VAULT_FIREWALL`,
+ * `IDENTITY_UNAVAILABLE`
  */
 export function keyVaultSecrets(
   credential: TokenCredential,
@@ -41,9 +42,9 @@ export function keyVaultSecrets(
 
 async function readSecret(credential: TokenCredential, url: string, options: SecretClientOptions): Promise<string> {
   const parsed = parseVaultId('secrets', url);
-  if (parsed === undefined) throw unreadable(url, 'it is no secret of Key Vault');
+  if (parsed === undefined) throw unreadable(url, 'this is not the id of a Key Vault secret');
   const { vault, name, version } = parsed;
-  // Loaded by apps that have such a setting: it takes a part of a cold start.
+  // Loaded only by apps that have such a setting, because loading slows a cold start.
   const { SecretClient } = await import('@azure/keyvault-secrets');
   const client = new SecretClient(vault, credential, {
     retryOptions: { maxRetries: 3, retryDelayInMs: 500, maxRetryDelayInMs: 10_000 },
@@ -54,7 +55,7 @@ async function readSecret(credential: TokenCredential, url: string, options: Sec
       ...(version !== undefined && { version }),
       abortSignal: AbortSignal.timeout(SECRET_READ_MS),
     });
-    if (value === '') throw unreadable(url, 'it is empty');
+    if (value === '') throw unreadable(url, 'the secret is empty');
     return value;
   } catch (error) {
     if (error instanceof ConfigurationError) throw error;
@@ -62,19 +63,19 @@ async function readSecret(credential: TokenCredential, url: string, options: Sec
     const known = vaultError(url, error);
     if (known instanceof ConfigurationError && known.code === 'KEY_VAULT_FIREWALL') throw known;
     const { statusCode, code } = storageFailure(error);
-    if (statusCode === undefined) throw unreadable(url, 'Key Vault gives no answer', true);
+    if (statusCode === undefined) throw unreadable(url, 'Key Vault does not answer', true);
     const isPassing = statusCode === 408 || statusCode === 429 || statusCode >= 500;
     throw unreadable(url, `Key Vault answers ${statusCode}${code === undefined ? '' : ` ${code}`}`, isPassing);
   }
 }
 
-/** Without the SDK's error as its cause: that one knows the request and its token. */
+/** Without the SDK's error as cause, because that holds the request with its token. */
 function unreadable(url: string, why: string, transient = false): ConfigurationError {
   return new ConfigurationError('CREDENTIAL_UNREADABLE', `the secret ${url} cannot be read: ${why}`, {
     transient,
     details: { secret: url },
     remedy:
       'Give the app’s identity the role Key Vault Secrets User on the vault or the secret (a new role takes up to ten minutes), and ' +
-      'see that JOB_CREDENTIALS names a secret that is there, enabled and not expired.',
+      'check that the secret named in JOB_CREDENTIALS exists, is enabled and has not expired.',
   });
 }

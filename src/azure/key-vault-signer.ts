@@ -4,28 +4,29 @@ import { unlessAborted } from './identity.js';
 import { keyVaultKeys, type VaultClientOptions, type VaultKey, type VaultKeys } from './key-vault-keys.js';
 import type { VaultId } from './vault-id.js';
 
-/** Milliseconds that a signer is kept: a rotated key or a new certificate counts after so long. */
+/** How long a signer is cached, in milliseconds. A rotated key or a new certificate takes effect after this time. */
 const SIGNER_KEEP_MS = 5 * 60_000;
-/** Milliseconds before the signing key is looked for again after it could not be read. */
+/** How long to wait after a failure before the signing key is read again. Milliseconds. */
 const SIGNER_RETRY_MS = 15_000;
-/** Versions of a key that are looked through for one with a certificate, newest first. `SIGNING_KEY_MISMATCH` */
+/** How many versions of a key are searched for one with a certificate, newest first. `SIGNING_KEY_MISMATCH` */
 const MOST_KEY_VERSIONS = 20;
-/** Milliseconds for finding the signing key and its certificates. `KEY_VAULT_UNAVAILABLE` */
+/** Time limit for finding the signing key and its certificates. Milliseconds. `KEY_VAULT_UNAVAILABLE` */
 const SIGNER_LOAD_MS = 60_000;
 
 export interface KeyVaultSignerOptions extends VaultClientOptions {
   key: VaultId;
-  /** The certificates of the key's versions and their issuers, DER, in any order. */
+  /** Reads the certificates of the key's versions and their issuers, DER, in any order. */
   readCertificates: (signal?: AbortSignal) => Promise<Uint8Array[]>;
-  /** Milliseconds for finding key and certificates; a minute by default. */
+  /** Time limit for finding key and certificates, in milliseconds. Default: a minute. */
   loadMs?: number;
 }
 
 /**
- * Signs with a key in Key Vault. An id without a version follows rotation: the newest version that can sign and has a certificate
- * signs, with its own chain. Key and certificates are looked at again every five minutes; what goes wrong then leaves the signer as
- * it is, since signing itself shows whether the key is still good.
- * @throws from `current`: as vaultError; ConfigurationError `SIGNING_KEY_MISMATCH`, `SIGNING_CERTIFICATE_INVALID`, `SIGNING_KEY_…`
+ * Signs with a key in Key Vault. If the id has no version, rotation is followed: the newest version that can sign and
+ * has a certificate signs, with its own chain. Key and certificates are read again every five minutes. If that fails,
+ * the present signer stays, because signing itself shows whether the key still works.
+ * @throws from `current`: as vaultError; ConfigurationError `SIGNING_KEY_MISMATCH`, `SIGNING_CERTIFICATE_INVALID`,
+ * `SIGNING_KEY_…`
  */
 export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
   const { key, now, loadMs = SIGNER_LOAD_MS } = options;
@@ -67,7 +68,7 @@ export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
   };
 }
 
-/** @throws TransportError `KEY_VAULT_UNAVAILABLE` where the time is over; the signal's own reason where somebody stopped it */
+/** @throws TransportError `KEY_VAULT_UNAVAILABLE` if the time is over; the signal's reason if the caller stopped it */
 async function inTime<T>({ vault, name }: VaultId, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
   try {
     return await unlessAborted(work, signal);
@@ -77,14 +78,13 @@ async function inTime<T>({ vault, name }: VaultId, signal: AbortSignal | undefin
       'KEY_VAULT_UNAVAILABLE',
       `${vault}/keys/${name}: key and certificates were not read in time`,
       {
-        remedy:
-          'It is tried again; if it stays, look at the vault, at where the certificates are, and at the network between.',
+        remedy: 'It is retried. If the error persists, check the vault, the place of the certificates and the network.',
       },
     );
   }
 }
 
-/** What the vault refuses for good may mean that another version signs now: the next one who asks looks. */
+/** After a permanent refusal another version of the key may be the right one, so the next call reads the key again. */
 function withDoubt(signer: Signer, doubt: () => void): Signer {
   return {
     ...signer,
@@ -110,7 +110,7 @@ async function choose(
   const chain = 'problem' in first ? undefined : chainOf(first);
   if (!('problem' in first) && chain !== undefined) return signerOf(first, chain);
   if (key.version !== undefined) throw 'problem' in first ? first.problem : mismatch(first.id);
-  // The newest can't sign yet, or has no certificate yet: the one before goes on.
+  // The newest version cannot sign yet or has no certificate yet, so use an older one.
   const newest = 'problem' in first ? undefined : first.id;
   for (const version of (await keys.versions(signal)).slice(0, MOST_KEY_VERSIONS)) {
     const found = await versionOrProblem(keys, signal, version);
@@ -122,7 +122,7 @@ async function choose(
   throw 'problem' in first ? first.problem : mismatch(first.id);
 }
 
-/** A version, or why this one can't sign; any other trouble is thrown. */
+/** Returns a version, or the reason why it cannot sign. Other errors are thrown. */
 async function versionOrProblem(
   keys: VaultKeys,
   signal: AbortSignal,
@@ -145,6 +145,6 @@ function mismatch(id: string): ConfigurationError {
   return new ConfigurationError('SIGNING_KEY_MISMATCH', `no certificate of SIGNING_CERTIFICATE_CHAIN is for ${id}`, {
     details: { id },
     remedy:
-      'Make a certificate for this key (acr-promoter certificate create) and put it where SIGNING_CERTIFICATE_CHAIN points.',
+      'Create a certificate for this key (acr-promoter certificate create) and store it where SIGNING_CERTIFICATE_CHAIN points.',
   });
 }

@@ -7,20 +7,20 @@ import { packRow, unpackRow, type RowChunks } from './row-json.js';
 import { callStorageUnless } from './storage-errors.js';
 import type { TableRows } from './table-rows.js';
 
-/** How rows of one kind are kept: the row that counts, and its copies in lists, all in one partition. */
+/** How rows of one kind are stored: the row itself and its copies in lists, all in one partition. */
 export interface Listing<T, C> {
   partitionKey: string;
   rowKeyOf(id: string): string;
   schema: z.ZodType<T>;
-  /** Row keys of the copies: a prefix for each list, then what it is sorted by. */
+  /** Row keys of the copies: the prefix of a list, then the sort key. */
   copyKeysOf(copy: C): string[];
   copyOf(row: T): C;
   copySchema: z.ZodType<C>;
 }
 
 /**
- * Rows with their copies, in one transaction each. The row's property `copies` says where its copies are, and so does a version,
- * beside the ETag: a replace finds them without reading, wherever an older version of this code has placed them.
+ * Rows with copies in lists; each write is one transaction. The property `copies` and the version both hold the row
+ * keys of the copies, so a replace finds them without a read, even if another version of this code chose other keys.
  */
 export class ListedRows<T extends { id: string }, C> {
   readonly #rows: TableRows;
@@ -40,13 +40,13 @@ export class ListedRows<T extends { id: string }, C> {
     return { value, version: versionOf(entity.etag, entity.properties) };
   }
 
-  /** @returns false where the row exists. */
+  /** @returns false if the row exists */
   async insert(row: T): Promise<boolean> {
     const keys = this.#listing.copyKeysOf(this.#listing.copyOf(row));
     return this.#submit([['create', this.#entity(row, keys)], ...this.#putCopies(row, keys)]);
   }
 
-  /** @returns false where the row is not at `version`. */
+  /** @returns false if the row has another version */
   async replace(row: T, version: string): Promise<boolean> {
     const { etag, copies: before } = parseVersion(version);
     const keys = this.#listing.copyKeysOf(this.#listing.copyOf(row));
@@ -60,7 +60,7 @@ export class ListedRows<T extends { id: string }, C> {
     ]);
   }
 
-  /** Removes the row, then its copies. @returns false where the row is not at `version` */
+  /** Removes the row, then its copies. @returns false if the row has another version */
   async remove(id: string, version: string): Promise<boolean> {
     const { partitionKey } = this.#listing;
     const { etag, copies } = parseVersion(version);
@@ -70,7 +70,7 @@ export class ListedRows<T extends { id: string }, C> {
     return true;
   }
 
-  /** Removes the copies of a row that was removed: a crash left them behind. A row that has come again keeps its own. */
+  /** Removes copies that a crash left behind after their row was removed. If the row exists again, its copies stay. */
   async removeLeft(id: string, copy: C): Promise<void> {
     const there = await this.#etagsOf(this.#listing.copyKeysOf(copy));
     if ((await this.get(id)) === undefined) await this.#removeCopies(there);
@@ -82,13 +82,17 @@ export class ListedRows<T extends { id: string }, C> {
     return found.flatMap((entity) => (entity === undefined ? [] : [entity]));
   }
 
-  /** Each at its ETag: what was written since is somebody's. */
+  /** Removes each copy only at the ETag that was read, so that a copy written since stays. */
   async #removeCopies(copies: readonly { rowKey: string; etag: string }[]): Promise<void> {
     const { partitionKey } = this.#listing;
     await Promise.all(copies.map(({ rowKey, etag }) => this.#rows.remove(partitionKey, rowKey, etag)));
   }
 
-  /** One page of the list of that prefix. @param keep looks at what the list is not sorted by @param end the list's end, by default all */
+  /**
+   * Reads one page of the list with this prefix.
+   * @param keep filters by what the list is not sorted by
+   * @param end where the list ends; default: everything with the prefix
+   */
   list(prefix: string, options?: PageOptions, keep?: (copy: C) => boolean, end?: string): Promise<Page<C>> {
     const { partitionKey, copySchema } = this.#listing;
     return this.#rows.page(partitionKey, prefix, copySchema, options, keep, end);
@@ -107,7 +111,7 @@ export class ListedRows<T extends { id: string }, C> {
     return keys.map((rowKey) => ['upsert', { ...chunks, partitionKey, rowKey }, 'Replace']);
   }
 
-  /** @returns false where the row exists, is at another version, or is gone. */
+  /** @returns false if the row exists, has another version, or is gone */
   async #submit(actions: TransactionAction[]): Promise<boolean> {
     const done = await callStorageUnless(this.#rows.what, [404, 409, 412], () =>
       this.#rows.client.submitTransaction(actions),
@@ -116,16 +120,15 @@ export class ListedRows<T extends { id: string }, C> {
   }
 }
 
-function versionOf(etag: string, { copies, at, open }: Record<string, unknown>): string {
-  // Before there was `copies`, promotions had two properties for it.
-  return JSON.stringify([etag, copies ?? JSON.stringify([at, open])]);
+function versionOf(etag: string, { copies }: Record<string, unknown>): string {
+  return JSON.stringify([etag, copies]);
 }
 
 function parseVersion(version: string): { etag: string; copies: string[] } {
   const [etag, text] = jsonList(version);
   if (typeof etag !== 'string') {
-    throw new InputError('VERSION_INVALID', 'that is no version of a row', {
-      remedy: 'Use the version that came with the row.',
+    throw new InputError('VERSION_INVALID', 'this is not the version of a row', {
+      remedy: 'Use the version that was returned with the row.',
     });
   }
   const copies = typeof text === 'string' ? jsonList(text) : [];

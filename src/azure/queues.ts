@@ -3,15 +3,15 @@ import { InputError } from '../oci/index.js';
 import type { QueueLengths, Queues } from '../ports/queues.js';
 import { callStorage } from './storage-errors.js';
 
-/** Bytes of a message's text: 64 KiB in base64. `MESSAGE_TOO_LARGE` */
+/** The most bytes of a message: 64 KiB in base64. `MESSAGE_TOO_LARGE` */
 const MESSAGE_BYTES = 48 * 1024;
-/** Seconds that a message may be hidden for; the service's own limit. `MESSAGE_DELAY_INVALID` */
+/** The longest delay of a message, in seconds; a limit of the service. `MESSAGE_DELAY_INVALID` */
 const MESSAGE_DELAY_SECONDS = 7 * 24 * 60 * 60;
 
-/** The service's -1: a message that waits, or that was put aside with its reason, does not vanish after a week. */
+/** The service's -1. Without it, a message would vanish after a week. */
 const NEVER_EXPIRES = -1;
 
-/** The port Queues on storage queues. */
+/** The port Queues, implemented with storage queues. */
 export function storageQueues(service: QueueServiceClient): Queues {
   return {
     async send(queue, text, options = {}) {
@@ -19,7 +19,7 @@ export function storageQueues(service: QueueServiceClient): Queues {
       if (body.length > MESSAGE_BYTES) {
         throw new InputError('MESSAGE_TOO_LARGE', `a message for ${queue} has ${body.length} bytes`, {
           details: { queue, sizeBytes: body.length, limitBytes: MESSAGE_BYTES },
-          remedy: 'Keep the text as a document, and send its name.',
+          remedy: 'Store the text as a document and send its name.',
         });
       }
       const delaySeconds = options.delaySeconds ?? 0;
@@ -36,7 +36,7 @@ export function storageQueues(service: QueueServiceClient): Queues {
   };
 }
 
-/** The port QueueLengths on storage queues. */
+/** The port QueueLengths, implemented with storage queues. */
 export function storageQueueLengths(service: QueueServiceClient): QueueLengths {
   return {
     async length(queue, abortSignal) {

@@ -1,31 +1,31 @@
 import type { z } from 'zod';
 import { InputError, IntegrityError } from '../oci/index.js';
 
-/** UTF-16 units of JSON in one property of a table row; the service allows 32,768. */
+/** UTF-16 units of JSON in one property of a table row. The service allows 32,768. */
 const ROW_CHUNK_UNITS = 32_000;
-/** Properties that one row's JSON may fill. `ROW_TOO_LARGE` */
+/** The most properties that the JSON of one row may fill. `ROW_TOO_LARGE` */
 const MOST_ROW_CHUNKS = 8;
 
-/** A row's place, for errors. */
+/** The position of a row, for error messages. */
 export interface RowPlace {
   table: string;
   partitionKey: string;
   rowKey: string;
 }
 
-/** Properties of an entity that hold JSON: `j0`, `j1`, … */
+/** The properties of an entity that hold JSON: `j0`, `j1`, … */
 export type RowChunks = Record<string, string>;
 
 const isHighSurrogate = (unit: number): boolean => unit >= 0xd800 && unit <= 0xdbff;
 
-/** @throws InputError `ROW_TOO_LARGE` */
+/** Serialises a row. @throws InputError `ROW_TOO_LARGE` */
 export function packRow(value: unknown, place: RowPlace): RowChunks {
   const json = JSON.stringify(value);
   const chunks: RowChunks = {};
   let count = 0;
   for (let start = 0; start < json.length; count += 1) {
     let end = Math.min(start + ROW_CHUNK_UNITS, json.length);
-    // Half of a pair would not survive UTF-8.
+    // Never split a surrogate pair, which UTF-8 cannot encode in halves.
     if (end < json.length && isHighSurrogate(json.charCodeAt(end - 1))) {
       end -= 1;
     }
@@ -35,13 +35,13 @@ export function packRow(value: unknown, place: RowPlace): RowChunks {
   if (count > MOST_ROW_CHUNKS) {
     throw new InputError('ROW_TOO_LARGE', `a row of table ${place.table} has ${json.length} characters of JSON`, {
       details: { ...place, characters: json.length },
-      remedy: `It may have ${MOST_ROW_CHUNKS * ROW_CHUNK_UNITS}: make the rule or the job smaller.`,
+      remedy: `Make the rule or the job smaller; the maximum is ${MOST_ROW_CHUNKS * ROW_CHUNK_UNITS} characters.`,
     });
   }
   return chunks;
 }
 
-/** @throws IntegrityError `ROW_UNREADABLE` where it isn't what `schema` says. */
+/** Parses a row. @throws IntegrityError `ROW_UNREADABLE` if it does not match `schema` */
 export function unpackRow<T>(entity: Record<string, unknown>, schema: z.ZodType<T>, place: RowPlace): T {
   let json = '';
   for (let index = 0; index < MOST_ROW_CHUNKS; index += 1) {
@@ -55,7 +55,7 @@ export function unpackRow<T>(entity: Record<string, unknown>, schema: z.ZodType<
   try {
     value = JSON.parse(json);
   } catch {
-    throw unreadable(place, 'it holds no JSON');
+    throw unreadable(place, 'it is not JSON');
   }
   const parsed = schema.safeParse(value);
   if (!parsed.success) {
@@ -68,6 +68,6 @@ function unreadable(place: RowPlace, reason: string): IntegrityError {
   const { table, partitionKey, rowKey } = place;
   return new IntegrityError('ROW_UNREADABLE', `table ${table}, row ${partitionKey} / ${rowKey}: ${reason}`, {
     details: { ...place, reason: reason.slice(0, 500) },
-    remedy: 'A newer version may have written it: deploy that again, or delete the row.',
+    remedy: 'A newer version may have written it: deploy that version again, or delete the row.',
   });
 }

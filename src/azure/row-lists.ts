@@ -8,23 +8,23 @@ import { summaryOfRun } from '../rows/run-summary.js';
 import type { Listing } from './listed-rows.js';
 import { encodeKey, encodePrefix, hashKey, pageToken, REPOSITORY_CHARACTERS } from './table-keys.js';
 
-// Which lists a row is in, and which list answers which filter: docs/decisions/storage-keys.md.
+// docs/decisions/storage-keys.md lists which rows are in which lists, and which list is used for which filter.
 
-/** What the schedule reconciles. */
+/** The prefix of the list that the schedule reconciles. */
 export const DUE = 'due|';
 
-/** Rows that are not at rest sort before every time. */
+/** Rows with an open or due run sort before every retry time. */
 function dueKeyOf({ runOpen, generation, observedGeneration, state, retryAt }: PromotionRow): string[] {
   if (runOpen || generation > observedGeneration) return ['0'];
   return state === 'failed' && retryAt !== undefined ? [encodeKey(retryAt)] : [];
 }
 
-/** Where the list of due promotions ends: after what is due by a time, or after the rows that are not at rest. */
+/** The end of the list of due promotions: after those due by a time, or after those with an open or due run. */
 export function dueEnd(by: Date | undefined): string {
   return by === undefined ? `${DUE}1` : `${DUE}${encodeKey(by.toISOString())}~`;
 }
 
-/** Promotions; each copy is the whole row. */
+/** Storage of promotions. Each copy is the whole row. */
 export const PROMOTIONS: Listing<PromotionRow, PromotionRow> = {
   partitionKey: 'promotion',
   rowKeyOf: (id) => `id|${encodeKey(id)}`,
@@ -59,7 +59,9 @@ function repositoryKey(repository: string): string {
   return encodeKey(repository, REPOSITORY_CHARACTERS);
 }
 
-/** The prefix of the list that leaves least to look through; of a glob, the part of it before the first `*` counts. */
+/**
+ * The prefix of the list with the fewest rows to read for a filter. For a glob, the part before its first `*` counts.
+ */
 export function promotionListOf({ destination, repository, tag, rule, state, globs = {} }: PromotionFilter): string {
   if (destination !== undefined) return `destination|${hashKey(destination)}|`;
   if (repository !== undefined) {
@@ -72,24 +74,30 @@ export function promotionListOf({ destination, repository, tag, rule, state, glo
   return state === undefined ? 'at|' : `state|${state}|`;
 }
 
-/** The token after which a repository's list has the promotions that a filter by tags asks for; undefined for its begin. */
+/**
+ * The page token from which a repository's list has the promotions that a filter by tags wants; undefined for the
+ * start.
+ */
 export function promotionsFrom(
   list: string,
   { repository, tag, afterTag, fromTag }: PromotionFilter,
 ): string | undefined {
   if (repository === undefined || tag !== undefined) return undefined;
-  // An id is hexadecimal.
+  // Ids are hexadecimal, so `g` sorts after all of them.
   if (afterTag !== undefined) return pageToken(`${list}${encodeKey(afterTag)}|g`);
   return fromTag === undefined ? undefined : pageToken(`${list}${encodeKey(fromTag)}`);
 }
 
-/** Where a list that is newest first ends: after what is from this time. Undefined for a list in another order. */
+/**
+ * The end of a list that is sorted newest first: after the entries since this time. Undefined if the list has another
+ * order.
+ */
 export function listEnd(list: string, since: string | undefined): string | undefined {
   const isByTime = /^(?:at|open|job|(?:rule|state|outcome)\|[^|]*)\|$/.test(list);
   return since !== undefined && isByTime ? `${list}${invertedTime(Date.parse(since))}~` : undefined;
 }
 
-/** Runs; a copy is a summary. A run's id is its time. */
+/** Storage of runs. Each copy is a summary. Run ids start with their time. */
 export const RUNS: Listing<RunRow, RunSummary> = {
   partitionKey: 'run',
   rowKeyOf: encodeKey,
@@ -102,7 +110,7 @@ export const RUNS: Listing<RunRow, RunSummary> = {
       'at',
       ...(kind === 'job' ? ['job'] : []),
       ...(state === 'ended' ? [] : ['open']),
-      // Oldest first.
+      // This list is sorted oldest first.
       ...(state === 'ended' || kind !== 'job' ? [] : [`${DUE}job|${encodeKey(openedAt)}`]),
       ...(needsResultEvent(summary) ? [`${DUE}result`] : []),
       ...(result === undefined ? [] : [`outcome|${result.outcome}`]),
@@ -115,7 +123,7 @@ export const RUNS: Listing<RunRow, RunSummary> = {
   },
 };
 
-/** The token after which such a list has the runs that were opened before a time. */
+/** The page token from which such a list has the runs that were opened before a time. */
 export function runsBefore(list: string, openedBefore: string): string {
   return pageToken(`${list}${invertedTime(Date.parse(openedBefore))}`);
 }

@@ -40,7 +40,7 @@ const hashOf = (stored: StoredDigest): string => hashKey(`${stored.registry}/${s
 const scanKey = ({ rule, registry, repository }: ScanRow): string =>
   `${encodeKey(rule)}|${hashKey(`${registry}/${repository}`)}`;
 
-/** An ignored event; undefined where the row can't be read. */
+/** Parses an ignored event; undefined if the row cannot be parsed. */
 function ignoredIn(properties: Record<string, unknown>, place: RowPlace): IgnoredEvent | undefined {
   try {
     return unpackRow(properties, ignoredEventSchema, place);
@@ -50,7 +50,7 @@ function ignoredIn(properties: Record<string, unknown>, place: RowPlace): Ignore
   }
 }
 
-/** The port Store on two tables; keys are in docs/decisions/storage-keys.md. */
+/** The port Store, implemented with two tables. The keys are documented in docs/decisions/storage-keys.md. */
 export function tableRunStore(promotionTable: TableRows, runTable: TableRows): Store {
   const promotions = new ListedRows(promotionTable, PROMOTIONS);
   const runs = new ListedRows(runTable, RUNS);
@@ -98,7 +98,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
         const job = await runTable.get(partition, 'run', text);
         if (job?.value === run.id) await runTable.remove(partition, 'run', job.version);
       }
-      // Last: it is what leads to the rest.
+      // The row is removed last, because it leads to everything else.
       const row = await runs.get(run.id);
       if (row === undefined) await runs.removeLeft(run.id, run);
       else if (row.value.state === 'ended') await runs.remove(run.id, row.version);
@@ -159,7 +159,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       });
       const alike = before && ignoredIn(before.properties, runTable.place(partition, before.rowKey));
       const merged = alike === undefined ? event : mergedIgnored(alike, event);
-      // One that is lost in between is in the list of all, and its sender tells of it again.
+      // If a crash loses the second row, the event is still in the list of all, and its sender will send it again.
       await runTable.put('ignored', key, merged);
       await runTable.put(partition, key, merged);
       if (before === undefined) return;
@@ -177,7 +177,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       ),
 
     async removeIgnored(before, most) {
-      // '~' sorts after the keys of that very moment.
+      // '~' sorts after all keys of that time.
       const rows = await runTable.rowsAfter('ignored', `${invertedTime(before.getTime())}~`, most);
       for (const { rowKey, properties } of rows) {
         const event = ignoredIn(properties, runTable.place('ignored', rowKey));

@@ -1,12 +1,17 @@
 import { DefaultAzureCredential, type TokenCredential } from '@azure/identity';
 import { ConfigurationError } from '../oci/index.js';
 import { registryToken, type RegistryToken } from './identity.js';
+import { keyVaultKeys, type VaultKey } from './key-vault-keys.js';
+import { parseVaultId } from './vault-id.js';
 
-/** The Azure CLI takes a second or two; one that asks something will never have an answer. */
+/** The Azure CLI takes a second or two. A tool that prompts will never get an answer. */
 const TOOL_TIMEOUT_MS = 30_000;
 const REASON_CHARACTERS = 300;
 
-/** What each credential of the chain has to say, one a line; what Entra itself says (`AADSTS…`) tells most. */
+/**
+ * The most useful line of the error: Entra's own message (`AADSTS…`), or else the first line. Each credential adds a
+ * line.
+ */
 function reasonOf(error: unknown): string {
   const lines = (error instanceof Error ? error.message : String(error)).split('\n').map((line) => line.trim());
   const reason = lines.find((line) => /AADSTS\d+/.test(line)) ?? lines.find((line) => line !== '') ?? '';
@@ -15,27 +20,28 @@ function reasonOf(error: unknown): string {
 
 function signInError(purpose: string, error: unknown): ConfigurationError {
   const reason = reasonOf(error);
-  // Every credential of the chain had nothing to give; anything else is one that was set, and is refused.
+  // This error means that no credential is set up. Other errors mean that a credential was set up and refused.
   if (error instanceof Error && error.name === 'AggregateAuthenticationError' && !reason.includes('AADSTS')) {
-    return new ConfigurationError('AZURE_NOT_SIGNED_IN', 'nobody is signed in to Azure here', {
+    return new ConfigurationError('AZURE_NOT_SIGNED_IN', 'no Azure credential is available', {
       remedy:
         'Run az login, or sign in to the registry itself: acr-promoter login, or --username and --password-stdin. In Azure, ' +
-        'give the machine a managed identity (AZURE_CLIENT_ID where it is user-assigned).',
+        'give the machine a managed identity and set AZURE_CLIENT_ID if it is user-assigned.',
     });
   }
-  return new ConfigurationError('AZURE_SIGN_IN_FAILED', `no token for ${purpose} from Azure: ${reason}`, {
+  return new ConfigurationError('AZURE_SIGN_IN_FAILED', `Azure gave no token for ${purpose}: ${reason}`, {
     cause: error,
-    remedy: 'Run az login again, or correct AZURE_TENANT_ID, AZURE_CLIENT_ID and what belongs to them.',
+    remedy: 'Run az login again, or correct AZURE_TENANT_ID, AZURE_CLIENT_ID and their secret or certificate.',
   });
 }
 
 /**
- * Credential of the user who is signed in on this machine, found as DefaultAzureCredential does: environment, workload identity, managed
- * identity, Visual Studio Code, `az`, Azure PowerShell, `azd`; `AZURE_TOKEN_CREDENTIALS` chooses among them.
- * @param purpose what the tokens are for: `Key Vault`
- * @throws ConfigurationError `AZURE_NOT_SIGNED_IN`, `AZURE_SIGN_IN_FAILED`, from `getToken` too
+ * Credential of the user who is signed in on this machine. Searches in the order of DefaultAzureCredential:
+ * environment, workload identity, managed identity, Visual Studio Code, `az`, Azure PowerShell, `azd`;
+ * `AZURE_TOKEN_CREDENTIALS` selects among them.
+ * @param purpose what the tokens are for, for example `Key Vault`
+ * @throws ConfigurationError `AZURE_NOT_SIGNED_IN`, `AZURE_SIGN_IN_FAILED`, also from `getToken`
  */
-export function userCredential(purpose: string): TokenCredential {
+function userCredential(purpose: string): TokenCredential {
   try {
     const credential = new DefaultAzureCredential({ processTimeoutInMs: TOOL_TIMEOUT_MS });
     return {
@@ -45,15 +51,27 @@ export function userCredential(purpose: string): TokenCredential {
         }),
     };
   } catch (error) {
-    // AZURE_TOKEN_CREDENTIALS names none that there is.
+    // AZURE_TOKEN_CREDENTIALS names an unknown credential.
     throw signInError(purpose, error);
   }
 }
 
-/** Tokens for container registries of {@link userCredential}. */
+/** Gives tokens of {@link userCredential} for container registries. */
 export function userRegistryToken(): RegistryToken {
   const purpose = 'container registries';
   return registryToken(userCredential(purpose), (error) =>
     error instanceof ConfigurationError ? error : signInError(purpose, error),
   );
+}
+
+/**
+ * Opens a key in Key Vault as the user who is signed in to Azure on this machine.
+ * @returns undefined if `id` is not the id of a key
+ * @throws as `VaultKeys.get`; ConfigurationError `AZURE_NOT_SIGNED_IN`, `AZURE_SIGN_IN_FAILED`
+ */
+export async function openKeyAsUser(id: string, signal: AbortSignal): Promise<VaultKey | undefined> {
+  const parsed = parseVaultId('keys', id);
+  if (parsed === undefined) return undefined;
+  const keys = keyVaultKeys(parsed, { credential: userCredential('Key Vault'), now: () => new Date() });
+  return keys.get(parsed.version, signal);
 }

@@ -1,13 +1,13 @@
 import { ConfigurationError, PromoterError, TransportError } from '../oci/index.js';
 import { identityError, isIdentityFailure } from './identity-errors.js';
 
-/** What the storage SDKs throw, as far as we look at it. */
+/** The parts of a storage SDK error that are used here. */
 interface StorageFailure {
   statusCode?: number;
   code?: string;
 }
 
-/** The service's status and code of a failed call; both undefined where no answer came. */
+/** Status and code of a failed call; both undefined if no answer came. */
 export function storageFailure(error: unknown): StorageFailure {
   if (typeof error !== 'object' || error === null) {
     return {};
@@ -21,17 +21,20 @@ export function storageFailure(error: unknown): StorageFailure {
   };
 }
 
-/** Another wrote the same blob in the meantime: its commit throws away the blocks that wait for theirs. */
+/** Another writer wrote the same blob. Its commit discards our uncommitted blocks. */
 const OVERTAKEN = 'InvalidBlockList';
 const MISSING = new Set(['TableNotFound', 'ContainerNotFound', 'QueueNotFound', 'ContainerBeingDeleted']);
 
 const NETWORK = new Set(['AuthorizationFailure', 'AuthorizationSourceIPMismatch']);
 
 /**
- * A request from a network that the account does not let in is `AuthorizationFailure`; one without the role is
- * `AuthorizationPermissionMismatch`, one with a wrong key `AuthenticationFailed` (Azurite calls that `AuthorizationFailure`, too).
- * @see https://learn.microsoft.com/azure/storage/blobs/blob-access-points-troubleshoot#reads-fail-because-of-network-settings
- * @see https://learn.microsoft.com/troubleshoot/azure/azure-storage/blobs/authentication/storage-troubleshoot-403-errors
+ * True if the account's network rules refused the request: that is `AuthorizationFailure`. A missing role gives
+ * `AuthorizationPermissionMismatch`, a wrong key `AuthenticationFailed` (for which Azurite also uses
+ * `AuthorizationFailure`).
+ * @see
+ * https://learn.microsoft.com/azure/storage/blobs/blob-access-points-troubleshoot#reads-fail-because-of-network-settings
+ * @see
+ * https://learn.microsoft.com/troubleshoot/azure/azure-storage/blobs/authentication/storage-troubleshoot-403-errors
  */
 function isNetwork(code: string | undefined, error: unknown): boolean {
   const isAuthentication = error instanceof Error && /failed to authenticate/i.test(error.message);
@@ -39,9 +42,11 @@ function isNetwork(code: string | undefined, error: unknown): boolean {
 }
 
 /**
- * A failed call of Azure Storage as one of our errors, without the SDK's, which knows the request's headers.
- * Codes: `STORAGE_UNAVAILABLE` (transient), `STORAGE_DENIED`, `STORAGE_FIREWALL`, `STORAGE_MISSING`, `STORAGE_FAILED`, `IDENTITY_UNAVAILABLE`.
- * @param what the thing that was asked for: `table runs`.
+ * Converts a failed Azure Storage call into one of our errors. Drops the SDK's error, because it holds the request's
+ * headers.
+ * Codes: `STORAGE_UNAVAILABLE` (transient), `STORAGE_DENIED`, `STORAGE_FIREWALL`, `STORAGE_MISSING`, `STORAGE_FAILED`,
+ * `IDENTITY_UNAVAILABLE`.
+ * @param what the requested thing, for example `table runs`
  */
 export function storageError(what: string, error: unknown): Error {
   if (error instanceof PromoterError) {
@@ -61,7 +66,7 @@ export function storageError(what: string, error: unknown): Error {
     const answer = statusCode === undefined ? 'gave no answer' : `answered ${statusCode}`;
     return new TransportError('STORAGE_UNAVAILABLE', `${what}: Azure Storage ${answer}${code ? ` (${code})` : ''}`, {
       details,
-      remedy: 'It is tried again; if it stays, look at the storage account and at the network between.',
+      remedy: 'It is retried. If the error persists, check the storage account and the network.',
     });
   }
   const answer = `${what}: Azure Storage answered ${statusCode}${code ? ` (${code})` : ''}`;
@@ -69,7 +74,7 @@ export function storageError(what: string, error: unknown): Error {
     return new ConfigurationError('STORAGE_FIREWALL', answer, {
       details,
       remedy:
-        'The account takes no requests from this network; a role changes nothing. Let the app in: public network access or selected ' +
+        'The account refuses requests from this network; a role does not help. Allow the app: public network access or selected ' +
         'networks of the account, or private endpoints for blob, queue and table in the app’s virtual network.',
     });
   }
@@ -78,22 +83,22 @@ export function storageError(what: string, error: unknown): Error {
       details,
       remedy:
         'Give the identity Storage Blob Data Owner, Queue Data Contributor and Table Data Contributor on the account; ' +
-        'a new role takes up to ten minutes. With a connection string: look at its key.',
+        'a new role takes effect within ten minutes. With a connection string, check its key.',
     });
   }
   if (code !== undefined && MISSING.has(code)) {
     return new ConfigurationError('STORAGE_MISSING', `${answer}: it does not exist`, {
       details,
-      remedy: 'Deploy infra/main.bicep, which makes it; with a connection string it is made at start.',
+      remedy: 'Deploy infra/main.bicep, which creates it. With a connection string, the app creates it at start.',
     });
   }
   return new ConfigurationError('STORAGE_FAILED', answer, {
     details,
-    remedy: 'This is a request that Azure Storage refuses: report it with the code.',
+    remedy: 'Azure Storage does not accept this request. Report the problem with this code.',
   });
 }
 
-/** Calls Azure Storage; what it throws is one of our errors. */
+/** Calls Azure Storage; throws only our errors. */
 export async function callStorage<T>(what: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
@@ -102,7 +107,7 @@ export async function callStorage<T>(what: string, call: () => Promise<T>): Prom
   }
 }
 
-/** As {@link callStorage}; an answer with one of `statuses` is `undefined`. */
+/** Like {@link callStorage}, but returns undefined for an answer with one of `statuses`. */
 export async function callStorageUnless<T>(
   what: string,
   statuses: readonly number[],

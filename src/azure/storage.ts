@@ -27,23 +27,52 @@ const QUEUES: readonly QueueName[] = [
   'promotion-results',
 ];
 
-/** Where the storage account is. */
+/** How to reach the storage account. */
 export type StorageConnection =
   /** Azurite, or an account with shared keys: `AzureWebJobsStorage`. */
   | { connectionString: string }
   /** `AzureWebJobsStorage__accountName`, in the public cloud. */
   | { accountName: string; credential: TokenCredential }
-  /** `AzureWebJobsStorage__blobServiceUri` and so on. */
+  /** `AzureWebJobsStorage__blobServiceUri` and the others. */
   | { blobServiceUri: string; queueServiceUri: string; tableServiceUri: string; credential: TokenCredential };
 
+/** The settings for the storage account. The Functions host reads them too. */
+interface StorageSettings {
+  AzureWebJobsStorage?: string | undefined;
+  AzureWebJobsStorage__blobServiceUri?: string | undefined;
+  AzureWebJobsStorage__queueServiceUri?: string | undefined;
+  AzureWebJobsStorage__tableServiceUri?: string | undefined;
+  AzureWebJobsStorage__accountName?: string | undefined;
+}
+
+/** Finds the storage account in the settings. @throws ConfigurationError `STORAGE_SETTING_MISSING` */
+export function storageConnection(settings: StorageSettings, credential: TokenCredential): StorageConnection {
+  const {
+    AzureWebJobsStorage: connectionString,
+    AzureWebJobsStorage__blobServiceUri: blobServiceUri,
+    AzureWebJobsStorage__queueServiceUri: queueServiceUri,
+    AzureWebJobsStorage__tableServiceUri: tableServiceUri,
+    AzureWebJobsStorage__accountName: accountName,
+  } = settings;
+  if (connectionString !== undefined) return { connectionString };
+  if (blobServiceUri !== undefined && queueServiceUri !== undefined && tableServiceUri !== undefined) {
+    return { blobServiceUri, queueServiceUri, tableServiceUri, credential };
+  }
+  if (accountName !== undefined) return { accountName, credential };
+  throw new ConfigurationError('STORAGE_SETTING_MISSING', 'no storage account is set', {
+    remedy:
+      'Set AzureWebJobsStorage, or AzureWebJobsStorage__accountName to use an identity (docs/reference/settings.md).',
+  });
+}
+
 export interface StorageOptions {
-  /** How often the SDK repeats a request that failed; 3 by default. */
+  /** How often the SDK repeats a failed request. Default: 3. */
   maxRetries?: number;
-  /** Called for a row that a list leaves out since it can't be read; a process warning by default. */
+  /** Called for each row that a list skips because it cannot be parsed. Default: a process warning. */
   onUnreadableRow?: OnUnreadableRow;
 }
 
-/** Azure Storage behind the ports. */
+/** The ports that Azure Storage implements. */
 export interface AzureStorage {
   runs: Store;
   documents: Documents;
@@ -51,11 +80,11 @@ export interface AzureStorage {
   queues: Queues;
   queueLengths: QueueLengths;
   lease: Lease;
-  /** Which instances ask a registry for much. */
+  /** Tells which instances send a registry many requests, so that they share its rate limit. */
   sharing: RateSharing;
   /**
-   * Makes the tables, containers and queues that are missing; may be called any number of times. For a connection string: in
-   * Azure, infra/main.bicep makes them.
+   * Creates missing tables, containers and queues. May be called any number of times. Needed with a connection string;
+   * in Azure, infra/main.bicep creates them.
    */
   ensureCreated(): Promise<void>;
 }
@@ -67,7 +96,7 @@ interface Clients {
 }
 
 /**
- * Opens nothing: the first request does.
+ * Makes the clients. The first connection is opened with the first request.
  * @throws ConfigurationError `STORAGE_SETTING_INVALID`
  */
 export function createStorage(connection: StorageConnection, options: StorageOptions = {}): AzureStorage {
@@ -98,13 +127,13 @@ export function createStorage(connection: StorageConnection, options: StorageOpt
 }
 
 function connect(connection: StorageConnection, maxRetries: number): Clients {
-  // The storage SDKs count tries, the tables' SDK counts retries.
+  // The storage SDKs count tries, the tables SDK counts retries.
   const pipeline = { retryOptions: { maxTries: maxRetries + 1, retryDelayInMs: 500, maxRetryDelayInMs: 10_000 } };
   const tables: TableServiceClientOptions = { retryOptions: { maxRetries, retryDelayInMs: 500 } };
   try {
     if ('connectionString' in connection) {
       const { connectionString } = connection;
-      // Azurite speaks HTTP, which the tables' SDK refuses unless told.
+      // Azurite uses HTTP, which the tables SDK refuses by default.
       const allowInsecureConnection = /(=http:|Protocol=http;|UseDevelopmentStorage=true)/i.test(
         `${connectionString};`,
       );
@@ -123,7 +152,7 @@ function connect(connection: StorageConnection, maxRetries: number): Clients {
       table: (name) => new TableClient(uris.tableServiceUri, name, credential, tables),
     };
   } catch {
-    // Not the SDK's error as cause: it may quote the connection string, and so the key.
+    // Without the SDK's error as cause: it may quote the connection string with its key.
     throw invalidSetting();
   }
 }
@@ -137,10 +166,10 @@ function urisOf(account: string): { blobServiceUri: string; queueServiceUri: str
 }
 
 function invalidSetting(): ConfigurationError {
-  return new ConfigurationError('STORAGE_SETTING_INVALID', 'the settings of the storage account are malformed', {
+  return new ConfigurationError('STORAGE_SETTING_INVALID', 'the storage account settings are invalid', {
     remedy:
-      'AzureWebJobsStorage is a connection string, or AzureWebJobsStorage__accountName the name of the account ' +
-      '(lower-case letters and digits), or AzureWebJobsStorage__blobServiceUri, __queueServiceUri and __tableServiceUri.',
+      'Set AzureWebJobsStorage to a connection string, or AzureWebJobsStorage__accountName to the account name ' +
+      '(lower-case letters and digits), or AzureWebJobsStorage__blobServiceUri, __queueServiceUri and __tableServiceUri to its endpoints.',
   });
 }
 

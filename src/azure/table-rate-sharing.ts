@@ -3,15 +3,15 @@ import { ACTIVE_MS, type RateSharing } from '../oci/index.js';
 import { encodeKey } from './table-keys.js';
 import type { ReadEntity, TableRows } from './table-rows.js';
 
-/** Rows of one registry and category that are read, and rows of processes that are gone that one call removes. */
+/** The most rows read for one registry and category, and the most rows of ended processes removed by one call. */
 const MOST_PROCESSES = 1_000;
 const MOST_REMOVED = 10;
-/** A process whose row has been old for so long is gone, in milliseconds. */
+/** If a process's row is older than this, the process has ended. Milliseconds. */
 const GONE_MS = 60 * 60_000;
 
 /**
- * A row for each process that asks much: `rate|<host>|<category>`, row key: the process. What counts is the table service's own
- * time of each row, so that no host's clock does.
+ * One row for each process that sends many requests: partition `rate|<host>|<category>`, row key: the process. Uses
+ * only the table service's timestamps, so that wrong clocks of hosts do not matter.
  */
 export function tableRateSharing(rows: TableRows, processId: string = randomUUID()): RateSharing {
   return {

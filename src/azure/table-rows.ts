@@ -7,15 +7,15 @@ import { packRow, unpackRow, type RowPlace } from './row-json.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
 import { pageToken, parsePageToken } from './table-keys.js';
 
-/** Rows of a list that is read whole: a run's steps, the promotions of a digest. `TOO_MANY_ROWS` */
+/** The most rows of a list that is read completely, such as a run's steps. `TOO_MANY_ROWS` */
 const MOST_WHOLE_LIST_ROWS = 2_000;
-/** Rows of one transaction; the service's own limit. */
+/** Rows per transaction; a limit of the service. */
 const TRANSACTION_ROWS = 100;
-/** Rows of one page of a list. `PAGE_SIZE_INVALID` */
+/** The most rows per page. `PAGE_SIZE_INVALID` */
 const MOST_PAGE_ROWS = 100;
-/** Rows of one answer; the service's own limit. */
+/** Rows per answer; a limit of the service. */
 const MOST_ANSWER_ROWS = 1_000;
-/** Queries for one page of a filtered list, and rows that each but the first looks through. */
+/** The most queries for one page of a filtered list, and the rows that each query after the first reads. */
 const MOST_PAGE_QUERIES = 4;
 const FILTERED_ROWS = 500;
 
@@ -29,7 +29,7 @@ function endOf(prefix: string): string {
   return prefix === '' ? '' : `${prefix}~`;
 }
 
-/** A row as the service gives it. */
+/** A row as the service returns it. */
 export interface ReadEntity {
   partitionKey: string;
   rowKey: string;
@@ -37,10 +37,10 @@ export interface ReadEntity {
   properties: Record<string, unknown>;
 }
 
-/** Called for a row of a list that can't be read; the list goes on without it. */
+/** Called for a row that cannot be parsed; the list skips it. */
 export type OnUnreadableRow = (error: PromoterError) => void;
 
-/** JSON rows in one table: every call is one request, but for lists. */
+/** Rows stored as JSON in one table. Every call except lists is one request. */
 export class TableRows {
   readonly client: TableClient;
   readonly #onUnreadable: OnUnreadableRow;
@@ -73,25 +73,25 @@ export class TableRows {
     );
   }
 
-  /** @returns false where the row exists. */
+  /** @returns false if the row exists */
   async insert(partitionKey: string, rowKey: string, value: unknown): Promise<boolean> {
     const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
     const done = await callStorageUnless(this.what, CONFLICT, () => this.client.createEntity(entity));
     return done !== undefined;
   }
 
-  /** Overwrites. */
+  /** Writes the row, whether it exists or not. */
   async put(partitionKey: string, rowKey: string, value: unknown): Promise<void> {
     const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
     await callStorage(this.what, () => this.client.upsertEntity(entity, 'Replace'));
   }
 
-  /** @returns false where the row is not at `version`. */
+  /** @returns false if the row has another version */
   async replace(partitionKey: string, rowKey: string, value: unknown, version: string): Promise<boolean> {
     return (await this.replaceAt(partitionKey, rowKey, value, version)) !== undefined;
   }
 
-  /** @returns the new version; undefined where the row is not at `version`. */
+  /** @returns the new version; undefined if the row has another version */
   async replaceAt(partitionKey: string, rowKey: string, value: unknown, version: string): Promise<string | undefined> {
     const entity = { partitionKey, rowKey, ...packRow(value, this.place(partitionKey, rowKey)) };
     const done = await callStorageUnless(this.what, MOVED_ON, () =>
@@ -100,7 +100,11 @@ export class TableRows {
     return done?.etag;
   }
 
-  /** Removes the row. @param etag where it is at this version; whatever it is, by default. @returns false where it has moved on */
+  /**
+   * Removes the row.
+   * @param etag removes it only at this version; default: any version
+   * @returns false if it has another version
+   */
   async remove(partitionKey: string, rowKey: string, etag = '*'): Promise<boolean> {
     const done = await callStorageUnless(this.what, MOVED_ON, () =>
       this.client.deleteEntity(partitionKey, rowKey, { etag }),
@@ -108,12 +112,12 @@ export class TableRows {
     return done !== undefined || (await this.read(partitionKey, rowKey)) === undefined;
   }
 
-  /** The first rows of a partition after a key, as they are. */
+  /** The first rows of a partition after a key, not parsed. */
   rowsAfter(partitionKey: string, after: string, limit: number): Promise<ReadEntity[]> {
     return this.#query(partitionKey, '', after, limit);
   }
 
-  /** The rows of a partition after the row of `from`, as many as one request gives, each with its version. */
+  /** The rows of a partition after the token `from`, as many as one request returns, with their versions. */
   async manyOf<T>(partitionKey: string, schema: z.ZodType<T>, from?: string): Promise<Page<Versioned<T>>> {
     const after = from === undefined ? '' : parsePageToken(from, '');
     const rows = await this.rowsAfter(partitionKey, after, MOST_ANSWER_ROWS);
@@ -124,7 +128,7 @@ export class TableRows {
     return { items, ...(last !== undefined && { next: pageToken(last.rowKey) }) };
   }
 
-  /** Removes a whole partition, which is small. */
+  /** Removes a whole, small partition. */
   async removeAll(partitionKey: string): Promise<void> {
     for (;;) {
       const rows = await this.#query(partitionKey, '', '', TRANSACTION_ROWS);
@@ -135,9 +139,9 @@ export class TableRows {
     }
   }
 
-  /** Inserts the row where there is none; @returns what is there now. */
+  /** Inserts the row if it does not exist. @returns the row that exists then */
   async claim<T>(partitionKey: string, rowKey: string, value: T, schema: z.ZodType<T>): Promise<Versioned<T>> {
-    // Looking first: nearly always it is there already.
+    // Read first, because the row nearly always exists.
     const before = await this.get(partitionKey, rowKey, schema);
     if (before !== undefined) {
       return before;
@@ -147,15 +151,15 @@ export class TableRows {
     if (after === undefined) {
       throw new PromoterError('ROW_GONE', `${this.what}: row ${partitionKey} was deleted while it was claimed`, {
         transient: true,
-        remedy: 'Nothing of ours deletes it; it is tried again.',
+        remedy: 'It is retried. This app does not delete such rows.',
       });
     }
     return after;
   }
 
   /**
-   * One page of a partition, by row key, of the keys that start with `prefix`, up to `end`. With `keep`, so many queries are made at most: such a
-   * page may be short, or empty, and there is more all the same.
+   * Reads one page of a partition, by row key: the keys that start with `prefix`, up to `end`. With `keep`, the number
+   * of queries is limited, so a page may be short or empty although there is more.
    */
   async page<T>(
     partitionKey: string,
@@ -171,7 +175,7 @@ export class TableRows {
     }
     let after = options.from === undefined ? prefix : parsePageToken(options.from, prefix);
     const items: T[] = [];
-    // One more than asked for tells whether there is another page.
+    // One row more than requested shows whether there is another page.
     let limit = size + 1;
     for (let queries = 0; queries < MOST_PAGE_QUERIES; queries += 1) {
       const rows = await this.#query(partitionKey, end, after, limit);
@@ -186,30 +190,31 @@ export class TableRows {
     return { items, next: pageToken(after) };
   }
 
-  /** A whole partition, which is small. @throws PromoterError `TOO_MANY_ROWS` */
+  /** Reads a whole, small partition. @throws PromoterError `TOO_MANY_ROWS` */
   async whole<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
     const rows = await this.#query(partitionKey, '', '', MOST_WHOLE_LIST_ROWS + 1);
     if (rows.length > MOST_WHOLE_LIST_ROWS) {
       throw new PromoterError('TOO_MANY_ROWS', `${this.what}: over ${MOST_WHOLE_LIST_ROWS} rows in ${partitionKey}`, {
         details: { partitionKey },
-        remedy: 'So many belong to no real run or image: look who writes them.',
+        remedy: 'No real run or image has this many rows: find out what writes them.',
       });
     }
     return this.readable(partitionKey, rows, schema);
   }
 
-  /** The first rows of a partition, as many as {@link whole} takes; it has no more, or the others don't matter. */
+  /** Reads the first rows of a partition, as many as {@link whole} allows. Further rows are ignored. */
   async first<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
     const rows = await this.#query(partitionKey, '', '', MOST_WHOLE_LIST_ROWS);
     return this.readable(partitionKey, rows, schema);
   }
 
-  /** A page of all partitions whose keys start with `prefix`, as the rows are. */
+  /** A page over all partitions whose keys start with `prefix`; the rows are not parsed. */
   async pageOfPartitions(prefix: string, size: number, from?: string): Promise<{ rows: ReadEntity[]; next?: string }> {
     const key = from === undefined ? undefined : parsePageToken(from, prefix);
     const at = key?.lastIndexOf('|') ?? 0;
     const after = key === undefined ? prefix : key.slice(0, at);
-    // What is left of the partition, and those after it: one filter with an "or" would look through the whole table.
+    // First the rest of the current partition, then the partitions after it. One filter with `or` would scan the whole
+    // table.
     const rows = key === undefined ? [] : await this.#query(after, '', key.slice(at + 1), size);
     if (rows.length < size) {
       const filter = odata`PartitionKey gt ${after} and PartitionKey lt ${`${prefix}~`}`;
@@ -220,7 +225,7 @@ export class TableRows {
     return { rows, ...(isMore && { next: pageToken(`${last.partitionKey}|${last.rowKey}`) }) };
   }
 
-  /** @param end the key before which it ends; empty: the whole partition */
+  /** @param end the list ends before this key; empty: at the end of the partition */
   #query(partitionKey: string, end: string, after: string, limit: number): Promise<ReadEntity[]> {
     const filter =
       odata`PartitionKey eq ${partitionKey} and RowKey gt ${after}` + (end === '' ? '' : odata` and RowKey lt ${end}`);
@@ -230,7 +235,7 @@ export class TableRows {
   #entities(filter: string, limit: number): Promise<ReadEntity[]> {
     return callStorage(this.what, async () => {
       const rows: ReadEntity[] = [];
-      // The service may answer with fewer rows than asked for, none even, and more to come.
+      // The service may return fewer rows than requested, even none, although there are more.
       const pages = this.client
         .listEntities({ queryOptions: { filter } })
         .byPage({ maxPageSize: Math.min(limit, MOST_ANSWER_ROWS) });
@@ -247,7 +252,7 @@ export class TableRows {
     });
   }
 
-  /** Those rows that can be read. */
+  /** Parses the rows and skips those that cannot be parsed. */
   readable<T>(
     partitionKey: string,
     rows: readonly Pick<ReadEntity, 'rowKey' | 'properties'>[],

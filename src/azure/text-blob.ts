@@ -2,27 +2,31 @@ import { Readable } from 'node:stream';
 import { BlobClient } from '@azure/storage-blob';
 import type { TokenCredential } from '@azure/identity';
 import { ConfigurationError } from '../oci/index.js';
+import { storageFailure } from './storage-errors.js';
 
-/** Milliseconds for reading a blob that a setting names, repetitions included. `RULES_UNREADABLE`, `SIGNING_CERTIFICATE_UNREADABLE` */
+/**
+ * Time limit for reading a blob that a setting names, including repetitions. Milliseconds. `RULES_UNREADABLE`,
+ * `SIGNING_CERTIFICATE_UNREADABLE`
+ */
 const TEXT_BLOB_MS = 30_000;
-/** Bytes of the blob with the rules. `RULES_INVALID` */
+/** The most bytes of the rules blob. `RULES_INVALID` */
 const RULES_BLOB_BYTES = 1_000_000;
-/** Bytes of a blob with certificates. `SIGNING_CERTIFICATE_INVALID` */
+/** The most bytes of a certificate blob. `SIGNING_CERTIFICATE_INVALID` */
 const CERTIFICATE_BLOB_BYTES = 1024 * 1024;
 
-/** What a setting means by the URL of a blob. */
+/** The kind of text that the blob of a setting holds. */
 interface TextKind {
   /** `the rules blob` */
   what: string;
   limitBytes: number;
-  /** Where it can't be read: it may come later. */
+  /** Makes the error for a blob that cannot be read; it is transient, because the blob may be uploaded later. */
   unreadable: (message: string, cause: unknown) => ConfigurationError;
   tooLarge: (message: string) => ConfigurationError;
 }
 
 export type ReadText = (url: string) => Promise<string>;
 
-/** The rules. Their document is bounded by src/promotion as well; this is what is read before it is looked at. */
+/** Reads the rules. The parser has a limit too; this one bounds the download. */
 export function readRulesBlob(credential: TokenCredential): ReadText {
   return readTextBlob(credential, {
     what: 'the rules blob',
@@ -31,14 +35,16 @@ export function readRulesBlob(credential: TokenCredential): ReadText {
       new ConfigurationError('RULES_UNREADABLE', message, {
         cause,
         transient: true,
-        remedy: 'Upload the rules there, and give the identity Storage Blob Data Reader on them.',
+        remedy: 'Upload the rules there and give the identity the role Storage Blob Data Reader on them.',
       }),
     tooLarge: (message) =>
-      new ConfigurationError('RULES_INVALID', message, { remedy: 'Take rules apart, or trust fewer certificates.' }),
+      new ConfigurationError('RULES_INVALID', message, {
+        remedy: 'Remove rules, or use fewer certificates in their trust stores.',
+      }),
   });
 }
 
-/** Certificates of the signing key, PEM. */
+/** Reads the certificates of the signing key, PEM. */
 export function readCertificateBlob(credential: TokenCredential): ReadText {
   return readTextBlob(credential, {
     what: 'the certificate blob',
@@ -48,16 +54,16 @@ export function readCertificateBlob(credential: TokenCredential): ReadText {
         cause,
         transient: true,
         remedy:
-          'Upload the certificate there (docs/how-to/deploy.md), and give the identity Storage Blob Data Reader on it.',
+          'Upload the certificate there (docs/how-to/deploy.md) and give the identity the role Storage Blob Data Reader on it.',
       }),
     tooLarge: (message) =>
       new ConfigurationError('SIGNING_CERTIFICATE_INVALID', message, {
-        remedy: 'Upload the certificates of the key and those above them only.',
+        remedy: 'Upload only the certificates of the key and of its issuers.',
       }),
   });
 }
 
-/** Reads a blob under the app's identity; the text is kept, and asked for again by ETag. */
+/** Reads a blob with the app's identity. Caches the text and asks by ETag whether it changed. */
 function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
   let kept: { url: string; etag: string; text: string } | undefined;
   const read = async (url: string, abortSignal: AbortSignal): Promise<string> => {
@@ -72,8 +78,8 @@ function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
       return text;
     } catch (cause) {
       if (cause instanceof ConfigurationError) throw cause;
-      if (kept?.url === url && statusOf(cause) === 304) return kept.text;
-      const status = statusOf(cause);
+      const { statusCode: status } = storageFailure(cause);
+      if (kept?.url === url && status === 304) return kept.text;
       const answered = status === undefined ? '' : ` (${status})`;
       throw kind.unreadable(`${kind.what} ${withoutQuery(url)} cannot be read${answered}`, cause);
     }
@@ -91,12 +97,6 @@ async function readBounded(body: AsyncIterable<unknown>, { what, tooLarge, limit
     chunks.push(bytes);
   }
   return Buffer.concat(chunks).toString('utf8');
-}
-
-function statusOf(error: unknown): number | undefined {
-  return typeof error === 'object' && error !== null && 'statusCode' in error && typeof error.statusCode === 'number'
-    ? error.statusCode
-    : undefined;
 }
 
 function withoutQuery(url: string): string {

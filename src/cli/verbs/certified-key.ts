@@ -16,7 +16,7 @@ export async function openCertifiedKey(text: string, io: Io): Promise<{ id: stri
     return { id: text, key: pemCertifiedKey(Buffer.from(await readOperand(text, KEY_BYTES, io)).toString('utf8')) };
   }
   // Loaded for those who need it: it takes longer than all else here.
-  const { openKeyAsUser } = await import('../../azure/signed-in-user-key.js');
+  const { openKeyAsUser } = await import('../../azure/signed-in-user.js');
   const key = await openKeyAsUser(text, io.signal);
   if (key === undefined) {
     throw new ConfigurationError('SIGNING_KEY_INVALID', `${text} is no key in Key Vault`, {

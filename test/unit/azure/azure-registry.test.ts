@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { identityRegistries } from '../../../src/azure/azure-registry.js';
 
-test('the identity is shown to Azure’s registries, to those that are said to be, and to this machine’s', () => {
+test('the identity token goes to Azure registries, registries named as such, and loopback registries', () => {
   const allowed = [
     'a.azurecr.io',
     'b.azurecr.cn',
@@ -18,7 +18,7 @@ test('the identity is shown to Azure’s registries, to those that are said to b
   expect(identityRegistries(allowed, { named: [], withPassword: [] })).not.toContain('registry.example.org');
 });
 
-test('not to one that jobs have a password for, unless its name is Azure’s', () => {
+test('the identity token does not go to a registry with a job password, unless it has an Azure name', () => {
   const allowed = ['a.azurecr.io', 'registry.example.org', 'localhost:5101'];
   const withPassword = ['A.azurecr.io', 'Registry.example.org', 'localhost:5101'];
   expect(identityRegistries(allowed, { named: ['registry.example.org'], withPassword })).toEqual(['a.azurecr.io']);

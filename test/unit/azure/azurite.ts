@@ -4,12 +4,12 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
 export interface Azurite {
-  /** The connection string of an account that nobody has used yet; there are sixteen. */
+  /** The connection string of an account that is not used yet; there are sixteen. */
   newAccount(): string;
   stop(): Promise<void>;
 }
 
-/** Microsoft's storage emulator as a child process, in memory, on free ports, with a key of its own. */
+/** Microsoft's storage emulator as a child process: in memory, on free ports, with its own key. */
 export async function startAzurite(): Promise<Azurite> {
   const program = createRequire(import.meta.url).resolve('azurite/dist/src/azurite.js');
   const key = randomBytes(32).toString('base64');

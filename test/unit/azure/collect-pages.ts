@@ -1,6 +1,6 @@
 import type { Page, PageOptions } from '../../../src/ports/page.js';
 
-/** The items of every page of a list. */
+/** Returns the items of each page of a list. */
 export async function collectPages<T>(list: (options: PageOptions) => Promise<Page<T>>, size: number): Promise<T[][]> {
   const pages: T[][] = [];
   for (let from: string | undefined; ;) {

@@ -11,7 +11,7 @@ interface Answer {
   body?: unknown;
 }
 
-/** The library's own client against a host that answers as the test says. */
+/** The library's own client against a host whose answers the test sets. */
 describe('createDurableEngine', () => {
   const seen: { method: string; url: string; body: string }[] = [];
   let answer: Answer = { status: 500 };
@@ -39,7 +39,7 @@ describe('createDurableEngine', () => {
     server.closeAllConnections();
   });
 
-  test('starts an orchestration under the id that it is given', async () => {
+  test('starts an orchestration with the given id', async () => {
     answer = { status: 202, body: { id: 'run-1' } };
     await engine.start('promote', 'run-1', { rule: 'staging' });
     expect(seen).toEqual([
@@ -51,7 +51,7 @@ describe('createDurableEngine', () => {
     ]);
   });
 
-  test.each(['Pending', 'Running'])('leaves an id alone that is there and %s', async (status) => {
+  test.each(['Pending', 'Running'])('does nothing if an instance with the id exists and is %s', async (status) => {
     const body = `An Orchestration instance with the status ${status} already exists.`;
     answer = { status: 409, body };
     await expect(engine.start('promote', 'run-1', {})).resolves.toBeUndefined();
@@ -74,12 +74,12 @@ describe('createDurableEngine', () => {
     expect(await engine.state('run-1')).toEqual({ state, createdAt: '2026-05-01T12:00:00.000Z' });
   });
 
-  test('an instance that is not there is missing', async () => {
+  test('an instance that does not exist is missing', async () => {
     answer = { status: 404, body: 'No instance found' };
     expect(await engine.state('run-1')).toEqual({ state: 'missing' });
   });
 
-  test('raises an event, and does nothing where the instance has ended or is not there', async () => {
+  test('sends an event, and does nothing if the instance has ended or does not exist', async () => {
     for (const status of [202, 410, 404]) {
       answer = { status };
       await engine.notify('run-1', 'evidence-2');
@@ -101,7 +101,7 @@ describe('createDurableEngine', () => {
     expect(seen.map(({ method }) => method)).toEqual(['GET']);
   });
 
-  test('purges an instance that has ended; one that is not there is gone', async () => {
+  test('purges an ended instance, and accepts one that does not exist', async () => {
     answer = status('Completed');
     await engine.purge('run-1');
     answer = { status: 404 };
@@ -113,7 +113,7 @@ describe('createDurableEngine', () => {
     ]);
   });
 
-  test('purges what has ended of a time', async () => {
+  test('purges the ended instances of a period', async () => {
     answer = { status: 200, body: { instancesDeleted: 3 } };
     expect(await engine.purgeEnded(new Date(0), new Date('2026-05-01'))).toBe(3);
     answer = { status: 404 };
@@ -127,7 +127,7 @@ describe('createDurableEngine', () => {
     });
   });
 
-  test('any other answer, or none, is transient', async () => {
+  test('any other answer, or no answer, is a transient error', async () => {
     const unavailable = { code: 'ENGINE_UNAVAILABLE', transient: true };
     answer = { status: 503, body: 'secret of the host' };
     await expect(engine.start('runJob', 'run-1', {})).rejects.toMatchObject({

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import { ensureCreated } from '../../../src/azure/ensure-created.js';
 import { ConfigurationError, TransportError } from '../../../src/oci/index.js';
 
-describe('what storage lacks is made at the start', () => {
+describe('creating what is missing in storage', () => {
   const away = new TransportError('STORAGE_UNAVAILABLE', 'no answer');
   let answers: (Error | 'hangs' | undefined)[];
   let calls: number;
@@ -24,14 +24,14 @@ describe('what storage lacks is made at the start', () => {
     jest.restoreAllMocks();
   });
 
-  test('once, where the account answers', async () => {
+  test('happens once if the account answers', async () => {
     answers = [undefined];
     await ensureCreated(storage);
     await jest.advanceTimersByTimeAsync(120_000);
     expect(calls).toBe(1);
   });
 
-  test('an account that does not answer keeps nothing from starting, and is tried again until it does', async () => {
+  test('is retried in the background until an account that does not answer does', async () => {
     answers = [away, away, away, undefined];
     await ensureCreated(storage);
     expect(calls).toBe(1);
@@ -41,7 +41,7 @@ describe('what storage lacks is made at the start', () => {
     expect(calls).toBe(4);
   });
 
-  test('an account that hangs is waited for ten seconds', async () => {
+  test('delays the start by at most ten seconds if the account hangs', async () => {
     answers = ['hangs', undefined];
     let started = false;
     const starting = ensureCreated(storage).then(() => (started = true));
@@ -53,7 +53,7 @@ describe('what storage lacks is made at the start', () => {
     expect(calls).toBe(2);
   });
 
-  test('a key that is refused is a wrong setting', async () => {
+  test('fails at once if the key is refused', async () => {
     answers = [new ConfigurationError('STORAGE_DENIED', 'denied')];
     await expect(ensureCreated(storage)).rejects.toMatchObject({ code: 'STORAGE_DENIED' });
   });

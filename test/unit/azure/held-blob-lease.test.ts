@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globa
 import type { BlobLeaseClient } from '@azure/storage-blob';
 import { HeldBlobLease } from '../../../src/azure/held-blob-lease.js';
 
-/** A lease client whose renewals answer as the test says; each renewal is noted with its time. */
+/** A lease client with scripted answers to renewals. Records the time of each renewal. */
 function scriptedClient(answers: (() => Promise<unknown>)[]): {
   client: BlobLeaseClient;
   renewedAt: number[];
@@ -40,7 +40,7 @@ describe('HeldBlobLease', () => {
   const hold = (client: BlobLeaseClient): HeldBlobLease =>
     new HeldBlobLease('the lease of x', client, { fromMs: Date.now(), leaseMs: 30_000, renewEveryMs: 10_000 });
 
-  test('is renewed every ten seconds, and held for thirty from before each renewal', async () => {
+  test('is renewed every ten seconds and held for thirty seconds from before each renewal', async () => {
     const script = scriptedClient([renewed]);
     const held = hold(script.client);
     expect(held.heldUntilMs).toBe(1_030_000);
@@ -55,7 +55,7 @@ describe('HeldBlobLease', () => {
     expect(held.signal.aborted).toBe(false);
   });
 
-  test.each([404, 409, 412])('is lost at once where the renewal answers %i', async (status) => {
+  test.each([404, 409, 412])('is lost at once if the renewal answers %i', async (status) => {
     const held = hold(scriptedClient([renewed, failWith(status)]).client);
     await jest.advanceTimersByTimeAsync(19_999);
     expect(held.signal.aborted).toBe(false);
@@ -64,14 +64,14 @@ describe('HeldBlobLease', () => {
     expect(held.heldUntilMs).toBeLessThan(Date.now());
   });
 
-  test('outlives a service that is away for a moment', async () => {
+  test('survives a short outage of the service', async () => {
     const held = hold(scriptedClient([failWith(), failWith(503), failWith(500), renewed]).client);
     await jest.advanceTimersByTimeAsync(120_000);
     expect(held.signal.aborted).toBe(false);
     await held.release();
   });
 
-  test('is lost before another may have it where no renewal succeeds', async () => {
+  test('is lost before somebody else can get it if no renewal succeeds', async () => {
     const held = hold(scriptedClient([failWith()]).client);
     await jest.advanceTimersByTimeAsync(26_999);
     expect(held.signal.aborted).toBe(false);
@@ -79,7 +79,7 @@ describe('HeldBlobLease', () => {
     expect(held.signal.reason).toMatchObject({ code: 'LEASE_LOST' });
   });
 
-  test('is lost where a renewal gets no answer at all, and a late one does not bring it back', async () => {
+  test('is lost if a renewal gets no answer, even if the answer comes later', async () => {
     let answer: (() => void) | undefined;
     const late = async (): Promise<void> =>
       new Promise((resolve) => {
@@ -94,7 +94,7 @@ describe('HeldBlobLease', () => {
     expect(held.heldUntilMs).toBe(0);
   });
 
-  test('a release that fails is over all the same', async () => {
+  test('a failed release ends without an error', async () => {
     const { client } = scriptedClient([renewed]);
     client.releaseLease = failWith(503);
     const held = hold(client);

@@ -12,7 +12,7 @@ import { startAzurite, type Azurite } from './azurite.js';
 
 jest.setTimeout(60_000);
 
-// Housekeeping on Azure's tables and blobs, as Azurite has them: what is left is looked at in the tables themselves.
+// Housekeeping on tables and blobs of Azurite. The test reads the tables to see what is left.
 
 const DAY_MS = 24 * 3_600_000;
 let azurite: Azurite;
@@ -26,7 +26,7 @@ afterAll(async () => {
 interface House {
   world: World;
   storage: AzureStorage;
-  /** Partition and row key of all that a table holds. */
+  /** Partition and row keys of all rows of a table. */
   keys(table: string): Promise<string[]>;
   table(name: string): TableClient;
   blobs(): Promise<string[]>;
@@ -82,7 +82,7 @@ async function runOnce({ world, storage }: House): Promise<string> {
 const tidy = ({ world, storage }: House): Promise<Removed> => removeOld({ ...world, documents: storage.documents });
 
 describe('housekeeping', () => {
-  test('of runs, a job and a promotion leaves nothing of them in tables and blobs', async () => {
+  test('removes every row and blob of old runs, a job and a promotion', async () => {
     const house = await openHouse();
     for (let index = 0; index < 3; index += 1) await runOnce(house);
     const job = parseJob({ operation: 'resolve', id: 'mine', reference: 'r.azurecr.io/a:v1' }, { messageId: 'm' });
@@ -96,7 +96,7 @@ describe('housekeeping', () => {
     expect((await house.keys('runs')).filter((key) => !key.startsWith('note '))).toEqual(before);
     house.world.nowMs += 2 * DAY_MS;
     house.world.ruleList = [];
-    // In both orders: three at once, and one after them.
+    // Three at once, then one more.
     await Promise.all([tidy(house), tidy(house), tidy(house)]);
     await tidy(house);
     expect(await house.keys('runs')).toEqual(['note housekeeping']);
@@ -104,12 +104,12 @@ describe('housekeeping', () => {
     expect(await house.blobs()).toEqual(['signatures/sha256-a/notary-x.json']);
   });
 
-  test('that was cut off between a row and its copies is finished by the next', async () => {
+  test('finishes the removal that a crash cut off between a row and its copies', async () => {
     const house = await openHouse();
     const runId = await runOnce(house);
     house.world.nowMs += 31 * DAY_MS;
     house.world.ruleList = [];
-    // As a crash leaves it: the rows that count are gone, and nothing else.
+    // What a crash leaves: the rows are gone, their copies are not.
     await house.table('runs').deleteEntity('run', runId);
     const [promotion] = (await house.storage.runs.listPromotions()).items;
     await house.table('promotions').deleteEntity('promotion', `id|${promotion?.id ?? ''}`);

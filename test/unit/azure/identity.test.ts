@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { managedIdentityCredentials } from '../../../src/azure/identity.js';
 
-/** App Service's identity endpoint, as far as the SDK asks it. */
+/** App Service's identity endpoint, as far as the SDK uses it. */
 describe('managedIdentityCredentials', () => {
   const before = { ...process.env };
   let server: Server;
@@ -12,7 +12,7 @@ describe('managedIdentityCredentials', () => {
   let status = 200;
   let lifetimeSeconds = 3600;
   let turn = 0;
-  /** The SDK keeps tokens for the whole process, by client id. */
+  /** The SDK caches tokens by client id for the whole process. */
   const newClientId = (): string => `00000000-0000-4000-8000-${String((turn += 1)).padStart(12, '0')}`;
 
   beforeAll(async () => {
@@ -53,7 +53,7 @@ describe('managedIdentityCredentials', () => {
     server.closeAllConnections();
   });
 
-  test('gives the Entra token for container registries, asked for once by any number of callers', async () => {
+  test('gives the Entra token for container registries, with one request for parallel calls', async () => {
     const clientId = newClientId();
     const credentials = managedIdentityCredentials({ clientId, registries: ['LOCALHOST:5100'] });
     const all = await Promise.all(Array.from({ length: 20 }, () => credentials.get('localhost:5100')));
@@ -64,7 +64,7 @@ describe('managedIdentityCredentials', () => {
     expect(asked).toEqual([{ resource: 'https://containerregistry.azure.net', clientId, secret: 'header-secret' }]);
   });
 
-  test('asks again shortly before the token expires', async () => {
+  test('requests a new token shortly before the old one expires', async () => {
     const credentials = managedIdentityCredentials({ clientId: newClientId() });
     lifetimeSeconds = 120;
     expect(await credentials.get('a.azurecr.io')).toEqual({ kind: 'entra', accessToken: 'token-1' });
@@ -74,7 +74,7 @@ describe('managedIdentityCredentials', () => {
   });
 
   test.each(['docker.io', 'a.azurecr.io.example.com', 'evilazurecr.io', 'b.azurecr.io:8443', 'localhost:5100'])(
-    'never shows the token to %s',
+    'never sends the token to %s',
     async (registry) => {
       const credentials = managedIdentityCredentials({ clientId: newClientId() });
       expect(await credentials.get(registry)).toEqual({ kind: 'anonymous' });
@@ -82,12 +82,12 @@ describe('managedIdentityCredentials', () => {
     },
   );
 
-  test('a list of registries is the whole list', async () => {
+  test('uses only the given registries', async () => {
     const credentials = managedIdentityCredentials({ clientId: newClientId(), registries: [] });
     expect(await credentials.get('a.azurecr.io')).toEqual({ kind: 'anonymous' });
   });
 
-  test('a refusal says what to do, names no secret, and is not kept', async () => {
+  test('reports a refusal with a remedy and without a secret, and does not cache it', async () => {
     const credentials = managedIdentityCredentials({ clientId: newClientId() });
     status = 400;
     const failed: unknown = await credentials.get('a.azurecr.io').catch((error: unknown) => error);
@@ -97,7 +97,7 @@ describe('managedIdentityCredentials', () => {
     expect(await credentials.get('a.azurecr.io')).toMatchObject({ kind: 'entra' });
   });
 
-  test("one caller's signal ends its own wait only", async () => {
+  test("a caller's signal ends only its own wait", async () => {
     const credentials = managedIdentityCredentials({ clientId: newClientId() });
     const stop = new AbortController();
     const [stopped, other] = [credentials.get('a.azurecr.io', stop.signal), credentials.get('a.azurecr.io')];

@@ -21,7 +21,7 @@ beforeEach(() => {
 const failure = async (url: string): Promise<unknown> => read(url).catch((error: unknown) => error);
 const reads = (): string[] => vault.asked.filter(({ signedIn }) => signedIn).map(({ path }) => path);
 
-test('a secret is read under the identity, after the vault’s challenge, and kept', async () => {
+test('a secret is read with the identity after the vault’s challenge, and cached', async () => {
   const all = await Promise.all(Array.from({ length: 10 }, () => read(`${VAULT}/secrets/hub`)));
   expect(new Set(all)).toEqual(new Set(['the password']));
   expect(identity.scopes).toEqual(['https://vault.azure.net/.default']);
@@ -31,13 +31,13 @@ test('a secret is read under the identity, after the vault’s challenge, and ke
   expect(vault.asked).toHaveLength(2);
 });
 
-test('one version of it, where that is named', async () => {
+test('a given version of a secret is read', async () => {
   const version = 'b'.repeat(32);
   vault.secrets.set(`hub/${version}`, 'the older one');
   expect(await read(`${VAULT}/secrets/hub/${version}`)).toBe('the older one');
 });
 
-describe('cannot be read', () => {
+describe('a secret that cannot be read', () => {
   test.each([
     ['is not there', 'none', [], false],
     ['is forbidden', 'hub', [refusal(403, 'Forbidden', 'Forbidden')], false],
@@ -52,7 +52,7 @@ describe('cannot be read', () => {
   });
 
   test.each(['ForbiddenByFirewall', 'ForbiddenByConnection'])(
-    '%s: a matter of networks, not of roles',
+    '%s is reported as a network problem, not a missing role',
     async (inner) => {
       vault.faults.push(refusal(403, 'Forbidden', 'Client address is not authorized.', inner));
       expect(await failure(`${VAULT}/secrets/hub`)).toMatchObject({
@@ -63,18 +63,18 @@ describe('cannot be read', () => {
     },
   );
 
-  test('an empty one', async () => {
+  test('an empty secret is an error', async () => {
     vault.secrets.set('empty', '');
     expect(await failure(`${VAULT}/secrets/empty`)).toMatchObject({ code: 'CREDENTIAL_UNREADABLE', transient: false });
   });
 
-  test('a failure is not kept', async () => {
+  test('a failure is not cached', async () => {
     vault.faults.push(refusal(403, 'Forbidden', 'Forbidden'));
     expect(await failure(`${VAULT}/secrets/hub`)).toMatchObject({ code: 'CREDENTIAL_UNREADABLE' });
     expect(await read(`${VAULT}/secrets/hub`)).toBe('the password');
   });
 
-  test('no identity', async () => {
+  test('a missing identity is reported as such', async () => {
     const httpClient = httpClientOf(vault);
     const credential = {
       getToken: () => Promise.reject(Object.assign(new Error('none'), { name: 'CredentialUnavailableError' })),
@@ -87,7 +87,7 @@ describe('cannot be read', () => {
   });
 });
 
-test("one caller's signal ends its own wait only", async () => {
+test("a caller's signal ends only its own wait", async () => {
   const stop = new AbortController();
   const [stopped, other] = [read(`${VAULT}/secrets/hub`, stop.signal), read(`${VAULT}/secrets/hub`)];
   stop.abort();

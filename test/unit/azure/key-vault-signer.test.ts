@@ -43,7 +43,7 @@ function source(
   });
 }
 
-/** A self-signed certificate for a key of the vault. */
+/** A self-signed certificate for a key in the vault. */
 function certify({ privateKey }: KeyVersion): Issued {
   const issued = issue({ key: privateKey });
   pool.push(issued.der);
@@ -81,7 +81,7 @@ async function signs(signers: SignerSource): Promise<string> {
   return signer.keyId;
 }
 
-describe('a key in Key Vault signs', () => {
+describe('signing with a key in Key Vault', () => {
   test.each<[KeyKind, string]>([
     ['P-256', 'ES256'],
     ['RSA-2048', 'PS256'],
@@ -94,7 +94,7 @@ describe('a key in Key Vault signs', () => {
     expect((await signers.current()).algorithm).toBe(algorithm);
   });
 
-  test('with a chain whose certificates stand in any order', async () => {
+  test('accepts the certificates of a chain in any order', async () => {
     const key = vault.rotate('signing');
     const [leaf, intermediate, root] = issueChain({ key: key.privateKey });
     pool = [root.der, issueAuthority().der, leaf.der, intermediate.der];
@@ -105,7 +105,7 @@ describe('a key in Key Vault signs', () => {
     );
   });
 
-  test('a token is asked for the vault’s audience, and a signer is kept: the second signature costs one request', async () => {
+  test('requests a token for the vault’s audience, and caches the signer so that the second signature costs one request', async () => {
     certified();
     const credential = identityOf();
     const signers = source({ credential });
@@ -118,7 +118,7 @@ describe('a key in Key Vault signs', () => {
     expect(new Set(credential.scopes)).toEqual(new Set(['https://vault.azure.net/.default']));
   });
 
-  test('of two certificates for the key, the renewed one is used', async () => {
+  test('uses the renewed one of two certificates for the key', async () => {
     const key = vault.rotate('signing');
     const year = 365 * 86_400_000;
     const old = issue({ key: key.privateKey, notAfter: new Date(START + year / 2) });
@@ -129,7 +129,7 @@ describe('a key in Key Vault signs', () => {
 });
 
 describe('a rotated key', () => {
-  test('signs with its own chain once there is one; until then the former version goes on', async () => {
+  test('signs with its own chain once that exists, and until then the former version signs', async () => {
     const former = certified();
     const signers = source();
     expect(await signs(signers)).toBe(former.id);
@@ -144,7 +144,7 @@ describe('a rotated key', () => {
     expect((await signers.current()).uncertified).toBeUndefined();
   });
 
-  test('leaves a signer that was taken before as it was', async () => {
+  test('does not change a signer that was obtained before', async () => {
     const former = certified();
     const signers = source();
     const taken = await signers.current();
@@ -156,14 +156,14 @@ describe('a rotated key', () => {
     expect(taken.keyId).toBe(former.id);
   });
 
-  test('is not followed where the setting names a version', async () => {
+  test('is not used if the setting names a version', async () => {
     const former = certified();
     certify(vault.rotate('signing'));
     const pinned = source({ key: { vault: vault.url, name: 'signing', version: former.version } });
     expect(await signs(pinned)).toBe(former.id);
   });
 
-  test('is found among many versions, whose list has several pages', async () => {
+  test('is found in a list of versions with several pages', async () => {
     const former = certified();
     for (let count = 0; count < 19; count += 1) vault.rotate('signing');
     expect(await signs(source())).toBe(former.id);
@@ -173,20 +173,20 @@ describe('a rotated key', () => {
     expect(vault.asked.filter(({ path }) => path.endsWith('/versions')).length).toBeGreaterThan(2);
   });
 
-  test('that is disabled is passed over for the one before', async () => {
+  test('that is disabled is skipped in favour of the former version', async () => {
     const former = certified();
     const rotated = vault.rotate('signing');
     certify(rotated);
     const signers = source();
     expect(await signs(signers)).toBe(rotated.id);
     rotated.enabled = false;
-    // What was refused for good is looked at again by the next one who asks.
+    // After a permanent refusal the next call reads the key again.
     expect(await codeOf(signs(signers))).toBe('SIGNING_KEY_DISABLED');
     expect(await signs(signers)).toBe(former.id);
   });
 });
 
-describe('a key that cannot sign says why', () => {
+describe('a key that cannot sign', () => {
   test.each<[string, (key: KeyVersion) => void, string]>([
     ['disabled', (key) => (key.enabled = false), 'SIGNING_KEY_DISABLED'],
     ['expired', (key) => (key.expiresMs = START - MINUTE), 'SIGNING_KEY_EXPIRED'],
@@ -219,13 +219,13 @@ describe('a key that cannot sign says why', () => {
     expect(await codeOf(signer.sign(Buffer.from('message')))).toBe(code);
   });
 
-  test('no certificate for it', async () => {
+  test('a key without a certificate is an error', async () => {
     vault.rotate('signing');
     pool = [issue().der];
     expect(await codeOf(source().current())).toBe('SIGNING_KEY_MISMATCH');
   });
 
-  test('a certificate that Notary refuses, as Key Vault’s default policy makes it', async () => {
+  test('a certificate of Key Vault’s default policy is refused, because Notary does not accept it', async () => {
     const { privateKey: key } = vault.rotate('signing', 'RSA-2048');
     // digitalSignature and keyEncipherment, for servers and clients.
     pool = [issue({ key, keyUsage: 5, extendedKeyUsage: ['1.3.6.1.5.5.7.3.1'] }).der];
@@ -233,8 +233,8 @@ describe('a key that cannot sign says why', () => {
   });
 });
 
-describe('trouble with the vault', () => {
-  test('throttling with a short pause is sat out', async () => {
+describe('errors of Key Vault', () => {
+  test('a throttled call with a short pause is repeated at once', async () => {
     certified();
     const signers = source();
     await signers.current();
@@ -242,7 +242,7 @@ describe('trouble with the vault', () => {
     await signs(signers);
   });
 
-  test('throttling with a long pause puts the step off for as long', async () => {
+  test('a throttled call with a long pause makes the step back off for that time', async () => {
     certified();
     const signers = source();
     const signer = await signers.current();
@@ -258,7 +258,7 @@ describe('trouble with the vault', () => {
     await signs(signers);
   });
 
-  test('throttling at the first look is not asked again before the pause is over', async () => {
+  test('a throttled first call is not repeated before the pause is over', async () => {
     certified();
     const signers = source();
     vault.faults.push(ANSWERS.throttled(120));
@@ -271,7 +271,7 @@ describe('trouble with the vault', () => {
     await signs(signers);
   });
 
-  test('a role that arrives after three minutes is waited for, one that never does is an error in the end', async () => {
+  test('a role that takes effect after three minutes is waited for, a role that never does becomes an error', async () => {
     certified();
     const readyMs = START + 3 * MINUTE;
     vault.allows = () => nowMs >= readyMs;
@@ -300,13 +300,13 @@ describe('trouble with the vault', () => {
     expect(waited).toHaveLength(6);
   });
 
-  test('a role for reading alone does not sign', async () => {
+  test('a role that only reads cannot sign', async () => {
     certified();
     vault.allows = (action) => action !== 'Microsoft.KeyVault/vaults/keys/sign/action';
     expect(await codeOf(signs(source()))).toBe('KEY_VAULT_DENIED');
   });
 
-  test('a token for another audience, or of another tenant, is not accepted', async () => {
+  test('a token for another audience or of another tenant is an error', async () => {
     certified();
     const wrong: TokenCredential[] = [
       identityOf(undefined, 'https://management.azure.com'),
@@ -328,21 +328,21 @@ describe('trouble with the vault', () => {
     },
   );
 
-  test('a list that goes on elsewhere is not followed', async () => {
+  test('a list that continues at another host is not followed', async () => {
     certified();
     for (let count = 0; count < 30; count += 1) vault.rotate('signing');
     vault.nextLinkOrigin = 'https://evil.vault.azure.net';
     expect(await codeOf(source().current())).toBe('KEY_VAULT_CHALLENGE_REFUSED');
   });
 
-  test('the firewall is told apart from a missing role', async () => {
+  test('the firewall is distinguished from a missing role', async () => {
     certified();
     vault.faults.push(ANSWERS.forbiddenByFirewall());
     const signers = source();
     expect(await codeOf(signers.current())).toBe('KEY_VAULT_FIREWALL');
   });
 
-  test('a vault that is not there, or in trouble for long, is waited for', async () => {
+  test('a vault that does not exist or fails for long is retried', async () => {
     const gone: HttpClient = {
       sendRequest: () => Promise.reject(Object.assign(new Error('getaddrinfo'), { code: 'ENOTFOUND' })),
     };
@@ -350,7 +350,7 @@ describe('trouble with the vault', () => {
       .current()
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'KEY_VAULT_UNAVAILABLE', transient: true });
-    // A name that no server knows counts as wrong in the end.
+    // A name that does not resolve becomes an error in the end.
     expect(passing(error, 'attachSignature', false)).toMatchObject({ deadlineMs: BACKOFF.unknownMs });
     certified();
     vault.faults.push(...Array.from({ length: 3 }, () => ({ status: 503, body: {} })));
@@ -358,7 +358,7 @@ describe('trouble with the vault', () => {
     expect(await codeOf(source({ credential: noIdentity() }).current())).toBe('IDENTITY_UNAVAILABLE');
   });
 
-  test('while it lasts, the signer that there is stays', async () => {
+  test('during an outage the present signer stays', async () => {
     const key = certified();
     const signers = source();
     await signers.current();
@@ -368,7 +368,7 @@ describe('trouble with the vault', () => {
     expect(await signs(signers)).toBe(key.id);
   });
 
-  test('certificates that never come are given up, and asked for again', async () => {
+  test('reading certificates has a time limit and is tried again', async () => {
     certified();
     let asked = 0;
     const readCertificates = (): Promise<Uint8Array[]> => {
@@ -382,7 +382,7 @@ describe('trouble with the vault', () => {
     expect(asked).toBe(2);
   });
 
-  test('one caller’s signal ends its own wait only', async () => {
+  test('a caller’s signal ends only its own wait', async () => {
     certified();
     const signers = source();
     const stop = new AbortController();

@@ -12,10 +12,12 @@ import { collectPages } from './collect-pages.js';
 import { startAzurite, type Azurite } from './azurite.js';
 import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './sample-rows.js';
 
-// A machine that is busy is no failure.
+// Long enough for a busy machine.
 jest.setTimeout(30_000);
 
-/** One test file over the fakes of the unit tests and over real adapters, so that the fakes are held to the real. */
+/**
+ * Runs the same tests with the fakes of the unit tests and with the real adapters, so that the fakes behave like them.
+ */
 type Ports = Omit<AzureStorage, 'ensureCreated' | 'queueLengths' | 'sharing'>;
 
 const WITH_ODDITIES = 'ä "quoted" \\ line\nfeed \u{1f600}';
@@ -28,7 +30,7 @@ const event = (seconds: number, reference: string): IgnoredEvent => ({
   reason: 'tag is not in v*',
 });
 
-/** @param open gives empty ports. */
+/** @param open makes empty ports */
 function portsContract(open: () => Promise<Ports>): void {
   let ports: Ports;
   beforeAll(async () => {
@@ -36,7 +38,7 @@ function portsContract(open: () => Promise<Ports>): void {
   });
 
   describe('promotions', () => {
-    test('a row is inserted once, read back whole, and replaced only at its version', async () => {
+    test('a row is inserted once, read back unchanged, and replaced only at its version', async () => {
       const { runs } = ports;
       const row = samplePromotion({ destination: WITH_ODDITIES });
       expect(await runs.getPromotion(row.id)).toBeUndefined();
@@ -63,7 +65,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.replacePromotion(samplePromotion(), second?.version ?? '')).toBe(false);
     });
 
-    test('of 64 writers at one version one wins', async () => {
+    test('one of 64 writers at the same version wins', async () => {
       const { runs } = ports;
       const row = samplePromotion();
       await runs.insertPromotion(row);
@@ -77,7 +79,7 @@ function portsContract(open: () => Promise<Ports>): void {
     });
   });
 
-  test('a promotion is removed with its lists and its destination, as long as it is as it was', async () => {
+  test('a promotion is removed with its list entries and its claim, unless it has changed', async () => {
     const { runs } = await open();
     const row = samplePromotion();
     await runs.insertPromotion(row);
@@ -99,7 +101,7 @@ function portsContract(open: () => Promise<Ports>): void {
     expect((await runs.claimDestination('taken', next)).value.promotionId).toBe('another');
   });
 
-  describe('rows of scans', () => {
+  describe('scan rows', () => {
     const row = (repository: string): ScanRow => ({
       rule: 'staging',
       registry: 'r.azurecr.io',
@@ -129,7 +131,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.replaceScanRow(row('a'), third?.version ?? '')).toBeUndefined();
     });
 
-    test('the list has a thousand in one request', async () => {
+    test('the list returns a thousand rows per request', async () => {
       const { runs } = await open();
       const names = Array.from({ length: 1_003 }, (_, index) => `samples/app${index}`);
       await Promise.all(names.map((name) => runs.insertScanRow(row(name))));
@@ -142,7 +144,7 @@ function portsContract(open: () => Promise<Ports>): void {
     });
   });
 
-  test('the list of one repository begins after a tag, or with those that begin like it', async () => {
+  test('the list of one repository can start after a tag, or at the tags with the same prefix', async () => {
     const { runs } = await open();
     const tags = ['v', 'v-1', 'v.1', 'v1', 'v1_2', 'v10', 'V2'];
     for (const tag of tags) {
@@ -162,7 +164,7 @@ function portsContract(open: () => Promise<Ports>): void {
   });
 
   describe('lists of promotions', () => {
-    test('the list is newest run first, moves with the run, and pages; the open ones are their own list', async () => {
+    test('the list is sorted by newest run and has pages; open promotions have a list of their own', async () => {
       const { runs } = await open();
       const rows = Array.from({ length: 7 }, (_, index) =>
         samplePromotion({ runId: `r${index}`, runOpen: index % 2 === 0, runOpenedAt: at(index), rule: `n${index}` }),
@@ -190,13 +192,13 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(listed[0]).toEqual(moved);
       const opened = (await collectPages((options) => runs.listDuePromotions(options), 2)).flat();
       expect(opened.map((row) => row.rule).sort()).toEqual(['n2', 'n4', 'n6']);
-      // What is reopened by a second writer is listed again, what is closed by it is not.
+      // A row that a second writer reopens is listed again, one that it closes is not.
       const again = await runs.getPromotion(oldest.id);
       await runs.replacePromotion({ ...moved, runOpen: true }, again?.version ?? '');
       expect((await runs.listDuePromotions()).items).toHaveLength(4);
     });
 
-    test('failed rows are due at their time, the earliest first, after those that are not at rest', async () => {
+    test('failed rows are due at their retry time, earliest first, after rows with an open or due run', async () => {
       const { runs } = await open();
       const failed = (rule: string, seconds: number) =>
         samplePromotion({
@@ -219,7 +221,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await due()).toEqual(['open']);
       expect(await due(9)).toEqual(['open']);
       expect(await due(20)).toEqual(['open', 'early', 'middle']);
-      // Tried again, and failed once more.
+      // It was retried and failed again.
       const current = await runs.getPromotion('early');
       const again = { ...failed('early', 40), runOpen: true, state: 'working' as const };
       expect(await runs.replacePromotion(again, current?.version ?? '')).toBe(true);
@@ -239,7 +241,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect((await runs.listDuePromotions()).items).toEqual([]);
     });
 
-    test('resync’s lists have those whose turn comes, by when they are due, and follow the rows', async () => {
+    test('resync’s lists contain the promotions by due time and follow changes of the rows', async () => {
       const { runs } = await open();
       const lane = { source: 'localhost:5100', destination: 'localhost:5101' };
       const inSync = (seconds: number, changes: Partial<PromotionRow> = {}): PromotionRow => {
@@ -251,7 +253,7 @@ function portsContract(open: () => Promise<Ports>): void {
         inSync(9),
         inSync(3),
         inSync(5, { resync: { runId: 'r', at: at(20) } }),
-        // Its last run was after that look.
+        // Its last run was after that comparison.
         inSync(6, { resync: { runId: 'q', at: at(1) } }),
         inSync(7, { destination: 'elsewhere.io/app:v1' }),
         inSync(1, { runOpen: true }),
@@ -277,7 +279,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.listResync(lane, 'all', 10)).toEqual([six, nine, five]);
     });
 
-    test('a filtered list follows the rows as they change', async () => {
+    test('a filtered list follows changes of the rows', async () => {
       const { runs } = await open();
       const source = { registry: 'localhost:5100', repository: 'samples/b', tag: 'v1' };
       const rows = [
@@ -326,7 +328,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await found({ destination: moved.destination })).toEqual([at(1)]);
     });
 
-    test('a page has 1 to 100 rows, and a token that is not one of the list is refused', async () => {
+    test('a page has 1 to 100 rows, and a token of another list is refused', async () => {
       const { runs } = ports;
       for (const size of [0, 101, 1.5]) {
         await expect(runs.listPromotions({ size })).rejects.toMatchObject({ code: 'PAGE_SIZE_INVALID' });
@@ -364,7 +366,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(pages.map((page) => page.map((row) => row.openedAt))).toEqual([[at(5), at(4)], [at(3), at(2)], [at(1)]]);
     });
 
-    test('a filtered list is the whole list without what the filter leaves out, newest first, page by page', async () => {
+    test('a filtered list contains exactly the matching runs, newest first, page by page', async () => {
       const { runs } = await open();
       const digest = sampleDigest().digest;
       const job = { operation: 'resolve', id: 'j1', reference: `localhost:5100/samples/other@${digest}` } as const;
@@ -425,7 +427,7 @@ function portsContract(open: () => Promise<Ports>): void {
       });
     });
 
-    test('what the schedule reconciles: open jobs, oldest first, then ended runs until their result event was sent', async () => {
+    test('the list of due runs has open jobs, oldest first, then ended runs with an unsent result event', async () => {
       const { runs } = await open();
       const job = { operation: 'resolve', id: 'j1', reference: 'localhost:5100/samples/app:v1' } as const;
       const ofJob = (seconds: number) => sampleRun(seconds, { input: { kind: 'job', runId: 'x', job } });
@@ -457,7 +459,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await listed()).toEqual([[at(2), at(3)], [at(4)]]);
     });
 
-    test('those opened before a time are a stretch of the list', async () => {
+    test('the runs opened before a time can be listed', async () => {
       const { runs } = await open();
       await Promise.all([1, 2, 3, 4, 5].map((seconds) => runs.insertRun(sampleRun(seconds))));
       const filter = { openedBefore: at(4) };
@@ -468,7 +470,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect((await runs.listRuns({ filter: { ...filter, digest } })).items).toHaveLength(1);
     });
 
-    test('a run that has ended is removed, out of every list; one that has not stays', async () => {
+    test('an ended run is removed from every list, an open one stays', async () => {
       const { runs } = await open();
       const [ended, open_] = [sampleRun(1, { digest: 'sha256:d' }), sampleRun(2)];
       for (const row of [ended, open_]) {
@@ -491,7 +493,7 @@ function portsContract(open: () => Promise<Ports>): void {
       if (gone !== undefined) await runs.removeRun(gone);
     });
 
-    test('a job’s id goes with its run, and only with that', async () => {
+    test('a job’s id is removed with its run, and only with its own run', async () => {
       const { runs } = await open();
       const job = { operation: 'resolve', id: 'mine', reference: 'localhost:5100/samples/app:v1' } as const;
       const input = { kind: 'job', runId: '', job } as const;
@@ -507,7 +509,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.findJob('yours')).toBeUndefined();
     });
 
-    test('progress is the last of each step, in the order of their starts', async () => {
+    test('progress lists the last entry of each step, by start time', async () => {
       const { runs } = ports;
       const runId = sampleRun(1).id;
       const steps = ['attachSbom linux/amd64', 'sign a\\b#c?d/e', WITH_ODDITIES, 'observe', 'x'.repeat(2000)];
@@ -528,7 +530,7 @@ function portsContract(open: () => Promise<Ports>): void {
     });
   });
 
-  describe('what belongs to digests, destinations, jobs and events', () => {
+  describe('rows of digests, destinations, jobs and events', () => {
     test('promotions stand on a digest in its repository, each once', async () => {
       const { runs } = ports;
       const image = sampleDigest();
@@ -556,14 +558,14 @@ function portsContract(open: () => Promise<Ports>): void {
       const [again] = (await runs.listSubjectIndex()).items;
       expect(again).toMatchObject({ promotionId: 'b', ...seen(2) });
       expect(await runs.listPromotionsOfSubject(image)).toEqual(['b']);
-      // Twice, it is gone all the same.
+      // Removing it a second time has the same result.
       if (again !== undefined) expect(await runs.removeFromSubjectIndex(again)).toBe(true);
       if (again !== undefined) expect(await runs.removeFromSubjectIndex(again)).toBe(true);
       expect((await runs.listSubjectIndex()).items).toEqual([]);
       await expect(runs.listSubjectIndex({ from: 'no token' })).rejects.toMatchObject({ code: 'PAGE_TOKEN_INVALID' });
     });
 
-    test('of 64 that claim a destination one owns it, and all are told who', async () => {
+    test('one of 64 that claim a destination owns it, and all learn which one', async () => {
       const { runs } = ports;
       const destination = `localhost:5101/staging/${randomUUID()}:v1`;
       const claims = Array.from({ length: 64 }, (_, index) =>
@@ -578,7 +580,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect((await runs.claimDestination(destination, { ...next, rule: 'late' })).value).toEqual(next);
     });
 
-    test('a manifest of ours is known in its repository only', async () => {
+    test('a manifest that we attached is known in its repository only', async () => {
       const { runs } = ports;
       const manifest = sampleDigest();
       expect(await runs.attachedBy(manifest)).toBeUndefined();
@@ -590,7 +592,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.attachedBy({ ...manifest, registry: 'localhost:5101' })).toBeUndefined();
     });
 
-    test('of 64 that claim a job one gives it its run', async () => {
+    test('one of 64 that claim a job sets its run id', async () => {
       const { runs } = ports;
       const job = `${randomUUID()}/${WITH_ODDITIES}`;
       const claimed = await Promise.all(Array.from({ length: 64 }, (_, index) => runs.claimJob(job, `run-${index}`)));
@@ -600,7 +602,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.findJob(`${job}#?`)).toBeUndefined();
     });
 
-    test('ignored events are listed newest first, page by page, also two of one moment', async () => {
+    test('ignored events are listed newest first, page by page, even with equal times', async () => {
       const { runs } = await open();
       for (const [seconds, reference] of [
         [1, 'a'],
@@ -619,7 +621,7 @@ function portsContract(open: () => Promise<Ports>): void {
       const named = { filter: { name: 'r.io/app:latest' } };
       expect((await runs.listIgnored(named)).items).toMatchObject([{ at: at(4), eventId: 'e1' }]);
       expect((await runs.listIgnored()).items).toHaveLength(5);
-      // The oldest go, out of both lists, so many at a time.
+      // The oldest are removed from both lists, a limited number at a time.
       expect(await runs.removeIgnored(new Date(at(4)), 3)).toBe(3);
       expect(await runs.removeIgnored(new Date(at(4)), 3)).toBe(1);
       expect((await runs.listIgnored()).items).toMatchObject([{ eventId: 'e1' }]);
@@ -628,7 +630,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.removeIgnored(new Date(at(4)), 3)).toBe(0);
     });
 
-    test('ignored events of one tag and reason are one row, which counts; one that is told again doesn’t', async () => {
+    test('ignored events of one tag and reason share a row with a count, and a redelivered event does not count again', async () => {
       const { runs } = await open();
       const tag = 'r.io/app:latest';
       await runs.addIgnored({ ...event(1, `${tag}@sha256:1`), eventId: 'e1' });
@@ -645,7 +647,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect((await runs.listIgnored({ filter: { name: tag } })).items).toEqual([]);
     });
 
-    test('a note is put where it is not, and replaced only at its version', async () => {
+    test('a note is inserted once and replaced only at its version', async () => {
       const { runs } = ports;
       const name = `cursor/${randomUUID()}#?`;
       expect(await runs.getNote(name)).toBeUndefined();
@@ -660,7 +662,7 @@ function portsContract(open: () => Promise<Ports>): void {
   });
 
   describe('documents', () => {
-    test('bytes come back as they were put, and are overwritten by put', async () => {
+    test('bytes are read back unchanged, and put overwrites them', async () => {
       const { documents } = ports;
       const name = `${randomUUID()}/plan one+%2f.json`.replace(' ', '-');
       expect(await documents.get('documents', name)).toBeUndefined();
@@ -672,7 +674,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await documents.get('documents', name)).toEqual(new Uint8Array());
     });
 
-    test('of 16 that put if absent the first is kept, and all get it', async () => {
+    test('the first of 16 putIfAbsent calls is kept, and all return it', async () => {
       const { documents } = ports;
       const name = randomUUID();
       const kept = await Promise.all(
@@ -709,7 +711,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await documents.get('documents', name)).toBeUndefined();
     });
 
-    test('all that begin with a name are removed, and no other', async () => {
+    test('removeAll removes exactly the documents with the prefix', async () => {
       const { documents } = ports;
       const run = randomUUID();
       const names = Array.from({ length: 40 }, (_, index) => `plans/${run}/${index}`);
@@ -735,7 +737,7 @@ function portsContract(open: () => Promise<Ports>): void {
       for (let piece = 0; piece < count; piece += 1) yield Buffer.alloc(1024 * 1024, piece);
     }
 
-    test('a file of several blocks comes back as it was put', async () => {
+    test('a file of several blocks is read back unchanged', async () => {
       const { files } = ports;
       const name = `${randomUUID()}/a%20b.bin`;
       expect(await files.sizeOf('target', name)).toBeUndefined();
@@ -751,7 +753,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await files.sizeOf('target', name)).toBe(0);
     });
 
-    test('those below a prefix are listed with their sizes, and no other', async () => {
+    test('exactly the files with a prefix are listed, with sizes', async () => {
       const { files } = ports;
       const prefix = `${randomUUID()}/docs`;
       const put = async (name: string, count: number): Promise<void> => files.put('source', name, pieces(count));
@@ -768,7 +770,7 @@ function portsContract(open: () => Promise<Ports>): void {
       for await (const _each of files.list('source', `${prefix}/none/`)) throw new Error('there is none');
     });
 
-    test('one that breaks off half way is not there', async () => {
+    test('a file whose upload fails half way does not exist', async () => {
       const { files } = ports;
       const name = randomUUID();
       const broken = async function* (): AsyncGenerator<Uint8Array> {
@@ -779,13 +781,13 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await files.sizeOf('target', name)).toBeUndefined();
     });
 
-    test('one that is not there cannot be opened', async () => {
+    test('a file that does not exist cannot be opened', async () => {
       await expect(read(randomUUID())).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
     });
   });
 
   describe('queues', () => {
-    test('a text of 48 KiB is sent, a longer one is refused', async () => {
+    test('a message of 48 KiB is sent, a longer one is refused', async () => {
       const { queues } = ports;
       await queues.send('promotion-results', 'ä'.repeat(24 * 1024));
       await expect(queues.send('promotion-results', `a${'ä'.repeat(24 * 1024)}`)).rejects.toMatchObject({
@@ -795,7 +797,7 @@ function portsContract(open: () => Promise<Ports>): void {
   });
 
   describe('leases', () => {
-    test('one holds it, the next gets it after the release, which may be done twice', async () => {
+    test('the next holder gets a lease after its release, which may be repeated', async () => {
       const { lease } = ports;
       const name = `localhost:5101/staging/${randomUUID()}:v1`;
       const held = await lease.acquire(name);
@@ -815,7 +817,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(held?.signal.aborted).toBe(false);
     });
 
-    test('of 16 at once one gets it', async () => {
+    test('one of 16 at once gets the lease', async () => {
       const { lease } = ports;
       const name = randomUUID();
       const all = await Promise.all(Array.from({ length: 16 }, () => lease.acquire(name)));
@@ -824,7 +826,7 @@ function portsContract(open: () => Promise<Ports>): void {
       await held[0]?.release();
     });
 
-    test('a wait ends with its signal', async () => {
+    test('waiting for a lease ends when its signal aborts', async () => {
       const { lease } = ports;
       const name = randomUUID();
       const held = await lease.acquire(name);

@@ -7,8 +7,8 @@ import { propertyRuns } from '../property-runs.js';
 const PLACE = { table: 'runs', partitionKey: 'run', rowKey: 'x' };
 
 describe('packRow and unpackRow', () => {
-  test('give back any text; each chunk is one that a property holds, and no character is cut in two', () => {
-    // A control character is six characters of JSON.
+  test('return any text unchanged, in chunks that fit into a property and do not split a character', () => {
+    // A control character takes six characters of JSON.
     const text = fc
       .tuple(fc.string({ unit: 'binary', maxLength: 3 }), fc.string({ unit: 'binary', minLength: 1, maxLength: 5 }))
       .map(([start, part]) => start + part.repeat(8_000));
@@ -25,7 +25,7 @@ describe('packRow and unpackRow', () => {
     );
   });
 
-  test('a pair at the very end of a chunk goes into the next', () => {
+  test('a surrogate pair at the end of a chunk moves to the next one', () => {
     for (const start of ['', 'x']) {
       const value = start + '\u{1f600}'.repeat(40_000);
       for (const chunk of Object.values(packRow(value, PLACE))) {
@@ -34,7 +34,7 @@ describe('packRow and unpackRow', () => {
     }
   });
 
-  test('eight chunks are the most', () => {
+  test('a row has at most eight chunks', () => {
     const most = 'x'.repeat(8 * 32_000 - 2);
     expect(unpackRow(packRow(most, PLACE), z.string(), PLACE)).toBe(most);
     expect(() => packRow(`${most}x`, PLACE)).toThrow(expect.objectContaining({ code: 'ROW_TOO_LARGE' }));

@@ -3,7 +3,7 @@ import { listEnd, promotionListOf, runListOf } from '../../../src/azure/row-list
 import { encodeKey, encodePrefix, hashKey, REPOSITORY_CHARACTERS } from '../../../src/azure/table-keys.js';
 import { invertedTime } from '../../../src/rows/run-id.js';
 
-describe('the range of a table that answers a filter', () => {
+describe('the key range for a filter', () => {
   test.each([
     [{ repository: 'samples/app' }, 'repository|samples_2fapp|'],
     [{ repository: 'samples/app', tag: 'v1' }, 'repository|samples_2fapp|v1|'],
@@ -26,7 +26,7 @@ describe('the range of a table that answers a filter', () => {
     expect(runListOf(filter)).toBe(list);
   });
 
-  test('the key of a long repository begins with the prefix of every glob that matches it', () => {
+  test('the key of a long repository name starts with the prefix of every glob that matches it', () => {
     const repository = `team_1/${'x'.repeat(240)}`;
     const key = encodeKey(repository, REPOSITORY_CHARACTERS);
     expect(key).toHaveLength(REPOSITORY_CHARACTERS);
@@ -35,7 +35,7 @@ describe('the range of a table that answers a filter', () => {
     }
   });
 
-  test('a list that is newest first ends where `since` does; another one is read to its end', () => {
+  test('a list sorted newest first ends at `since`, another list is read to its end', () => {
     const since = '2026-11-30T10:00:00.000Z';
     for (const list of ['at|', 'open|', 'job|', 'rule|staging|', 'outcome|failed|', 'state|working|']) {
       expect(listEnd(list, since)).toBe(`${list}${invertedTime(Date.parse(since))}~`);

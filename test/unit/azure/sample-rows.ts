@@ -8,7 +8,7 @@ import type { StepProgress } from '../../../src/rows/step-progress.js';
 
 const T0 = Date.parse('2026-05-01T12:00:00.000Z');
 
-/** `seconds` after the noon on which all of these rows are written. */
+/** A time `seconds` after the noon at which all these rows are written. */
 export const at = (seconds: number): string => new Date(T0 + seconds * 1000).toISOString();
 
 export const sampleRule = (): Rule =>

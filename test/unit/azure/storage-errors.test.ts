@@ -1,11 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { storageError } from '../../../src/azure/storage-errors.js';
 
-/** As the SDKs throw them: the storage SDKs name the service's code in `code`, that of the tables in `details`. */
+/** As the SDKs throw them: the storage SDKs have the service's code in `code`, the tables SDK in `details`. */
 const failure = (statusCode: number, code: string, message = ''): Error =>
   Object.assign(new Error(message), { statusCode, code });
 
-describe('what Azure Storage refuses', () => {
+describe('refusals of Azure Storage', () => {
   test.each([
     ['the network is not let in', 'AuthorizationFailure', 'This request is not authorized to perform this operation.'],
     ['the address is not that of the signature', 'AuthorizationSourceIPMismatch', ''],
@@ -23,7 +23,7 @@ describe('what Azure Storage refuses', () => {
       'This request is not authorized to perform this operation using this permission.',
     ],
     ['AuthenticationFailed', 'Server failed to authenticate the request.'],
-    // Azurite's name for the same.
+    // Azurite's code for the same.
     ['AuthorizationFailure', 'Server failed to authenticate the request. Make sure the value of the header is formed.'],
   ])('%s: a matter of roles and keys', (code, message) => {
     const error = storageError('table runs', failure(403, code, message));

@@ -2,15 +2,15 @@ import { createServer, request as forward } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface StorageProxy {
-  /** The connection string with one service behind this proxy. */
+  /** The connection string with this proxy in front of one service. */
   connectionString: string;
-  /** The next request of this method reaches the service; its answer is lost on the way back. */
+  /** The next request with this method reaches the service, but its answer is lost. */
   loseAnswerTo(method: string): void;
   readonly lost: number;
   stop(): void;
 }
 
-/** Stands between the SDK and one of azurite's services, and loses answers. */
+/** A proxy between the SDK and one of Azurite's services that can lose answers. */
 export async function startStorageProxy(
   connectionString: string,
   service: 'Blob' | 'Queue' | 'Table',

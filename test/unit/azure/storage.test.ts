@@ -12,10 +12,10 @@ import { startAzurite, type Azurite } from './azurite.js';
 import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';
 import { startStorageProxy } from './storage-proxy.js';
 
-// A machine that is busy is no failure.
+// Long enough for a busy machine.
 jest.setTimeout(30_000);
 
-/** What only the real adapters have; what they share with the fakes is in ports-contract.test.ts. */
+/** Tests of the real adapters only. What they share with the fakes is in ports-contract.test.ts. */
 describe('Azure Storage', () => {
   let azurite: Azurite;
   let connectionString: string;
@@ -45,30 +45,30 @@ describe('Azure Storage', () => {
     return { ...row, input: { kind: 'promotion', runId: row.id, promotionId: 'p', rule, source, destination } };
   };
 
-  test('what is missing is made, any number of times', async () => {
+  test('missing tables, containers and queues are created, any number of times', async () => {
     await storage.ensureCreated();
     await createStorage({ connectionString }).ensureCreated();
   });
 
   describe('rows', () => {
-    test('a large row is kept in chunks', async () => {
+    test('a large row is stored in chunks', async () => {
       const row = runWithTrustStore('\u{1f600}"'.repeat(40_000));
       expect(await storage.runs.insertRun(row)).toBe(true);
       const read = await storage.runs.getRun(row.id);
       expect(read?.value).toEqual(row);
-      // A shorter one in its place leaves no chunk behind.
+      // A shorter value in its place leaves no old chunk behind.
       const small = { ...row, input: sampleRun(1).input };
       expect(await storage.runs.replaceRun(small, read?.version ?? '')).toBe(true);
       expect((await storage.runs.getRun(row.id))?.value).toEqual(small);
     });
 
-    test('a row that is too large is refused by name', async () => {
+    test('a row that is too large is refused', async () => {
       const row = runWithTrustStore('x'.repeat(260_000));
       await expect(storage.runs.insertRun(row)).rejects.toMatchObject({ code: 'ROW_TOO_LARGE' });
       expect(await storage.runs.getRun(row.id)).toBeUndefined();
     });
 
-    test('a row that cannot be read fails alone; a list leaves it out and reports it', async () => {
+    test('a row that cannot be parsed is an error when read, and a list skips and reports it', async () => {
       const own = createStorage(
         { connectionString: azurite.newAccount() },
         { onUnreadableRow: (error) => unreadable.push(error.code) },
@@ -77,7 +77,7 @@ describe('Azure Storage', () => {
       const good = sampleRun(1);
       await own.runs.insertRun(good);
       const [bad, worse] = [sampleRun(2), sampleRun(3)];
-      // The same account by its own client: rows as a newer version may have written them.
+      // The same account through its own client: rows as another version may have written them.
       await own.runs.insertRun({ ...bad, state: 'paused' as 'pending' });
       await own.runs.insertRun({ ...worse, openedAt: 5 as unknown as string });
       await expect(own.runs.getRun(bad.id)).rejects.toMatchObject({
@@ -88,7 +88,7 @@ describe('Azure Storage', () => {
       expect(unreadable).toEqual(['ROW_UNREADABLE', 'ROW_UNREADABLE']);
     });
 
-    test('what a filter looks through for one page is bounded, and the next page goes on from there', async () => {
+    test('the rows read for one filtered page are limited, and the next page continues there', async () => {
       const account = azurite.newAccount();
       const own = createStorage({ connectionString: account });
       await own.ensureCreated();
@@ -109,7 +109,7 @@ describe('Azure Storage', () => {
       expect(second.next).toBeUndefined();
     });
 
-    test('a list that is read whole goes over the pages of the service, and is bounded', async () => {
+    test('a list that is read completely follows the pages of the service and has a limit', async () => {
       const image = sampleDigest();
       const { registry, repository, digest } = image;
       const hash = createHash('sha256').update(`${registry}/${repository}@${digest}`).digest('hex');
@@ -136,7 +136,7 @@ describe('Azure Storage', () => {
       expect(await storage.runs.listPromotionsOfSubject(image)).toHaveLength(2000);
     });
 
-    test('what stands on a digest as an older version wrote it is read, and written anew by the next run', async () => {
+    test('a subject index entry without a time is read, and completed by the next run', async () => {
       const image = sampleDigest();
       const hash = createHash('sha256').update(`${image.registry}/${image.repository}@${image.digest}`).digest('hex');
       await table('promotions').createEntity({ partitionKey: `subject|${hash}`, rowKey: 'old', j0: '"old"' });
@@ -150,7 +150,7 @@ describe('Azure Storage', () => {
       expect(await kept()).toMatchObject({ root: 'sha256:a' });
     });
 
-    test('a version that is none is refused', async () => {
+    test('an invalid version is refused', async () => {
       await expect(storage.runs.replacePromotion(samplePromotion(), 'W/"1"')).rejects.toMatchObject({
         code: 'VERSION_INVALID',
       });
@@ -158,7 +158,7 @@ describe('Azure Storage', () => {
   });
 
   describe('queues', () => {
-    test('a message is base64, stays for ever, and is hidden for its delay', async () => {
+    test('a message is base64, never expires, and is hidden for its delay', async () => {
       await storage.queues.send('jobs', '{"operation":"ä"}');
       await storage.queues.send('jobs', 'later', { delaySeconds: 3600 });
       const queue = new QueueClient(connectionString, 'jobs');
@@ -167,7 +167,7 @@ describe('Azure Storage', () => {
         '{"operation":"ä"}',
       ]);
       expect(receivedMessageItems[0]?.expiresOn.getUTCFullYear()).toBe(9999);
-      // Taken, and hidden: both are still in the queue.
+      // Received and hidden: both are still in the queue.
       expect(await storage.queueLengths.length('jobs')).toBe(2);
       expect(await storage.queueLengths.length('jobs-poison')).toBe(0);
     });
@@ -180,7 +180,7 @@ describe('Azure Storage', () => {
   });
 
   describe('files', () => {
-    test.each(['a b.txt', 'ü/日本 🚢.txt', 'a%20b?#&+=.txt'])('%j is a name like any other', async (name) => {
+    test.each(['a b.txt', 'ü/日本 🚢.txt', 'a%20b?#&+=.txt'])('a file may have the name %j', async (name) => {
       const { files } = storage;
       async function* content(): AsyncGenerator<Uint8Array> {
         yield Buffer.from(name);
@@ -194,11 +194,11 @@ describe('Azure Storage', () => {
       expect(listed).toEqual([name]);
     });
 
-    test('of two who write one blob at once, the one that is overtaken may try again', async () => {
+    test('if two write one blob at once, the slower one gets a transient error', async () => {
       const { files } = storage;
       const piece = Buffer.alloc(1024 * 1024);
       async function* overtaken(): AsyncGenerator<Uint8Array> {
-        // More than is held in memory: blocks of it wait for their commit.
+        // More than fits in memory, so that blocks wait for their commit.
         for (let count = 0; count < 20; count += 1) yield piece;
         await files.put('target', 'shared', oneByte());
         yield piece;
@@ -224,7 +224,7 @@ describe('Azure Storage', () => {
       },
     );
 
-    test('one of over 64 MiB is refused', async () => {
+    test('a document of over 64 MiB is refused', async () => {
       const bytes = new Uint8Array(64 * 1024 * 1024 + 1);
       await expect(storage.documents.put('documents', 'large', bytes)).rejects.toMatchObject({
         code: 'DOCUMENT_TOO_LARGE',
@@ -233,7 +233,7 @@ describe('Azure Storage', () => {
   });
 
   describe('leases', () => {
-    test('a lease that another took is lost, and says so', async () => {
+    test('a lease that somebody else took is reported as lost', async () => {
       const service = BlobServiceClient.fromConnectionString(connectionString);
       const held = await blobLease(service, { renewEveryMs: 50 }).acquire('subject');
       const lost = new Promise<unknown>((resolve) => {
@@ -252,8 +252,8 @@ describe('Azure Storage', () => {
     });
   });
 
-  describe('answers that are lost on the way', () => {
-    test('a lease that was got without knowing is got by the second request', async () => {
+  describe('lost answers', () => {
+    test('after a lost answer the second request gets the lease', async () => {
       const proxy = await startStorageProxy(connectionString, 'Blob');
       const { lease } = createStorage({ connectionString: proxy.connectionString });
       const first = await lease.acquire('flaky');
@@ -266,7 +266,7 @@ describe('Azure Storage', () => {
       proxy.stop();
     });
 
-    test('a row that was written without knowing reads as written by another', async () => {
+    test('after a lost answer the row reads as written by somebody else', async () => {
       const proxy = await startStorageProxy(connectionString, 'Table');
       const { runs } = createStorage({ connectionString: proxy.connectionString });
       const row = samplePromotion();
@@ -284,14 +284,14 @@ describe('Azure Storage', () => {
     });
   });
 
-  describe('a storage account that is not as it should be', () => {
+  describe('a storage account with a problem', () => {
     const code = async (work: Promise<unknown>): Promise<unknown> =>
       work.then(
         () => undefined,
         (error: unknown) => error,
       );
 
-    test('tables, containers and queues that are missing are said to be', async () => {
+    test('missing tables, containers and queues are reported as missing', async () => {
       const empty = createStorage({ connectionString: azurite.newAccount() });
       const missing = { code: 'STORAGE_MISSING', transient: false };
       expect(await code(empty.runs.getRun('x'))).toMatchObject(missing);
@@ -307,7 +307,7 @@ describe('Azure Storage', () => {
       expect(await code(empty.lease.acquire('x'))).toMatchObject(missing);
     });
 
-    test('a key that is refused is a matter of settings, and is not shown', async () => {
+    test('a refused key is a configuration error that does not show the key', async () => {
       const key = Buffer.from('a-wrong-key').toString('base64');
       const wrong = createStorage({
         connectionString: connectionString.replace(/AccountKey=[^;]+/, `AccountKey=${key}`),
@@ -324,7 +324,7 @@ describe('Azure Storage', () => {
       }
     });
 
-    test('one that gives no answer is transient', async () => {
+    test('an account that gives no answer is a transient error', async () => {
       const away = createStorage(
         { connectionString: connectionString.replaceAll(/http:\/\/[^/]+/g, 'http://127.0.0.1:1') },
         { maxRetries: 0 },
@@ -338,7 +338,7 @@ describe('Azure Storage', () => {
       expect(await code(away.lease.acquire('x'))).toMatchObject(unavailable);
     });
 
-    test('settings that are malformed are refused at once, without quoting them', () => {
+    test('malformed settings are refused at once and not quoted', () => {
       const credential = { getToken: async () => null };
       const invalid = expect.objectContaining({
         code: 'STORAGE_SETTING_INVALID',
@@ -348,7 +348,7 @@ describe('Azure Storage', () => {
       expect(() => createStorage({ accountName: 'https://secret', credential })).toThrow(invalid);
     });
 
-    test('an identity without a token is said to be the cause', async () => {
+    test('an identity without a token is reported as the cause', async () => {
       const credential = {
         async getToken(): Promise<never> {
           throw Object.assign(new Error('no identity'), { name: 'CredentialUnavailableError' });

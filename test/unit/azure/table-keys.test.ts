@@ -3,12 +3,12 @@ import * as fc from 'fast-check';
 import { encodeKey, pageToken, parsePageToken } from '../../../src/azure/table-keys.js';
 
 describe('encodeKey', () => {
-  test('leaves plain names alone and encodes what a table refuses', () => {
+  test('leaves plain names unchanged and encodes characters that tables refuse', () => {
     expect(encodeKey('c90zwcyv4g-0abc.9')).toBe('c90zwcyv4g-0abc.9');
     expect(encodeKey('sign a/b\\c#d?\u0001_ä')).toBe('sign_20a_2fb_5cc_23d_3f_01_5f_c3_a4');
   });
 
-  test('every key is one that a table takes, and no two names have the same', () => {
+  test('gives valid keys, and different names have different keys', () => {
     const name = fc.string({ unit: 'binary', maxLength: 400 });
     fc.assert(
       fc.property(name, name, (a, b) => {
@@ -18,7 +18,7 @@ describe('encodeKey', () => {
     );
   });
 
-  test('long names that begin alike differ, also from a name that looks like one of them', () => {
+  test('gives different keys for long names with the same start, and for a name that looks like such a key', () => {
     const long = encodeKey('x'.repeat(1000));
     expect(encodeKey(`${'x'.repeat(999)}y`)).not.toBe(long);
     expect(encodeKey(long)).not.toBe(long);
@@ -26,7 +26,7 @@ describe('encodeKey', () => {
 });
 
 describe('parsePageToken', () => {
-  test('gives back the key of a token of ours', () => {
+  test('returns the key of a token that pageToken made', () => {
     expect(parsePageToken(pageToken('at|00abc|id_2f'), 'at|')).toBe('at|00abc|id_2f');
   });
 

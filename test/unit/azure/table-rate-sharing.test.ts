@@ -7,7 +7,7 @@ import { startAzurite, type Azurite } from './azurite.js';
 const HOST = 'r.azurecr.io';
 let azurite: Azurite;
 let client: TableClient;
-/** How much later the service is than its rows are made to say. */
+/** How far the service's time is ahead of the rows' times. */
 let ageMs: number;
 
 beforeAll(async () => {
@@ -17,7 +17,7 @@ beforeAll(async () => {
 }, 30_000);
 afterAll(() => azurite.stop());
 
-/** Rows as an older service's time has them, but for the row of the process that asks. */
+/** Makes the rows older, except the row of the calling process. */
 class Aged extends TableRows {
   readonly #own: string;
   constructor(own: string) {
@@ -34,7 +34,7 @@ class Aged extends TableRows {
 }
 const join = (name: string): Promise<number> => tableRateSharing(new Aged(name), name).join(HOST, 'referrers');
 
-test('counts the processes that said so in the last minute and a half, and removes those that are gone', async () => {
+test('counts the processes that joined in the last 90 seconds and removes ended ones', async () => {
   ageMs = 0;
   for (const [index, name] of ['a', 'b', 'c', 'd'].entries()) expect(await join(name)).toBe(index + 1);
   expect(await join('a')).toBe(4);
