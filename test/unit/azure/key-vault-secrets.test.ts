@@ -58,7 +58,7 @@ describe('a secret that cannot be read', () => {
       expect(await failure(`${VAULT}/secrets/hub`)).toMatchObject({
         code: 'KEY_VAULT_FIREWALL',
         transient: false,
-        remedy: expect.stringContaining('roles do not help'),
+        remedy: expect.stringContaining('A role does not help'),
       });
     },
   );

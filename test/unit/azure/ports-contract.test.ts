@@ -231,7 +231,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await due(35)).toEqual(['open', 'middle', 'late']);
     });
 
-    test('a row whose wanted is ahead is open without a run, until it is answered', async () => {
+    test('a row whose generation is ahead is listed as open until a run has observed it', async () => {
       const { runs } = await open();
       const row = samplePromotion({ generation: 2, observedGeneration: 1 });
       await runs.insertPromotion(row);
@@ -531,7 +531,7 @@ function portsContract(open: () => Promise<Ports>): void {
   });
 
   describe('rows of digests, destinations, jobs and events', () => {
-    test('promotions stand on a digest in its repository, each once', async () => {
+    test('the subject index lists each promotion of a digest once, by repository', async () => {
       const { runs } = ports;
       const image = sampleDigest();
       expect(await runs.listPromotionsOfSubject(image)).toEqual([]);
@@ -540,7 +540,7 @@ function portsContract(open: () => Promise<Ports>): void {
       expect(await runs.listPromotionsOfSubject({ ...image, repository: 'samples/other' })).toEqual([]);
     });
 
-    test('all that stand on something are listed, page by page; one that is noted again meanwhile is not removed', async () => {
+    test('subject index entries are listed page by page, and one that was written again is not removed', async () => {
       const { runs } = await open();
       const seen = (seconds: number) => ({ root: 'sha256:a', at: at(seconds) });
       const image = sampleDigest();

@@ -12,7 +12,7 @@ describe('the key range for a filter', () => {
     [{ globs: { repository: '*/app' }, rule: 'staging' }, 'rule|staging|'],
     [{ globs: { rule: 'st*' }, state: 'failed' as const }, 'state|failed|'],
     [{}, 'at|'],
-  ])('%j of promotions: %s', (filter, list) => {
+  ])('promotions with %j are in %s', (filter, list) => {
     expect(promotionListOf(filter)).toBe(list);
   });
 
@@ -22,7 +22,7 @@ describe('the key range for a filter', () => {
     [{ kind: 'job' as const, state: 'failed' as const }, 'job|'],
     [{ kind: 'job' as const, repository: 'a' }, `repository|${hashKey('a')}|`],
     [{ kind: 'promotion' as const, state: 'failed' as const }, 'outcome|failed|'],
-  ])('%j of runs: %s', (filter, list) => {
+  ])('runs with %j are in %s', (filter, list) => {
     expect(runListOf(filter)).toBe(list);
   });
 

@@ -9,10 +9,10 @@ describe('refusals of Azure Storage', () => {
   test.each([
     ['the network is not let in', 'AuthorizationFailure', 'This request is not authorized to perform this operation.'],
     ['the address is not that of the signature', 'AuthorizationSourceIPMismatch', ''],
-  ])('%s: a matter of the firewall, not of roles', (_, code, message) => {
+  ])('%s is reported as a firewall problem', (_, code, message) => {
     const error = storageError('table runs', failure(403, code, message));
     expect(error).toMatchObject({ code: 'STORAGE_FIREWALL', transient: false });
-    expect(error).toMatchObject({ remedy: expect.stringMatching(/network; a role changes nothing/) });
+    expect(error).toMatchObject({ remedy: expect.stringMatching(/network; a role does not help/) });
     const ofTables = Object.assign(new Error(message), { statusCode: 403, details: { errorCode: code } });
     expect(storageError('table runs', ofTables)).toMatchObject({ code: 'STORAGE_FIREWALL' });
   });
@@ -25,7 +25,7 @@ describe('refusals of Azure Storage', () => {
     ['AuthenticationFailed', 'Server failed to authenticate the request.'],
     // Azurite's code for the same.
     ['AuthorizationFailure', 'Server failed to authenticate the request. Make sure the value of the header is formed.'],
-  ])('%s: a matter of roles and keys', (code, message) => {
+  ])('%s is reported as a problem of roles or keys', (code, message) => {
     const error = storageError('table runs', failure(403, code, message));
     expect(error).toMatchObject({ code: 'STORAGE_DENIED', remedy: expect.stringContaining('Storage Blob Data Owner') });
   });
