@@ -4,7 +4,8 @@ import { InputError } from './errors.js';
 import { refuseFoldedInConfig } from './manifest-names.js';
 import { bareMediaType, type ImageManifest, type Manifest } from './manifest.js';
 import { DOCKER_IMAGE_CONFIG, DOCKER_MANIFEST, OCI_IMAGE_CONFIG } from './media-types.js';
-import { readBlob } from './read-blob.js';
+import { remember } from './memo.js';
+import { readBlob } from './content.js';
 import { refuseRepeatedNames } from './strict-json.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 import { isAnyUnpackable } from './unpackable.js';
@@ -64,8 +65,7 @@ export async function contentKindOf(
   const known = remembered.get(key);
   if (known !== undefined) return known;
   const kind = await kindOfLayers(repository, digest, manifest, options);
-  if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
-  remembered.set(key, kind);
+  remember(remembered, key, kind, REMEMBERED);
   return kind;
 }
 

@@ -36,6 +36,16 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Parses a JSON object without checks, for answers that decide nothing. Undefined if it is not a JSON object. */
+export function parseObject(json: Uint8Array | string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(typeof json === 'string' ? json : new TextDecoder().decode(json));
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Parses annotations, a map of strings. `undefined` and `null` give `undefined`.
  * @throws InputError `DESCRIPTOR_INVALID`

@@ -111,6 +111,18 @@ export class RegistryError extends PromoterError {
 }
 
 /**
+ * Creates a {@link RegistryError} with a code of ours, for an answer that is wrong in another way than its status.
+ * @param answer.url without userinfo and query
+ */
+export function answerError(
+  code: string,
+  message: string,
+  { method = 'GET', url, status = 200 }: { method?: string; url: string; status?: number },
+): RegistryError {
+  return new RegistryError(message, { method, url, status, registryCodes: [] }, { code });
+}
+
+/**
  * A copy failed: `COPY_…`, `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`, `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`,
  * `GRAPH_CYCLE`.
  */

@@ -13,7 +13,7 @@ export * from './content-kind.js';
 export { repeatedNames } from './strict-json.js';
 export * from './store.js';
 export * from './blob-access.js';
-export { readBlob } from './read-blob.js';
+export { readBlob } from './content.js';
 export * from './lease.js';
 export { makeFolder } from './make-folder.js';
 export * from './registry/transport.js';
@@ -21,13 +21,13 @@ export * from './registry/credentials.js';
 export * from './pack.js';
 export {
   ARTIFACT_STREAMING,
+  joinPlans,
   parsePlan,
   planGraph,
   type CopyPlan,
   type GraphOptions,
   type PlannedManifest,
 } from './copy/plan.js';
-export { joinPlans } from './copy/join-plans.js';
 export * from './copy/move-stretch.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';

@@ -1,6 +1,7 @@
 import { isRecord, type Descriptor } from './descriptor.js';
 import { digestOf } from './digest.js';
 import { RegistryError } from './errors.js';
+import { once } from './content.js';
 import { OCI_EMPTY, OCI_IMAGE_MANIFEST } from './media-types.js';
 import type { CallOptions, WritableRepository } from './store.js';
 
@@ -93,10 +94,6 @@ export function packArtifact(input: PackInput): PackedArtifact {
   };
 }
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
-}
-
 /** Maximum tries of a push if the registry says that it does not know a blob that it has just accepted. */
 const PUSH_TRIES = 3;
 
@@ -110,7 +107,7 @@ export async function pushPacked(
   packed: PackedArtifact,
   options: CallOptions & { tag?: string } = {},
 ): Promise<Descriptor> {
-  const call: CallOptions = options.signal ? { signal: options.signal } : {};
+  const call: CallOptions = { signal: options.signal };
   for (let tries = 1; ; tries += 1) {
     await Promise.all(
       packed.blobs.map(({ descriptor, bytes }) => repository.pushBlob(descriptor, () => once(bytes), call)),

@@ -2,7 +2,7 @@ import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 
 export interface CallOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 export interface ManifestOptions extends CallOptions {

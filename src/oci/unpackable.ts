@@ -1,5 +1,6 @@
 import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
+import { remember } from './memo.js';
 import { mapConcurrently } from './registry/concurrently.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 
@@ -50,8 +51,7 @@ async function isUnpackable(
     if (head.length < BLOCK) head = Buffer.concat([head, chunk.subarray(0, BLOCK)]);
   }
   const found = isCompressed(head) || isTarHeader(head);
-  if (remembered.size >= REMEMBERED) remembered.delete(remembered.keys().next().value ?? blob.digest);
-  remembered.set(blob.digest, found);
+  remember(remembered, blob.digest, found, REMEMBERED);
   return found;
 }
 

@@ -1,4 +1,4 @@
-import { isRecord } from '../oci/index.js';
+import { isRecord, parseObject } from '../oci/index.js';
 import { overLimit } from './sbom-errors.js';
 import type { SbomLimits } from './limits.js';
 
@@ -23,13 +23,7 @@ const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/config.md#properties
  */
 export function parseImageConfig(bytes: Uint8Array): ImageConfig {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    json = undefined;
-  }
-  const fields = isRecord(json) ? json : {};
+  const fields = parseObject(bytes) ?? {};
   // Only with a time zone; otherwise the date would depend on this machine's time zone.
   const dated = typeof fields.created === 'string' && RFC_3339.test(fields.created) ? fields.created : '';
   const created = new Date(dated);

@@ -1,6 +1,7 @@
 import type { Descriptor } from '../descriptor.js';
 import { digestOf, digestAlgorithm } from '../digest.js';
 import { CopyError } from '../errors.js';
+import { once } from '../content.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
 import { Budget } from './budget.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
@@ -34,10 +35,6 @@ export async function manifestBytes(
     requests.run(() => source.fetchManifest(descriptor, { signal }), signal),
   );
   return fetched.bytes;
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 /** Opens a blob, from its descriptor's `data` if that is valid, otherwise from the source. */

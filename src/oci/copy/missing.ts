@@ -1,5 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
+import { getOrMake } from '../memo.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
@@ -26,8 +27,14 @@ export interface Missing {
 export type Expected = Pick<CopyPlan['manifests'][number], 'descriptor' | 'subject' | 'tags'>;
 
 /** Requests to a destination. */
-export interface Asked extends Pick<ReadableRepository, 'listReferrers'> {
+export interface Asked {
+  /** Resolves a tag or digest. Undefined if it does not exist. */
   find(target: string, signal: AbortSignal): Promise<Descriptor | undefined>;
+  /**
+   * The digests that the destination lists under a subject.
+   * @param tagSchema `later` reads only the referrers API, which is enough if it lists all expected referrers
+   */
+  listed(subject: Digest, tagSchema: true | 'later', signal: AbortSignal): Promise<Set<Digest>>;
 }
 
 export function isNothingMissing({ manifests, unlisted, tags }: Missing): boolean {
@@ -38,43 +45,21 @@ export function isNothingMissing({ manifests, unlisted, tags }: Missing): boolea
 export function expectedListings(manifests: readonly Expected[]): Map<Digest, Digest[]> {
   const bySubject = new Map<Digest, Digest[]>();
   for (const { subject, descriptor } of manifests) {
-    if (subject === undefined) continue;
-    const listed = bySubject.get(subject);
-    if (listed) listed.push(descriptor.digest);
-    else bySubject.set(subject, [descriptor.digest]);
+    if (subject !== undefined) getOrMake(bySubject, subject, () => []).push(descriptor.digest);
   }
   return bySubject;
 }
 
-/**
- * The digests that the destination lists under a subject.
- * @param tagSchema `later` reads only the referrers API, which is enough if it lists all expected referrers
- */
-export async function listedBy(
-  destination: Pick<ReadableRepository, 'listReferrers'>,
-  subject: Digest,
-  requests: Budget,
-  signal: AbortSignal,
-  tagSchema: true | 'later' = true,
-): Promise<Set<Digest>> {
-  const options = { signal, artifactTypes: false, tagSchema };
-  const listed = await onSide('destination', 'list referrers', () =>
-    requests.run(() => destination.listReferrers(subject, options), signal),
-  );
-  return new Set(listed.map(({ digest }) => digest));
-}
-
 async function unlistedOf(
-  destination: Pick<ReadableRepository, 'listReferrers'>,
+  asked: Asked,
   subject: Digest,
   expected: readonly Digest[],
-  requests: Budget,
   signal: AbortSignal,
 ): Promise<Listing[]> {
   let left = expected;
   for (const tagSchema of ['later', true] as const) {
     if (left.length === 0) break;
-    const digests = await listedBy(destination, subject, requests, signal, tagSchema);
+    const digests = await asked.listed(subject, tagSchema, signal);
     left = left.filter((digest) => !digests.has(digest));
   }
   return left.map((referrer) => ({ subject, referrer }));
@@ -84,7 +69,13 @@ export function askedOf(destination: ReadableRepository, requests: Budget): Aske
   return {
     find: (target, signal) =>
       onSide('destination', 'resolve', () => resolveIfThere(destination, target, requests, signal)),
-    listReferrers: (digest, options) => destination.listReferrers(digest, options),
+    listed: async (subject, tagSchema, signal) => {
+      const options = { signal, artifactTypes: false, tagSchema };
+      const listed = await onSide('destination', 'list referrers', () =>
+        requests.run(() => destination.listReferrers(subject, options), signal),
+      );
+      return new Set(listed.map(({ digest }) => digest));
+    },
   };
 }
 
@@ -95,7 +86,6 @@ export function askedOf(destination: ReadableRepository, requests: Budget): Aske
 export async function missingOf(
   manifests: readonly Expected[],
   asked: Asked,
-  requests: Budget,
   outer: AbortSignal | undefined,
   listed: readonly Expected[] = manifests,
 ): Promise<Missing> {
@@ -105,7 +95,7 @@ export async function missingOf(
       if (!(await asked.find(descriptor.digest, signal))) missing.manifests.push(descriptor);
     }),
     ...[...expectedListings(listed)].map(async ([subject, expected]) => {
-      missing.unlisted.push(...(await unlistedOf(asked, subject, expected, requests, signal)));
+      missing.unlisted.push(...(await unlistedOf(asked, subject, expected, signal)));
     }),
     ...manifests.flatMap(({ descriptor, tags = [] }) =>
       tags.map(async (tag) => {
@@ -126,5 +116,5 @@ export function missingAt(
   options: CallOptions & { concurrency?: number } = {},
 ): Promise<Missing> {
   const requests = new Budget(options.concurrency ?? REQUESTS_AT_ONCE);
-  return missingOf(plan.manifests, askedOf(destination, requests), requests, options.signal);
+  return missingOf(plan.manifests, askedOf(destination, requests), options.signal);
 }

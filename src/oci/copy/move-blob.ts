@@ -1,5 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
+import { getOrMake } from '../memo.js';
 import type { ReadableRepository, WritableRepository } from '../store.js';
 import { openBody } from './bodies.js';
 import type { Budget } from './budget.js';
@@ -54,11 +55,6 @@ async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival
 /** Returns a function that copies each blob once, even if several manifests share it. */
 export function createBlobMover(move: BlobMove): (descriptor: Descriptor) => Promise<void> {
   const moved = new Map<Digest, Promise<void>>();
-  return (descriptor) => {
-    const under = moved.get(descriptor.digest);
-    if (under) return under;
-    const done = moveBlob(descriptor, move).then((arrival) => move.reporter.blob(arrival, descriptor));
-    moved.set(descriptor.digest, done);
-    return done;
-  };
+  return (descriptor) =>
+    getOrMake(moved, descriptor.digest, async () => move.reporter.blob(await moveBlob(descriptor, move), descriptor));
 }

@@ -1,6 +1,6 @@
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
-import { type Walked, type WalkedNode, GRAPH_DEPTH } from './walk-context.js';
+import { GRAPH_DEPTH, tooDeep, type Walked, type WalkedNode } from './walk-context.js';
 
 /** The manifests that must exist before this one: its children, and its subject if that is in the graph. */
 function needsOf(node: WalkedNode, nodes: Walked['nodes']): Digest[] {
@@ -23,11 +23,7 @@ export function orderFromLeaves(nodes: Walked['nodes'], root: Digest): WalkedNod
     if (open.has(digest)) {
       throw new CopyError('GRAPH_CYCLE', `${digest} contains itself`, { details: { digest, path: [...open] } });
     }
-    if (open.size > GRAPH_DEPTH) {
-      throw new CopyError('GRAPH_TOO_DEEP', `${digest} is more than ${GRAPH_DEPTH} levels deep`, {
-        details: { digest, limit: GRAPH_DEPTH },
-      });
-    }
+    if (open.size > GRAPH_DEPTH) throw tooDeep(digest, digest);
     open.add(digest);
     for (const needed of needsOf(node, nodes)) place(needed);
     open.delete(digest);

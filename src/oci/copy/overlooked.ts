@@ -1,5 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
+import { getOrMake } from '../memo.js';
 
 interface Node {
   children: readonly Digest[];
@@ -40,11 +41,8 @@ export function findOverlooked(
     if (node.subject !== undefined) needed.add(node.subject);
   }
   const lists = new Map<Digest, ReadonlySet<Digest>>();
-  const isListed = (subject: Digest, digest: Digest): boolean => {
-    const list = lists.get(subject) ?? new Set(nodes.get(subject)?.referrers);
-    lists.set(subject, list);
-    return list.has(digest);
-  };
+  const isListed = (subject: Digest, digest: Digest): boolean =>
+    getOrMake(lists, subject, () => new Set(nodes.get(subject)?.referrers)).has(digest);
   const found: Overlooked[] = [...children].map((digest) => ({ digest }));
   for (const [digest, { descriptor, subject }] of misplaced) {
     if (nodes.has(digest) || children.has(digest)) continue;

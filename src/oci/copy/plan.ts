@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { InputError } from '../errors.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
 import { orderFromLeaves } from './order.js';
-import type { LeftOut } from './walk-context.js';
+import type { LeftOut, Walked, WalkedNode, WalkOptions } from './walk-context.js';
 import { walkGraph } from './walk.js';
 import { REQUESTS_AT_ONCE } from './budget.js';
 
@@ -91,6 +91,34 @@ function sum(numbers: Iterable<number>): number {
   return total;
 }
 
+/** The manifests of a graph from the leaves up, each with the digest tags that point to it. */
+export interface OrderedGraph extends Walked {
+  ordered: { node: WalkedNode; tags?: string[] }[];
+}
+
+/** Walks a graph with the defaults of {@link GraphOptions} and sorts it. @throws as {@link planGraph} */
+export async function walkInOrder(
+  source: ReadableRepository,
+  root: Descriptor,
+  options: GraphOptions,
+  how: Pick<WalkOptions, 'keepBytes' | 'keepManifestBytes' | 'isKnownLeaf'>,
+): Promise<OrderedGraph> {
+  const { recursive = false, artifactsOnly = false, concurrency = REQUESTS_AT_ONCE, onWalked, signal } = options;
+  const { excludeArtifactTypes = [ARTIFACT_STREAMING] } = options;
+  const walk = { ...how, recursive, artifactsOnly, excludeArtifactTypes, concurrency, onWalked, signal };
+  const { nodes, leftOut } = await walkGraph(source, root, walk);
+  const sorted = orderFromLeaves(nodes, root.digest);
+  const tags = Map.groupBy(
+    sorted.flatMap(({ digestTags }) => digestTags),
+    ({ digest }) => digest,
+  );
+  const ordered = sorted.map((node) => {
+    const own = tags.get(node.descriptor.digest)?.map(({ tag }) => tag);
+    return { node, ...(own && { tags: own }) };
+  });
+  return { nodes, leftOut, ordered };
+}
+
 /**
  * Plans the copy of a root and its graph. Every manifest is fetched once.
  * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`
@@ -102,35 +130,22 @@ export async function planGraph(
   root: Descriptor,
   options: GraphOptions = {},
 ): Promise<CopyPlan> {
-  const { nodes, leftOut } = await walkGraph(source, root, {
-    recursive: options.recursive ?? false,
-    artifactsOnly: options.artifactsOnly ?? false,
-    excludeArtifactTypes: options.excludeArtifactTypes ?? [ARTIFACT_STREAMING],
-    concurrency: options.concurrency ?? REQUESTS_AT_ONCE,
-    keepBytes: PLAN_BYTES,
-    keepManifestBytes: PLAN_MANIFEST_BYTES,
-    ...(options.onWalked && { onWalked: options.onWalked }),
-    ...(options.signal && { signal: options.signal }),
-  });
-  const ordered = orderFromLeaves(nodes, root.digest);
-  const tags = new Map<Digest, string[]>();
-  for (const { digestTags } of ordered) {
-    for (const { tag, digest } of digestTags) tags.set(digest, [...(tags.get(digest) ?? []), tag]);
-  }
-  const manifests = ordered.map((node): PlannedManifest => {
+  const keep = { keepBytes: PLAN_BYTES, keepManifestBytes: PLAN_MANIFEST_BYTES };
+  const { ordered, leftOut } = await walkInOrder(source, root, options, keep);
+  const manifests = ordered.map(({ node, tags }): PlannedManifest => {
+    const { descriptor, described, bytes, children, subject, artifactType } = node;
     const foreign = node.blobs.filter(isForeign);
     const blobs = node.blobs.filter((blob) => !isForeign(blob));
-    const digestTags = tags.get(node.descriptor.digest);
     return {
-      descriptor: node.descriptor,
-      ...(options.keepDescriptions === true && node.described && { described: node.described }),
-      ...(node.bytes && { bytes: Buffer.from(node.bytes).toString('base64') }),
+      descriptor,
+      ...(options.keepDescriptions === true && described && { described }),
+      ...(bytes && { bytes: Buffer.from(bytes).toString('base64') }),
       blobs,
       ...(foreign.length > 0 && { foreign }),
-      ...(node.children.length > 0 && { children: [...new Set(node.children)] }),
-      ...(node.subject !== undefined && { subject: node.subject }),
-      ...(node.artifactType !== undefined && { artifactType: node.artifactType }),
-      ...(digestTags && { tags: digestTags }),
+      ...(children.length > 0 && { children: [...new Set(children)] }),
+      ...(subject !== undefined && { subject }),
+      ...(artifactType !== undefined && { artifactType }),
+      ...(tags && { tags }),
     };
   });
   return {
@@ -160,4 +175,17 @@ export function parsePlan(text: string): CopyPlan {
   throw new InputError('PLAN_INVALID', 'the stored copy plan was written by another version', {
     remedy: 'Plan the copy again.',
   });
+}
+
+/**
+ * Joins the plans of several graphs from one source. The result has the root of the first plan and each manifest once.
+ * A graph comes after the graph that it refers to.
+ */
+export function joinPlans(first: CopyPlan, ...more: readonly CopyPlan[]): CopyPlan {
+  const manifests = new Map(
+    [first, ...more].flatMap((plan) => plan.manifests).map((each) => [each.descriptor.digest, each] as const),
+  );
+  const there = [...manifests.values()];
+  const left = new Map([first, ...more].flatMap((plan) => plan.leftOut).map((each) => [each.digest, each] as const));
+  return { ...first, manifests: there, leftOut: [...left.values()], ...sumOf(there) };
 }

@@ -1,6 +1,8 @@
+import { buffer } from 'node:stream/consumers';
 import type { Descriptor } from '../descriptor.js';
 import { digestOf, isDigest, type Digest } from '../digest.js';
 import { RegistryError, type RegistryErrorInfo } from '../errors.js';
+import { once } from '../content.js';
 import { withArtifactTypes } from '../registry/artifact-types.js';
 import type {
   CallOptions,
@@ -147,9 +149,7 @@ class RememberedReads implements ReadableRepository {
     const isSmall = descriptor.size <= REMEMBERED_BLOB_BYTES;
     if (!isSmall || (options.offset ?? 0) !== 0) return ask();
     const { bytes } = await this.memory.recall(this.question('blob', descriptor.digest), async () => {
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of await ask()) chunks.push(chunk);
-      return { bytes: Buffer.concat(chunks) };
+      return { bytes: await buffer(await ask()) };
     });
     return bytes ? once(bytes) : ask();
   }
@@ -175,9 +175,7 @@ class RememberedReads implements ReadableRepository {
       async () => ({ referrers: await this.#inner.listReferrers(digest, { ...options, artifactTypes: false }) }),
     );
     if (!artifactTypes && artifactType === undefined) return [...referrers];
-    const typed = await withArtifactTypes(this.name, referrers, (entry) =>
-      this.fetchManifest(entry, signal ? { signal } : {}),
-    );
+    const typed = await withArtifactTypes(this.name, referrers, (entry) => this.fetchManifest(entry, { signal }));
     return artifactType === undefined ? typed : typed.filter((entry) => entry.artifactType === artifactType);
   }
 
@@ -194,10 +192,6 @@ class RememberedReads implements ReadableRepository {
     if (tags.length <= most) yield* tags;
     else yield* this.#inner.listTags(options);
   }
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
 }
 
 class RememberedRepository extends RememberedReads implements Repository {

@@ -3,11 +3,12 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
 import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import { getOrMake } from '../memo.js';
 import type { FetchedManifest } from '../store.js';
 import {
-  bare,
   checkWidth,
   describe,
+  leafNode,
   leaveOut,
   listReferrers,
   readDigestTags,
@@ -138,14 +139,13 @@ class Travel {
   }
 
   #list(digest: Digest): Promise<Referring> {
-    const listing =
-      this.#listed.get(digest) ??
-      Promise.all([
+    return getOrMake(this.#listed, digest, async () => {
+      const [referrers, tagged] = await Promise.all([
         listReferrers(this.#context, digest, this.#signal),
         readDigestTags(this.#context, digest, this.#signal),
-      ]).then(([referrers, tagged]) => ({ referrers, tagged }));
-    this.#listed.set(digest, listing);
-    return listing;
+      ]);
+      return { referrers, tagged };
+    });
   }
 
   async #accept(way: Way, descriptor: Descriptor): Promise<Accepted | undefined> {
@@ -171,9 +171,7 @@ class Travel {
 
   /** Thousands of paths may lead to one index with thousands of children, so it is described once. */
   #describeOnce({ descriptor, bytes }: FetchedManifest, manifest: Manifest): WalkedNode {
-    const node = this.#described.get(descriptor.digest) ?? describe(this.#context, descriptor, manifest, bytes);
-    this.#described.set(descriptor.digest, node);
-    return node;
+    return getOrMake(this.#described, descriptor.digest, () => describe(this.#context, descriptor, manifest, bytes));
   }
 
   /**
@@ -182,7 +180,6 @@ class Travel {
    */
   #knownLeaf(way: Way, descriptor: Descriptor): Accepted {
     const { digest } = descriptor;
-    const base = { descriptor: bare(descriptor), blobs: [], children: [], referrers: [], digestTags: [] };
     let confirmed: Promise<boolean> | undefined;
     const confirm = async (): Promise<boolean> => {
       const read = await this.#readOnce(digest);
@@ -192,7 +189,7 @@ class Travel {
       this.#leaveOut(descriptor, reason);
       return false;
     };
-    return { node: { ...base, subject: way.owner }, confirm: () => (confirmed ??= confirm()) };
+    return { node: leafNode(descriptor, way.owner), confirm: () => (confirmed ??= confirm()) };
   }
 
   #whyNotThisWay({ by, owner }: Way, { subject }: Manifest, type: string | undefined): Reason | undefined {
@@ -210,9 +207,7 @@ class Travel {
   }
 
   #readOnce(digest: Digest): Promise<Reading> {
-    const reading = this.#read.get(digest) ?? this.#readManifest(digest);
-    this.#read.set(digest, reading);
-    return reading;
+    return getOrMake(this.#read, digest, () => this.#readManifest(digest));
   }
 
   async #readManifest(digest: Digest): Promise<Reading> {
@@ -231,11 +226,8 @@ class Travel {
   }
 
   /** @param room how many more manifests one index may contain, at any depth */
-  #judgeOnce(read: Read, depth: number, room = emptyRoom()): Promise<Reason | undefined> {
-    const { digest } = read.fetched.descriptor;
-    const judging = this.#judged.get(digest) ?? this.#judge(read, depth, room);
-    this.#judged.set(digest, judging);
-    return judging;
+  #judgeOnce(read: Read, depth: number, room = { left: MOST_HELD_MANIFESTS }): Promise<Reason | undefined> {
+    return getOrMake(this.#judged, read.fetched.descriptor.digest, () => this.#judge(read, depth, room));
   }
 
   async #judge({ fetched, manifest }: Read, depth: number, room: { left: number }): Promise<Reason | undefined> {
@@ -306,10 +298,6 @@ class Travel {
 function listedIn(manifest: Manifest | undefined): Descriptor[] {
   if (manifest?.kind !== 'index') return [];
   return [...new Map(manifest.manifests.map((child) => [child.digest, child])).values()];
-}
-
-function emptyRoom(): { left: number } {
-  return { left: MOST_HELD_MANIFESTS };
 }
 
 /**

@@ -104,7 +104,7 @@ function askAgain({ destination, options, requests, plan }: Arriving, missing: M
   );
   const lists = new Set(again.flatMap(({ descriptor, subject }) => [descriptor.digest, ...(subject ? [subject] : [])]));
   const listed = plan.manifests.filter(({ subject }) => subject !== undefined && lists.has(subject));
-  return missingOf(again, askedOf(destination, requests), requests, options.signal, listed);
+  return missingOf(again, askedOf(destination, requests), options.signal, listed);
 }
 
 function hasAny(own: readonly string[], wanted: ReadonlySet<string>): boolean {
@@ -129,46 +129,40 @@ async function repair(arriving: Arriving, missing: Missing): Promise<void> {
   const { destination, options } = arriving;
   if (missing.manifests.length + missing.tags.length > 0) {
     const gone = planOf(arriving, missing);
-    await copyGraph(gone, options.source, destination, { ...(options.signal && { signal: options.signal }) });
+    await copyGraph(gone, options.source, destination, { signal: options.signal });
   }
   await putAgain(arriving, missing.unlisted);
 }
 
+/** The error for content that is still missing after the last repair; the most important one if there are several. */
 function lostOf(destination: string, { manifests, unlisted, tags }: Missing): CopyError | undefined {
-  const short = (names: string[]): string => names.slice(0, 5).join(', ');
+  const lost = (code: string, what: string, names: string[], details: unknown[], ask: string): CopyError =>
+    new CopyError(code, `${destination} accepted ${names.length} ${what}: ${names.slice(0, 5).join(', ')}`, {
+      details: { destination, lost: details.slice(0, 100) },
+      remedy: `Copy again. If the error stays, ${ask}.`,
+    });
   if (manifests.length > 0) {
     const names = manifests.map(({ digest }) => digest);
-    return new CopyError(
+    return lost(
       'MANIFEST_LOST',
-      `${destination} has taken ${names.length} manifests and does not have them: ${short(names)}`,
-      {
-        details: { destination, lost: names.slice(0, 100) },
-        remedy: 'Copy again; where it stays so, the registry does not keep what it accepts: ask its operator.',
-      },
+      'manifests but does not have them',
+      names,
+      names,
+      'the registry loses content: ask its operator',
     );
   }
   if (unlisted.length > 0) {
     const names = unlisted.map(({ referrer }) => referrer);
-    return new CopyError(
+    return lost(
       'REFERRER_LOST',
-      `${destination} has taken ${names.length} referrers and does not list them: ${short(names)}`,
-      {
-        details: { destination, lost: unlisted.slice(0, 100) },
-        remedy: 'Copy again; where it stays so, the registry does not keep its list of referrers: ask its operator.',
-      },
+      'referrers but does not list them',
+      names,
+      unlisted,
+      'the registry loses referrers: ask its operator',
     );
   }
-  if (tags.length > 0) {
-    return new CopyError(
-      'TAG_LOST',
-      `${destination} has taken ${tags.length} tags and does not keep them: ${short(tags)}`,
-      {
-        details: { destination, lost: tags.slice(0, 100) },
-        remedy: 'Copy again; where it stays so, find out who else writes these tags.',
-      },
-    );
-  }
-  return undefined;
+  if (tags.length === 0) return undefined;
+  return lost('TAG_LOST', 'tags but does not keep them', tags, tags, 'find out which other client writes these tags');
 }
 
 /**
@@ -186,7 +180,7 @@ export async function verifyArrival(
   const requests = new Budget(options.requestConcurrency ?? REQUESTS_AT_ONCE);
   const planned = new Map(plan.manifests.map((manifest) => [manifest.descriptor.digest, manifest]));
   let arriving: Arriving = { plan, planned, destination, options, requests };
-  let missing = await missingOf(plan.manifests, counted(arriving), requests, options.signal);
+  let missing = await missingOf(plan.manifests, counted(arriving), options.signal);
   const restored = missing.unlisted;
   const tell = (): void => options.onProgress?.({ state: 'asked', lost: missing.unlisted.length });
   tell();

@@ -32,11 +32,11 @@ export interface WalkOptions {
   keepBytes: number;
   /** Maximum bytes of one manifest to keep. */
   keepManifestBytes: number;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Return true to take a referrer of `subject` as a leaf without fetching it. */
   isKnownLeaf?: (descriptor: Descriptor, subject: Digest, signal: AbortSignal) => Promise<boolean>;
   /** Called for each manifest with the number read and the number known so far. */
-  onWalked?: (done: number, total: number) => void;
+  onWalked?: ((done: number, total: number) => void) | undefined;
 }
 
 /** A manifest of the graph. */
@@ -106,10 +106,24 @@ export interface Context {
   keptBytes: number;
 }
 
-export const REMEDY = 'Copy a part of the graph: one platform, or no referrers.';
+const REMEDY = 'Copy a part of the graph: one platform, or no referrers.';
 
 export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
+}
+
+/** A referrer that is not fetched, because the destination has and lists it. */
+export function leafNode(descriptor: Descriptor, subject: Digest): WalkedNode {
+  return { descriptor: bare(descriptor), blobs: [], children: [], subject, referrers: [], digestTags: [] };
+}
+
+/** Creates `GRAPH_TOO_DEEP`. @param where names the manifest */
+export function tooDeep(where: string, digest: Digest): CopyError {
+  const details = { digest, limit: GRAPH_DEPTH };
+  return new CopyError('GRAPH_TOO_DEEP', `${where} is more than ${GRAPH_DEPTH} levels deep`, {
+    details,
+    remedy: REMEDY,
+  });
 }
 
 /**

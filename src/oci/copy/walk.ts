@@ -1,6 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { CopyError, InputError } from '../errors.js';
+import { InputError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import type { FetchedManifest, ReadableRepository } from '../store.js';
 import { allOrAbort } from './all.js';
@@ -9,14 +9,14 @@ import { DigestTags } from './digest-tags.js';
 import { findOverlooked } from './overlooked.js';
 import { visitReferring } from './travel.js';
 import {
-  REMEDY,
-  bare,
   checkWidth,
   describe,
   fetchIfThere,
+  leafNode,
   leaveOut,
   listReferrers,
   readDigestTags,
+  tooDeep,
   type Context,
   type LeftOut,
   type WalkOptions,
@@ -67,8 +67,7 @@ async function readNode(
   const decided = !isReferrer || artifactType !== undefined || excludeArtifactTypes.length === 0;
   // The child of an index is always fetched: only its manifest shows whether it has a subject.
   if (visit.referrerOf !== undefined && decided && (await isKnownLeaf?.(descriptor, visit.referrerOf, signal))) {
-    const subject = visit.referrerOf;
-    return { node: { descriptor: bare(descriptor), blobs: [], children: [], subject, referrers: [], digestTags: [] } };
+    return { node: leafNode(descriptor, visit.referrerOf) };
   }
   const fetched = await fetchIfThere(context, descriptor, isReferrer || visit.optional === true, signal);
   if (!fetched) return isReferrer ? leaveOut(context, descriptor, 'gone') : false;
@@ -93,13 +92,7 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
   // A second path to a manifest does not wait for the first, so that a cycle cannot wait for itself. `orderFromLeaves`
   // reports cycles.
   if (context.started.has(descriptor.digest)) return;
-  if (how.depth > GRAPH_DEPTH) {
-    const { digest } = descriptor;
-    throw new CopyError('GRAPH_TOO_DEEP', `${context.source.name}@${digest} is more than ${GRAPH_DEPTH} levels deep`, {
-      details: { digest, limit: GRAPH_DEPTH },
-      remedy: REMEDY,
-    });
-  }
+  if (how.depth > GRAPH_DEPTH) throw tooDeep(`${context.source.name}@${descriptor.digest}`, descriptor.digest);
   context.started.add(descriptor.digest);
   checkWidth(context);
   const { digest } = descriptor;

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRecord } from '../descriptor.js';
-import { IntegrityError } from '../errors.js';
+import { tooLarge } from '../content.js';
 import type { LayoutFiles } from './files.js';
 
 /** Bytes of one read from disk. */
@@ -33,12 +33,7 @@ export class FolderFiles implements LayoutFiles {
       const file = await open(join(this.#root, name));
       try {
         const { size } = await file.stat();
-        if (size > limitBytes) {
-          throw new IntegrityError(
-            'TOO_LARGE',
-            `${join(this.#root, name)} has ${size} bytes; the most is ${limitBytes}`,
-          );
-        }
+        if (size > limitBytes) throw tooLarge(join(this.#root, name), limitBytes, size);
         return new Uint8Array(await file.readFile());
       } finally {
         await file.close();

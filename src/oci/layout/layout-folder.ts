@@ -3,8 +3,8 @@ import { chmod, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { BlobRepository } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
-import { createDigester, digestAlgorithm, digestOf, type Digest } from '../digest.js';
-import { IntegrityError } from '../errors.js';
+import { verified } from '../content.js';
+import { digestAlgorithm, digestOf, type Digest } from '../digest.js';
 import { makeFolder } from '../make-folder.js';
 import { parseManifest } from '../manifest.js';
 import type { CallOptions, OpenBody } from '../store.js';
@@ -39,28 +39,15 @@ export class LayoutFolder extends LayoutReader implements BlobRepository {
     if (await this.hasBlob(descriptor, options)) return;
     const where = `${this.name}@${descriptor.digest}`;
     await this.#ingest(descriptor.digest, async (path) => {
-      const digester = createDigester(digestAlgorithm(descriptor.digest));
-      let count = 0;
       const file = await open(path, 'wx');
       try {
-        for await (const chunk of await openBody()) {
+        for await (const chunk of verified(await openBody(), descriptor, where)) {
           options.signal?.throwIfAborted();
-          count += chunk.length;
-          if (count > descriptor.size) {
-            throw new IntegrityError('SIZE_MISMATCH', `${where} is longer than ${descriptor.size} bytes`);
-          }
-          digester.update(chunk);
           await file.writeFile(chunk);
           options.onBytes?.(chunk.length);
         }
       } finally {
         await file.close();
-      }
-      if (count !== descriptor.size) {
-        throw new IntegrityError('SIZE_MISMATCH', `${where} came with ${count} bytes, not ${descriptor.size}`);
-      }
-      if (digester.digest() !== descriptor.digest) {
-        throw new IntegrityError('DIGEST_MISMATCH', `${where} came with other bytes than it says`);
       }
     });
   }

@@ -1,6 +1,7 @@
 import { OCTET_STREAM } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
-import { createDigester, digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
+import { checkBytes, verified } from '../content.js';
+import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest, MANIFEST_BYTES } from '../manifest.js';
 import type { CallOptions, FetchedManifest, ReadableRepository } from '../store.js';
@@ -14,23 +15,6 @@ export function blobFile(digest: Digest): string {
 interface Known {
   descriptor: Descriptor;
   manifest: Manifest;
-}
-
-async function* verified(
-  body: AsyncIterable<Uint8Array>,
-  { digest, size }: Descriptor,
-  where: string,
-): AsyncGenerator<Uint8Array> {
-  const digester = createDigester(digestAlgorithm(digest));
-  let count = 0;
-  for await (const chunk of body) {
-    digester.update(chunk);
-    count += chunk.length;
-    yield chunk;
-  }
-  if (count !== size) throw new IntegrityError('SIZE_MISMATCH', `${where} has ${count} bytes, not ${size}`);
-  if (digester.digest() !== digest)
-    throw new IntegrityError('DIGEST_MISMATCH', `${where} has other bytes than it says`);
 }
 
 /** Reads an OCI image layout as a repository. Tags come from index.json, referrers from all manifests in it. */
@@ -56,12 +40,8 @@ export class LayoutReader implements ReadableRepository {
 
   protected notFound(what: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', method = 'GET'): RegistryError {
     const where = `${this.name}${isDigest(what) ? '@' : ':'}${what}`;
-    return new RegistryError(`${where} not found in the layout`, {
-      method,
-      url: where,
-      status: 404,
-      registryCodes: [code],
-    });
+    const info = { method, url: where, status: 404, registryCodes: [code] };
+    return new RegistryError(`${where} not found in the layout`, info);
   }
 
   async resolve(tagOrDigest: string, options: CallOptions = {}): Promise<Descriptor> {
@@ -87,13 +67,7 @@ export class LayoutReader implements ReadableRepository {
     options.signal?.throwIfAborted();
     const bytes = await this.files.read(blobFile(digest), MANIFEST_BYTES);
     if (!bytes) throw this.notFound(digest, 'MANIFEST_UNKNOWN');
-    const where = `${this.name}@${digest}`;
-    if (bytes.length !== size) {
-      throw new IntegrityError('SIZE_MISMATCH', `${where} has ${bytes.length} bytes, not ${size}`);
-    }
-    if (digestOf(bytes, digestAlgorithm(digest)) !== digest) {
-      throw new IntegrityError('DIGEST_MISMATCH', `${where} has other bytes than it says`);
-    }
+    checkBytes(bytes, descriptor, `${this.name}@${digest}`);
     return { descriptor: { mediaType, digest, size }, bytes };
   }
 

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { IntegrityError } from '../errors.js';
+import { buffer } from 'node:stream/consumers';
+import { tooLarge } from '../content.js';
 import type { LayoutFiles } from './files.js';
 import { indexTar, type TarEntry } from './tar-index.js';
 
@@ -27,15 +28,8 @@ export class TarFiles implements LayoutFiles {
   async read(name: string, limitBytes: number): Promise<Uint8Array | undefined> {
     const entry = this.#entries.get(name);
     if (!entry) return undefined;
-    if (entry.size > limitBytes) {
-      throw new IntegrityError(
-        'TOO_LARGE',
-        `${name} in ${this.#path} has ${entry.size} bytes; the most is ${limitBytes}`,
-      );
-    }
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.open(name, 0)) chunks.push(chunk);
-    return new Uint8Array(Buffer.concat(chunks));
+    if (entry.size > limitBytes) throw tooLarge(`${name} in ${this.#path}`, limitBytes, entry.size);
+    return new Uint8Array(await buffer(this.open(name, 0)));
   }
 
   size(name: string): Promise<number | undefined> {

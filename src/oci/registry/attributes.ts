@@ -1,4 +1,4 @@
-import { isRecord } from '../descriptor.js';
+import { isRecord, parseObject } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
@@ -34,7 +34,7 @@ async function writeEnabled(
         kind: 'api',
         headers: { accept: 'application/json' },
         scopes: scopesFor(context, ['metadata_read']),
-        ...(signal !== undefined && { signal }),
+        signal,
       },
       { statuses: [200, ...NOT_SERVED], what: name, mostBytes: ANSWER_BYTES },
     );
@@ -48,13 +48,7 @@ async function writeEnabled(
 
 /** A repository's attributes are at the top level of the answer, a tag's are below `tag`. */
 function parse(bytes: Uint8Array): boolean | undefined {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(answer)) return undefined;
+  const answer = parseObject(bytes) ?? {};
   const { changeableAttributes } = isRecord(answer.tag) ? answer.tag : answer;
   const enabled = isRecord(changeableAttributes) ? changeableAttributes.writeEnabled : undefined;
   return typeof enabled === 'boolean' ? enabled : undefined;

@@ -1,4 +1,5 @@
 import { PromoterError } from '../errors.js';
+import { getOrMake } from '../memo.js';
 import { abortable } from './abortable.js';
 import { drain } from './body.js';
 import { parseChallenges, type Challenge } from './challenge.js';
@@ -145,7 +146,7 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
     if (challenge !== undefined && (realm === undefined || !isAcrRealm(realm))) return response;
     const { signal } = request;
     const asked = await inner
-      .send({ method: 'GET', url: `${origin}/v2/`, kind: 'api', ...(signal !== undefined && { signal }) })
+      .send({ method: 'GET', url: `${origin}/v2/`, kind: 'api', signal })
       .catch((error: unknown) => {
         signal?.throwIfAborted();
         if (error instanceof PromoterError) return undefined;
@@ -163,27 +164,20 @@ export function authenticate(inner: Transport, options: AuthOptions): Transport 
     send: async (request) => {
       if (request.scopes === undefined) return inner.send(request);
       const { origin: key, host } = new URL(request.url);
-      let origin = origins.get(key);
-      if (origin === undefined) {
-        origin = { host, known: false };
-        origins.set(key, origin);
-      }
+      const origin = getOrMake(origins, key, (): Origin => ({ host, known: false }));
       // The first request learns the challenge. Requests in parallel would only be refused as well, so they wait for
       // it.
       while (!origin.known && origin.first !== undefined) await abortable(origin.first, request.signal);
       if (origin.known) return exchange(request, origin, () => {});
-      const current = origin;
-      let resolve: (() => void) | undefined;
-      current.first = new Promise((done) => {
-        resolve = done;
-      });
+      const { promise, resolve } = Promise.withResolvers<void>();
+      origin.first = promise;
       const settle = (known: boolean): void => {
-        current.known ||= known;
-        current.first = undefined;
-        resolve?.();
+        origin.known ||= known;
+        origin.first = undefined;
+        resolve();
       };
       try {
-        return await exchange(request, current, () => settle(true));
+        return await exchange(request, origin, () => settle(true));
       } finally {
         settle(false);
       }

@@ -31,11 +31,11 @@ const NOTHING = new Uint8Array();
  */
 export class BlobReading {
   readonly #openAt: OpenAt;
-  readonly #wrongSize: () => Error;
+  readonly #wrongSize: (actual: string) => Error;
   /** The open body between two pieces. While a piece is read, it belongs to that piece. */
   #open: Open | undefined;
 
-  constructor(openAt: OpenAt, wrongSize: () => Error) {
+  constructor(openAt: OpenAt, wrongSize: (actual: string) => Error) {
     this.#openAt = openAt;
     this.#wrongSize = wrongSize;
   }
@@ -49,7 +49,7 @@ export class BlobReading {
     try {
       while (open.position < end) {
         const chunk = await nextOf(open);
-        if (chunk === undefined) throw this.#wrongSize();
+        if (chunk === undefined) throw this.#wrongSize(`${open.position}`);
         const part = chunk.subarray(0, end - open.position);
         open.rest = chunk.subarray(part.length);
         open.position += part.length;
@@ -64,7 +64,7 @@ export class BlobReading {
   /** @throws the error of `wrongSize` if more bytes follow the last piece */
   async expectEnd(): Promise<void> {
     const open = this.#open;
-    if (open !== undefined && (await nextOf(open)) !== undefined) throw this.#wrongSize();
+    if (open !== undefined && (await nextOf(open)) !== undefined) throw this.#wrongSize('more');
   }
 
   async close(): Promise<void> {

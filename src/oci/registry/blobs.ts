@@ -1,10 +1,11 @@
 import { OCTET_STREAM } from '../blob-access.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, type Digest } from '../digest.js';
-import { IntegrityError, RegistryError, TransportError } from '../errors.js';
+import { digestMismatch, sizeMismatch } from '../content.js';
+import { answerError, TransportError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { leave } from './body.js';
-import { apiUrl, ask, askHeaders, kindOf, scopesFor, type Actions, type RepositoryContext } from './endpoint.js';
+import { apiRequest, ask, askHeaders, kindOf, type Actions, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 
@@ -18,24 +19,15 @@ const PIECE_BYTES = 1024 * 1024;
 function requestFor(
   context: RepositoryContext,
   method: TransportRequest['method'],
-  descriptor: Descriptor,
+  descriptor: Pick<Descriptor, 'digest' | 'size'>,
   actions: Actions,
   options: CallOptions,
 ): TransportRequest {
   return {
-    method,
-    url: apiUrl(context, `blobs/${descriptor.digest}`),
+    ...apiRequest(context, method, `blobs/${descriptor.digest}`, actions, options),
     kind: method === 'GET' ? kindOf(descriptor.size) : 'api',
     isBlob: method === 'GET' || method === 'HEAD',
-    scopes: scopesFor(context, actions),
-    ...(options.signal !== undefined && { signal: options.signal }),
   };
-}
-
-function wrongSize(what: string, expected: number, actual: number | string): IntegrityError {
-  return new IntegrityError('SIZE_MISMATCH', `${what}: expected ${expected} bytes, got ${actual}`, {
-    details: { expected, actual },
-  });
 }
 
 /**
@@ -57,7 +49,7 @@ export async function hasBlob(
   const length = response.headers['content-length'];
   // Some registries answer every HEAD with length 0.
   if (length !== undefined && Number(length) !== 0 && Number(length) !== descriptor.size)
-    throw wrongSize(what, descriptor.size, length);
+    throw sizeMismatch(what, descriptor.size, length);
   return true;
 }
 
@@ -76,11 +68,7 @@ export async function resolveBlob(
   const { headers } = await askHeaders(context.endpoint, request, { statuses: [200], what, absent: 'BLOB_UNKNOWN' });
   const size = Number(headers['content-length'] ?? Number.NaN);
   if (Number.isSafeInteger(size) && size >= 0) return { ...blob, size };
-  throw new RegistryError(
-    `${what}: the registry does not report the size`,
-    { method: 'HEAD', url: request.url, status: 200, registryCodes: [] },
-    { code: 'SIZE_UNKNOWN' },
-  );
+  throw answerError('SIZE_UNKNOWN', `${what}: the registry does not report the size`, request);
 }
 
 export async function deleteBlob(
@@ -112,7 +100,7 @@ async function openFrom(
   const { headers, status } = response;
   const refuse = async (actual: string): Promise<never> => {
     await leave(response);
-    throw wrongSize(what, descriptor.size, actual);
+    throw sizeMismatch(what, descriptor.size, actual);
   };
   if (status === 206) {
     const start = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers['content-range'] ?? '');
@@ -150,10 +138,7 @@ export async function openBlob(
     let current = opened;
     const verify = (): void => {
       const actual = digester?.digest() ?? descriptor.digest;
-      if (actual === descriptor.digest) return;
-      throw new IntegrityError('DIGEST_MISMATCH', `${what}: its bytes have the digest ${actual}`, {
-        details: { expected: descriptor.digest, actual },
-      });
+      if (actual !== descriptor.digest) throw digestMismatch(what, descriptor.digest, actual);
     };
     if (descriptor.size === 0) verify();
     while (current !== undefined) {
@@ -165,7 +150,7 @@ export async function openBlob(
           const chunk = skipBytes === 0 ? piece : piece.subarray(Math.min(skipBytes, piece.length));
           skipBytes -= piece.length - chunk.length;
           if (chunk.length === 0) continue;
-          if (position + chunk.length > descriptor.size) throw wrongSize(what, descriptor.size, 'more');
+          if (position + chunk.length > descriptor.size) throw sizeMismatch(what, descriptor.size, 'more');
           position += chunk.length;
           failuresHere = 0;
           digester?.update(chunk);
@@ -182,7 +167,7 @@ export async function openBlob(
       if (broken !== undefined || position - from < PIECE_BYTES) failures += 1;
       failuresHere += 1;
       if (failures >= MOST_BREAKS || failuresHere >= MOST_BREAKS_AT_ONE_PLACE)
-        throw broken ?? wrongSize(what, descriptor.size, position);
+        throw broken ?? sizeMismatch(what, descriptor.size, position);
       await sleepMs(pauseMs(failuresHere, context.endpoint.retryBaseMs), options.signal);
       current = await openFrom(context, descriptor, position, options);
     }

@@ -1,4 +1,4 @@
-import { IntegrityError } from '../errors.js';
+import { tooLarge } from '../content.js';
 import type { TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
 
@@ -11,19 +11,15 @@ const DRAIN_BYTES = 64 * 1024;
  * @throws IntegrityError `TOO_LARGE`
  */
 export async function readBounded(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
-  const tooLarge = (): IntegrityError =>
-    new IntegrityError('TOO_LARGE', `${redactUrl(response.url)} answers with more than ${mostBytes} bytes`, {
-      details: { url: redactUrl(response.url), mostBytes },
-    });
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of response.body) {
     length += chunk.length;
     // Leaving the loop closes the connection, so an endless body costs no more than this.
-    if (length > mostBytes) throw tooLarge();
+    if (length > mostBytes) throw tooLarge(`the answer of ${redactUrl(response.url)}`, mostBytes);
     chunks.push(chunk);
   }
-  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length);
+  return Buffer.concat(chunks, length);
 }
 
 /** Reads at most `mostBytes` of a body and closes the rest. */

@@ -39,7 +39,7 @@ export async function checkAccess(endpoint: Endpoint, options: CallOptions = {})
       url: `${endpoint.origin}/v2/`,
       kind: 'api',
       scopes: [],
-      ...(options.signal !== undefined && { signal: options.signal }),
+      signal: options.signal,
     },
     { statuses: [200], what: endpoint.registry },
   );

@@ -2,6 +2,7 @@
 import '../node-version.js';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { Agent, buildConnector, ProxyAgent, type Dispatcher } from 'undici';
+import { getOrMake } from '../memo.js';
 import type { RequestKind } from './transport.js';
 import { isLoopback } from './urls.js';
 
@@ -118,11 +119,8 @@ export interface Dispatchers {
 export function createDispatchers(options: DispatcherOptions): Dispatchers {
   const dispatchers = new Map<string, Dispatcher>();
   const trusts = new Map<ClientCertificate | undefined, SecureContext>();
-  const trustFor = (certificate: ClientCertificate | undefined): SecureContext => {
-    const trust = trusts.get(certificate) ?? createTrust(options, certificate);
-    trusts.set(certificate, trust);
-    return trust;
-  };
+  const trustFor = (certificate: ClientCertificate | undefined): SecureContext =>
+    getOrMake(trusts, certificate, () => createTrust(options, certificate));
   const proxyFor = (url: URL): string | undefined => {
     const isGivenAddress = options.addresses?.has(addressKey(url.protocol, url.hostname, url.port)) === true;
     return isGivenAddress || isLoopback(url.hostname) ? undefined : options.proxy;
@@ -133,15 +131,12 @@ export function createDispatchers(options: DispatcherOptions): Dispatchers {
       const isSecure = url.protocol === 'https:' || proxy !== undefined;
       const shown = options.isRegistry?.(url.origin) === true ? options.clientCertificate : undefined;
       const key = `${kind} ${String(isSecure)} ${String(shown !== undefined)} ${proxy ?? ''}`;
-      let dispatcher = dispatchers.get(key);
-      if (dispatcher === undefined) {
-        dispatcher = createDispatcher(kind, options, {
+      return getOrMake(dispatchers, key, () =>
+        createDispatcher(kind, options, {
           trust: isSecure ? trustFor(shown) : undefined,
           ...(proxy !== undefined && { proxy: { uri: proxy, trust: trustFor(undefined) } }),
-        });
-        dispatchers.set(key, dispatcher);
-      }
-      return dispatcher;
+        }),
+      );
     },
     close: async () => {
       await Promise.all([...dispatchers.values()].map((dispatcher) => dispatcher.destroy()));

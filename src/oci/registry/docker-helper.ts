@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { isRecord } from '../descriptor.js';
+import { parseObject } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
 
 /** Maximum milliseconds for a credential helper, which may ask the user for a password. `CREDENTIAL_HELPER_FAILED` */
@@ -92,14 +92,9 @@ export async function askCredentialHelper(
     if (code === 1 && NOT_FOUND.test(output)) return undefined;
     throw failed(code === null ? 'it was stopped' : `it ended with code ${code}`);
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(output);
-  } catch {
-    throw failed('its answer is not JSON');
+  const { Username: username, Secret: secret } = parseObject(output) ?? {};
+  if (typeof username !== 'string' || typeof secret !== 'string') {
+    throw failed('its answer is not JSON with Username and Secret');
   }
-  if (!isRecord(json) || typeof json.Username !== 'string' || typeof json.Secret !== 'string') {
-    throw failed('its answer has no Username and Secret');
-  }
-  return { username: json.Username, secret: json.Secret };
+  return { username, secret };
 }

@@ -1,4 +1,5 @@
-import { PolicyError, RegistryError, TransportError } from '../errors.js';
+import { answerError, PolicyError, TransportError } from '../errors.js';
+import type { CallOptions } from '../store.js';
 import { drain, readBounded } from './body.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import { pauseMs, sleepMs } from './retry.js';
@@ -63,13 +64,24 @@ export function apiUrl(context: RepositoryContext, path: string): string {
   return `${context.endpoint.origin}/v2/${context.repository}/${path}`;
 }
 
+/** A small request to the API of a repository. @param path below `/v2/<repository>/` */
+export function apiRequest(
+  context: RepositoryContext,
+  method: TransportRequest['method'],
+  path: string,
+  actions: Actions,
+  { signal }: CallOptions,
+): TransportRequest {
+  return { method, url: apiUrl(context, path), kind: 'api', scopes: scopesFor(context, actions), signal };
+}
+
 interface Expected {
   /** Expected statuses. Any other status is thrown as an error. */
   statuses: readonly number[];
   /** The reference that the request is about, for messages. */
   what: string;
   /** The error code of a 404 without a code in its body. */
-  absent?: string;
+  absent?: string | undefined;
 }
 
 /** Sends a request and throws an unexpected status as a RegistryError. The caller must read or close the body. */
@@ -80,9 +92,7 @@ export async function ask(
 ): Promise<TransportResponse> {
   const response = await endpoint.transport.send(request);
   if (expected.statuses.includes(response.status)) return response;
-  throw await registryErrorFrom(response, request, expected.what, {
-    ...(expected.absent !== undefined && { absent: expected.absent }),
-  });
+  throw await registryErrorFrom(response, request, expected.what, expected);
 }
 
 /** Like {@link ask}, if only the headers of the answer matter. The body is read and discarded. */
@@ -145,11 +155,8 @@ export function follow(
 ): NextRequest {
   const { endpoint, name } = context;
   if (location === undefined || !URL.canParse(location, base)) {
-    throw new RegistryError(
-      `${name}: the registry's answer has no valid Location`,
-      { method: 'POST', url: endpoint.origin, status: 202, registryCodes: [] },
-      { code: 'LOCATION_INVALID' },
-    );
+    const answer = { method: 'POST', url: endpoint.origin, status: 202 };
+    throw answerError('LOCATION_INVALID', `${name}: the registry's answer has no valid Location`, answer);
   }
   const url = resolveLocation(location, base);
   if (url.origin === endpoint.origin) return { url: url.href, scopes };

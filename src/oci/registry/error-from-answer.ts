@@ -1,4 +1,4 @@
-import { isRecord } from '../descriptor.js';
+import { isRecord, parseObject } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
 import { PromoterError, RegistryError } from '../errors.js';
 import { readStart } from './body.js';
@@ -103,22 +103,13 @@ function digestIn(detail: unknown): { digest?: Digest } {
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
 function parseErrors(bytes: Uint8Array): Told[] {
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (!isRecord(json) || !Array.isArray(json.errors)) return [];
-    return json.errors.slice(0, 10).flatMap((entry: unknown) => {
-      if (!isRecord(entry) || typeof entry.code !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(entry.code)) return [];
-      return [
-        {
-          code: entry.code.toUpperCase(),
-          message: typeof entry.message === 'string' ? redactText(entry.message) : '',
-          ...digestIn(entry.detail),
-        },
-      ];
-    });
-  } catch {
-    return [];
-  }
+  const errors = parseObject(bytes)?.errors;
+  if (!Array.isArray(errors)) return [];
+  return errors.slice(0, 10).flatMap((entry: unknown) => {
+    if (!isRecord(entry) || typeof entry.code !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(entry.code)) return [];
+    const message = typeof entry.message === 'string' ? redactText(entry.message) : '';
+    return [{ code: entry.code.toUpperCase(), message, ...digestIn(entry.detail) }];
+  });
 }
 
 /**
@@ -142,7 +133,7 @@ export async function registryErrorFrom(
   response: TransportResponse,
   request: Pick<TransportRequest, 'method'>,
   what: string,
-  options: { absent?: string; remedy?: string } = {},
+  { absent }: { absent?: string | undefined } = {},
 ): Promise<RegistryError> {
   let told: Told[] = [];
   try {
@@ -154,12 +145,12 @@ export async function registryErrorFrom(
   const { status } = response;
   const { method } = request;
   const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
-  const fallback = CODES.get(status) ?? (status === 404 ? options.absent : undefined) ?? `HTTP_${status}`;
+  const fallback = CODES.get(status) ?? (status === 404 ? absent : undefined) ?? `HTTP_${status}`;
   const words = told[0]?.message ?? '';
   const code = isFirewall(status, words) ? 'REGISTRY_FIREWALL' : (told[0]?.code ?? fallback);
   const digests = [...new Set(told.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
   const about = code === 'MANIFEST_BLOB_UNKNOWN' && digests.length > 0 ? `: ${digests.join(', ')}` : '';
-  const remedy = options.remedy ?? remedyOf(code, words, method);
+  const remedy = remedyOf(code, words, method);
   return new RegistryError(
     `${what}: the registry answers ${status} ${code} to ${method}${words === '' ? '' : `: ${words}`}${about}`,
     {

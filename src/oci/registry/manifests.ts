@@ -1,12 +1,13 @@
-import { isRecord, type Descriptor } from '../descriptor.js';
+import { parseObject, type Descriptor } from '../descriptor.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { quoted } from '../credentials-in-text.js';
-import { InputError, IntegrityError, RegistryError } from '../errors.js';
+import { digestMismatch, sizeMismatch, tooLarge } from '../content.js';
+import { answerError, InputError } from '../errors.js';
 import { bareMediaType, MANIFEST_BYTES } from '../manifest.js';
 import { MANIFEST_ACCEPT, OCI_IMAGE_MANIFEST } from '../media-types.js';
 import { isTag } from '../reference.js';
 import type { CallOptions, FetchedManifest, ManifestOptions } from '../store.js';
-import { apiUrl, askHeaders, askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
+import { apiRequest, askHeaders, askWhole, type RepositoryContext } from './endpoint.js';
 import type { TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';
 
@@ -30,12 +31,6 @@ function referenceTo(context: RepositoryContext, tagOrDigest: string): string {
   throw new InputError('REFERENCE_INVALID', `${quoted(tagOrDigest)} is neither a tag nor a digest`);
 }
 
-function mismatch(what: string, expected: string, actual: string): IntegrityError {
-  return new IntegrityError('DIGEST_MISMATCH', `${what}: expected ${expected}, got ${actual}`, {
-    details: { expected, actual },
-  });
-}
-
 function requestFor(
   context: RepositoryContext,
   method: 'GET' | 'HEAD',
@@ -44,14 +39,8 @@ function requestFor(
   mediaType = OCI_IMAGE_MANIFEST,
 ): TransportRequest {
   const known = MANIFEST_ACCEPT.includes(mediaType) ? MANIFEST_ACCEPT : [...MANIFEST_ACCEPT, mediaType];
-  return {
-    method,
-    url: apiUrl(context, `manifests/${tagOrDigest}`),
-    kind: 'api',
-    headers: { accept: (options.mediaTypes ?? known).join(', ') },
-    scopes: scopesFor(context, ['pull']),
-    ...(options.signal !== undefined && { signal: options.signal }),
-  };
+  const headers = { accept: (options.mediaTypes ?? known).join(', ') };
+  return { ...apiRequest(context, method, `manifests/${tagOrDigest}`, ['pull'], options), headers };
 }
 
 /**
@@ -61,14 +50,8 @@ function requestFor(
 function mediaTypeOf(bytes: Uint8Array, contentType: string, expected: string | undefined): string {
   if (!GENERIC_TYPES.has(contentType)) return contentType;
   if (expected !== undefined) return expected;
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (isRecord(json) && typeof json.mediaType === 'string' && json.mediaType !== '')
-      return bareMediaType(json.mediaType);
-  } catch {
-    // Not JSON. The parser reports that with the reference.
-  }
-  return contentType;
+  const { mediaType } = parseObject(bytes) ?? {};
+  return typeof mediaType === 'string' && mediaType !== '' ? bareMediaType(mediaType) : contentType;
 }
 
 export interface FetchedWithETag extends FetchedManifest {
@@ -89,12 +72,7 @@ export async function fetchManifest(
   const wanted = typeof target === 'string' ? undefined : target;
   const tagOrDigest = typeof target === 'string' ? target : target.digest;
   const what = referenceTo(context, tagOrDigest);
-  if (wanted !== undefined && wanted.size > MANIFEST_BYTES) {
-    throw new IntegrityError(
-      'TOO_LARGE',
-      `${what} is ${wanted.size} bytes; the most for a manifest is ${MANIFEST_BYTES}`,
-    );
-  }
+  if (wanted !== undefined && wanted.size > MANIFEST_BYTES) throw tooLarge(what, MANIFEST_BYTES, wanted.size);
   const answer = await askWhole(context.endpoint, requestFor(context, 'GET', tagOrDigest, options, wanted?.mediaType), {
     statuses: [200],
     what,
@@ -105,17 +83,10 @@ export async function fetchManifest(
   const contentType = bareMediaType(answer.headers['content-type'] ?? '');
   // A proxy may answer 200 with its login page. Its digest would match no manifest.
   if (contentType === 'text/html') {
-    throw new RegistryError(
-      `${what}: the answer is a web page and not a manifest`,
-      { method: 'GET', url: redactUrl(answer.url), status: answer.status, registryCodes: [] },
-      { code: 'ANSWER_INVALID' },
-    );
+    const url = redactUrl(answer.url);
+    throw answerError('ANSWER_INVALID', `${what}: the answer is a web page and not a manifest`, { url });
   }
-  if (wanted !== undefined && bytes.length !== wanted.size) {
-    throw new IntegrityError('SIZE_MISMATCH', `${what}: expected ${wanted.size} bytes, got ${bytes.length}`, {
-      details: { expected: wanted.size, actual: bytes.length },
-    });
-  }
+  if (wanted !== undefined && bytes.length !== wanted.size) throw sizeMismatch(what, wanted.size, bytes.length);
   // For a tag, the header only claims a digest. The bytes must have it.
   const claimed = answer.headers[DIGEST_HEADER];
   const expected = isDigest(tagOrDigest)
@@ -124,7 +95,7 @@ export async function fetchManifest(
       ? claimed
       : undefined;
   const digest = digestOf(bytes, expected === undefined ? 'sha256' : digestAlgorithm(expected));
-  if (expected !== undefined && digest !== expected) throw mismatch(what, expected, digest);
+  if (expected !== undefined && digest !== expected) throw digestMismatch(what, expected, digest);
   const mediaType = mediaTypeOf(bytes, contentType, wanted?.mediaType);
   return {
     descriptor: { mediaType, digest, size: bytes.length },
@@ -161,7 +132,7 @@ export async function resolveManifest(
   ) {
     return (await fetchManifest(context, tagOrDigest, options)).descriptor;
   }
-  if (isDigest(tagOrDigest) && digest !== tagOrDigest) throw mismatch(what, tagOrDigest, digest);
+  if (isDigest(tagOrDigest) && digest !== tagOrDigest) throw digestMismatch(what, tagOrDigest, digest);
   return { mediaType, digest, size };
 }
 
@@ -188,34 +159,25 @@ export async function putManifest(
   const digest = digestOf(bytes, algorithm);
   const target = options.tag ?? digest;
   const what = referenceTo(context, target);
-  if (bytes.length > MANIFEST_BYTES) {
-    throw new IntegrityError(
-      'TOO_LARGE',
-      `${what} is ${bytes.length} bytes; the most for a manifest is ${MANIFEST_BYTES}`,
-    );
-  }
+  if (bytes.length > MANIFEST_BYTES) throw tooLarge(what, MANIFEST_BYTES, bytes.length);
   const response = await askHeaders(
     context.endpoint,
     {
-      method: 'PUT',
-      url: apiUrl(context, `manifests/${target}`),
-      kind: 'api',
+      ...apiRequest(context, 'PUT', `manifests/${target}`, ['pull', 'push'], options),
       headers: { 'content-type': mediaType, ...(options.ifMatch !== undefined && { 'if-match': options.ifMatch }) },
       body: bytes,
-      scopes: scopesFor(context, ['pull', 'push']),
-      ...(options.signal !== undefined && { signal: options.signal }),
     },
     { statuses: [201, 200, 202], what, absent: 'NAME_UNKNOWN' },
   );
   const stored = response.headers[DIGEST_HEADER];
   const claimed = stored !== undefined && isDigest(stored) ? stored : undefined;
   if (claimed !== undefined && digestOf(bytes, digestAlgorithm(claimed)) !== claimed)
-    throw mismatch(what, digest, claimed);
+    throw digestMismatch(what, digest, claimed);
   // Under a tag, the registry chooses the digest algorithm. Another algorithm's digest is not the one that is signed
   // and referred to.
   if (options.tag !== undefined && claimed !== digest && algorithm !== 'sha256') {
     const { digest: resolved } = await resolveManifest(context, options.tag, options);
-    if (resolved !== digest) throw mismatch(what, digest, resolved);
+    if (resolved !== digest) throw digestMismatch(what, digest, resolved);
   }
   const noted = response.headers['oci-subject'];
   return { descriptor: { mediaType, digest, size: bytes.length }, ...(noted !== undefined && { notedSubject: noted }) };
@@ -227,15 +189,9 @@ export async function removeManifest(
   digest: Digest,
   options: CallOptions = {},
 ): Promise<void> {
-  await askHeaders(
-    context.endpoint,
-    {
-      method: 'DELETE',
-      url: apiUrl(context, `manifests/${digest}`),
-      kind: 'api',
-      scopes: scopesFor(context, ['delete']),
-      ...(options.signal !== undefined && { signal: options.signal }),
-    },
-    { statuses: [202, 200, 204], what: referenceTo(context, digest), absent: 'MANIFEST_UNKNOWN' },
-  );
+  await askHeaders(context.endpoint, apiRequest(context, 'DELETE', `manifests/${digest}`, ['delete'], options), {
+    statuses: [202, 200, 204],
+    what: referenceTo(context, digest),
+    absent: 'MANIFEST_UNKNOWN',
+  });
 }

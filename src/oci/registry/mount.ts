@@ -4,7 +4,7 @@ import { InputError, PromoterError, RegistryError } from '../errors.js';
 import { isRepository } from '../reference.js';
 import type { CallOptions } from '../store.js';
 import { drain } from './body.js';
-import { apiUrl, follow, scopesFor, type RepositoryContext } from './endpoint.js';
+import { apiRequest, follow, scopesFor, type RepositoryContext } from './endpoint.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import { repositoryScope } from './scopes.js';
 import { checkStored } from './stored-digest.js';
@@ -30,11 +30,8 @@ export async function mountBlob(
   }
   const scopes = [...scopesFor(context, ['pull', 'push']), repositoryScope(fromRepository, 'pull')];
   const query = `mount=${encodeURIComponent(descriptor.digest)}&from=${encodeURIComponent(fromRepository)}`;
-  const common = { kind: 'api', ...(options.signal !== undefined && { signal: options.signal }) } as const;
   const request: TransportRequest = {
-    ...common,
-    method: 'POST',
-    url: `${apiUrl(context, 'blobs/uploads/')}?${query}`,
+    ...apiRequest(context, 'POST', `blobs/uploads/?${query}`, [], options),
     repeatable: true,
     body: new Uint8Array(),
     scopes,
@@ -59,7 +56,15 @@ export async function mountBlob(
   if (response.status === 202) {
     try {
       const session = follow(context, response.headers.location, response.url, scopesFor(context, ['pull', 'push']));
-      await drain(await endpoint.transport.send({ ...common, ...session, method: 'DELETE', repeatable: false }));
+      await drain(
+        await endpoint.transport.send({
+          ...session,
+          method: 'DELETE',
+          kind: 'api',
+          repeatable: false,
+          signal: options.signal,
+        }),
+      );
     } catch (error) {
       // An upload that is not cancelled expires by itself.
       options.signal?.throwIfAborted();

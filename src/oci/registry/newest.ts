@@ -1,6 +1,6 @@
 import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
-import { PromoterError, RegistryError } from '../errors.js';
+import { answerError, PromoterError, RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { scopesFor, type RepositoryContext } from './endpoint.js';
 import { ACR_PAGE_ENTRIES, listIn, NOT_SERVED, readPages, type Listing, type Page } from './pages.js';
@@ -92,11 +92,8 @@ function noLists(name: string, cause?: unknown): PromoterError {
 function timed<T extends { updatedAt?: string }>(entry: T, page: Page, name: string): T & { updatedAt: string } {
   const { updatedAt = '' } = entry;
   if (!Number.isNaN(Date.parse(updatedAt))) return { ...entry, updatedAt };
-  throw new RegistryError(
-    `${name}: an entry of the registry's list has no valid time`,
-    { method: 'GET', url: redactUrl(page.url), status: page.status, registryCodes: [] },
-    { code: 'ANSWER_INVALID' },
-  );
+  const url = redactUrl(page.url);
+  throw answerError('ANSWER_INVALID', `${name}: an entry of the registry's list has no valid time`, { url });
 }
 
 function parseManifestDetails(entry: unknown): (Omit<ChangedManifest, 'updatedAt'> & { updatedAt?: string })[] {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { isRecord } from '../descriptor.js';
-import { RegistryError } from '../errors.js';
+import { parseObject } from '../descriptor.js';
+import { answerError } from '../errors.js';
 import { askWhole, follow, type Endpoint, type WholeAnswer } from './endpoint.js';
 import { nextLink } from './link.js';
 import { redactUrl } from './urls.js';
@@ -46,20 +46,11 @@ export function listIn(page: Page, field: string, name: string): unknown[] {
   const list = page.json[field];
   if (Array.isArray(list)) return list;
   if (list === null || (list === undefined && page.status !== 200)) return [];
-  throw new RegistryError(
-    `${name}: the registry's answer has no list "${field}"`,
-    { method: 'GET', url: redactUrl(page.url), status: page.status, registryCodes: [] },
-    { code: 'ANSWER_INVALID' },
-  );
-}
-
-function parse(answer: WholeAnswer): Record<string, unknown> {
-  try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(answer.bytes));
-    return isRecord(json) ? json : {};
-  } catch {
-    return {};
-  }
+  const { status, url } = page;
+  throw answerError('ANSWER_INVALID', `${name}: the registry's answer has no list "${field}"`, {
+    url: redactUrl(url),
+    status,
+  });
 }
 
 /**
@@ -80,25 +71,22 @@ export async function* readPages(endpoint: Endpoint, listing: Listing): AsyncGen
         method: 'GET',
         kind: 'api',
         headers: { accept: listing.accept ?? 'application/json' },
-        ...(listing.signal !== undefined && { signal: listing.signal }),
+        signal: listing.signal,
       },
       {
         statuses: [200, ...(count === 1 ? (listing.otherStatuses ?? []) : [])],
         what: name,
         mostBytes: listing.mostBytes ?? ANSWER_BYTES,
-        ...(listing.absent !== undefined && { absent: listing.absent }),
+        absent: listing.absent,
       },
     );
-    yield { ...answer, json: parse(answer) };
+    yield { ...answer, json: parseObject(answer.bytes) ?? {} };
     const link = nextLink(answer.headers.link);
     if (link === undefined || answer.status !== 200) return;
     const following = follow({ endpoint, name }, link, answer.url, scopes);
     if (visited.has(createHash('sha256').update(following.url).digest('base64')) || count >= MOST_PAGES) {
-      throw new RegistryError(
-        `${name}: the listing does not end (page ${count})`,
-        { method: 'GET', url: redactUrl(next.url), status: 200, registryCodes: [] },
-        { code: 'TOO_MANY_PAGES' },
-      );
+      const url = redactUrl(next.url);
+      throw answerError('TOO_MANY_PAGES', `${name}: the listing does not end (page ${count})`, { url });
     }
     next = following;
   }

@@ -1,4 +1,5 @@
 import { RegistryError } from '../errors.js';
+import { getOrMake } from '../memo.js';
 import { parseRetryAfter } from './error-from-answer.js';
 import { RateParts, type RateSharing, type RequestCategory } from './rate-sharing.js';
 import { sleepMs, RETRY_AFTER_MS } from './retry.js';
@@ -97,8 +98,7 @@ export function limitRate(inner: Transport, options: RateLimitOptions = {}): Tra
       const perMinute = limits[category];
       if (perMinute === undefined) continue;
       const key = `${host} ${category}`;
-      const window = windows.get(key) ?? new Window(perMinute);
-      windows.set(key, window);
+      const window = getOrMake(windows, key, () => new Window(perMinute));
       waitMs = Math.max(waitMs, window.take(clock.nowMs(), parts.partOf(host, category, perMinute)));
     }
     if (waitMs > 0) await clock.sleepMs(waitMs, request.signal);

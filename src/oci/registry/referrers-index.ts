@@ -1,4 +1,4 @@
-import { isRecord, parseDescriptor, type Descriptor } from '../descriptor.js';
+import { isRecord, parseDescriptor, parseObject, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { CopyError, PolicyError, RegistryError } from '../errors.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
@@ -61,13 +61,8 @@ export interface ReferrersIndex {
 const NO_INDEX: ReferrersIndex = { fields: { schemaVersion: 2, mediaType: OCI_IMAGE_INDEX }, entries: [] };
 
 function parseIndex(fetched: FetchedWithETag): ReferrersIndex | undefined {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder().decode(fetched.bytes));
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(json)) return undefined;
+  const json = parseObject(fetched.bytes);
+  if (json === undefined) return undefined;
   const { manifests, ...fields } = json;
   return {
     fields,

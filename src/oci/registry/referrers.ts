@@ -2,6 +2,7 @@ import { isRecord, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { ConfigurationError, CopyError, PromoterError, RegistryError } from '../errors.js';
 import { artifactTypeOf, parseManifest, type Manifest } from '../manifest.js';
+import { remember } from '../memo.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
 import { abortable } from './abortable.js';
@@ -213,8 +214,7 @@ export class Referrers {
   }
 
   #remember(context: RepositoryContext, support: Support): void {
-    if (this.#support.size >= MOST_REPOSITORIES) this.#support.clear();
-    this.#support.set(context.name, support);
+    remember(this.#support, context.name, support, MOST_REPOSITORIES);
   }
 }
 

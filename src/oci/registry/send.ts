@@ -111,7 +111,7 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
           ...(sizeBytes !== undefined && { 'content-length': String(sizeBytes) }),
         },
         body: body instanceof Uint8Array || body === undefined ? (body ?? null) : asBody(readBody(body, count, broke)),
-        ...(signal !== undefined && { signal }),
+        signal: signal ?? null,
       });
     } catch (cause) {
       throw fail(cause);

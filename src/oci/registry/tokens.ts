@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { isRecord } from '../descriptor.js';
-import { PolicyError, RegistryError } from '../errors.js';
+import { parseObject } from '../descriptor.js';
+import { answerError, PolicyError, RegistryError } from '../errors.js';
 import { readBounded } from './body.js';
+import { remember } from '../memo.js';
 import type { Credential, Credentials } from './credentials.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import { Shared } from './shared.js';
@@ -43,12 +44,7 @@ const MOST_MARGIN_S = 60;
 function claimsOf(token: string): Record<string, unknown> | undefined {
   const payload = token.split('.')[1];
   if (payload === undefined) return undefined;
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
-    return isRecord(claims) ? claims : undefined;
-  } catch {
-    return undefined;
-  }
+  return parseObject(Buffer.from(payload, 'base64url'));
 }
 
 /** Seconds from `iat` to `exp` of a JWT, so that a wrong local clock does not matter. */
@@ -135,10 +131,7 @@ export class Tokens {
     const flight = JSON.stringify([registry, realm.url.href, realm.service, scopes]);
     const fresh = await this.#once(flight, options.signal, async (signal) => {
       const fetched = await this.#fetch(registry, realm, scopes, signal);
-      this.#access.delete(key());
-      this.#access.set(key(), fetched);
-      const oldest = this.#access.size > MOST_TOKENS ? this.#access.keys().next().value : undefined;
-      if (oldest !== undefined) this.#access.delete(oldest);
+      remember(this.#access, key(), fetched, MOST_TOKENS);
       return fetched;
     });
     return fresh.token;
@@ -320,28 +313,19 @@ export class Tokens {
     return this.#held(answer, url.href, ['token', 'access_token'], DEFAULT_LIFETIME_S);
   }
 
-  async #ask(request: TransportRequest): Promise<unknown> {
+  async #ask(request: TransportRequest): Promise<Record<string, unknown>> {
     const response = await this.#transport.send(request);
     const { host } = new URL(request.url);
     if (response.status !== 200) throw await registryErrorFrom(response, request, `token endpoint of ${host}`);
-    const bytes = await readBounded(response, TOKEN_BYTES);
-    try {
-      return JSON.parse(new TextDecoder().decode(bytes));
-    } catch {
-      return undefined;
-    }
+    return parseObject(await readBounded(response, TOKEN_BYTES)) ?? {};
   }
 
-  #held(answer: unknown, url: string, names: readonly string[], defaultSeconds: number): Held {
-    const fields = isRecord(answer) ? answer : {};
+  #held(fields: Record<string, unknown>, url: string, names: readonly string[], defaultSeconds: number): Held {
     const token = names.map((name) => fields[name]).find((value) => typeof value === 'string' && value !== '');
     if (typeof token === 'string' && /^[!-~]+$/.test(token)) return hold(token, fields.expires_in, defaultSeconds);
     const { host, pathname } = new URL(url);
-    throw new RegistryError(
-      `token endpoint of ${host}: the answer has no token`,
-      { method: 'POST', url: `${host}${pathname}`, status: 200, registryCodes: [] },
-      { code: 'TOKEN_INVALID' },
-    );
+    const answer = { method: 'POST', url: `${host}${pathname}` };
+    throw answerError('TOKEN_INVALID', `token endpoint of ${host}: the answer has no token`, answer);
   }
 }
 

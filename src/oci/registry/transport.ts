@@ -15,7 +15,7 @@ export interface TransportRequest {
   headers?: Record<string, string>;
   kind: RequestKind;
   body?: Uint8Array | StreamBody;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /**
    * Scopes that a token needs for this request (`repository:name:pull,push`); an empty list if any token will do.
    * Without `scopes`, the request never carries a credential, which is required for every host except the registry's

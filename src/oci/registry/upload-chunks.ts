@@ -1,5 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
-import { IntegrityError, RegistryError, TransportError, type PromoterError } from '../errors.js';
+import { sizeMismatch } from '../content.js';
+import { RegistryError, TransportError, type PromoterError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { BlobReading, type OpenAt } from './blob-reading.js';
 import { drain } from './body.js';
@@ -32,7 +33,7 @@ export async function askStatus(
     ...session,
     method: 'GET',
     kind: 'api',
-    ...(options.signal !== undefined && { signal: options.signal }),
+    signal: options.signal,
   };
   const response = await context.endpoint.transport.send(request);
   if (response.status >= 500 || response.status === 429)
@@ -69,7 +70,9 @@ export async function* pushPieces(
   chunkBytes: number,
   options: UploadOptions,
 ): AsyncGenerator<Reached> {
-  const reading = new BlobReading(openAt, () => wrongSize(context, descriptor));
+  const reading = new BlobReading(openAt, (actual) =>
+    sizeMismatch(`${context.name}@${descriptor.digest}`, descriptor.size, actual),
+  );
   try {
     for (let reached = first; reached.receivedBytes < descriptor.size;) {
       const end = Math.min(reached.receivedBytes + chunkBytes, descriptor.size);
@@ -81,17 +84,6 @@ export async function* pushPieces(
   } finally {
     await reading.close();
   }
-}
-
-/** The source has more or fewer bytes than the descriptor. */
-function wrongSize(context: RepositoryContext, descriptor: Descriptor): IntegrityError {
-  return new IntegrityError(
-    'SIZE_MISMATCH',
-    `${context.name}@${descriptor.digest}: the content to upload does not have ${descriptor.size} bytes`,
-    {
-      details: { expected: descriptor.size },
-    },
-  );
 }
 
 /**
@@ -115,7 +107,7 @@ async function pushPiece(
       kind: 'bytes',
       headers: { 'content-type': 'application/octet-stream', 'content-range': `${start}-${end - 1}` },
       body: { sizeBytes: end - start, open: () => reading.piece(start, end) },
-      ...(options.signal !== undefined && { signal: options.signal }),
+      signal: options.signal,
     };
     try {
       const response = await context.endpoint.transport.send(request);

@@ -5,7 +5,7 @@ import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
 import { skipping } from './blob-reading.js';
 import { pushPieces } from './upload-chunks.js';
-import { apiUrl, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
+import { apiRequest, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
 import { checkStored } from './stored-digest.js';
 import type { TransportRequest } from './transport.js';
@@ -46,7 +46,7 @@ export async function commit(
     repeatable: false,
     headers: { 'content-type': 'application/octet-stream' },
     body: body ?? new Uint8Array(),
-    ...(options.signal !== undefined && { signal: options.signal }),
+    signal: options.signal,
   };
   const response = await context.endpoint.transport.send(request);
   if (response.status !== 201 && response.status !== 204 && response.status !== 200)
@@ -59,18 +59,13 @@ export async function startSession(
   context: RepositoryContext,
   options: CallOptions,
 ): Promise<{ session: NextRequest; chunkBytes: number }> {
-  const scopes = scopesFor(context, ['pull', 'push']);
   const response = await ask(
     context.endpoint,
     {
-      method: 'POST',
-      url: apiUrl(context, 'blobs/uploads/'),
-      kind: 'api',
+      ...apiRequest(context, 'POST', 'blobs/uploads/', ['pull', 'push'], options),
       repeatable: true,
       headers: {},
       body: new Uint8Array(),
-      scopes,
-      ...(options.signal !== undefined && { signal: options.signal }),
     },
     { statuses: [202], what: context.name, absent: 'NAME_UNKNOWN' },
   );
@@ -78,7 +73,7 @@ export async function startSession(
   const least = Number(response.headers['oci-chunk-min-length'] ?? 0);
   const leastBytes = Number.isSafeInteger(least) && least > 0 ? least : 0;
   return {
-    session: follow(context, response.headers.location, response.url, scopes),
+    session: follow(context, response.headers.location, response.url, scopesFor(context, ['pull', 'push'])),
     chunkBytes: Math.max(context.endpoint.uploads.chunkBytes, Math.min(leastBytes, LARGEST_CHUNK_BYTES)),
   };
 }
