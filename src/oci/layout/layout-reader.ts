@@ -40,8 +40,12 @@ export class LayoutReader implements ReadableRepository {
 
   protected notFound(what: string, code: 'MANIFEST_UNKNOWN' | 'BLOB_UNKNOWN', method = 'GET'): RegistryError {
     const where = `${this.name}${isDigest(what) ? '@' : ':'}${what}`;
-    const info = { method, url: where, status: 404, registryCodes: [code] };
-    return new RegistryError(`${where} not found in the layout`, info);
+    return new RegistryError(`${where} not found in the layout`, {
+      method,
+      url: where,
+      status: 404,
+      registryCodes: [code],
+    });
   }
 
   async resolve(tagOrDigest: string, options: CallOptions = {}): Promise<Descriptor> {
