@@ -34,13 +34,18 @@ export async function incrementGeneration(
   ports: RunPorts,
   rule: Rule,
   source: TagName,
-  { kind, id: causeId, ...told }: RowTrigger,
+  { kind, id: causeId, reason, ...told }: RowTrigger,
 ): Promise<Incremented> {
   const id = promotionId(rule.name, source);
   const name = { registry: source.registry, repository: source.repository, tag: source.tag };
   return untilWritten(id, async () => {
     const now = ports.now();
-    const lastTrigger: TriggerCause = { kind, ...(causeId !== undefined && { id: causeId }), at: now.toISOString() };
+    const lastTrigger: TriggerCause = {
+      kind,
+      ...(causeId !== undefined && { id: causeId }),
+      ...(reason !== undefined && { reason }),
+      at: now.toISOString(),
+    };
     const current = await ports.store.getPromotion(id);
     const { news, isKnown } = hear(current?.value ?? {}, told, now);
     const withNews = news === NO_NEWS ? {} : { news };

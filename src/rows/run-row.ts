@@ -65,6 +65,8 @@ export const triggerCauseSchema = z.object({
   kind: z.enum(TRIGGER_KINDS),
   /** The event's, message's or job's own id; of `retry` and `follow-up` the run before. */
   id: z.string().exactOptional(),
+  /** Why somebody asked, in their words. */
+  reason: z.string().exactOptional(),
   at: z.string(),
 });
 /** What made somebody look. */

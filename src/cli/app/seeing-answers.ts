@@ -12,7 +12,12 @@ const resultSchema = z.looseObject({
   remedy: z.string().optional(),
   digest: z.string().optional(),
 });
-const triggerSchema = z.looseObject({ kind: z.string(), id: z.string().optional(), at: z.string() });
+const triggerSchema = z.looseObject({
+  kind: z.string(),
+  id: z.string().optional(),
+  reason: z.string().optional(),
+  at: z.string(),
+});
 
 const promotionSchema = z.looseObject({
   id: z.string(),

@@ -71,7 +71,9 @@ function outcomeText({ state, result }: Pick<ShownRun, 'state' | 'result'>): str
 }
 
 function triggerText(trigger: Trigger): string {
-  return trigger === undefined ? '' : `${trigger.kind}${trigger.id === undefined ? '' : ` ${trigger.id}`}`;
+  if (trigger === undefined) return '';
+  const { kind, id, reason } = trigger;
+  return `${kind}${id === undefined ? '' : ` ${id}`}${reason === undefined ? '' : ` (${reason})`}`;
 }
 
 function tookText({ openedAt, finishedAt }: RunInList): string {
@@ -120,9 +122,20 @@ const STEP_COLUMNS: readonly Column<ShownRun['steps'][number]>[] = [
   { heading: 'TEXT', text: ({ text }) => withShortDigests(text), wideText: ({ text }) => text, cut: 'end' },
 ];
 
-function aboutText({ input }: ShownRun): string {
-  if (input.kind === 'job') return `job ${input.job.id}, ${input.job.operation}`;
-  return `rule ${input.rule.name}, ${sourceText(input.source)} -> ${input.destination}`;
+/** Characters of one field of a job. */
+const MOST_FIELD_CHARS = 200;
+
+/** What the run is about: the promotion, or the job with its fields. */
+function aboutLines({ input }: ShownRun): string[] {
+  if (input.kind === 'promotion') {
+    return [`rule ${input.rule.name}, ${sourceText(input.source)} -> ${input.destination}`];
+  }
+  const { id, operation, ...fields } = input.job;
+  const lines = Object.entries(fields).map(([name, value]) => {
+    const text = typeof value === 'string' ? value : JSON.stringify(value);
+    return `  ${name}: ${text.length > MOST_FIELD_CHARS ? `${text.slice(0, MOST_FIELD_CHARS)}…` : text}`;
+  });
+  return [`job ${id}, ${operation}`, ...lines];
 }
 
 function progressText({ doneBytes, totalBytes, doneNodes, totalNodes }: ShownRun['steps'][number]): string {
@@ -139,7 +152,7 @@ function runText(run: ShownRun, { wide, colors }: { wide: boolean; colors: Color
   const lines = [
     `${onTerminal(run.id)}: ${colors.state(onTerminal(state))}`,
     ...[
-      aboutText(run),
+      ...aboutLines(run),
       `opened ${run.openedAt}${run.trigger === undefined ? '' : ` by ${triggerText(run.trigger)}`}, ${run.state === 'ended' ? 'took' : 'so far'} ${formatDuration(run.durationMs)}`,
       ...(run.digest === undefined ? [] : [run.digest]),
       ...(why === '' ? [] : [why]),

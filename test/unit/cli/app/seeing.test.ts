@@ -255,6 +255,27 @@ describe('jobs', () => {
     });
   });
 
+  test('runs show prints the fields of the job, and why it was asked for', async () => {
+    const job = { operation: 'tag', id: 'my-tag', reference: `${REGISTRY}/samples/app:v1`, tags: ['v2'] };
+    const openedAt = new Date().toISOString();
+    const trigger = { kind: 'http', id: 'm1', reason: 'ticket 42', at: openedAt } as const;
+    await world.store.insertRun({
+      id: '7zz-tag',
+      input: { kind: 'job', runId: '7zz-tag', job },
+      state: 'pending',
+      openedAt,
+      trigger,
+    });
+    expect((await acrPromoter('runs', 'show', '7zz-tag')).out.split('\n')).toEqual([
+      '7zz-tag: pending',
+      'job my-tag, tag',
+      `  reference: ${REGISTRY}/samples/app:v1`,
+      '  tags: ["v2"]',
+      expect.stringMatching(/^opened \S+ by http m1 \(ticket 42\), so far /),
+      '',
+    ]);
+  });
+
   test('cancel takes the id of the job, and says who asks and why', async () => {
     const input = { job: { operation: 'copy', id: 'my-copy' } };
     answers['GET /api/jobs/my-copy'] = { id: '7zz-job', state: 'running', input };
