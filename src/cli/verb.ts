@@ -119,9 +119,13 @@ export function defineVerb(
 /** Options of the app's door, where it isn't gone through: who wrote them meant the app. @throws InputError `SUBMIT_MISSING` */
 function checkHere(command: Command): void {
   const meant = ['wait', 'timeout', 'app', 'key'].filter((name) => command.getOptionValueSource(name) === 'cli');
-  if (meant.length === 0) return;
-  throw new InputError('SUBMIT_MISSING', `--${meant.join(', --')} without --submit: this would be done here`, {
-    remedy: 'Add --submit to hand it to the app, or leave them out.',
+  if (meant.length > 0) throw submitMissing(meant);
+}
+
+/** Options that have no effect here. */
+export function submitMissing(names: readonly string[]): InputError {
+  return new InputError('SUBMIT_MISSING', `--${names.join(', --')} has no effect without --submit`, {
+    remedy: 'Add --submit to send the command to the app as a job, or leave the option out.',
   });
 }
 
