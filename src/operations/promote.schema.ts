@@ -1,4 +1,12 @@
+import { z } from 'zod';
 import { promotable } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
-export const promote = operationSchema('promote', { source: 'read' }, { source: promotable });
+const reason = z
+  .string()
+  .min(1)
+  .max(500)
+  .exactOptional()
+  .describe('Why somebody asks, in their words: the run of each promotion keeps it');
+
+export const promote = operationSchema('promote', { source: 'read' }, { source: promotable, reason });

@@ -1,5 +1,6 @@
 import { InputError, PolicyError, formatReference } from '../oci/index.js';
 import { matchRules } from '../rules/match.js';
+import { readAcceptedJob } from './accepted-job.js';
 import { incrementGeneration } from '../rows/increment.js';
 import type { RunResult } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
@@ -16,7 +17,7 @@ import type { Runs } from '../ports/runs.js';
 export async function incrementPromotionsStep(
   ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
   input: InputOf<typeof incrementPromotionsContract>,
-  { signal }: StepCall,
+  { signal, run }: StepCall,
 ): Promise<ResultOf<typeof incrementPromotionsContract>> {
   const match = matchRules(await ports.rules.load(), input.source);
   if (match.rules.length === 0) {
@@ -33,11 +34,14 @@ export async function incrementPromotionsStep(
       remedy: 'Push it first, or correct the reference.',
     });
   }
+  const job = run?.input.kind === 'job' ? readAcceptedJob(run.input.job) : undefined;
+  const reason = job?.operation === 'promote' ? job.reason : undefined;
   const incremented: ResultOf<typeof incrementPromotionsContract> = [];
   for (const rule of match.rules) {
     const { promotionId, generation } = await incrementGeneration(ports, rule, input.source, {
       kind: 'job',
       id: input.runId,
+      ...(reason !== undefined && { reason }),
     });
     incremented.push({ promotionId, generation });
   }

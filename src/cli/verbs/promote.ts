@@ -2,10 +2,11 @@ import type { Command } from 'commander';
 import { formatReference, InputError, parseReference } from '../../oci/index.js';
 import { addConnectionOptions, addDebugOption } from '../connection/connection.js';
 import { defineOperation } from '../operation-verb.js';
+import { textsOf } from '../option-values.js';
 import { promotionLines } from '../output/promotion-lines.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { addTtyOption } from '../output/transfers.js';
-import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, submitMissing, type VerbContext, type VerbDescription } from '../verb.js';
 import { addSigningOptions } from './signing-options.js';
 
 const VERB: VerbDescription = {
@@ -42,7 +43,8 @@ export function addPromote(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
       .option('--rules <path>', 'the rules document, YAML or JSON; by default $PROMOTION_RULES')
-      .option('--rule <name>', 'only by this rule of it');
+      .option('--rule <name>', 'only by this rule of it')
+      .option('--reason <text>', 'with --submit: why you ask; runs show prints it');
     addSigningOptions(command);
     addFormatOptions(command);
     addTtyOption(command);
@@ -51,12 +53,13 @@ export function addPromote(parent: Command, context: VerbContext): void {
   };
   defineOperation(parent, context, VERB, addOptions, {
     operation: 'promote',
-    takes: [],
+    takes: ['reason'],
     shows: ['format', 'template'],
-    input(operands) {
+    input(operands, values) {
       const source = operandAt(operands, 0);
       parseSource(source);
-      return { source };
+      if (values.submit !== true && values.reason !== undefined) throw submitMissing(['reason']);
+      return { source, ...textsOf(values, 'reason') };
     },
     async run(session, { source }, { values }) {
       const { promoteByRules } = await import('../local/promote-by-rules.js');

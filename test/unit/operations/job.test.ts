@@ -186,6 +186,15 @@ describe('a promote job', () => {
     expect(world.engine.starts).toHaveLength(2);
   });
 
+  test('its reason is kept in the run of the promotion', async () => {
+    await begin({ operation: 'promote', reason: 'ticket 42' });
+    const run = await runOf(world, 'r1');
+    await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, { ...newCall(), run });
+    const [row] = (await world.store.listPromotions()).items;
+    const opened = await runOf(world, row?.runId ?? '');
+    expect(opened.trigger).toMatchObject({ kind: 'job', id: 'r1', reason: 'ticket 42' });
+  });
+
   test('that no rule matches: refused, with the nearest rule', async () => {
     await expect(
       incrementPromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),

@@ -48,6 +48,7 @@ async function cli(...argv: string[]): Promise<{ code: number; out: string; err:
 
 test.each<[string[], object]>([
   [['promote', '--submit', APP], { operation: 'promote', source: APP }],
+  [['promote', '--submit', '--reason', 'ticket 42', APP], { operation: 'promote', source: APP, reason: 'ticket 42' }],
   [
     ['sbom', '--submit', '--platform', 'linux/arm64', APP],
     { operation: 'sbom', reference: APP, platform: 'linux/arm64' },
@@ -83,6 +84,7 @@ test.each([
   ['sbom', '--wait', APP],
   ['sign', '--app', 'https://app.example.org', APP],
   ['promote', '--timeout', '5', APP],
+  ['promote', '--reason', 'ticket 42', APP],
   ['copy', '--wait', APP, 'r.io/other/app:v1'],
 ])('%s %s: who meant the app is told what is missing, and nothing is done here', async (...argv) => {
   expect(await cli(...argv)).toMatchObject({ code: 1, out: '', err: expect.stringContaining('(SUBMIT_MISSING)') });
