@@ -45,7 +45,8 @@ const AFTER_HELP = `
 Exit codes:
   0    it is done; also a delete that was not confirmed, or with --force of what is not there
   1    failed; standard error has the reason and an error code (docs/reference/errors.md)
-  3    explain has printed its answer, which is "unknown": a registry could not be asked
+  2    explain --exit-code: it is not promoted
+  3    explain: a registry could not be asked
   130  it was interrupted
 
 Examples:
@@ -149,7 +150,7 @@ function formatFailure(error: unknown, command: Command): string {
   return `Error: ${line} (${code})\n${remedy === undefined ? '' : `${remedy}\n`}`;
 }
 
-/** Runs one command. @returns the exit code: 0, 1 for a failure, 3 for an answer that is "unknown", 130 if it was interrupted. */
+/** Runs one command. @returns the exit code, as the help says. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const program = createProgram(io);
   const { argv: rewritten, command } = readLine(withoutVainHelp(argv, program), program);

@@ -5,52 +5,73 @@ import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
 import { promotionId } from '../rules/promotion-id.js';
 import type { Rule } from '../rules/rule.js';
 import { PromoterError, formatReference } from '../oci/index.js';
-import type { Check, Checks, ExplainedPromotion, Explanation, Standing, Unknown } from './explanation.js';
+import type { Check, Checks, ExplainedPromotion, Explanation, Unknown } from './explanation.js';
 import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { StepProgress } from '../rows/step-progress.js';
 
-/** What is known of a tag. Pure: whoever asks has read it all. */
-export interface ExplainInput {
-  /** The tag that is asked about: at the source, or a destination. */
-  name: TagName;
+/** What is known of promotions. The caller has read it all. */
+export interface ExplainFacts {
   rules: readonly Rule[];
   paused: boolean;
-  /** The promotions of this source tag, and those that lead to this destination; whatever their rules say by now. */
+  /** The promotions that are explained, whatever their rules say now. */
   rows: readonly PromotionRow[];
   /** Steps of the open runs, by run id, in the order in which they started. */
   steps: ReadonlyMap<string, readonly StepProgress[]>;
-  /** Events for this tag that no rule matches, newest first. */
-  ignored: readonly IgnoredEvent[];
-  /** What stands under a reference now, as its registry says. A promotion's source or destination that was not asked for is unknown. */
+  /** What a reference has now, as its registry says. A promotion's source or destination that was not asked for is unknown. */
   seen: ReadonlyMap<string, Check>;
   /** Whether the evidence of a promotion that is in sync is at the destination, by promotion id. */
   evidence: ReadonlyMap<string, Check>;
 }
 
+export interface ExplainInput extends ExplainFacts {
+  /** The tag that is asked about: at the source, or a destination. */
+  name: TagName;
+  /** Events for this tag that no rule matches, newest first. */
+  ignored: readonly IgnoredEvent[];
+}
+
 export function explain(input: ExplainInput): Explanation {
-  const { rules } = matchRules(input.rules, input.name);
+  const { rules, nearest } = matchRules(input.rules, input.name);
   const known = new Set(input.rows.map(({ id }) => id));
+  const unseen = rules.filter((rule) => !known.has(promotionId(rule.name, input.name)));
   const promotions = [
     ...input.rows.map((row) => explainRow(input, row)),
-    ...rules.filter((rule) => !known.has(promotionId(rule.name, input.name))).map((rule) => explainUnseen(input, rule)),
+    ...unseen.map((rule) => explainUnseen(input, rule)),
   ];
-  const wanted = promotions.filter(({ standing }) => standing !== 'unwanted');
   return {
     reference: formatReference(input.name),
-    promoted: isPromoted(wanted.map(({ standing }) => standing)),
+    promoted: isPromoted(promotions),
     promotions,
-    ...(promotions.length === 0 && { nearest: matchRules(input.rules, input.name).nearest ?? 'no rule matches it' }),
+    ...(promotions.length === 0 && { nearest: nearest ?? 'there are no rules' }),
     ignored: [...input.ignored],
   };
 }
 
-function isPromoted(standings: readonly Standing[]): boolean | null {
-  if (standings.length === 0 || standings.some((each) => each !== 'in_sync' && each !== 'unknown')) return false;
-  return standings.includes('unknown') ? null : true;
+/** The promotions of a repository or of a digest. @param asked of a digest: it is promoted where its tag still has it */
+export function explainRows(
+  input: ExplainFacts,
+  asked: { reference: string; digest?: string; note?: string },
+): Explanation {
+  const { reference, digest, note } = asked;
+  const promotions = input.rows.map((row): ExplainedPromotion => {
+    const explained = explainRow(input, row);
+    const has = row.last?.digest;
+    if (digest === undefined || has === digest || explained.promoted === undefined) return explained;
+    const text = `the tag has ${has ?? 'no digest'} now; ${digest} was seen under it: ${explained.text}`;
+    return { ...explained, promoted: false, text };
+  });
+  return { reference, promoted: isPromoted(promotions), promotions, ...(note !== undefined && { note }), ignored: [] };
 }
 
-const ASK_AGAIN = 'Ask again when the registry answers. Until then nobody can say what stands there.';
+/** Promotions whose rule is gone do not count. */
+function isPromoted(promotions: readonly ExplainedPromotion[]): boolean | null {
+  const counted = promotions.flatMap(({ promoted }) => (promoted === undefined ? [] : [promoted]));
+  if (counted.length === 0 || counted.includes(false)) return false;
+  return counted.includes(null) ? null : true;
+}
+
+const ASK_AGAIN = 'Ask again when the registry answers.';
 
 const NOT_ASKED: Unknown = {
   state: 'unknown',
@@ -70,7 +91,7 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     if (!(error instanceof PromoterError)) throw error;
     const { code, message: reason } = error;
     const text = `the rule's destination cannot be made of this name: ${reason}`;
-    return { ...about, destination: rule.destination.reference, standing: 'refused', text, code, reason };
+    return { ...about, destination: rule.destination.reference, state: 'refused', promoted: false, text, code, reason };
   }
   const there = seen.get(source) ?? NOT_ASKED;
   const isMissing = there.state === 'missing';
@@ -87,16 +108,17 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
   return {
     ...about,
     destination,
-    standing: 'not_seen',
+    state: 'waiting',
+    promoted: false,
     text: texts.join('; '),
     ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),
     remedy: isMissing
       ? 'Push it, or correct the reference.'
-      : `See that the registry's events arrive (docs/how-to/deploy.md), or ask for it: acr-promoter promote ${source}`,
+      : `See that the registry's events arrive (docs/how-to/deploy.md), or start its run: acr-promoter promote --submit ${source}`,
   };
 }
 
-function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion {
+function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion {
   const rule = input.rules.find(({ name }) => name === row.rule);
   const { last } = row;
   const about = {
@@ -111,24 +133,23 @@ function explainRow(input: ExplainInput, row: PromotionRow): ExplainedPromotion 
   const stands = row.runOpen
     ? explainOpen(input, row)
     : row.generation > row.observedGeneration
-      ? explainPutOff(input, row)
+      ? explainQueued(input, row)
       : explainLast(input, row, rule);
-  const unwanted =
+  const unmatched =
     rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
-  if (unwanted === undefined) return { ...about, ...stands };
+  if (unmatched === undefined) return { ...about, promoted: false, ...stands };
   // Nobody knows since when no rule matches it.
-  const { since: _since, ...rest } = stands;
+  const { since: _since, promoted: _promoted, ...rest } = stands;
   const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
   return {
     ...about,
     ...rest,
-    standing: 'unwanted',
-    text: `${unwanted}; when it was last looked at${at}: ${stands.text}`,
+    text: `${unmatched}; when it was last looked at${at}: ${stands.text}`,
   };
 }
 
 /** What a run of this row waits for since when: the same trouble was there before this look. */
-function checksOf({ seen, evidence, steps }: ExplainInput, row: PromotionRow): Checks {
+function checksOf({ seen, evidence, steps }: ExplainFacts, row: PromotionRow): Checks {
   const troubles = (steps.get(row.runId ?? '') ?? []).flatMap(({ state, waitsFor }) =>
     state === 'waiting' && waitsFor !== undefined ? [waitsFor] : [],
   );
@@ -145,46 +166,58 @@ function checksOf({ seen, evidence, steps }: ExplainInput, row: PromotionRow): C
   };
 }
 
-type Stands = Pick<ExplainedPromotion, 'standing' | 'text' | 'since' | 'step' | 'code' | 'reason' | 'remedy'>;
+type Stands = Pick<ExplainedPromotion, 'state' | 'promoted' | 'text' | 'since' | 'step' | 'code' | 'reason' | 'remedy'>;
 
-function explainOpen({ steps }: ExplainInput, row: PromotionRow): Stands {
+/** What a run does in a step. */
+const DOING: Readonly<Record<string, string>> = {
+  observe: 'comparing source and destination',
+  checkEvidence: 'checking evidence',
+  attach: 'attaching SBOMs and signatures',
+  copy: 'copying',
+  verifyArrival: 'checking what has arrived',
+  tagDestination: 'writing the destination tag',
+  closeRun: 'recording the outcome',
+};
+
+function explainOpen({ steps }: ExplainFacts, row: PromotionRow): Stands {
   const done = steps.get(row.runId ?? '') ?? [];
   const since = { since: row.runOpenedAt ?? row.incrementedAt };
   const before =
     row.last?.outcome === 'promoted' ? `; until it finishes, ${row.destination} keeps its current image` : '';
   if (row.state === 'waiting') {
     const reason = done.findLast(({ step }) => step === 'markWaiting')?.text ?? 'evidence is missing';
-    const remedy = 'Sign the image as the rule asks: the push of the signature wakes the run.';
-    return { ...since, standing: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
+    const remedy = 'Sign the image as the rule asks: the run continues when the signature is pushed.';
+    return { ...since, state: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
   }
   const trouble = done.findLast(({ state, waitsFor }) => state === 'waiting' && waitsFor !== undefined);
   const step = done.findLast(({ state }) => state === 'working') ?? trouble ?? done.at(-1);
-  if (step === undefined) return { ...since, standing: 'working', text: `its run is about to begin${before}` };
-  const at = `${step.step} ${step.state}${step.text === '' ? '' : `: ${step.text}`}`;
+  if (step === undefined) return { ...since, state: 'working', text: `its run is about to begin${before}` };
+  const doing = step.state === 'working' ? DOING[step.step] : undefined;
+  const at = `${doing ?? `${step.step} ${step.state}`}${step.text === '' ? '' : `: ${step.text}`}`;
   const { waitsFor, state } = step;
   if (waitsFor === undefined || state !== 'waiting')
-    return { ...since, standing: 'working', text: `in progress: ${at}${before}`, step: step.step };
+    return { ...since, state: 'working', text: `in progress: ${at}${before}`, step: step.step };
   const { code, tries, nextAt, unanswered } = waitsFor;
   if (unanswered !== undefined)
-    return { ...since, standing: 'working', text: `${step.text}${before}`, step: step.step, code };
+    return { ...since, state: 'working', text: `${step.text}${before}`, step: step.step, code };
   const text = `in progress: ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
-  return { ...since, standing: 'working', text, step: step.step, code };
+  return { ...since, state: 'working', text, step: step.step, code };
 }
 
-function explainPutOff({ paused }: ExplainInput, row: PromotionRow): Stands {
+function explainQueued({ paused }: ExplainFacts, row: PromotionRow): Stands {
   const since = row.incrementedAt;
-  if (!paused) return { since, standing: 'queued', text: 'it is wanted, and the schedule starts its run' };
+  if (!paused) return { since, state: 'waiting', text: 'waits for its run: the next schedule tick starts it' };
   return {
     since,
-    standing: 'paused',
-    text: 'it is wanted, and PROMOTION_PAUSED keeps new runs from starting',
+    state: 'waiting',
+    text: 'waits for its run: PROMOTION_PAUSED keeps new runs from starting',
     remedy: 'Set PROMOTION_PAUSED=false; queued promotions start at the next schedule tick.',
   };
 }
 
-function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefined): Stands {
+function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefined): Stands {
   const { source, destination, failures, since, last } = row;
-  if (last === undefined) return { standing: 'queued', text: 'no run has ended yet' };
+  if (last === undefined) return { state: 'waiting', text: 'no run has ended yet' };
   const { outcome, code, reason, remedy } = last;
   const why = {
     since: since ?? last.finishedAt,
@@ -197,7 +230,7 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
     case 'promoted':
     case 'unchanged':
     case 'completed': {
-      if (code !== undefined) return { ...why, standing: 'nothing', text: `there is nothing to promote: ${because}` };
+      if (code !== undefined) return { ...why, state: 'in_sync', text: `there is nothing to promote: ${because}` };
       const checks = checksOf(input, row);
       const moved = movedText(checks, {
         source: formatReference(source),
@@ -206,39 +239,40 @@ function explainLast(input: ExplainInput, row: PromotionRow, rule: Rule | undefi
         at: why.since,
       });
       // When it moved is known to nobody: `since` is when the destination got what it has.
-      if (moved !== undefined) return { standing: 'moved', text: moved };
+      if (moved !== undefined) return { state: 'waiting', text: moved };
       const unchecked = uncheckedText(row, rule);
-      if (unchecked !== undefined) return { standing: 'queued', text: unchecked };
+      if (unchecked !== undefined) return { state: 'waiting', text: unchecked };
       const [unknown] = unknownOf(checks);
       if (unknown !== undefined) {
         const { check } = unknown;
-        const text = `${destination} got ${last.digest ?? 'what the rule wants'} at ${why.since}; what stands there now could not be checked`;
+        const text = `${destination} got ${last.digest ?? 'what the rule wants'} at ${why.since}; what it has now could not be checked`;
         return {
-          standing: 'unknown',
+          state: 'in_sync',
+          promoted: null,
           text,
-          since: check.since,
+          since: why.since,
           code: check.code,
           reason: check.reason,
           remedy: check.remedy ?? ASK_AGAIN,
         };
       }
       const text = `${destination} is ${last.digest ?? 'as the rule wants it'}${unseenText(row)}`;
-      return { ...why, standing: 'in_sync', text };
+      return { ...why, state: 'in_sync', promoted: true, text };
     }
     case 'failed': {
       const again =
         row.retryAt === undefined ? 'the next push tries again' : `the schedule tries again after ${row.retryAt}`;
       const text = `failed ${failures === 1 ? 'once' : `${failures} times in a row`}, ${because}; ${again}`;
-      return { ...why, standing: 'failed', text };
+      return { ...why, state: 'failed', text };
     }
     case 'observed':
-      return { ...why, standing: 'observed', text: `the rule only observes; it would do this: ${reason ?? 'nothing'}` };
+      return { ...why, state: 'observed', text: `the rule only observes; it would do this: ${reason ?? 'nothing'}` };
     case 'refused':
-      return { ...why, standing: 'refused', text: `refused: ${because}` };
+      return { ...why, state: 'refused', text: `refused: ${because}` };
     case 'cancelled':
     case 'superseded':
     case 'interrupted':
-      return { ...why, standing: 'cancelled', text: `${outcome}${because === '' ? '' : `: ${because}`}` };
+      return { ...why, state: 'cancelled', text: `${outcome}${because === '' ? '' : `: ${because}`}` };
   }
 }
 

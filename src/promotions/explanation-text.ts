@@ -1,19 +1,20 @@
 import { unknownOf } from './explain.js';
 import type { ExplainedPromotion, Explanation } from './explanation.js';
 
-/** For people: a line for each promotion, and what else there is to say. */
-export function explanationText({ reference, promotions, nearest, ignored, warnings = [] }: Explanation): string {
+/** For people: some lines for each promotion, and what else there is to say. */
+export function explanationText({ reference, promotions, nearest, note, ignored, warnings = [] }: Explanation): string {
   const lines = promotions.flatMap((promotion) => {
-    const { rule, source, destination, standing, text, since, remedy, runId } = promotion;
+    const { rule, source, destination, state, text, since, remedy, promotionId, runId } = promotion;
     return [
-      `${source} -> ${destination} (rule ${rule}): ${standing.replace('_', ' ')}${since === undefined ? '' : ` since ${since}`}`,
+      `${source} -> ${destination} (rule ${rule}): ${state}${since === undefined ? '' : ` since ${since}`}`,
       `  ${text}`,
       ...unknownLines(promotion),
       ...(remedy === undefined ? [] : [`  ${remedy}`]),
-      ...(runId === undefined ? [] : [`  run ${runId}`]),
+      `  promotion ${promotionId}${runId === undefined ? '' : `, run ${runId}`}`,
     ];
   });
   if (nearest !== undefined) lines.push(`${reference}: no rule matches it`, `  ${nearest}`);
+  if (note !== undefined) lines.push(`${reference}: ${note}`);
   for (const { at, times = 1, firstAt = at, reason } of ignored) {
     lines.push(`  an event was ignored at ${at}${times > 1 ? `, one of ${times} since ${firstAt}` : ''}: ${reason}`);
   }

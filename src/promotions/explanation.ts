@@ -1,4 +1,5 @@
 import type { IgnoredEvent } from '../rows/ignored-event.js';
+import type { PromotionState } from '../rows/promotion-row.js';
 
 /** What a registry says about one part of the answer, or why it says nothing. */
 export type Check =
@@ -21,41 +22,19 @@ export interface Checks {
   evidence?: Check | undefined;
 }
 
-export const STANDINGS = [
-  /** The destination is the source's digest. */
-  'in_sync',
-  /** It was, and one of both has moved since, or the signature is no longer there. */
-  'moved',
-  /** It was, and what stands there now could not be checked: a registry gave no answer. */
-  'unknown',
-  /** A run is open. */
-  'working',
-  /** A run is open, and waits for evidence. */
-  'waiting',
-  /** Wanted, and kept from starting: PROMOTION_PAUSED. */
-  'paused',
-  /** Wanted; the schedule starts it. */
-  'queued',
-  'observed',
-  'refused',
-  'failed',
-  'cancelled',
-  /** There is nothing to promote: the tag is gone, or names a referrer. */
-  'nothing',
-  /** A rule wants it, and no trigger has told of it. */
-  'not_seen',
-  /** There was a promotion; no rule matches it any more. */
-  'unwanted',
-] as const;
-export type Standing = (typeof STANDINGS)[number];
-
 /** One rule's answer. */
 export interface ExplainedPromotion {
   promotionId: string;
   rule: string;
   source: string;
   destination: string;
-  standing: Standing;
+  /**
+   * A state of a promotion, as everywhere. `in_sync` is what the last run found, `waiting` also what waits for its next run: for an
+   * event or the schedule, or for PROMOTION_PAUSED to be removed.
+   */
+  state: PromotionState;
+  /** True if the destination has what the rule wants now; null if that could not be checked; absent if no rule matches any more. */
+  promoted?: boolean | null | undefined;
   /** One sentence or two. */
   text: string;
   /** Since when it stands so; absent where nobody knows: it moved, or is no longer wanted. */
@@ -78,8 +57,10 @@ export interface Explanation {
   /** True if every rule that matches it has it at its destination; null if that could not be checked, and nothing says that it is not so. */
   promoted: boolean | null;
   promotions: ExplainedPromotion[];
-  /** Where there is none: the rule that came nearest, and its first condition that failed. */
+  /** Of a tag without a promotion: the rule that came nearest, and its first condition that failed. */
   nearest?: string;
+  /** What else there is to say: why a digest or a repository has no promotion, or that there are more of them. */
+  note?: string;
   ignored: IgnoredEvent[];
   /** What is to be done about the key that signs for its rules. */
   warnings?: { code: string; message: string; remedy: string }[];

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { STANDINGS, type Explanation } from '../../promotions/explanation.js';
+import { PROMOTION_STATES } from '../../rows/promotion-row.js';
+import type { Explanation } from '../../promotions/explanation.js';
 import { known } from './jobs-answers.js';
 
 // What the app answers about promotions and runs: so much as is shown, of this version or a newer one.
@@ -106,7 +107,8 @@ const explanationSchema = z.looseObject({
       rule: z.string(),
       source: z.string(),
       destination: z.string(),
-      standing: z.enum(STANDINGS),
+      state: z.enum(PROMOTION_STATES),
+      promoted: z.boolean().nullable().optional(),
       text: z.string(),
       since: z.string().exactOptional(),
       runId: z.string().exactOptional(),
@@ -117,6 +119,7 @@ const explanationSchema = z.looseObject({
     }),
   ),
   nearest: z.string().exactOptional(),
+  note: z.string().exactOptional(),
   ignored: z.array(ignoredSchema),
   warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })).exactOptional(),
 });

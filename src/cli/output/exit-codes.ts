@@ -1,6 +1,6 @@
-import { InconclusiveError } from '../../oci/index.js';
+import { InconclusiveError, PromoterError } from '../../oci/index.js';
 
-/** `explain` has printed its answer, and the answer is that it is not known. */
+/** `explain` has printed its answer: a registry could not be asked. */
 export class UnknownAnswer extends InconclusiveError {
   constructor(reference: string) {
     super('PROMOTION_UNKNOWN', `whether ${reference} is promoted could not be checked`, {
@@ -9,7 +9,15 @@ export class UnknownAnswer extends InconclusiveError {
   }
 }
 
-/** The exit code of a command that ends with an error: 1, or 3 if the question was answered with "unknown". */
-export function exitCodeOf(error: unknown): 1 | 3 {
+/** `explain --exit-code` has printed its answer: it is not promoted. */
+export class NotPromoted extends PromoterError {
+  constructor(reference: string) {
+    super('NOT_PROMOTED', `${reference} is not promoted`, { remedy: 'The answer says why, and what to do.' });
+  }
+}
+
+/** The exit code of a command that ends with an error: 1, or that of an answer. */
+export function exitCodeOf(error: unknown): 1 | 2 | 3 {
+  if (error instanceof NotPromoted) return 2;
   return error instanceof UnknownAnswer ? 3 : 1;
 }

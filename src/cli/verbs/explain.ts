@@ -1,37 +1,69 @@
 import type { Command } from 'commander';
-import { UnknownAnswer } from '../output/exit-codes.js';
+import type { Explanation } from '../../promotions/explanation.js';
+import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
+import { defineAppVerb, type AppCall } from '../app/app-verb.js';
+import { askApp } from '../app/jobs-app.js';
+import { colorsOf } from '../output/colors.js';
+import { NotPromoted, UnknownAnswer } from '../output/exit-codes.js';
 import { formatResult } from '../output/result.js';
 import { onLines } from '../output/status-line.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { defineAppVerb } from '../app/app-verb.js';
-import { askApp } from '../app/jobs-app.js';
 
 const VERB: VerbDescription = {
   path: 'explain',
-  operands: '<name>:<tag>',
-  purpose: 'the tag, at the source or at the destination',
+  operands: '{<name>[:<tag>|@<digest>]|<digest>}',
+  purpose: 'the tag, repository or digest, at the source or at the destination',
   count: 1,
-  summary: 'Is this tag where the app’s rules want it, and if not, why not',
+  summary: 'Say whether a tag, the tags of a repository or a digest are promoted, and if not, why not',
   examples: [
-    ['A tag that was pushed', 'acr-promoter explain myregistry.azurecr.io/samples/app:v1'],
+    ['A tag that was pushed, or its destination', 'acr-promoter explain myregistry.azurecr.io/samples/app:v1'],
+    ['All tags of a repository', 'acr-promoter explain myregistry.azurecr.io/samples/app'],
+    ['A digest, or its first characters', 'acr-promoter explain sha256:44136fa355b3'],
     [
-      'In a script: true, false, or <nil> (exit code 3) if a registry could not be asked',
-      "acr-promoter explain --format go-template='{{.promoted}}' myregistry.azurecr.io/samples/app:v1",
+      'In a script: exit code 0 promoted, 2 not promoted, 3 a registry could not be asked',
+      'acr-promoter explain --exit-code --watch --timeout 600 myregistry.azurecr.io/samples/app:v1',
     ],
   ],
 };
 
+/** The state at the end of a promotion's first line. */
+const STATE = /(?<=^\S+ -> \S+ \(rule [^)]*\): )\w+/gm;
+
+/** True if nothing more comes by itself: no promotion works or waits. */
+function isSettled({ promotions }: Explanation): boolean {
+  return promotions.every(({ state }) => state !== 'working' && state !== 'waiting');
+}
+
+async function explain({ app, format, operands, values, io }: AppCall): Promise<void> {
+  const timeoutSeconds = timeoutOf(values);
+  const query = new URLSearchParams({ reference: operandAt(operands, 0) });
+  const { readExplanation } = await import('../app/seeing-answers.js');
+  const { explanationText } = await import('../../promotions/explanation-text.js');
+  const colors = colorsOf(io);
+  let before = '';
+  const ask = async (): Promise<Explanation | undefined> => {
+    const answer = await askApp(app, `promotions?${query.toString()}`, io);
+    const explanation = readExplanation(answer);
+    const text =
+      format.kind === 'text'
+        ? onLines(explanationText(explanation)).replaceAll(STATE, (state) => colors.state(state))
+        : formatResult(format, answer);
+    if (text !== before) io.out(text);
+    before = text;
+    return values.watch !== true || isSettled(explanation) ? explanation : undefined;
+  };
+  const { reference, promoted } = await pollUntil(ask, { io, timeoutSeconds, what: operandAt(operands, 0) });
+  if (promoted === null) throw new UnknownAnswer(reference);
+  if (!promoted && values.exitCode === true) throw new NotPromoted(reference);
+}
+
 /** `explain` */
 export function addExplain(parent: Command, context: VerbContext): void {
-  defineAppVerb(parent, context, VERB, {}, async ({ app, format, operands, io }) => {
-    const query = new URLSearchParams({ reference: operandAt(operands, 0) });
-    const answer = await askApp(app, `promotions?${query.toString()}`, io);
-    const { readExplanation } = await import('../app/seeing-answers.js');
-    const explanation = readExplanation(answer);
-    if (format.kind === 'text') {
-      const { explanationText } = await import('../../promotions/explanation-text.js');
-      io.out(onLines(explanationText(explanation)));
-    } else io.out(formatResult(format, answer));
-    if (explanation.promoted === null) throw new UnknownAnswer(explanation.reference);
-  });
+  const add = (command: Command): void => {
+    command
+      .option('--exit-code', 'exit code 2 if it is not promoted')
+      .option('--watch', 'print each change, until it is promoted or its run has ended otherwise');
+    addWaitOptions(command);
+  };
+  defineAppVerb(parent, context, VERB, { add }, explain);
 }

@@ -1,5 +1,5 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
-import { explainTag } from '../../promotions/explain-tag.js';
+import { explainReference } from '../../promotions/explain-reference.js';
 import type { StaticPorts } from '../activities.js';
 import { answering, errorAnswer } from './answers.js';
 import { promotionFilterOf } from './filters.js';
@@ -9,8 +9,8 @@ import { refuseUnknownNames } from './unknown-names.js';
 type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
 
 /**
- * `GET promotions`, newest run first, by rule, repository, tag, state, destination, since; `GET promotions?reference=`: whether that tag
- * is where it belongs, and if not, why not; `GET promotions/{id}`: where it stands, and what its run is doing.
+ * `GET promotions`, newest run first, by rule, repository, tag, state, destination, since; `GET promotions?reference=`: whether that
+ * tag, repository or digest is where it belongs, and if not, why not; `GET promotions/{id}`: where it stands, and what its run is doing.
  */
 export function registerPromotions(ports: PromotionPorts): void {
   app.http('listPromotions', {
@@ -29,7 +29,7 @@ export function registerPromotions(ports: PromotionPorts): void {
 
 async function listPromotions(ports: PromotionPorts, request: HttpRequest): Promise<HttpResponseInit> {
   const reference = request.query.get('reference');
-  if (reference !== null) return { jsonBody: await explainTag(ports, reference) };
+  if (reference !== null) return { jsonBody: await explainReference(ports, reference) };
   const page = pageOf(request);
   const filter = promotionFilterOf(request);
   const { items, next } = await ports.store.listPromotions({ ...page, filter });

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { signingLog, signingWarnings } from '../../../src/evidence/signing-warnings.js';
-import { explainTag } from '../../../src/promotions/explain-tag.js';
+import { explainReference } from '../../../src/promotions/explain-reference.js';
 import { ConfigurationError } from '../../../src/oci/index.js';
 import { explanationText } from '../../../src/promotions/explanation-text.js';
 import { createSelfSignedCertificate, describeSigner, fixedSigner, loadPemSigner } from '../../../src/signing/index.js';
@@ -111,16 +111,16 @@ describe('the log', () => {
 });
 
 test('explain warns of the certificate where a rule signs, and only there', async () => {
-  const ports = (sign: 'notary'[]): Parameters<typeof explainTag>[0] => {
+  const ports = (sign: 'notary'[]): Parameters<typeof explainReference>[0] => {
     const world = newWorld(rule({ sign }));
     return { ...world, signing: fixedSigner(signerUntil(100)), now: () => at(80) };
   };
   const { source } = rule();
   const reference = `${source.registry}/samples/app:v1`;
-  const explanation = await explainTag(ports(['notary']), reference);
+  const explanation = await explainReference(ports(['notary']), reference);
   expect(explanation.warnings).toMatchObject([{ code: 'SIGNING_CERTIFICATE_ENDS_SOON' }]);
   expect(explanationText(explanation)).toMatch(
     /\nwarning: The signing certificate CN=release expires in 20 days, .*\n {2}Renew it/,
   );
-  expect((await explainTag(ports([]), reference)).warnings).toBeUndefined();
+  expect((await explainReference(ports([]), reference)).warnings).toBeUndefined();
 });

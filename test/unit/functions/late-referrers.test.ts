@@ -1,7 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { explainTag } from '../../../src/promotions/explain-tag.js';
+import { explainReference } from '../../../src/promotions/explain-reference.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
@@ -89,7 +89,10 @@ test('one that is listed later is looked for again by itself', async () => {
   expect(outcomes(await play.playAll())).toEqual(['unchanged']);
   expect(play.world.nowMs - since).toBeGreaterThanOrEqual(2 * MINUTE);
   expect(arrived(report)).toBe(false);
-  const { promotions } = await explainTag({ ...play.world, signing: undefined }, `${REGISTRY}/${SOURCE.repository}:v1`);
+  const { promotions } = await explainReference(
+    { ...play.world, signing: undefined },
+    `${REGISTRY}/${SOURCE.repository}:v1`,
+  );
   expect(promotions[0]?.text).toContain(`the referrer ${report.digest}, reported at `);
   expect(await deliverQueued()).toEqual([120, 240]);
   expect(arrived(report)).toBe(true);

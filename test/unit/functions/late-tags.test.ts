@@ -1,7 +1,7 @@
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { explainTag } from '../../../src/promotions/explain-tag.js';
+import { explainReference } from '../../../src/promotions/explain-reference.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
@@ -150,8 +150,8 @@ describe('a tag that reads as before its push', () => {
       const answer = await work();
       if (text === '')
         text =
-          (await explainTag({ ...play.world, signing: undefined }, `${REGISTRY}/${SOURCE.repository}:v1`)).promotions[0]
-            ?.text ?? '';
+          (await explainReference({ ...play.world, signing: undefined }, `${REGISTRY}/${SOURCE.repository}:v1`))
+            .promotions[0]?.text ?? '';
       return answer;
     });
     expect(text).toContain(`still reads ${first.digest}, and the push at ${at} named ${second.digest}`);

@@ -118,7 +118,7 @@ describe('is my tag in staging', () => {
     world.ruleList = [unsigned];
     expect(await ask(reference)).toMatchObject({
       promoted: false,
-      promotions: [{ standing: 'not_seen', text: expect.stringContaining('not at the source') }],
+      promotions: [{ state: 'waiting', text: expect.stringContaining('not at the source') }],
     });
     const { digest } = await pushImage(source, { tag: 'v1' });
     expect(await ask(reference)).toMatchObject({ promotions: [{ text: expect.stringContaining('no push event') }] });
@@ -131,22 +131,22 @@ describe('is my tag in staging', () => {
       startedAt: world.now().toISOString(),
       updatedAt: world.now().toISOString(),
     });
-    expect(await ask(reference)).toMatchObject({ promotions: [{ standing: 'working', step: 'observe', runId }] });
+    expect(await ask(reference)).toMatchObject({ promotions: [{ state: 'working', step: 'observe', runId }] });
     world.registries.repository(REGISTRY, 'staging/samples/app').tags.set('v1', digest);
     const result = { outcome: 'promoted', digest } as const;
     await closePromotion(world, promotionId, runId, { generation: 1, result, rule: unsigned });
     const since = world.now().toISOString();
     // The manifest is not there.
-    expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+    expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ state: 'waiting' }] });
     const there = world.registries.repository(REGISTRY, 'staging/samples/app').manifests;
     for (const [key, manifest] of source.manifests) there.set(key, manifest);
     expect(await ask(reference)).toMatchObject({
       promoted: true,
-      promotions: [{ standing: 'in_sync', digest, since }],
+      promotions: [{ state: 'in_sync', digest, since }],
     });
     expect(await ask(DESTINATION)).toMatchObject({ promoted: true, reference: DESTINATION });
     await pushImage(source, { tag: 'v1', content: 'another' });
-    expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+    expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ state: 'waiting' }] });
   });
 
   test('no rule matches it: the nearest, and the events that were ignored', async () => {
@@ -169,7 +169,54 @@ describe('is my tag in staging', () => {
     });
   });
 
-  test.each([`${REGISTRY}/samples/app`, 'no reference', `${REGISTRY}/samples/app@sha256:${'a'.repeat(64)}`])(
+  test('a repository is answered for each of its tags, a destination as well', async () => {
+    const repository = `${REGISTRY}/samples/app`;
+    world.ruleList = [rule()];
+    expect(await ask(repository)).toMatchObject({
+      promoted: false,
+      promotions: [],
+      note: 'no promotion has it; a rule matches it, and no tag of it was pushed yet',
+    });
+    expect(await ask(`${REGISTRY}/other`)).toMatchObject({ note: 'no promotion has it; no rule matches it' });
+    await openRun(world);
+    await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
+    const sources = [`${repository}:v1`, `${repository}:v2`].map((source) => ({ source, state: 'working' }));
+    expect(await ask(repository)).toMatchObject({ reference: repository, promoted: false, promotions: sources });
+    expect(await ask(`${REGISTRY}/staging/samples/app`)).toMatchObject({ promotions: { length: 2 } });
+    for (let tag = 3; tag < 25; tag += 1)
+      await incrementGeneration(world, rule(), { ...SOURCE, tag: `v${tag}` }, { kind: 'push' });
+    expect(await ask(repository)).toMatchObject({
+      promotions: { length: 20 },
+      note: `there are more promotions: acr-promoter promotions --repository ${repository}`,
+    });
+  });
+
+  test('a digest is answered for the promotions whose runs saw it, by its first characters too', async () => {
+    const unsigned = rule({ sign: [] });
+    world.ruleList = [unsigned];
+    const { digest } = await pushImage(source, { tag: 'v1' });
+    const there = world.registries.repository(REGISTRY, 'staging/samples/app');
+    there.tags.set('v1', digest);
+    for (const [key, manifest] of source.manifests) there.manifests.set(key, manifest);
+    const { promotionId, runId } = await openRun(world, unsigned);
+    const result = { outcome: 'promoted', digest } as const;
+    await closePromotion(world, promotionId, runId, { generation: 1, result, rule: unsigned });
+    for (const text of [digest, digest.slice(0, 19), digest.slice(7, 19), `${REGISTRY}/samples/app@${digest}`]) {
+      expect(await ask(text)).toMatchObject({ promoted: true, promotions: [{ promotionId, state: 'in_sync' }] });
+    }
+    expect(await ask(`${REGISTRY}/staging/samples/app@${digest}`)).toMatchObject({ promoted: true });
+    expect(await ask(`${REGISTRY}/other@${digest}`)).toMatchObject({ promotions: [], note: 'no run has seen it' });
+    expect(await ask('sha256:000000')).toMatchObject({ promoted: false, promotions: [], note: 'no run has seen it' });
+    const part = `sha256:${'b'.repeat(64)}` as const;
+    const image = { registry: REGISTRY, repository: SOURCE.repository, digest: part };
+    await world.store.addToSubjectIndex(image, promotionId);
+    expect(await ask(`${REGISTRY}/samples/app@${part}`)).toMatchObject({
+      promoted: false,
+      promotions: [{ promotionId, promoted: false, text: expect.stringContaining(`${part} was seen under it`) }],
+    });
+  });
+
+  test.each(['no reference', `${REGISTRY}/samples/app:v1@sha256:${'a'.repeat(64)}`])(
     '%s is refused',
     async (reference) => {
       expect(await get('listPromotions', `reference=${encodeURIComponent(reference)}`)).toMatchObject({
@@ -183,7 +230,7 @@ describe('is my tag in staging', () => {
     world.registries.repository = () => {
       throw new Error('down');
     };
-    expect(await ask(`${REGISTRY}/samples/app:v1`)).toMatchObject({ promotions: [{ standing: 'not_seen' }] });
+    expect(await ask(`${REGISTRY}/samples/app:v1`)).toMatchObject({ promotions: [{ state: 'waiting' }] });
   });
 });
 

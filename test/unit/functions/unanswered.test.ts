@@ -74,7 +74,7 @@ describe('a registry that does not answer', () => {
       seen: new Map(),
       evidence: new Map(),
     });
-    expect(explained.promotions).toMatchObject([{ standing: 'working', text, step: 'observe', code: 'TIMEOUT' }]);
+    expect(explained.promotions).toMatchObject([{ state: 'working', text, step: 'observe', code: 'TIMEOUT' }]);
     expect(await warnings()).toEqual([`REGISTRY_NOT_ANSWERING: ${text}`]);
   });
 

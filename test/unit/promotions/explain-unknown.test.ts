@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { explainTag } from '../../../src/promotions/explain-tag.js';
+import { explainReference } from '../../../src/promotions/explain-reference.js';
 import {
   OCI_IMAGE_INDEX,
   OCI_IMAGE_MANIFEST,
@@ -124,7 +124,7 @@ async function explained({ source, staging }: Sides, changes?: Record<string, un
     },
   });
   const started = performance.now();
-  const explanation = await explainTag(
+  const explanation = await explainReference(
     { ...world, signing: undefined, registries: client },
     `${source}/samples/app:v1`,
   );
@@ -138,7 +138,7 @@ test('both registries answer: it is in sync, with its evidence', async () => {
     promoted: true,
     promotions: [
       {
-        standing: 'in_sync',
+        state: 'in_sync',
         checks: {
           source: { state: 'there', digest: DIGEST },
           destination: { state: 'there', digest: DIGEST },
@@ -158,12 +158,15 @@ test('the destination lists no signature any more: it is not in sync', async () 
   });
   for (const edited of [undefined, { triggers: ['push'] }]) {
     const { explanation } = await explained({ source, staging }, edited);
-    expect(explanation).toMatchObject({ promoted: false, promotions: [{ standing: 'moved' }] });
+    expect(explanation).toMatchObject({ promoted: false, promotions: [{ state: 'waiting' }] });
   }
 });
 
 test('a digest beside the tag is not answered for: the answer would be about the tag', async () => {
-  const ask = explainTag({ ...newWorld(), signing: undefined }, `r.azurecr.io/samples/app:v1@sha256:${'b'.repeat(64)}`);
+  const ask = explainReference(
+    { ...newWorld(), signing: undefined },
+    `r.azurecr.io/samples/app:v1@sha256:${'b'.repeat(64)}`,
+  );
   await expect(ask).rejects.toMatchObject({ code: 'REFERENCE_INVALID' });
 });
 
@@ -194,7 +197,7 @@ describe('a registry that gives no answer makes the answer unknown, in bounded t
     const { explanation, tookMs, at } = all.get(name) ?? {};
     expect(explanation?.promoted).toBeNull();
     const [promotion] = explanation?.promotions ?? [];
-    expect(promotion).toMatchObject({ standing: 'unknown', code: expect.stringMatching(code) });
+    expect(promotion).toMatchObject({ state: 'in_sync', code: expect.stringMatching(code) });
     for (const [part, check] of Object.entries(promotion?.checks ?? {})) {
       expect({ part, check }).toMatchObject({ part, check: { state: unknown.includes(part) ? 'unknown' : 'there' } });
       if (check.state !== 'unknown') continue;
@@ -214,7 +217,7 @@ test('only the list of referrers fails: the evidence is unknown, and nothing els
     promoted: null,
     promotions: [
       {
-        standing: 'unknown',
+        state: 'in_sync',
         checks: { source: { state: 'there' }, destination: { state: 'there' }, evidence: { state: 'unknown' } },
       },
     ],

@@ -2,9 +2,9 @@ import { describe, expect, test } from '@jest/globals';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import { explain, type ExplainInput } from '../../../src/promotions/explain.js';
-import type { Check, Standing } from '../../../src/promotions/explanation.js';
+import type { Check } from '../../../src/promotions/explanation.js';
 import { explanationText } from '../../../src/promotions/explanation-text.js';
-import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { PromotionRow, PromotionState } from '../../../src/rows/promotion-row.js';
 import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { rule } from '../../support/rules.fixture.js';
 
@@ -76,7 +76,7 @@ const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
   ...changes,
 });
 
-test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
+test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
   ['in sync', { rows: [row()] }, 'in_sync', /staging\/samples\/app:v1 is sha256:a/, true],
   [
     'in sync, as both registries say',
@@ -91,7 +91,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   [
     'promoted, and the rule demands evidence that was not asked for',
     { rows: [row()], rules: [GATED] },
-    'queued',
+    'waiting',
     /is sha256:a, and whether it has the evidence .* the next schedule run checks it/,
     false,
   ],
@@ -110,14 +110,14 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   [
     'promoted to where the rule led before',
     { rows: [row()], rules: [rule({ destination: { reference: 'r.azurecr.io/prod/{repository}:{tag}' } })] },
-    'queued',
+    'waiting',
     /the rule leads elsewhere by now: the next schedule run promotes it there/,
     false,
   ],
   [
     'promoted, and the rule was edited since: it demands an SBOM, say',
     { rows: [row()], rules: [rule({ sbom: { formats: [] } })] },
-    'queued',
+    'waiting',
     /the rule was edited since: the next schedule run checks it/,
     false,
   ],
@@ -131,7 +131,7 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   [
     'moved at the source, and no push event or schedule run has seen it yet',
     { rows: [row()], seen: seen([SOURCE, 'sha256:b']) },
-    'moved',
+    'waiting',
     /app:v1 is sha256:b by now/,
     false,
   ],
@@ -141,11 +141,11 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
       rows: [row()],
       seen: seen([SOURCE, 'sha256:a'], [DESTINATION, null]),
     },
-    'moved',
+    'waiting',
     /is not there any more: the schedule sets it right/,
     false,
   ],
-  ['gone at the source', { rows: [row()], seen: seen([SOURCE, null]) }, 'moved', /is not there any more/, false],
+  ['gone at the source', { rows: [row()], seen: seen([SOURCE, null]) }, 'waiting', /is not there any more/, false],
   [
     'working, at a step',
     {
@@ -190,8 +190,14 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
     /no notary signature by \* yet/,
     false,
   ],
-  ['paused', { paused: true, rows: [row({ generation: 2 })] }, 'paused', /PROMOTION_PAUSED/, false],
-  ['over the limit of a tick', { rows: [row({ generation: 2 })] }, 'queued', /the schedule starts its run/, false],
+  ['paused', { paused: true, rows: [row({ generation: 2 })] }, 'waiting', /PROMOTION_PAUSED/, false],
+  [
+    'over the limit of a tick',
+    { rows: [row({ generation: 2 })] },
+    'waiting',
+    /the next schedule tick starts it/,
+    false,
+  ],
   [
     'refused',
     { rows: [ended({ outcome: 'refused', code: 'DESTINATION_TAKEN', reason: 'rule a has it', remedy: 'Ask a.' })] },
@@ -231,36 +237,34 @@ test.each<[string, Partial<ExplainInput>, Standing, RegExp, boolean]>([
   [
     'nothing to promote',
     { rows: [ended({ outcome: 'unchanged', code: 'IS_REFERRER', reason: 'it refers to b' })] },
-    'nothing',
+    'in_sync',
     /IS_REFERRER: it refers to b/,
     false,
   ],
-  ['not seen yet', {}, 'not_seen', /no push event or schedule run has seen it yet; .*existing: ignore/, false],
-  ['not at the source', { seen: seen([SOURCE, null]) }, 'not_seen', /it is not at the source/, false],
+  ['not seen yet', {}, 'waiting', /no push event or schedule run has seen it yet; .*existing: ignore/, false],
+  ['not at the source', { seen: seen([SOURCE, null]) }, 'waiting', /it is not at the source/, false],
   [
     'not seen, and not triggered by pushes',
     { rules: [rule({ triggers: ['schedule'] })] },
-    'not_seen',
+    'waiting',
     /not triggered by pushes/,
     false,
   ],
   [
     'its rule is gone',
     { rules: [], rows: [row()] },
-    'unwanted',
+    'in_sync',
     /there is no rule staging any more; .*is sha256:a/,
     false,
   ],
-])('%s', (_what, changes, standing, text, promoted) => {
+])('%s', (_what, changes, state, text, promoted) => {
   const explanation = explain(asked(changes));
-  expect(explanation.promotions).toMatchObject([
-    { standing, rule: 'staging', destination: DESTINATION, source: SOURCE },
-  ]);
+  expect(explanation.promotions).toMatchObject([{ state, rule: 'staging', destination: DESTINATION, source: SOURCE }]);
   expect(explanation.promotions[0]?.text).toMatch(text);
   expect(explanation.promoted).toBe(promoted);
   expect(explanation.nearest).toBeUndefined();
   const [line, why] = explanationText(explanation).split('\n');
-  expect(line).toContain(`${SOURCE} -> ${DESTINATION} (rule staging): ${standing.replace('_', ' ')}`);
+  expect(line).toContain(`${SOURCE} -> ${DESTINATION} (rule staging): ${state}`);
   expect(why?.trim()).toBe(explanation.promotions[0]?.text);
 });
 
@@ -268,15 +272,15 @@ test('a rule that no longer matches, and what stands all the same', () => {
   const narrowed = rule({ source: { ...rule().source, tags: ['w*'] } });
   const { promotions, promoted } = explain(asked({ rules: [narrowed], rows: [row()] }));
   expect(promoted).toBe(false);
-  expect(promotions).toMatchObject([{ standing: 'unwanted', text: expect.stringContaining('tag v1 is not in w*') }]);
+  expect(promotions).toMatchObject([{ state: 'in_sync', text: expect.stringContaining('tag v1 is not in w*') }]);
 });
 
 test('since when it has moved, or is no longer wanted, is not claimed: what is known is when it was promoted', () => {
   const since = '2025-12-24T00:00:00.000Z';
   const moved = explain(asked({ rows: [row({ since })], seen: seen([SOURCE, 'sha256:b']) }));
-  expect(explanationText(moved)).toBe(`${SOURCE} -> ${DESTINATION} (rule staging): moved
+  expect(explanationText(moved)).toBe(`${SOURCE} -> ${DESTINATION} (rule staging): waiting
   ${SOURCE} is sha256:b by now, and ${DESTINATION} got sha256:a at ${since}: the push's event or the schedule starts the next run
-  run r1
+  promotion ${ID}, run r1
 `);
   const unwanted = explain(asked({ rules: [], rows: [row({ since })] }));
   expect(unwanted.promotions[0]?.since).toBeUndefined();
@@ -318,7 +322,7 @@ test('two rules: promoted only where both have it', () => {
   const two = asked({ rules: [rule(), other], rows: [row()] });
   expect(explain(two)).toMatchObject({
     promoted: false,
-    promotions: [{ standing: 'in_sync' }, { standing: 'not_seen', destination: 's.azurecr.io/samples/app:v1' }],
+    promotions: [{ state: 'in_sync' }, { state: 'waiting', destination: 's.azurecr.io/samples/app:v1' }],
   });
 });
 
@@ -326,7 +330,7 @@ test('a destination may be asked about', () => {
   const name = { registry: 'r.azurecr.io', repository: 'staging/samples/app', tag: 'v1' };
   expect(explain(asked({ name, rows: [row()] }))).toMatchObject({
     promoted: true,
-    promotions: [{ source: SOURCE, destination: DESTINATION, standing: 'in_sync' }],
+    promotions: [{ source: SOURCE, destination: DESTINATION, state: 'in_sync' }],
   });
 });
 
@@ -335,7 +339,7 @@ test('a name that no destination can be made of', () => {
   const name = { ...source, tag: 'V1' };
   const wide = rules.map((each) => ({ ...each, source: { ...each.source, tags: ['*'] } }));
   expect(explain(asked({ rules: wide, name })).promotions).toMatchObject([
-    { standing: 'refused', code: 'REFERENCE_INVALID' },
+    { state: 'refused', code: 'REFERENCE_INVALID' },
   ]);
 });
 
@@ -375,7 +379,7 @@ describe('what could not be checked is unknown', () => {
     const explanation = explain(asked({ rows: [row()], ...changes }));
     expect(explanation.promoted).toBeNull();
     expect(explanation.promotions).toMatchObject([
-      { standing: 'unknown', code: expect.any(String), reason: expect.any(String), remedy: expect.any(String) },
+      { state: 'in_sync', code: expect.any(String), reason: expect.any(String), remedy: expect.any(String) },
     ]);
     const text = explanationText(explanation);
     for (const part of unknown) expect(text).toContain(`could not check ${part}`);
@@ -389,7 +393,7 @@ describe('what could not be checked is unknown', () => {
     ]);
     expect(explain(asked({ rows: [row()], seen: seenMoved }))).toMatchObject({
       promoted: false,
-      promotions: [{ standing: 'moved', checks: { destination: { state: 'unknown' } } }],
+      promotions: [{ state: 'waiting', checks: { destination: { state: 'unknown' } } }],
     });
     const gone = new Map<string, Check>([
       [SOURCE, DOWN],
@@ -397,12 +401,12 @@ describe('what could not be checked is unknown', () => {
     ]);
     expect(explain(asked({ rows: [row()], seen: gone }))).toMatchObject({
       promoted: false,
-      promotions: [{ standing: 'moved' }],
+      promotions: [{ state: 'waiting' }],
     });
     const unsigned = new Map<string, Check>([[ID, { state: 'missing' }]]);
     expect(explain(asked({ rows: [row()], evidence: unsigned }))).toMatchObject({
       promoted: false,
-      promotions: [{ standing: 'moved', text: expect.stringContaining('has no signature there') }],
+      promotions: [{ state: 'waiting', text: expect.stringContaining('has no signature there') }],
     });
   });
 
@@ -415,7 +419,7 @@ describe('what could not be checked is unknown', () => {
     const { promoted, promotions } = explain(asked({ seen: both }));
     expect(promoted).toBe(false);
     expect(promotions).toMatchObject([
-      { standing: 'not_seen', text: expect.stringContaining('whether it is at the source could not be checked') },
+      { state: 'waiting', text: expect.stringContaining('whether it is at the source could not be checked') },
     ]);
   });
 
@@ -428,6 +432,6 @@ describe('what could not be checked is unknown', () => {
     });
     const text = explanationText(explain(open));
     expect(text).toContain(`could not check the source ${SOURCE} since ${AT}: CONNECT_FAILED: nobody answers`);
-    expect(explanationText(explain(asked({ rows: [row()], seen: both })))).toContain(`: unknown since ${LATER}\n`);
+    expect(explanationText(explain(asked({ rows: [row()], seen: both })))).toContain(`: in_sync since ${LATER}\n`);
   });
 });

@@ -343,7 +343,7 @@ describe('promotions', () => {
 describe('explain', () => {
   test('says where a tag stands, and why, as the app does', async () => {
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
-    const { runId } = await failedRun();
+    const { promotionId, runId } = await failedRun();
     const reference = `${REGISTRY}/samples/app:v1`;
     const { code, out } = await acrPromoter('explain', reference);
     expect(code).toBe(0);
@@ -351,7 +351,7 @@ describe('explain', () => {
       expect.stringMatching(new RegExp(`^${reference} -> ${DESTINATION} \\(rule staging\\): failed since \\S+Z$`)),
       expect.stringMatching(/^ {2}failed once, DENIED: no; the schedule tries again after \S+Z$/),
       '  Ask.',
-      `  run ${runId}`,
+      `  promotion ${promotionId}, run ${runId}`,
       '',
     ]);
     expect(await json('explain', reference)).toEqual(await http(`promotions?reference=${reference}`));
@@ -376,23 +376,68 @@ describe('explain', () => {
     const reference = `${REGISTRY}/samples/app:v1`;
     const { code, out, err } = await acrPromoter('explain', reference);
     expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('(PROMOTION_UNKNOWN)') });
-    expect(out).toMatch(/\(rule staging\): unknown since \S+Z\n/);
+    expect(out).toMatch(/\(rule staging\): in_sync since \S+Z\n.*could not be checked\n/);
     expect(out).toMatch(/ {2}could not check the source \S+ since \S+Z: CONNECT_FAILED: nobody answers\n/);
     const asJson = await acrPromoter('explain', '--format', 'json', reference);
     expect(asJson.code).toBe(3);
     expect(JSON.parse(asJson.out)).toMatchObject({
       promoted: null,
-      promotions: [{ standing: 'unknown', checks: { source: { state: 'unknown', code: 'CONNECT_FAILED' } } }],
+      promotions: [{ state: 'in_sync', checks: { source: { state: 'unknown', code: 'CONNECT_FAILED' } } }],
     });
     source.fault = undefined;
     expect((await acrPromoter('explain', reference)).code).toBe(0);
   });
 
-  test('a reference without a tag is refused', async () => {
-    expect(await acrPromoter('explain', `${REGISTRY}/samples/app`)).toMatchObject({
-      code: 1,
-      err: expect.stringContaining('(REFERENCE_INVALID)'),
+  test('--exit-code is 0 if it is promoted, 2 if not', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    await failedRun();
+    const reference = `${REGISTRY}/samples/app:v1`;
+    expect((await acrPromoter('explain', reference)).code).toBe(0);
+    expect(await acrPromoter('explain', '--exit-code', reference)).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('(NOT_PROMOTED)'),
     });
+  });
+
+  test('--watch prints each change, and ends when nothing more comes by itself', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    const reference = `${REGISTRY}/samples/app:v1`;
+    const opened = await openRun(world);
+    const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url } });
+    const watching = run(['explain', '--watch', '--exit-code', reference], io);
+    while (!out().toString().includes('): working')) await new Promise((resolve) => setTimeout(resolve, 20));
+    const result = { outcome: 'refused', code: 'DESTINATION_TAKEN', reason: 'no', digest: DIGEST } as const;
+    await closePromotion(world, opened.promotionId, opened.runId, { generation: 1, result, rule: rule() });
+    expect(await watching).toBe(2);
+    expect(
+      out()
+        .toString()
+        .match(/\(rule staging\): \w+/g),
+    ).toEqual(['(rule staging): working', '(rule staging): refused']);
+  });
+
+  test('a repository, a destination and the first characters of a digest are explained', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    const { promotionId } = await failedRun();
+    for (const text of [
+      `${REGISTRY}/samples/app`,
+      DESTINATION,
+      `${REGISTRY}/staging/samples/app`,
+      DIGEST.slice(7, 19),
+    ]) {
+      expect((await acrPromoter('explain', text)).out).toContain(`promotion ${promotionId}, run `);
+    }
+    expect((await acrPromoter('explain', `${REGISTRY}/nope`)).out).toBe(
+      `${REGISTRY}/nope: no promotion has it; no rule matches it\n`,
+    );
+  });
+
+  test('the states of explain are those of the list', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    await failedRun();
+    const { promotions } = (await json('promotions')) as { promotions: { state: string }[] };
+    const explained = (await json('explain', `${REGISTRY}/samples/app:v1`)) as { promotions: { state: string }[] };
+    expect(explained.promotions.map(({ state }) => state)).toEqual(promotions.map(({ state }) => state));
   });
 });
 

@@ -1,0 +1,214 @@
+import { InputError, PromoterError, describeError, formatReference, isDigest, parseReference } from '../oci/index.js';
+import { explain, explainRows, type ExplainFacts } from './explain.js';
+import type { Check, Explanation } from './explanation.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import type { StepProgress } from '../rows/step-progress.js';
+import { isSourceRepository, matchRules, type TagName } from '../rules/match.js';
+import type { Rule } from '../rules/rule.js';
+import { lookAtEvidence } from './look-at-evidence.js';
+import { resolveTag } from '../transfer/resolve-tag.js';
+import type { Ports } from '../ports/ports.js';
+import type { SignerSource } from '../signing/index.js';
+import { signingWarnings } from '../evidence/signing-warnings.js';
+import type { StorePort } from '../ports/store.js';
+import type { IgnoredEvents } from '../ports/ignored-events.js';
+import type { Progress } from '../ports/progress.js';
+import type { PromotionLists } from '../ports/promotion-lists.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { RunLists } from '../ports/run-lists.js';
+import type { SubjectIndex } from '../ports/subject-index.js';
+
+interface ExplainPorts
+  extends
+    Pick<Ports, 'rules' | 'registries' | 'paused' | 'now'>,
+    StorePort<Promotions & PromotionLists & RunLists & SubjectIndex & Progress & IgnoredEvents> {
+  /** Undefined if no key is set. */
+  signing: SignerSource | undefined;
+}
+
+/** Ignored events that an answer tells. */
+const MOST_IGNORED = 5;
+/** Promotions of one tag that are read; of a repository or a digest, which differ in their tags, fewer are looked at. */
+const MOST_ROWS = 50;
+const MOST_TOGETHER = 20;
+/** Runs of a digest that are read, the newest. */
+const MOST_RUNS = 50;
+/** How long the registries have to answer, in milliseconds. */
+const LOOK_MS = 5_000;
+/** A digest, or the beginning of one. */
+const DIGEST = /^(?:sha(?:256|512):)?[0-9a-f]{6,128}$/;
+
+/**
+ * Whether a tag, the tags of a repository, or a digest are where the rules want them, and if not, why not. It takes
+ * `registry/repository:tag` and `registry/repository`, each of a source or of a destination, `registry/repository@sha256:…`, and
+ * `sha256:…` or at least six characters of it.
+ * @throws InputError `REFERENCE_INVALID`
+ */
+export async function explainReference(ports: ExplainPorts, text: string): Promise<Explanation> {
+  if (DIGEST.test(text)) return explainDigest(ports, text.includes(':') ? text : `sha256:${text}`);
+  const { registry, repository, tag, digest } = parseReference(text);
+  if (tag !== undefined && digest === undefined) return explainTag(ports, { registry, repository, tag });
+  if (digest === undefined) return explainRepository(ports, { registry, repository });
+  if (tag === undefined) return explainDigest(ports, digest, { registry, repository });
+  throw new InputError(
+    'REFERENCE_INVALID',
+    `${text} has a tag and a digest: a tag is explained whatever its digest is`,
+    {
+      remedy: 'Name the tag, or the digest.',
+    },
+  );
+}
+
+async function explainTag(ports: ExplainPorts, name: TagName): Promise<Explanation> {
+  const reference = formatReference(name);
+  const [rules, { items: own }, { items: leading }, { items: ignored }] = await Promise.all([
+    ports.rules.load(),
+    ports.store.listPromotions({ size: MOST_ROWS, filter: name }),
+    ports.store.listPromotions({ size: MOST_ROWS, filter: { destination: reference } }),
+    ports.store.listIgnored({ size: MOST_IGNORED, filter: { name: reference } }),
+  ]);
+  const rows = [...own, ...leading.filter(({ id }) => !own.some((row) => row.id === id))];
+  const matching = matchRules(rules, name).rules;
+  const signs = matching.some(({ sign }) => sign.length > 0);
+  const [facts, warnings] = await Promise.all([
+    factsOf(ports, rules, rows, matching.length > 0 || rows.length > 0 ? [name] : []),
+    signs ? signingWarnings(ports, AbortSignal.timeout(LOOK_MS)) : [],
+  ]);
+  return { ...explain({ ...facts, name, ignored }), ...(warnings.length > 0 && { warnings }) };
+}
+
+/** By tag, those of the source repository; of a destination, newest run first. */
+async function explainRepository(
+  ports: ExplainPorts,
+  name: { registry: string; repository: string },
+): Promise<Explanation> {
+  const rules = await ports.rules.load();
+  const reference = formatReference(name);
+  const own = await ports.store.listPromotions({ size: MOST_TOGETHER, filter: name });
+  const isSource = own.items.length > 0 || own.next !== undefined;
+  const { items, next } = isSource
+    ? own
+    : await ports.store.listPromotions({ size: MOST_TOGETHER, filter: { globs: { destination: `${reference}:*` } } });
+  const isRead = rules.some((rule) => isSourceRepository(rule, name.registry, name.repository));
+  const option = isSource ? `--repository ${reference}` : `--destination '${reference}:*'`;
+  const note =
+    items.length === 0 && next === undefined
+      ? `no promotion has it; ${isRead ? 'a rule matches it, and no tag of it was pushed yet' : 'no rule matches it'}`
+      : next === undefined
+        ? undefined
+        : `there are more promotions: acr-promoter promotions ${option}`;
+  return explainRows(await factsOf(ports, rules, items), { reference, ...(note !== undefined && { note }) });
+}
+
+/** The promotions whose runs saw the digest lately; with a repository, also those that have it in their graphs. */
+async function explainDigest(
+  ports: ExplainPorts,
+  digest: string,
+  name?: { registry: string; repository: string },
+): Promise<Explanation> {
+  const whole = isDigest(digest) ? digest : undefined;
+  const [rules, { items: runs }, containing] = await Promise.all([
+    ports.rules.load(),
+    ports.store.listRuns({ size: MOST_RUNS, filter: { digest, kind: 'promotion' } }),
+    name === undefined || whole === undefined ? [] : ports.store.listPromotionsOfSubject({ ...name, digest: whole }),
+  ]);
+  const ids = new Set([...runs.flatMap(({ promotionId }) => promotionId ?? []), ...containing]);
+  const found = await Promise.all([...ids].slice(0, MOST_RUNS).map((id) => ports.store.getPromotion(id)));
+  const rows = found.flatMap((row) => (row !== undefined && isOf(row.value, name) ? [row.value] : []));
+  const reference = name === undefined ? digest : `${formatReference(name)}@${digest}`;
+  const notes = [
+    ...(rows.length === 0 ? [`no run has seen it${name === undefined && whole !== undefined ? PARTS : ''}`] : []),
+    ...(rows.length > MOST_TOGETHER ? [`there are more runs of it: acr-promoter runs --digest ${digest}`] : []),
+  ];
+  const asked = runs.find((run) => run.digest !== undefined)?.digest ?? digest;
+  return explainRows(await factsOf(ports, rules, rows.slice(0, MOST_TOGETHER)), {
+    reference,
+    digest: whole ?? asked,
+    ...(notes.length > 0 && { note: notes.join('; ') }),
+  });
+}
+
+const PARTS = '; a part of an image is found with its repository: registry/repository@digest';
+
+function isOf({ source, destination }: PromotionRow, name?: { registry: string; repository: string }): boolean {
+  if (name === undefined) return true;
+  const isSource = source.registry === name.registry && source.repository === name.repository;
+  return isSource || destination.startsWith(`${formatReference(name)}:`);
+}
+
+/** What the rows, their runs and the registries say of promotions. @param places further tags to look at */
+async function factsOf(
+  ports: ExplainPorts,
+  rules: readonly Rule[],
+  rows: readonly PromotionRow[],
+  places: readonly TagName[] = [],
+): Promise<ExplainFacts> {
+  const steps = new Map<string, StepProgress[]>();
+  for (const { runId, runOpen } of rows) {
+    if (runOpen && runId !== undefined) steps.set(runId, await ports.store.listProgress(runId));
+  }
+  const looks = lookUntil(ports, AbortSignal.timeout(LOOK_MS));
+  const [seen, evidence] = await Promise.all([
+    looks.tags([...places, ...rows.flatMap(placesOf)]),
+    looks.evidence(rows, rules),
+  ]);
+  return { rules, paused: ports.paused, rows, steps, seen, evidence };
+}
+
+function placesOf({ source, destination }: PromotionRow): TagName[] {
+  const { registry, repository, tag } = parseReference(destination);
+  return [source, ...(tag === undefined ? [] : [{ registry, repository, tag }])];
+}
+
+interface Looks {
+  /** What stands at these places now, by reference. */
+  tags(places: readonly TagName[]): Promise<Map<string, Check>>;
+  /** Whether those that seem to be in sync have their evidence at the destination, by promotion id. */
+  evidence(rows: readonly PromotionRow[], rules: readonly Rule[]): Promise<Map<string, Check>>;
+}
+
+/** Looks at the registries, for so long as `signal` says. Whatever keeps one from answering makes its part of the answer unknown. */
+function lookUntil(ports: Pick<ExplainPorts, 'registries' | 'now'>, signal: AbortSignal): Looks {
+  const check = async (look: () => Promise<Check>): Promise<Check> => {
+    try {
+      return await look();
+    } catch (error) {
+      return { state: 'unknown', since: ports.now().toISOString(), ...whyNot(error) };
+    }
+  };
+  return {
+    tags: async (places) => {
+      const byReference = new Map(places.map((place) => [formatReference(place), place]));
+      const checks = [...byReference].map(async ([reference, place]): Promise<[string, Check]> => [
+        reference,
+        await check(async () => {
+          const found = await resolveTag(ports, place, signal);
+          return found === undefined ? { state: 'missing' } : { state: 'there', digest: found.digest };
+        }),
+      ]);
+      return new Map(await Promise.all(checks));
+    },
+    evidence: async (rows, rules) => {
+      const checks = rows.map(async (row): Promise<[string, Check][]> => {
+        const rule = rules.find(({ name }) => name === row.rule);
+        if (rule === undefined || !seemsInSync(row)) return [];
+        return [[row.id, await check(() => lookAtEvidence(ports, row, rule, signal))]];
+      });
+      return new Map((await Promise.all(checks)).flat());
+    },
+  };
+}
+
+function seemsInSync({ runOpen, generation, observedGeneration, last }: PromotionRow): boolean {
+  const isDone = last?.outcome === 'promoted' || last?.outcome === 'unchanged';
+  return isDone && !runOpen && generation <= observedGeneration && last.code === undefined;
+}
+
+function whyNot(error: unknown): { code: string; reason: string; remedy?: string } {
+  if (!(error instanceof PromoterError)) {
+    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
+    if (isLate) return { code: 'TIMEOUT', reason: `it gave no usable answer within ${LOOK_MS / 1000} seconds` };
+  }
+  const { code, message: reason, remedy } = describeError(error);
+  return { code, reason, ...(remedy !== undefined && { remedy }) };
+}
