@@ -2,10 +2,10 @@ import { isIP } from 'node:net';
 import type { IncomingHttpHeaders } from 'node:http';
 
 const SAFE_METHODS = new Set(['GET', 'HEAD']);
-/** What a browser says of a request that no other site has caused. */
+/** Values of `Sec-Fetch-Site` for requests that no other site caused. */
 const OWN_SITES = new Set(['same-origin', 'none']);
 
-/** True for `localhost`, names below it, and the addresses of this machine, with or without a port. */
+/** True for `localhost`, names under it, and this machine's loopback addresses, with or without a port. */
 export function isLoopback(authority: string): boolean {
   if (/[/?#@\\]/.test(authority) || !URL.canParse(`http://${authority}`)) return false;
   const { hostname } = new URL(`http://${authority}`);
@@ -14,13 +14,13 @@ export function isLoopback(authority: string): boolean {
 }
 
 /**
- * Why a server of this machine refuses a request, before it reads anything else of it; undefined if it may go on.
+ * Why a server on this machine refuses a request before it reads more of it; undefined if the request is accepted.
  *
- * A page of any site can make the browser beside such a server send requests to it. It can call the server by a name of its own that
- * leads to 127.0.0.1 (DNS rebinding), and then also read the answers: so the name must be this machine's. And what changes anything
- * must not come from another site: browsers say where a request comes from, in `Sec-Fetch-Site` or `Origin`; command lines and
- * clients send neither.
- * @param isHost names besides the loopback ones that the server goes by
+ * A page of any site can make a browser send requests to this server. It can use a host name of its own that resolves
+ * to 127.0.0.1 (DNS rebinding), and then also read the answers. So the host name must be this machine's. And a request
+ * that changes something must not come from another site: browsers send `Sec-Fetch-Site` or `Origin`, while command
+ * lines and clients send neither.
+ * @param isHost names of this server besides the loopback ones
  * @see https://fetch.spec.whatwg.org/#origin-header
  */
 export function refusedAsForeign(
@@ -31,7 +31,7 @@ export function refusedAsForeign(
   if (host !== undefined && !isHost(host)) return 'the Host header names another host than this machine';
   if (SAFE_METHODS.has(method.toUpperCase())) return undefined;
   if (site !== undefined && !OWN_SITES.has(site)) return 'the request comes from a page of another site';
-  // Also `null`, of a page that hides where it is from.
+  // `null` too: it comes from a page that hides its origin.
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
     return 'the request comes from a page of another site';
   }

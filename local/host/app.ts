@@ -8,21 +8,21 @@ import { log } from './log.js';
 import type { LogLevel } from './log.js';
 import { unsupported } from './unsupported.js';
 
-/** A function that the app registered. */
+/** A function registered by the app. */
 export interface AppFunction {
   name: string;
   metadata: FunctionMetadata;
   callback: FunctionCallback;
-  /** Name and options of its trigger's binding. */
+  /** Name and options of the trigger's binding. */
   triggerName: string;
   trigger: Binding;
 }
 
-/** The app, loaded: one in a process, since `@azure/functions` keeps one registry. */
+/** The loaded app. One per process, because `@azure/functions` keeps one registry. */
 export interface App {
   functions: AppFunction[];
   model: ProgrammingModel;
-  /** Runs what the app registered with `app.hook.appStart` or `appTerminate`. */
+  /** Runs the hooks that the app registered with `app.hook.appStart` or `appTerminate`. */
   runHooks(name: 'appStart' | 'appTerminate'): Promise<void>;
 }
 
@@ -35,7 +35,9 @@ const TRIGGERS = new Set([
   'orchestrationTrigger',
 ]);
 
-/** @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED` for a trigger, binding or option that this host does not do. */
+/**
+ * @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED` for a trigger, binding or option that this host does not support
+ */
 export function toFunction(metadata: FunctionMetadata, callback: FunctionCallback): AppFunction {
   let found: { name: string; binding: Binding } | undefined;
   for (const [name, binding] of Object.entries(metadata.bindings)) {
@@ -57,7 +59,7 @@ export function toFunction(metadata: FunctionMetadata, callback: FunctionCallbac
   return { name: metadata.name, metadata, callback, triggerName: found.name, trigger: found.binding };
 }
 
-/** The file that package.json's `main` names. */
+/** The file that `main` in package.json names. */
 function entryPoint(dir: string): string {
   let main: unknown;
   try {
@@ -66,12 +68,12 @@ function entryPoint(dir: string): string {
   } catch (error) {
     throw new ConfigurationError('APP_NOT_FOUND', `no app in ${dir}: its package.json cannot be read`, {
       cause: error,
-      remedy: 'Name the folder of the app with --app.',
+      remedy: 'Set --app to the app’s folder.',
     });
   }
   if (typeof main !== 'string') {
     throw new ConfigurationError('APP_NOT_FOUND', `package.json of ${dir} has no "main"`, {
-      remedy: 'Let "main" name the file that registers the functions.',
+      remedy: 'Set "main" to the file that registers the functions.',
     });
   }
   if (/[*{]/.test(main)) {
@@ -81,8 +83,9 @@ function entryPoint(dir: string): string {
 }
 
 /**
- * Loads the app in `dir` with its own node_modules, with this process as its host.
- * @throws whatever the app throws while loading; ConfigurationError `APP_NOT_FOUND`, `APP_EMPTY`, `FUNCTION_TWICE`, `LOCAL_HOST_UNSUPPORTED`.
+ * Loads the app in `dir` with its own node_modules; this process acts as its host.
+ * @throws whatever the app throws while loading; ConfigurationError `APP_NOT_FOUND`, `APP_EMPTY`, `FUNCTION_TWICE`,
+ * `LOCAL_HOST_UNSUPPORTED`
  */
 export async function loadApp(dir: string): Promise<App> {
   const functions: AppFunction[] = [];
@@ -111,7 +114,7 @@ export async function loadApp(dir: string): Promise<App> {
     registerFunction(metadata: FunctionMetadata, callback: FunctionCallback): unknown {
       if (functions.some((fn) => fn.name.toLowerCase() === metadata.name.toLowerCase())) {
         throw new ConfigurationError('FUNCTION_TWICE', `the app registers the function ${metadata.name} twice`, {
-          remedy: 'Give each function a name of its own; case does not count.',
+          remedy: 'Give each function a unique name; upper and lower case are the same.',
         });
       }
       functions.push(toFunction(metadata, callback));
@@ -130,7 +133,7 @@ export async function loadApp(dir: string): Promise<App> {
   await import(pathToFileURL(entryPoint(dir)).href);
   if (model === undefined || functions.length === 0) {
     throw new ConfigurationError('APP_EMPTY', `the app in ${dir} registered no function`, {
-      remedy: 'Let its "main" call app.* of @azure/functions while it loads.',
+      remedy: 'Call app.* of @azure/functions in its "main" file while it loads.',
     });
   }
   const capabilities = await model.getCapabilities({});

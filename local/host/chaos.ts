@@ -1,31 +1,36 @@
 import { ConfigurationError } from '../../src/oci/index.js';
 import { log } from './log.js';
 
-/** What may go wrong on purpose, and how often. */
+/** Faults that the host can inject, and their probabilities. */
 const ODDS = {
-  /** A message is taken by a second holder while the first still works on it. */
+  /** A second holder takes a message while the first still works on it. */
   unlockEarly: 0.08,
   deliverTwice: 0.08,
-  /** Any due message is taken, instead of the oldest. */
+  /** A random due message is taken instead of the oldest. */
   shuffle: 0.3,
-  /** The activity ends as it does when the worker dies: before it began, or after it was done. */
+  /** The activity ends as if its worker had died, before it started or after it finished. */
   workerGoneBefore: 0.03,
   workerGoneAfter: 0.03,
-  /** A turn is done, and its result is lost. */
+  /** A turn is finished, but its result is lost. */
   turnLost: 0.05,
-  /** The worker dies or the host stops in the middle of a turn: the engine fails the orchestration (durable-extension#3216). */
+  /**
+   * The worker dies or the host stops during a turn, so the engine fails the orchestration (durable-extension#3216).
+   */
   failTurn: 0.003,
-  /** An activity fails in all of its attempts, and was never tried. */
+  /** An activity fails in all its attempts without being tried. */
   failActivity: 0.002,
-  /** An invocation whose worker died never ends: it keeps its slot and its message until `functionTimeout`. */
+  /**
+   * The worker of an invocation dies. The invocation never ends, and keeps its slot and its message until
+   * `functionTimeout`.
+   */
   hang: 0.002,
 } as const;
 type Fault = keyof typeof ODDS;
 
-/** How often one process does the worst of them: a host that only hangs shows nothing. */
+/** How often one process injects the worst faults. A host that only hangs would show nothing. */
 const MOST: Partial<Record<Fault, number>> = { failTurn: 10, failActivity: 5, hang: 3 };
 
-/** The lies by their names in `--lies`. `kill` is {@link crashSomeTime}. */
+/** The values of `--lies`. `kill` is {@link crashSomeTime}. */
 const LIES = {
   /** Work is repeated, late and out of order, but never lost. */
   repeat: ['unlockEarly', 'deliverTwice', 'shuffle', 'workerGoneBefore', 'workerGoneAfter', 'turnLost'],
@@ -38,19 +43,19 @@ type LieName = keyof typeof LIES;
 
 export interface Lie {
   name: LieName;
-  /** Only to functions of this name; undefined: to any. */
+  /** The name of the function that is affected; undefined: any. */
   of?: string;
-  /** Only the so many-th time that it could happen, counted from 1, and then for certain; undefined: by the dice. */
+  /** Only the nth occasion, counted from 1, and then always; undefined: at random. */
   chance?: number;
 }
 
-/** Faults in the shape of the real engine's. */
+/** Faults with the same form as the real engine's. */
 export interface Chaos {
-  /** @param of the function to which it would happen */
+  /** @param of the function that would be affected */
   happens(fault: Fault, of?: string): boolean;
-  /** One of two, each as likely. */
+  /** True or false, with equal probability. */
   flip(): boolean;
-  /** Milliseconds to add to a message's time; a timer may fire up to a second early, as the real engine's do. */
+  /** Milliseconds to add to a message's time. A timer may fire up to a second early, as with the real engine. */
   delayMs(kind: string): number;
 }
 
@@ -59,7 +64,7 @@ function isLieName(name: string): name is LieName {
 }
 
 /**
- * @param text comma-separated names, each `NAME`, `NAME:FUNCTION`, `NAME@3` or `NAME:FUNCTION@3`; undefined: all lies.
+ * @param text comma-separated names: `NAME`, `NAME:FUNCTION`, `NAME@3` or `NAME:FUNCTION@3`; undefined: all
  * @throws ConfigurationError `BAD_OPTION`
  */
 export function parseLies(text: string | undefined): Lie[] {
@@ -70,33 +75,29 @@ export function parseLies(text: string | undefined): Lie[] {
     const isExact = of !== undefined || chance !== undefined;
     if (!isLieName(name) || (isExact && (name === 'kill' || name === 'repeat'))) {
       throw new ConfigurationError('BAD_OPTION', `--lies: ${part} is not one of ${names.join(', ')}`, {
-        remedy:
-          'NAME, NAME:FUNCTION, NAME@3 (the third time that it could happen) or NAME:FUNCTION@3, with commas between.',
+        remedy: 'Use NAME, NAME:FUNCTION, NAME@3 (only the third occasion) or NAME:FUNCTION@3, separated by commas.',
       });
     }
     return { name, ...(of !== undefined && { of }), ...(chance !== undefined && { chance: Number(chance) }) };
   });
 }
 
-/** How long a host lives that is to be killed at any moment, in milliseconds. */
+/** Limits of the life of a host that is killed at a random moment, in milliseconds. */
 const LEAST_LIFE_MS = 4_000;
 const MOST_LIFE_MS = 30_000;
 
-/** Ends this process as a crash does, at a moment that nobody knows: whoever started it starts it again. */
+/** Kills this process at a random moment, like a crash. Its parent starts it again. */
 export function crashSomeTime(): void {
   const lifeMs = LEAST_LIFE_MS + Math.random() * (MOST_LIFE_MS - LEAST_LIFE_MS);
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), lifeMs).unref();
 }
 
-/**
- * @param seed undefined: nothing goes wrong.
- * @param lies all by default
- */
+/** @param seed undefined: no faults @param lies default: all */
 export function createChaos(seed: number | undefined, lies: readonly Lie[] = parseLies(undefined)): Chaos {
   if (seed === undefined) {
     return { happens: () => false, flip: () => false, delayMs: () => 0 };
   }
-  // mulberry32: small, seeded, and good enough for rolling dice.
+  // mulberry32: a small seeded generator, good enough here.
   let state = seed;
   const random = () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -118,7 +119,7 @@ export function createChaos(seed: number | undefined, lies: readonly Lie[] = par
       const before = times.get(fault) ?? 0;
       if (!does || before >= (MOST[fault] ?? Infinity)) return false;
       times.set(fault, before + 1);
-      // The others are too many to be told.
+      // The other faults are too frequent to log.
       if (fault in MOST) log('warning', of ?? 'host', `by --chaos: ${fault}`);
       return true;
     },

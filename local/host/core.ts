@@ -1,6 +1,6 @@
 /**
- * The part of `@azure/functions-core` that the host stands in for: what `@azure/functions` 4 asks of its host, and what it
- * gives back. Microsoft's worker has the same shapes (RpcTypedData and its kin).
+ * The part of `@azure/functions-core` that this host implements: what `@azure/functions` 4 calls, and what it returns.
+ * The types have the form of Microsoft's worker (RpcTypedData and others).
  */
 export interface HttpData {
   statusCode?: string;

@@ -24,19 +24,19 @@ import { createHttpTrigger } from './triggers/http.js';
 import type { QueueTrigger, QueueTriggerOptions } from './triggers/queue.js';
 import { createTimerTrigger } from './triggers/timer.js';
 
-/** Turns taken at once; each instance has one at a time. */
+/** Turns handled in parallel. Each instance has one at a time. */
 const TURNS_AT_ONCE = 10;
-/** Timer functions running at once. */
+/** Timer functions run in parallel. */
 const SCHEDULED_AT_ONCE = 5;
 
 export interface Host {
   port: number;
   functions: string[];
-  /** As SIGTERM: takes nothing new, and waits a little for what runs. */
+  /** Like SIGTERM: takes nothing new and waits a little for running work. */
   stop(): Promise<void>;
 }
 
-/** The SDK takes longer to load than the rest of the host: only for an app that has queues. */
+/** Loading the SDK takes longer than the rest of the host, so load it only for apps with queues. */
 async function listenToQueues(
   functions: AppFunction[],
   options: QueueTriggerOptions,
@@ -48,7 +48,7 @@ async function listenToQueues(
   return startQueueTrigger(functions, options);
 }
 
-/** A timer function has no message in a storage queue: the real host's own lease on it is taken over within 15 s. */
+/** A timer function has no message in a storage queue. In the real host its lease is taken over within 15 s. */
 const TIMER_LOCK_MS = 15_000;
 
 function locksOf(
@@ -63,10 +63,10 @@ function locksOf(
 }
 
 /**
- * Loads the app and serves it. One host in a process.
- * @param settings the app's, which is also this process's environment: WEBSITE_HOSTNAME is set in it.
- * @throws ConfigurationError `PORT_IN_USE`, `BAD_SETTINGS`, `SETTING_MISSING`, `APP_NOT_FOUND`, `APP_EMPTY`, `BAD_SCHEDULE`,
- *   `LOCAL_HOST_UNSUPPORTED`; whatever the app throws while it loads.
+ * Loads the app and serves it. One host per process.
+ * @param settings the app's settings, which are also this process's environment; WEBSITE_HOSTNAME is set in them
+ * @throws ConfigurationError `PORT_IN_USE`, `BAD_SETTINGS`, `SETTING_MISSING`, `APP_NOT_FOUND`, `APP_EMPTY`,
+ * `BAD_SCHEDULE`, `LOCAL_HOST_UNSUPPORTED`; whatever the app throws while it loads
  */
 export async function startHost(options: HostOptions, settings: Record<string, string | undefined>): Promise<Host> {
   const { extensions, functionTimeout } = readHostFile(options.app);
@@ -74,11 +74,11 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   const keys = options.keys ? readKeys(join(options.dataDir, 'keys.json')) : noKeys;
   const server = await startServer(options.port);
   const { port } = server;
-  // Without it durable-functions writes its links for port 7071.
+  // Without it, durable-functions would write links with port 7071.
   settings['WEBSITE_HOSTNAME'] = `localhost:${port}`;
   const links = createClientLinks(port, expand(extensions.durableTask.hubName, settings), keys.query('durabletask'));
 
-  // As under the real host, a path in the app's settings begins at the app.
+  // Paths in the app's settings are relative to the app, as in the real host.
   process.chdir(options.app);
   const app = await loadApp(options.app);
   const { functions } = app;
@@ -105,7 +105,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     hostId,
     beatMs: Math.min(BEAT_MS, ...Object.values(locks).map((ms) => ms / 4)),
     pollMs: options.pollMs,
-    // What the app has no function for waits in the database: the real host then starts no worker for the task hub either.
+    // Messages without a function wait in the database. The real host then starts no worker for the task hub either.
     atOnce: {
       instance: has('orchestrationTrigger') ? TURNS_AT_ONCE : 0,
       activity: has('activityTrigger') ? extensions.durableTask.maxConcurrentActivityFunctions : 0,
@@ -126,7 +126,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     settings,
   });
 
-  /** `POST /admin/functions/NAME` runs a timer function now, as in the real host. */
+  /** `POST /admin/functions/NAME` runs a timer function at once, as in the real host. */
   const onAdmin = async (request: HostRequest): Promise<HostReply> => {
     if (!keys.allows(request, 'master')) {
       return { status: 401 };
@@ -141,7 +141,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   let isStopping = false;
   server.setHandler(async (request) => {
     const path = request.path.toLowerCase();
-    // The way in of the functions that still run is open to the end.
+    // Running functions can use this endpoint until the end.
     if (isStopping && !path.startsWith('/durabletask/')) {
       return problem(503, 'the host is stopping');
     }

@@ -7,25 +7,26 @@ import { log } from './log.js';
 import type { LogLevel } from './log.js';
 
 interface InvocationResult {
-  /** What the function returned, untouched. */
+  /** What the function returned, unchanged. */
   raw: unknown;
-  /** The same as the worker sends it. */
+  /** The same in the worker's form. */
   returnValue: TypedData | null | undefined;
 }
 
 /** Calls functions of the app as Microsoft's worker does. */
 export interface Invoker {
   /**
-   * @param trigger the trigger's data. @param metadata values that are no string travel as `{json}`.
-   * @throws what the function throws; PromoterError `FUNCTION_TIMEOUT` after host.json's functionTimeout.
+   * @param trigger the trigger's data
+   * @param metadata values that are not strings are passed as `{json}`
+   * @throws what the function throws; PromoterError `FUNCTION_TIMEOUT` after host.json's functionTimeout
    */
   invoke(fn: AppFunction, trigger: TypedData, metadata?: Record<string, TypedData>): Promise<InvocationResult>;
 }
 
-/** What was seen to hang under Microsoft's host: invocations of these. */
+/** Triggers whose invocations were seen to hang in Microsoft's host. */
 const HANGING = new Set(['queueTrigger', 'activityTrigger', 'orchestrationTrigger']);
 
-/** @param clientInput JSON of a durable client's input binding. @param timeoutMs of one call; 0 is no limit. */
+/** @param clientInput JSON of a durable client's input binding @param timeoutMs of one call; 0: no limit */
 export function createInvoker(app: App, clientInput: () => string, timeoutMs: number, chaos: Chaos): Invoker {
   async function call(fn: AppFunction, trigger: TypedData, metadata: Record<string, TypedData>) {
     const invocationId = randomUUID();
@@ -48,7 +49,7 @@ export function createInvoker(app: App, clientInput: () => string, timeoutMs: nu
     return { raw, returnValue: response.returnValue };
   }
 
-  /** The worker dies before the function began, or after it was done; whoever called it hears of neither. */
+  /** The worker dies before the function starts or after it finishes. The caller gets no answer in either case. */
   async function hang(fn: AppFunction, trigger: TypedData, metadata: Record<string, TypedData>): Promise<never> {
     if (chaos.flip()) await call(fn, trigger, metadata).catch(() => undefined);
     return await new Promise<never>(() => undefined);

@@ -1,12 +1,15 @@
 export type LogLevel = 'trace' | 'debug' | 'information' | 'warning' | 'error' | 'critical' | 'none';
 
-/** One line on standard error: time, level, who, what; line breaks inside are written as `\n`. */
+/**
+ * Writes one line to standard error: time, level, source, message. Line breaks are written as `\
+ * `.
+ */
 export function log(level: LogLevel, source: string, message: string): void {
   const line = `${new Date().toISOString()} ${level} ${source}: ${message.replaceAll(/\r?\n/g, String.raw`\n`)}\n`;
   process.stderr.write(line);
 }
 
-/** An error with its stack, and its cause where it has one, for a log line. */
+/** An error for a log line, with its stack and its cause. */
 export function describe(error: unknown): string {
   if (!(error instanceof Error)) {
     return String(error);

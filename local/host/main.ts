@@ -4,12 +4,12 @@ import { startHost } from './host.js';
 import { describe, log } from './log.js';
 import { parseOptions, readSettings } from './options.js';
 
-/** What the app prints goes where the log goes: standard output holds one line, the one that says that the host is ready. */
+/** The app's output goes to the log. Standard output has only the line that says that the host is ready. */
 globalThis.console = new Console(process.stderr, process.stderr);
 
 function fail(error: unknown): void {
   log('critical', 'host', describe(error));
-  // The app may bring its own copy of our error classes: what counts is the shape.
+  // The app may have its own copy of our error classes, so check the fields and not the class.
   const { code, remedy } = (error instanceof Error ? error : {}) as { code?: unknown; remedy?: unknown };
   const message = error instanceof Error ? error.message : String(error);
   const line = { ready: false, code: typeof code === 'string' ? code : 'INTERNAL', message, remedy };

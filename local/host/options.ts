@@ -7,27 +7,27 @@ import { parseLies } from './chaos.js';
 import type { Lie } from './chaos.js';
 
 export interface HostOptions {
-  /** Folder of the app. */
+  /** The app's folder. */
   app: string;
   /** 0: any free one. */
   port: number;
   dataDir: string;
   settings: string | undefined;
-  /** Functions of authLevel `function` ask for a key. */
+  /** If true, functions with authLevel `function` require a key. */
   keys: boolean;
-  /** Seed of the faults; undefined: none. */
+  /** Seed of the injected faults; undefined: no faults. */
   chaos: number | undefined;
-  /** Which of them; `kill` is for a host that is started again by whoever started it. */
+  /** The faults to inject. `kill` needs a parent that starts the host again. */
   lies: readonly Lie[];
-  /** How long a function may run; undefined: as host.json says. */
+  /** Time limit of a function; undefined: from host.json. */
   functionTimeoutMs: number | undefined;
-  /** How long a turn or an activity that was taken stays invisible without a sign of life; undefined: as host.json says. */
+  /** How long a turn or activity stays locked without a sign of life; undefined: from host.json. */
   visibilityMs: number | undefined;
-  /** How long a queue message is held without a sign of life; the real host: 600,000. */
+  /** How long a queue message stays locked without a sign of life. The real host has 600,000. */
   queueLockMs: number;
-  /** How often the database is looked at where nothing else wakes the host. */
+  /** Interval of looks at the database when nothing else wakes the host. */
   pollMs: number;
-  /** Longest pause between looks at an empty queue; host.json's maxPollingInterval where that is shorter. */
+  /** The longest pause between looks at an empty queue, or host.json's maxPollingInterval if that is shorter. */
   queuePollMs: number;
   /** How long SIGTERM waits for running functions. */
   graceMs: number;
@@ -54,7 +54,7 @@ function whole(name: string, value: string, least: number, most: number): number
   return number;
 }
 
-/** @throws ConfigurationError `BAD_OPTION`. */
+/** @throws ConfigurationError `BAD_OPTION` */
 export function parseOptions(args: string[]): HostOptions {
   let values;
   try {
@@ -102,7 +102,7 @@ export function parseOptions(args: string[]): HostOptions {
   };
 }
 
-/** `[d.]hh:mm:ss[.fff]`, as .NET writes a time span, in milliseconds. */
+/** Parses `[d.]hh:mm:ss[.fff]`, a .NET time span, into milliseconds. */
 const timeSpan = z
   .string()
   .regex(/^(\d+\.)?\d{1,2}:\d{2}:\d{2}(\.\d+)?$/, 'expected hh:mm:ss')
@@ -112,7 +112,7 @@ const timeSpan = z
     return (((Number(days) * 24 + Number(hours)) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1000;
   });
 
-/** The real host does not start below a minute. */
+/** The real host does not start with less than a minute. */
 const visibilityTimeout = timeSpan
   .refine((ms) => ms >= 60_000 && ms <= 3_600_000, 'expected 00:01:00 to 01:00:00')
   .default(300_000);
@@ -147,7 +147,7 @@ const hostFileSchema = z.object({
     .prefault({}),
 });
 
-/** What the host reads of the app's host.json, the real host's defaults filled in. Times in milliseconds. */
+/** The parts of the app's host.json that this host uses, with the real host's defaults. Times in milliseconds. */
 export type HostFile = z.infer<typeof hostFileSchema>;
 
 function readJson(path: string, what: string): unknown {
@@ -156,7 +156,7 @@ function readJson(path: string, what: string): unknown {
   } catch (error) {
     throw new ConfigurationError('BAD_SETTINGS', `${what} ${path} cannot be read as JSON`, {
       cause: error,
-      remedy: `Mend or name another ${what}.`,
+      remedy: `Correct the file, or use another ${what}.`,
     });
   }
 }
@@ -171,7 +171,7 @@ function parse<T>(schema: z.ZodType<T>, value: unknown, path: string): T {
   return result.data;
 }
 
-/** @throws ConfigurationError `BAD_SETTINGS`. */
+/** @throws ConfigurationError `BAD_SETTINGS` */
 export function readHostFile(app: string): HostFile {
   const path = join(app, 'host.json');
   return parse(hostFileSchema, readJson(path, 'host.json'), path);
@@ -179,20 +179,20 @@ export function readHostFile(app: string): HostFile {
 
 const settingsSchema = z.object({ Values: z.record(z.string(), z.string()).default({}) });
 
-/** `Values` of a file shaped as local.settings.json. @throws ConfigurationError `BAD_SETTINGS`. */
+/** Reads `Values` of a file with the format of local.settings.json. @throws ConfigurationError `BAD_SETTINGS` */
 export function readSettings(path: string): Record<string, string> {
   return parse(settingsSchema, readJson(path, 'settings file'), path).Values;
 }
 
 /**
- * Fills in `%NAME%` from the settings, as the real host does in bindings and in host.json.
- * @throws ConfigurationError `SETTING_MISSING`.
+ * Replaces `%NAME%` by settings, as the real host does in bindings and host.json.
+ * @throws ConfigurationError `SETTING_MISSING`
  */
 export function expand(text: string, settings: Record<string, string | undefined>): string {
   return text.replaceAll(/%([^%\s]+)%/g, (_all, name: string) => {
     const value = settings[name];
     if (value === undefined) {
-      throw new ConfigurationError('SETTING_MISSING', `%${name}% is used, and there is no setting ${name}`, {
+      throw new ConfigurationError('SETTING_MISSING', `%${name}% is used but the setting ${name} is missing`, {
         remedy: `Set ${name} in the environment or the settings file.`,
       });
     }

@@ -1,11 +1,8 @@
 import { ConfigurationError } from '../../src/oci/index.js';
 
-/**
- * What the local host does not do is refused by its name.
- * @returns a ConfigurationError `LOCAL_HOST_UNSUPPORTED`.
- */
+/** The error for what the local host does not support. */
 export function unsupported(what: string): ConfigurationError {
-  return new ConfigurationError('LOCAL_HOST_UNSUPPORTED', `the local host does not do ${what}`, {
-    remedy: 'Run the app under Azure Functions Core Tools (`func start`) where it needs this.',
+  return new ConfigurationError('LOCAL_HOST_UNSUPPORTED', `the local host does not support ${what}`, {
+    remedy: 'Run the app with Azure Functions Core Tools (`func start`) if it needs this.',
   });
 }

@@ -3,17 +3,17 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type CryptoKey, type JWK } from 'jose';
 
-/** What the tokens of one tenant are signed with, and the identity they are for. */
+/** The signing key of one tenant's tokens, and the identity they are for. */
 export interface IdentityKeys {
   keyId: string;
   privateKey: CryptoKey;
   tenantId: string;
-  /** The application (client) id of the one user-assigned identity. */
+  /** The application (client) id of the user-assigned identity. */
   clientId: string;
   objectId: string;
-  /** What `X-IDENTITY-HEADER` must hold: the same after a restart, so that an app that is running goes on. */
+  /** The required value of `X-IDENTITY-HEADER`. It survives a restart, so that a running app can continue. */
   secret: string;
-  /** A JWK set with the public key: what a registry verifies tokens with. */
+  /** A JWK set with the public key, with which registries verify tokens. */
   publicKeysFile: string;
 }
 
@@ -25,7 +25,7 @@ interface Kept {
   secret: string;
 }
 
-/** Reads the keys from the folder; makes and keeps them where there are none. */
+/** Reads the keys from the folder. Makes and stores them if there are none. */
 export async function loadKeys(folder: string): Promise<IdentityKeys> {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const path = join(folder, 'identity-key.json');

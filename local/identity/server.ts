@@ -13,18 +13,18 @@ const LOG_BYTES = 16 * 1024 * 1024;
 const RECENT = 1000;
 
 export interface IdentityOptions {
-  /** Where keys and log are kept. */
+  /** The folder with keys and log. */
   dataDir: string;
-  /** 0, by default, takes a free port. */
+  /** Default 0: a free port. */
   port?: number;
   host?: string;
-  /** What `X-IDENTITY-HEADER` must hold; a random one, kept in the folder, by default. */
+  /** The required value of `X-IDENTITY-HEADER`. Default: a random one, stored in the folder. */
   secret?: string;
-  /** Lifetime of tokens, in seconds: 24 hours by default, as in Azure. */
+  /** Lifetime of tokens in seconds. Default: 24 hours, as in Azure. */
   tokenSeconds?: number;
 }
 
-/** One line of the log: who asked for what, and what came of it. */
+/** One line of the log: who asked for what, and the answer. */
 interface IdentityLogEntry {
   time: string;
   resource: string;
@@ -34,11 +34,11 @@ interface IdentityLogEntry {
 }
 
 export interface RunningIdentity {
-  /** What an app needs to have in its environment, as App Service sets it. */
+  /** The environment variables that an app needs, as App Service sets them. */
   readonly environment: { IDENTITY_ENDPOINT: string; IDENTITY_HEADER: string };
   readonly port: number;
   readonly tenantId: string;
-  /** The identity's client id; the log has it also where the app names none. */
+  /** The identity's client id. The log has it even if the app does not send it. */
   readonly clientId: string;
   /** For a registry's `entraKeysFile`. */
   readonly publicKeysFile: string;
@@ -48,8 +48,8 @@ export interface RunningIdentity {
 }
 
 /**
- * Starts the managed-identity endpoint as App Service has it, for ManagedIdentityCredential of `@azure/identity`.
- * Its tokens are worth something only where its public keys are known: at the local registries.
+ * Starts App Service's managed-identity endpoint, for ManagedIdentityCredential of `@azure/identity`. Only registries
+ * that know its public keys (the local ones) accept its tokens.
  * @throws Refusal `PORT_IN_USE`
  * @see https://learn.microsoft.com/azure/app-service/overview-managed-identity#rest-endpoint-reference
  */
@@ -114,7 +114,7 @@ async function answer(
   });
   const fail = (status: number, message: string) => finish(status, { statusCode: status, message });
   const { origin, 'sec-fetch-site': site } = request.headers;
-  // A token is a credential: no page of a browser gets one, not even of this machine.
+  // A token is a credential, so no web page may get one, not even one from this machine.
   const browser = (origin ?? site) === undefined ? undefined : 'the request comes from a browser';
   const refused = refusedAsForeign(request) ?? browser;
   if (refused !== undefined) return fail(403, refused);

@@ -14,15 +14,15 @@ const SIGNATURE_MS = 20 * 60_000;
 const BLOB_HEADERS = { 'content-type': 'application/octet-stream', 'accept-ranges': 'bytes' };
 
 /**
- * The other host that blobs are fetched from, as with ACR. What it gives is signed for in the address; like Azure Storage it
- * refuses a request with an `Authorization` that it doesn't know.
+ * The separate host for blobs, as with ACR. Its URLs are signed. Like Azure Storage, it refuses a request with an
+ * unknown `Authorization` header.
  */
 export class BlobHost {
   readonly #server: Server;
   readonly #blobs: BlobStore;
   readonly #secret = randomBytes(32);
   #port = 0;
-  /** How many requests came with `Authorization`: none, with a good client. */
+  /** The number of requests with `Authorization`; a good client sends none. */
   authorized = 0;
 
   constructor(blobs: BlobStore, options: RegistryOptions, log: (entry: RequestLogEntry) => void) {
@@ -43,8 +43,8 @@ export class BlobHost {
   }
 
   /**
-   * Where a blob is to be had for the next minutes: another name for this machine, and another port. Go's clients keep
-   * `Authorization` where only the port differs.
+   * The URL of a blob for the next minutes, with another name for this machine and another port. Go clients keep
+   * `Authorization` if only the port differs.
    */
   urlOf(origin: string, digest: Digest, size: number): string {
     const url = new URL(origin);
@@ -100,7 +100,7 @@ export class BlobHost {
     }
   }
 
-  /** What the address is good for; undefined where it isn't. */
+  /** The blob that a signed URL allows; undefined if the signature is wrong or too old. */
   #read(url: URL): { digest: Digest; size: number } | undefined {
     const digest = decodeURIComponent(url.pathname.slice('/blobs/'.length));
     const size = Number(url.searchParams.get('size'));

@@ -7,14 +7,14 @@ import { sendJson } from './http.js';
 export interface RequestLogEntry {
   time: string;
   method: string;
-  /** With a query whose secrets are left out. */
+  /** With the query, but without its secrets. */
   path: string;
   status: number;
-  /** Whether a token of this registry's came, and what it was worth. */
+  /** The kind of token in the request and whether it was valid. */
   token: 'none' | 'valid' | 'expired' | 'invalid' | 'other';
-  /** What the request needs, or asks for at the token endpoint. */
+  /** The scope that the request needs, or asks for at the token endpoint. */
   scope: string;
-  /** Who it was, where a valid token or credential came. */
+  /** The caller, if a valid token or credential was sent. */
   subject?: string;
 }
 
@@ -22,7 +22,7 @@ const SECRET_PARAMETERS = ['_state', 'sig', 'code', 'access_token', 'refresh_tok
 
 type Headers = Record<string, string | number>;
 
-/** A request and its one answer, which is logged before a byte of it is sent. */
+/** A request and its one answer. The answer is logged before its first byte is sent. */
 export class Call {
   readonly request: IncomingMessage;
   readonly url: URL;
@@ -57,19 +57,19 @@ export class Call {
     return this.#response.headersSent;
   }
 
-  /** True where there is nobody to answer any more. */
+  /** True if the client has gone. */
   get abandoned(): boolean {
     return this.#response.destroyed;
   }
 
-  /** A `Location`, relative as ACR's are, or absolute at will. */
+  /** A `Location`, relative like ACR's, or absolute if the quirk is on. */
   location(path: string): string {
     return this.#absolute ? `${this.origin}${path}` : path;
   }
 
   empty(status: number, headers: Headers = {}): void {
     this.#begin(status);
-    // A 204 and a HEAD's answer have no length of their own to give.
+    // A 204 and the answer to a HEAD must not have a length of their own.
     const length = status === 204 || this.method === 'HEAD' ? {} : { 'content-length': 0 };
     this.#response.writeHead(status, { ...length, ...headers });
     this.#response.end();
@@ -93,14 +93,14 @@ export class Call {
     await pipeline(body, this.#response);
   }
 
-  /** Cuts the connection: what is left to do where the client has gone, or an answer that has begun can't be finished. */
+  /** Cuts the connection, because the client has gone or a started answer cannot be finished. */
   abort(): void {
     if (!this.answered) this.#begin(499);
     this.#response.destroy();
   }
 
   #begin(status: number): void {
-    // Whatever of the body nobody has read would keep the connection from being used again.
+    // An unread body would prevent the connection from being reused.
     if (!this.request.readableEnded) this.request.resume();
     this.#log({
       time: new Date().toISOString(),

@@ -13,7 +13,7 @@ import type { LockStore } from './storage/locks.js';
 import type { ManifestStore } from './storage/manifests.js';
 import type { UploadStore } from './storage/uploads.js';
 
-/** All that the routes of one registry share. */
+/** What all routes of a registry share. */
 export interface Context {
   options: RegistryOptions;
   quirks: Quirks;
@@ -23,16 +23,16 @@ export interface Context {
   blobs: BlobStore;
   uploads: UploadStore;
   manifests: ManifestStore;
-  /** What reads see of them. */
+  /** The manifests and tags that reads see. */
   reads: LateReads;
   locks: LockStore;
   tokens: Tokens;
   principals: Principals;
   guard: Guard;
   events: EventJournal;
-  /** Where blobs are redirected to, with `redirectBlobs`. */
+  /** Where blobs are redirected with `redirectBlobs`. */
   blobHost?: BlobHost;
-  /** PATCH requests so far: for `loseEveryNthUpload`. */
+  /** The number of PATCH requests, for `loseEveryNthUpload`. */
   patches: number;
 }
 
@@ -42,5 +42,5 @@ export interface Target {
   reference: string;
 }
 
-/** Answers a request that was let in. */
+/** Answers a request that was authorised. */
 export type Handler = (context: Context, call: Call, target: Target) => Promise<void>;

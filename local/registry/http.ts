@@ -3,12 +3,12 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Refusal } from './refusal.js';
 
-/** Bytes of a form sent to the token endpoints. `SIZE_INVALID`, 413 */
+/** The most bytes of a form for the token endpoints. `SIZE_INVALID`, 413 */
 export const FORM_BYTES = 256 * 1024;
 
 /**
- * Starts listening. Port 0 takes a free one.
- * @returns host and port as in a URL
+ * Starts listening. Port 0: a free one.
+ * @returns host and port in URL form
  * @throws Refusal `PORT_IN_USE`
  */
 export async function listen(server: Server, port: number, host: string): Promise<{ host: string; port: number }> {
@@ -22,7 +22,7 @@ export async function listen(server: Server, port: number, host: string): Promis
   return { host, port: (server.address() as AddressInfo).port };
 }
 
-/** Stops taking connections, lets what is under way finish for `graceMs`, then cuts the rest. */
+/** Accepts no new connection, waits up to `graceMs` for running requests, then cuts the rest. */
 export async function closeServer(server: Server, graceMs = 2000): Promise<void> {
   const closed = once(server, 'close');
   server.close();
@@ -32,11 +32,11 @@ export async function closeServer(server: Server, graceMs = 2000): Promise<void>
   clearTimeout(timer);
 }
 
-/** The whole body, at most `limitBytes`. @throws Refusal 413 `SIZE_INVALID` */
+/** Reads the whole body, at most `limitBytes`. @throws Refusal 413 `SIZE_INVALID` */
 export async function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  // Left open where it is too large, so that the answer still gets through.
+  // If the body is too large, the connection stays open so that the answer arrives.
   const body = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   for await (const chunk of body) {
     bytes += chunk.length;
@@ -46,7 +46,7 @@ export async function readBody(request: IncomingMessage, limitBytes: number): Pr
   return Buffer.concat(chunks);
 }
 
-/** Answers with JSON. A HEAD is answered without the body, but with its length. */
+/** Answers with JSON. A HEAD gets only the headers, including the length. */
 export function sendJson(
   response: ServerResponse,
   status: number,

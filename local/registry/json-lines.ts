@@ -1,11 +1,11 @@
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 
-/** Bytes of a log file before it is turned over (one older one is kept). */
+/** The most bytes of a log file before it is rotated. One older file is kept. */
 export const LOG_BYTES = 64 * 1024 * 1024;
 
 /**
- * A log of one JSON object a line. Each line is with the operating system when `append` returns, so a kill -9 loses none.
- * Past `maxBytes` the file is turned over to `<path>.1`.
+ * A log with one JSON object per line. Each line is written to the operating system before `append` returns, so a kill
+ * -9 loses none. A file of more than `maxBytes` is renamed to `<path>.1`.
  */
 export class JsonLinesFile {
   readonly path: string;
@@ -21,7 +21,7 @@ export class JsonLinesFile {
     this.#bytes = fstatSync(this.#file).size;
   }
 
-  /** Does nothing once the file is closed. */
+  /** Does nothing after the file was closed. */
   append(entry: unknown): void {
     if (this.#closed) return;
     const line = `${JSON.stringify(entry)}\n`;

@@ -7,14 +7,14 @@ import { Refusal } from './refusal.js';
 import { route } from './router.js';
 import { createThrottle } from './throttle.js';
 
-/** Answers every request of one registry. @returns a function for each request, whose promise never rejects */
+/** Answers all requests of one registry. @returns a function for each request, whose promise never rejects */
 export function createListener(
   context: Context,
   origin: string,
   log: (entry: RequestLogEntry) => void,
 ): (request: IncomingMessage, response: ServerResponse) => Promise<void> {
   const throttle = createThrottle(context.quirks);
-  // Also the names that it is started with: other machines may be let in by them.
+  // The registry's own names are allowed too, because other machines may be allowed to use them.
   const own = new Set([context.name, context.options.host, new URL(origin).host]);
   const isOwnHost = (authority: string): boolean =>
     isLoopback(authority) || own.has(authority) || own.has(authority.replace(/:[0-9]+$/, ''));

@@ -1,58 +1,61 @@
 import type { Quirks } from './quirks.js';
 
-/** What a user or an identity may do; actions are `pull push delete metadata_read metadata_write` or `*`. */
+/** What a user or identity may do. Actions: `pull push delete metadata_read metadata_write` or `*`. */
 export interface Grant {
-  /** A repository's name, or a prefix that ends in `*`. */
+  /** A repository's name, or a prefix that ends with `*`. */
   repository: string;
   actions: string[];
 }
 
-/** Somebody who signs in with a password: the admin user, or, with `grants`, a repository-scoped token. */
+/** A user with a password: the admin user, or a repository-scoped token if it has `grants`. */
 export interface User {
   name: string;
   password: string;
-  /** Everything where it is left out. */
+  /** Default: everything. */
   grants?: Grant[];
 }
 
 export interface RegistryOptions {
-  /** Where content, journal and log are kept; made where it isn't there. One registry at a time. */
+  /** The folder for content, journal and log; created if missing. Only one registry may use it at a time. */
   dataDir: string;
-  /** 0, by default, takes a free port. */
+  /** Default 0: a free port. */
   port?: number;
-  /** Address to listen on: 127.0.0.1 by default. */
+  /** Address to listen on. Default: 127.0.0.1. */
   host?: string;
-  /** The login server's name in events, tokens and challenges: `host:port` by default. */
+  /** The login server's name in events, tokens and challenges. Default: `host:port`. */
   name?: string;
   users?: User[];
-  /** True: no token is asked for at all. */
+  /** If true, no token is required. */
   anonymous?: boolean;
-  /** True: who has no credentials gets tokens that allow pulling. */
+  /** If true, clients without credentials get tokens that allow pulling. */
   anonymousPull?: boolean;
-  /** What the registry signs its tokens with, 32 bytes at least; made and kept in the data folder by default. */
+  /** The secret with which tokens are signed, at least 32 bytes. Default: made and stored in the data folder. */
   tokenSecret?: Uint8Array;
-  /** File with the public keys (a JWK set) of who issues Entra tokens: local/identity's. Without it there is no exchange. */
+  /**
+   * A file with the public keys (a JWK set) of the issuer of Entra tokens, that is local/identity. Without it, Entra
+   * tokens cannot be exchanged.
+   */
   entraKeysFile?: string;
-  /** What the identities may do, by client id or object id; everything where an identity isn't named. */
+  /** What identities may do, by client id or object id. An identity without an entry may do everything. */
   identityGrants?: Record<string, Grant[]>;
-  /** Lifetime of access tokens, in seconds: 75 minutes by default. */
+  /** Lifetime of access tokens in seconds. Default: 75 minutes. */
   accessTokenSeconds?: number;
-  /** Lifetime of refresh tokens, in seconds: 3 hours by default. */
+  /** Lifetime of refresh tokens in seconds. Default: 3 hours. */
   refreshTokenSeconds?: number;
   /**
-   * Who is told of pushes and deletes: `http://localhost:7071` (the function onRegistryEvent there), or a whole URL with a path.
-   * None by default.
+   * The receiver of push and delete events: `http://localhost:7071` (the function onRegistryEvent there) or a full URL.
+   * Default: none.
    */
   eventsUrl?: string;
   eventSchema?: 'eventgrid' | 'cloudevents';
-  /** False: an untagged push raises no event. What ACR does is not documented. True by default. */
+  /** If false, an untagged push raises no event. ACR's behaviour is not documented. Default: true. */
   untaggedEvents?: boolean;
-  /** Pauses before each further try of an event, in milliseconds; the last one repeats. */
+  /** Pauses before further delivery attempts, in milliseconds. The last one repeats. */
   eventPausesMs?: number[];
-  /** True: a manifest may be put before what it refers to. ACR refuses that, and so does this by default. */
+  /** If true, a manifest may be pushed before what it refers to. ACR refuses that, and so does this by default. */
   sparse?: boolean;
-  /** Serve HTTPS with this certificate and key, both PEM. */
+  /** Serves HTTPS with this certificate and key, both PEM. */
   tls?: { cert: string; key: string };
-  /** ACR's less pleasant habits; none by default. */
+  /** Unwelcome behaviour of real registries. Default: none. */
   quirks?: Quirks;
 }

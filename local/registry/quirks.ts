@@ -1,46 +1,49 @@
 import { Refusal } from './refusal.js';
 
-/** Habits and weaknesses of registries that clients must cope with, each can be turned on; all are off by default. */
+/** Behaviours of real registries that clients must handle. All are off by default. */
 export interface Quirks {
-  /** `Location` headers with scheme and host; relative ones, as ACR's are, otherwise. */
+  /** `Location` headers have scheme and host; otherwise they are relative, like ACR's. */
   absoluteLocations?: boolean;
-  /** A PUT with a larger body is answered 413, as ACR's front does at about 20 MB. */
+  /** A PUT with a larger body is answered 413, as ACR's front end does at about 20 MB. */
   maxMonolithicBytes?: number;
   /** A PATCH of unknown length is answered 400 `CONTENT_LENGTH_INVALID`. */
   refuseChunkedTransfer?: boolean;
-  /** Every nth PATCH finds its upload gone: 404 `BLOB_UPLOAD_UNKNOWN`; it must start over. */
+  /** Every nth PATCH is answered 404 `BLOB_UPLOAD_UNKNOWN`, so the upload must start again. */
   loseEveryNthUpload?: number;
   /** Every nth request is answered 429. */
   throttleEveryNth?: number;
   /** More requests than this in one second are answered 429. */
   throttlePerSecond?: number;
-  /** `Retry-After` of a 429, in seconds: 1 by default. */
+  /** `Retry-After` of a 429 in seconds. Default: 1. */
   retryAfterSeconds?: number;
   /** A blob's GET is answered 307 to another host (a second port), which refuses any request with `Authorization`. */
   redirectBlobs?: boolean;
-  /** No referrers API: 404, and no `OCI-Subject`, as in an ACR with customer-managed keys. */
+  /** There is no referrers API: 404 and no `OCI-Subject`, as in an ACR with customer-managed keys. */
   noReferrersApi?: boolean;
   /** `OCI-Subject` is sent although there is no referrers API, as ECR did. */
   subjectHeaderWithoutApi?: boolean;
-  /** Entries of referrers lists have no `artifactType`, as ACR's sometimes don't. */
+  /** Entries of referrers lists have no `artifactType`, which happens with ACR. */
   referrersWithoutArtifactType?: boolean;
-  /** Largest page of tags, catalog and referrers. */
+  /** The largest page of tags, catalog and referrers. */
   pageEntries?: number;
-  /** `If-Match` on a manifest's PUT is honoured: 412 where the tag has moved. */
+  /** `If-Match` on a manifest's PUT is honoured: 412 if the tag has moved. */
   honourIfMatch?: boolean;
-  /** A token request with `*` for a repository's name is refused, as ABAC registries do. */
+  /** A token request with `*` as the repository name is refused, as by ABAC registries. */
   refuseWildcardScopes?: boolean;
-  /** No `/acr/v1/<name>/_tags` and `_manifests`: as other registries than ACR. */
+  /** There is no `/acr/v1/<name>/_tags` and `_manifests`, as in registries other than ACR. */
   noAcrLists?: boolean;
-  /** An Entra token for Azure Resource Manager is refused: only those for ACR itself are taken. */
+  /** An Entra token for Azure Resource Manager is refused; only tokens for ACR are accepted. */
   refuseArmAudience?: boolean;
-  /** Reads of manifests, tags and lists learn of pushes and deletions so much later: another region of a geo-replicated ACR. */
+  /**
+   * Reads of manifests, tags and lists see pushes and deletions this much later, like another region of a
+   * geo-replicated ACR.
+   */
   lateReadsMs?: number;
   /** No event is sent. */
   loseEvents?: boolean;
-  /** Each request waits this long before it is looked at: what a round trip costs. */
+  /** Each request waits this long before it is handled, like a network round trip. */
   latencyMs?: number;
-  /** A blob is given no faster than this, to each who asks: what is in the middle of one is so on any machine. */
+  /** Each reader gets a blob at most at this rate, so that a test can act in the middle of a blob on any machine. */
   blobBytesPerSecond?: number;
 }
 
@@ -67,7 +70,7 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   blobBytesPerSecond: 'number',
 };
 
-/** Reads `name` or `name=number`, each. @throws Refusal `QUIRK_INVALID` */
+/** Parses `name` or `name=number` texts. @throws Refusal `QUIRK_INVALID` */
 export function parseQuirks(texts: string[]): Quirks {
   const entries = texts.map((text): [string, boolean | number] => {
     const [name = '', value] = text.split('=', 2);
@@ -76,7 +79,7 @@ export function parseQuirks(texts: string[]): Quirks {
     if (kind === 'flag' && value === undefined) return [name, true];
     if (kind === 'number' && value !== undefined && Number.isInteger(number) && number >= 0) return [name, number];
     const known = Object.entries(KINDS).map(([each, its]) => (its === 'flag' ? each : `${each}=N`));
-    throw new Refusal(0, 'QUIRK_INVALID', `${text} is no quirk; there are ${known.join(', ')}`);
+    throw new Refusal(0, 'QUIRK_INVALID', `${text} is not a quirk; known quirks: ${known.join(', ')}`);
   });
   return Object.fromEntries(entries);
 }

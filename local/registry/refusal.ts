@@ -1,7 +1,7 @@
 import { PromoterError } from '../../src/oci/index.js';
 
 /**
- * An answer that says no: an HTTP status, one of the specification's codes, and what it is about.
+ * An error answer: an HTTP status, a code of the specification, and details.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes
  */
 export class Refusal extends PromoterError {
@@ -21,7 +21,7 @@ export class Refusal extends PromoterError {
     this.headers = options.headers ?? {};
   }
 
-  /** The body that the specification wants. */
+  /** The body in the specification's form. */
   body(): { errors: { code: string; message: string; detail: unknown }[] } {
     return { errors: [{ code: this.code, message: this.message, detail: this.detail }] };
   }

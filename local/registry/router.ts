@@ -14,7 +14,7 @@ import { deleteUpload, getUpload, patchUpload, postUpload, putUpload } from './r
 
 interface Endpoint {
   handle: Handler;
-  /** What a token must allow; undefined where none is needed at all. */
+  /** What a token must allow; undefined if no token is needed. */
   needs?: (target: Target, call: Call) => Access[];
 }
 
@@ -26,7 +26,7 @@ interface Route {
 const pull = ({ repository }: Target) => [repositoryAccess(repository, 'pull')];
 const remove = ({ repository }: Target) => [repositoryAccess(repository, 'delete')];
 const push = ({ repository }: Target) => [repositoryAccess(repository, 'pull', 'push')];
-/** Mounting reads another repository as well. */
+/** A mount reads another repository too. */
 const mount = (target: Target, call: Call) => {
   const from = call.url.searchParams.get('from');
   const mounting = call.url.searchParams.has('mount') && from !== null && isRepository(from);
@@ -93,7 +93,7 @@ const ROUTES: Route[] = [
   { path: /^\/oauth2\/token$/, methods: { GET: { handle: getToken }, POST: { handle: postToken } } },
 ];
 
-/** Finds what a request is about. @throws Refusal 404 `NOT_FOUND`, 405 `UNSUPPORTED`, 400 `NAME_INVALID` */
+/** Finds the endpoint of a request. @throws Refusal 404 `NOT_FOUND`, 405 `UNSUPPORTED`, 400 `NAME_INVALID` */
 export function route(call: Call): { endpoint: Endpoint; target: Target } {
   const path = decodePath(call.url.pathname);
   for (const { path: pattern, methods } of ROUTES) {

@@ -20,7 +20,7 @@ import { LockStore } from './storage/locks.js';
 import { ManifestStore } from './storage/manifests.js';
 import { UploadStore } from './storage/uploads.js';
 
-/** Request log entries kept in memory; the file has them all. */
+/** The most request log entries in memory; the file has all of them. */
 const MOST_LOGGED_REQUESTS = 20_000;
 
 export type { RegistryOptions } from './options.js';
@@ -30,21 +30,21 @@ export interface RunningRegistry {
   readonly url: string;
   readonly host: string;
   readonly port: number;
-  /** The login server's name: what references begin with. */
+  /** The login server's name, with which references start. */
   readonly name: string;
-  /** The newest requests; the file has them all. */
+  /** The newest requests; the file has all of them. */
   readonly log: readonly RequestLogEntry[];
   readonly logFile: string;
-  /** Events that have not been delivered yet. */
+  /** The number of undelivered events. */
   readonly waitingEvents: number;
-  /** How many requests came to the blobs' host with `Authorization`; undefined without `redirectBlobs`. */
+  /** The number of requests to the blob host with `Authorization`; undefined without `redirectBlobs`. */
   readonly blobHostAuthorized: number | undefined;
-  /** Ends cleanly: what is under way may finish for two seconds. */
+  /** Stops cleanly: running requests may finish for two seconds. */
   close(): Promise<void>;
 }
 
 /**
- * Starts an OCI 1.1 registry with ACR's ways of signing in and telling of pushes. What it has acknowledged is on the disk.
+ * Starts an OCI 1.1 registry with ACR's sign-in and push events. Everything it has acknowledged is on disk.
  * @throws Refusal `PORT_IN_USE`, `DATA_FOLDER_IN_USE`
  */
 export async function startRegistry(options: RegistryOptions): Promise<RunningRegistry> {
@@ -56,7 +56,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
     if (recent.push(entry) > MOST_LOGGED_REQUESTS) recent.shift();
   };
   const server = options.tls === undefined ? createServer() : createSecureServer(options.tls);
-  // Large layers over slow lines take longer than Node's five minutes a request.
+  // Large layers over slow connections take longer than Node's five minutes per request.
   server.requestTimeout = 0;
   server.keepAliveTimeout = 60_000;
   const blobs = new BlobStore(database, options.dataDir, options.quirks?.blobBytesPerSecond);

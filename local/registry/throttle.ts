@@ -1,7 +1,10 @@
 import { Refusal } from './refusal.js';
 import type { Quirks } from './quirks.js';
 
-/** Answers 429 as the quirks say. @returns a function to call for each request; it throws Refusal 429 `TOOMANYREQUESTS` */
+/**
+ * Answers 429 as the quirks say.
+ * @returns a function to call for each request; it throws Refusal 429 `TOOMANYREQUESTS`
+ */
 export function createThrottle(quirks: Quirks): () => void {
   const { throttleEveryNth: nth, throttlePerSecond: perSecond, retryAfterSeconds = 1 } = quirks;
   let requests = 0;

@@ -35,7 +35,7 @@ export type LocalStep = z.infer<typeof stepSchema>;
 export type LocalPromotion = z.infer<typeof promotionSchema>;
 export type LocalIgnored = z.infer<typeof ignoredSchema>;
 
-/** The app's own HTTP interface, as the host on this machine serves it. While the host is down, everything is empty. */
+/** The app's HTTP interface on this machine. While the host is down, everything is empty. */
 export class LocalApi {
   readonly #base: string;
 
@@ -43,7 +43,7 @@ export class LocalApi {
     this.#base = `${hostUrl}/api`;
   }
 
-  /** The 50 that ran last. */
+  /** The 50 promotions that ran last. */
   async promotions(): Promise<LocalPromotion[]> {
     const answer = await this.#get('promotions');
     return z.object({ promotions: z.array(promotionSchema) }).safeParse(answer).data?.promotions ?? [];

@@ -1,7 +1,7 @@
 import { pathToFileURL } from 'node:url';
 
-// Runs a script as a child of `npm start`, and ends with it: when the parent is gone, however it went, the channel closes.
-// usage: child.js NAME DATA_DIR SCRIPT [arguments]
+// Runs a script as a child of `npm start`, and ends with it: when the parent is gone, however it ended, the channel
+// closes. Usage: child.js NAME DATA_DIR SCRIPT [arguments]
 
 const HOST_ENDS_MS = 10_000;
 const END_MS = 15_000;
@@ -9,13 +9,16 @@ const LOOK_MS = 100;
 
 const [, , name, dataDir, script, ...rest] = process.argv;
 if (name === undefined || dataDir === undefined || script === undefined || process.channel === undefined) {
-  process.stderr.write('child.js is started by npm start, with a name, a folder and a script to run\n');
+  process.stderr.write('child.js is started by npm start: child.js NAME DATA_DIR SCRIPT [arguments]\n');
   process.exit(2);
 }
 
-/** The hosts first, as when `npm start` stops by itself: storage that closes keeps nothing more of what it says that it has done. */
+/**
+ * Waits for the hosts to end first, as in a normal stop. If storage ended first, it would lose what it has
+ * acknowledged.
+ */
 async function untilHostsAreGone(self: string, folder: string): Promise<void> {
-  // Not before it is needed: it would make each start slower.
+  // Loaded late, because loading would slow each start.
   const { isHost, livingProcesses } = await import('./processes-file.js');
   if (isHost({ name: self })) return;
   for (const until = Date.now() + HOST_ENDS_MS; Date.now() < until && livingProcesses(folder).some(isHost);) {
@@ -25,9 +28,9 @@ async function untilHostsAreGone(self: string, folder: string): Promise<void> {
 
 process.once('disconnect', () => {
   setTimeout(() => process.exit(1), END_MS).unref();
-  // Nobody reads any more: a line that says that storage is closing must not end it before it has kept what it has.
+  // Nobody reads the output any more. A write error must not end storage before it has saved its data.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  // As if told to stop; at once where the script doesn't listen.
+  // Ends the script with SIGTERM, as a normal stop would.
   void untilHostsAreGone(name, dataDir).finally(() => process.kill(process.pid, 'SIGTERM'));
 });
 process.channel.unref();

@@ -4,9 +4,9 @@ import { z } from 'zod';
 import { ConfigurationError, isRecord, makeFolder } from '../../src/oci/index.js';
 import { isLiving, livingProcesses } from './processes-file.js';
 
-/** Which process has the folder, while it has it. */
+/** The file with the process id that uses the folder. */
 const OWNER_FILE = 'start.json';
-/** Children whose parent was killed take fifteen seconds at most to end (child.ts). */
+/** Children of a killed parent take at most fifteen seconds to end (child.ts). */
 const ORPHANS_MS = 20_000;
 const LOOK_MS = 200;
 const CLAIM_TRIES = 3;
@@ -16,7 +16,7 @@ export interface DataFolder {
 }
 
 /**
- * Takes the data folder for this process. What a start that was killed has left running is waited for: it ends by itself.
+ * Reserves the data folder for this process. Waits for processes of a killed start, which end by themselves.
  * @throws ConfigurationError `DATA_DIR_IN_USE`, `DATA_DIR_UNUSABLE`
  */
 export async function takeDataFolder(dataDir: string, say: (text: string) => void): Promise<DataFolder> {
@@ -28,7 +28,7 @@ export async function takeDataFolder(dataDir: string, say: (text: string) => voi
     if (cause instanceof ConfigurationError) throw cause;
     throw new ConfigurationError('DATA_DIR_UNUSABLE', `the data folder ${dataDir} cannot be written to`, {
       cause,
-      remedy: 'Choose a folder that you may write to with --data-dir.',
+      remedy: 'Choose a writable folder with --data-dir.',
     });
   }
   const release = (): Promise<void> => rm(file, { force: true });
@@ -55,7 +55,7 @@ async function claim(file: string, dataDir: string): Promise<void> {
     }
     const owner = parsed(ownerSchema, await readFile(file, 'utf8').catch(() => ''))?.pid;
     if (owner !== undefined && isLiving(owner, 'local/start/main')) throw inUse(dataDir, [owner]);
-    // Made a moment ago, perhaps, and not written yet.
+    // The file may have been created a moment ago and not be written yet.
     if (owner === undefined && tries < CLAIM_TRIES) await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     else await rm(file, { force: true });
     if (tries > 2 * CLAIM_TRIES) throw inUse(dataDir, []);
@@ -80,7 +80,7 @@ function inUse(dataDir: string, pids: readonly number[]): ConfigurationError {
   const by = pids.length === 0 ? 'another npm start' : `another npm start, process id ${pids.join(', ')}`;
   return new ConfigurationError('DATA_DIR_IN_USE', `the data folder ${dataDir} is used by ${by}`, {
     details: { pids },
-    remedy: 'Stop that one first (Ctrl-C, or kill with its process id), or choose another folder with --data-dir.',
+    remedy: 'Stop it (Ctrl-C, or kill with its process id), or choose another folder with --data-dir.',
   });
 }
 

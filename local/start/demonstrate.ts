@@ -11,7 +11,7 @@ import type { Stack } from './stack.js';
 import type { Terminal } from './terminal.js';
 import { formatShare, Watcher, isGood } from './watch.js';
 
-/** What is pushed where it comes from no folder of the user's. */
+/** The repository for images that do not come from the user's own layout. */
 const SAMPLE_REPOSITORY = 'samples/hello';
 const SAMPLE_TAG = 'v1';
 const IMAGE_REPOSITORY = 'samples/image';
@@ -23,12 +23,12 @@ export interface Summary {
   digest: string;
   outcome: string;
   durationMs: number;
-  /** As `oras discover --format json` has them. */
+  /** In the format of `oras discover --format json`. */
   referrers: unknown;
   certificate: string;
   publicKey: string;
   statusUrl: string;
-  /** Where it has not completed. */
+  /** Present if the promotion did not complete. */
   error?: SerializedError & { remedy?: string };
 }
 
@@ -36,17 +36,17 @@ interface Demonstration {
   options: StartOptions;
   terminal: Terminal;
   rules: LocalRules;
-  /** Opened before anything was started; undefined: the sample image. */
+  /** Opened before anything is started; undefined: the sample image. */
   images: LayoutImages | undefined;
   stack: Stack;
   signal: AbortSignal;
-  /** Called as soon as there is something to tell. */
+  /** Called as soon as the summary is known. */
   onSummary: (summary: Summary) => void;
 }
 
 /**
- * Pushes, shows what comes of it, and, without --once, goes on showing until `signal`.
- * @throws PromoterError `PROMOTION_UNFINISHED` with --once; whatever pushing throws
+ * Pushes, shows what happens and, without --once, continues to show it until `signal`.
+ * @throws PromoterError `PROMOTION_UNFINISHED` with --once; whatever the push throws
  */
 export async function demonstrate(demonstration: Demonstration): Promise<void> {
   const { options, terminal, stack, signal } = demonstration;
@@ -67,7 +67,7 @@ export async function demonstrate(demonstration: Demonstration): Promise<void> {
     const told = summaries.find(({ error }) => error !== undefined) ?? summaries[0];
     if (told !== undefined) demonstration.onSummary(told);
     if (!options.once) {
-      terminal.say('\nEverything stays up; push with any client. Ctrl-C stops it, and starting again resumes.');
+      terminal.say('\nEverything keeps running; push with any client. Ctrl-C stops it; npm start resumes.');
       await aborted(signal);
     }
   } finally {
@@ -111,13 +111,13 @@ function whyUnwanted({ rules }: LocalRules, name: TagName): PromoterError | unde
     'NO_RULE_MATCHES',
     `no rule matches ${reference}: ${match.nearest ?? 'there are no rules'}`,
     {
-      remedy: 'Write a rule that does, or leave out --once and push what your rules want.',
+      remedy: 'Change a rule to match it, or omit --once and push an image that your rules match.',
     },
   );
 }
 
 /**
- * Where --once would wait for a promotion that no rule starts, that is said before anything is started.
+ * With --once and no matching rule, the wait would never end, so this fails before anything is started.
  * @throws PromoterError `NO_RULE_MATCHES`
  */
 export function requireRules(rules: LocalRules, registry: string, images: LayoutImages | undefined): void {
@@ -133,7 +133,10 @@ async function sampleImages({ options, terminal }: Demonstration): Promise<Layou
   return openImages(path);
 }
 
-/** How far the push is: overwritten on a terminal, a line for each quarter elsewhere, nothing where it is done at once. */
+/**
+ * Shows the progress of the push: one line that is overwritten on a terminal, otherwise a line for each quarter;
+ * nothing if the push is immediate.
+ */
 class PushProgress {
   readonly #terminal: Terminal;
   readonly #startedMs = Date.now();
@@ -160,7 +163,7 @@ class PushProgress {
   }
 }
 
-/** The rows as they were last seen, for who waits for one of them. */
+/** The rows as last read, for those who wait for one of them. */
 class Rows {
   readonly #rows = new Map<string, LocalPromotion>();
 
@@ -177,7 +180,7 @@ class Rows {
 
 const LOOK_MS = 100;
 
-/** Waits until a promotion of what was pushed has ended for it; undefined where we were stopped before. */
+/** Waits until a promotion of the pushed image has finished; undefined if stopped before. */
 async function ended(
   { options, signal }: Demonstration,
   api: LocalApi,
@@ -194,7 +197,7 @@ async function ended(
   return undefined;
 }
 
-/** A run that was under way before the push counts only if it saw what was pushed. */
+/** A run that was open before the push counts only if it saw the pushed digest. */
 function hasAnswered(
   { last, runOpen, generation, observedGeneration }: LocalPromotion,
   { digest, startedMs }: Pushed,
@@ -205,11 +208,11 @@ function hasAnswered(
 
 function unfinished(api: LocalApi, rows: Rows, pushed: Pushed, timeoutMs: number): PromoterError {
   const [row] = rows.of(pushed);
-  const where = row === undefined ? 'there is none yet' : `it is ${row.state}: ${api.statusUrl(row.id)}`;
+  const where = row === undefined ? 'it has not started' : `it is ${row.state}: ${api.statusUrl(row.id)}`;
   return new PromoterError(
     'PROMOTION_UNFINISHED',
     `the promotion of ${pushed.reference} has not ended within ${timeoutMs / 1000} s; ${where}`,
-    { remedy: 'Give it longer with --timeout SECONDS, or leave out --once.' },
+    { remedy: 'Raise --timeout SECONDS, or omit --once.' },
   );
 }
 
@@ -235,7 +238,7 @@ async function summarize(
   if (!isGood(row)) {
     const {
       code = (last?.outcome ?? 'failed').toUpperCase(),
-      reason: message = 'no reason was given',
+      reason: message = 'no reason given',
       remedy,
     } = last ?? {};
     return { ...summary, error: { code, message, ...(remedy !== undefined && { remedy }) } };
@@ -249,7 +252,7 @@ async function summarize(
     : [`oras login --plain-http ${registry} -u ${stack.user.name} -p ${stack.user.password}`];
   const lines = [...login, `oras discover --plain-http ${row.destination}`, summary.statusUrl];
   terminal.say(`\n${formatTree(tree)}\n`);
-  terminal.say(options.once ? 'Look further, after npm start without --once:' : 'Look further:');
+  terminal.say(options.once ? 'To inspect it, run npm start without --once, then:' : 'To inspect it:');
   for (const line of lines) terminal.say(`  ${line}`);
   return { ...summary, digest: tree.descriptor.digest, referrers: toDiscoverJson(tree).referrers };
 }

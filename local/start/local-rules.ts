@@ -3,15 +3,16 @@ import { ConfigurationError } from '../../src/oci/index.js';
 import { parseRules } from '../../src/rules/rules-file.js';
 import type { Rule } from '../../src/rules/rule.js';
 
-/** Rules as the app gets them, and as it will read them. */
+/** Rules as the app gets them and as it will parse them. */
 export interface LocalRules {
-  /** For PROMOTION_RULES: the path of the user's file, or JSON. */
+  /** The value of PROMOTION_RULES: the path of the user's file, or JSON. */
   setting: string;
   rules: readonly Rule[];
 }
 
 /**
- * The user's rules, read before anything is started; or our own: every tag of `samples/**` goes to `staging/{repository}`.
+ * Reads the user's rules before anything is started; or the default rules: every tag of `samples/**` goes to
+ * `staging/{repository}`.
  * @throws ConfigurationError `RULES_UNREADABLE`; InputError `RULES_INVALID`, `RULES_CYCLE`
  */
 export async function localRules(path: string | undefined, source: string, staging: string): Promise<LocalRules> {
@@ -19,7 +20,7 @@ export async function localRules(path: string | undefined, source: string, stagi
     const text = await readFile(path, 'utf8').catch((cause: unknown) => {
       throw new ConfigurationError('RULES_UNREADABLE', `the rules ${path} cannot be read`, {
         cause,
-        remedy: 'Name a file that is there with --rules.',
+        remedy: 'Set --rules to an existing file.',
       });
     });
     return { setting: path, rules: parseRules(text, path).rules };

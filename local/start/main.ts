@@ -8,14 +8,14 @@ import { openImages } from './push.js';
 import { startStack, type Stack } from './stack.js';
 import { printable, Terminal } from './terminal.js';
 
-// `npm start`: everything up, an image pushed, its way to staging shown.
+// `npm start`: starts everything, pushes an image and shows its promotion to staging.
 
 const INTERRUPTED = 130;
 const args = process.argv.slice(2);
-/** Known before the options are: what is wrong with them is told in JSON as well. */
+/** Read before the options are parsed, so that wrong options are reported in JSON too. */
 const isJson = args.includes('--json');
 const stopping = new AbortController();
-// As a program ends whose reader has gone; what ends by itself may as well finish.
+// The reader of our output has gone, so end as a program does then; what already ends may finish.
 const onGone = (): void => {
   if (!args.includes('--once')) stopping.abort();
 };
@@ -23,7 +23,7 @@ const terminal = new Terminal(isJson ? process.stderr : process.stdout, process.
 if (isJson) process.stdout.on('error', onGone);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    // The children end by themselves when we are gone.
+    // The children end by themselves after this process.
     if (stopping.signal.aborted) process.exit(INTERRUPTED);
     stopping.abort();
   });
@@ -55,7 +55,7 @@ Processes         ${stack.processes.map((each) => `${each.name} ${each.pid ?? '?
 }
 
 async function run(options: StartOptions): Promise<number> {
-  // What can be wrong with what was given is found before anything is started.
+  // Check the given options and files before anything is started.
   const images = options.image === undefined ? undefined : await openImages(options.image);
   const [source, staging] = [`localhost:${options.sourcePort}`, `localhost:${options.stagingPort}`];
   const rules = await localRules(options.rules, source, staging);
@@ -101,7 +101,7 @@ async function main(): Promise<number> {
     return code;
   } catch (error) {
     const { aborted, reason } = stopping.signal;
-    // What breaks because it was stopped is not told.
+    // Errors caused by the stop are not reported.
     if (aborted && !(reason instanceof PromoterError)) return INTERRUPTED;
     fail(aborted ? reason : error);
     return 1;

@@ -6,29 +6,29 @@ export interface StartOptions {
   once: boolean;
   json: boolean;
   anonymous: boolean;
-  /** An OCI layout, with `:TAG` or `@DIGEST` behind it where one of several is meant; undefined: the sample image. */
+  /** An OCI layout, with `:TAG` or `@DIGEST` to select one of several images; undefined: the sample image. */
   image: string | undefined;
-  /** A rules file; undefined: the local rules. */
+  /** A rules file; undefined: the default rules. */
   rules: string | undefined;
   dataDir: string;
-  /** Folder of the app that the host runs. */
+  /** The folder of the app that the host runs. */
   app: string;
   port: number;
   sourcePort: number;
   stagingPort: number;
-  /** How long --once waits for the promotion to end, in milliseconds. */
+  /** How long --once waits for the promotion to finish, in milliseconds. */
   timeoutMs: number;
-  /** Seed of the host's faults; undefined: none. */
+  /** Seed of the host's faults; undefined: no faults. */
   chaos: number | undefined;
   /** The host's --lies; undefined: all. */
   lies: string | undefined;
-  /** The host's --function-timeout-ms; undefined: as host.json says. */
+  /** The host's --function-timeout-ms; undefined: from host.json. */
   functionTimeoutMs: number | undefined;
-  /** The host's --visibility-ms; undefined: as host.json says. */
+  /** The host's --visibility-ms; undefined: from host.json. */
   visibilityMs: number | undefined;
-  /** Host processes on one store; the first has `port`, the others any free one. */
+  /** The number of host processes on one store. The first has `port`, the others any free one. */
   hosts: number;
-  /** Habits of the source registry, `name` or `name=number`: local/registry/quirks.ts has them. */
+  /** Quirks of the source registry, `name` or `name=number`; see local/registry/quirks.ts. */
   sourceQuirks: readonly string[];
 }
 
@@ -36,7 +36,7 @@ function whole(least: number, most: number): (text: string) => number {
   return (text) => {
     const number = Number(text);
     if (!/^\d+$/.test(text) || number < least || number > most)
-      throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`);
+      throw new InvalidArgumentError(`Use a whole number from ${least} to ${most}.`);
     return number;
   };
 }
@@ -49,21 +49,24 @@ function command(): Command {
     new Option(flags, description).argParser(whole(1, 65_535)).default(byDefault);
   return new Command('npm start --')
     .description(
-      'Brings up two registries, a managed-identity endpoint, Azurite and the Functions host on this machine, pushes an image ' +
-        'to the source registry, and shows how it is promoted to staging. Stays up: push to the source registry with any client.',
+      'Starts two registries, a managed-identity endpoint, Azurite and the Functions host on this machine, pushes an image ' +
+        'to the source registry, and shows its promotion to staging. Keeps running; push to the source registry with any client.',
     )
-    .option('--once', 'exit when the first promotion has ended: 0 when it has completed, 1 when it has failed')
+    .option('--once', 'exit after the first promotion: 0 if it succeeded, 1 if it failed')
     .option('--image <path>', 'push this OCI image layout (PATH, PATH:TAG or PATH@DIGEST) instead of the sample image')
-    .option('--json', 'the last line of standard output is one JSON object; everything else goes to standard error')
-    .option('--anonymous', 'registries that ask for no token, for clients that cannot sign in')
-    .option('--rules <path>', 'promote by these rules (JSON or YAML) instead of the local ones')
-    .option('--data-dir <path>', 'where everything is kept; starting again resumes', '.local')
-    .option('--app <path>', 'folder of the app that the host runs', '.')
+    .option(
+      '--json',
+      'print one JSON object as the last line of standard output; everything else goes to standard error',
+    )
+    .option('--anonymous', 'registries require no token, for clients that cannot sign in')
+    .option('--rules <path>', 'promote with these rules (JSON or YAML) instead of the default ones')
+    .option('--data-dir <path>', 'folder for all data; a later start resumes', '.local')
+    .option('--app <path>', 'folder of the app to run', '.')
     .addOption(port('--port <n>', 'port of the Functions host', 7071))
     .addOption(port('--source-port <n>', 'port of the source registry', 5100))
     .addOption(port('--staging-port <n>', 'port of the staging registry', 5101))
     .addOption(
-      new Option('--timeout <seconds>', 'how long --once waits for the promotion to end')
+      new Option('--timeout <seconds>', 'how long --once waits for the promotion to finish')
         .argParser(whole(1, 86_400))
         .default(600),
     )
@@ -85,23 +88,23 @@ Exit code: 0 when the first promotion has completed, 1 when it has failed or som
     );
 }
 
-/** npm keeps options for itself that stand before `--`. */
+/** npm takes these options for itself if they stand before `--`. */
 const NPM_TAKES = ['once', 'image', 'anonymous', 'rules', 'data_dir', 'source_port', 'staging_port'];
 
-/** The command line as it was meant; undefined where help was asked for, and printed. */
+/** The command line as meant. */
 export interface CommandLine {
   args: readonly string[];
   environment: Readonly<Record<string, string | undefined>>;
-  /** Folder of this package. */
+  /** This package's folder. */
   root: string;
 }
 
-/** Reads the command line. @throws InputError `BAD_OPTION` */
+/** Parses the command line. @returns undefined after printing the help @throws InputError `BAD_OPTION` */
 export function parseStartOptions({ args, environment, root }: CommandLine): StartOptions | undefined {
   const taken = NPM_TAKES.find((name) => environment[`npm_config_${name}`] !== undefined);
   if (taken !== undefined) {
-    throw new InputError('BAD_OPTION', `npm has taken --${taken.replaceAll('_', '-')} for itself`, {
-      remedy: 'Put the options behind two dashes: npm start -- --once.',
+    throw new InputError('BAD_OPTION', `npm took the option --${taken.replaceAll('_', '-')} for itself`, {
+      remedy: 'Put options after two dashes: npm start -- --once.',
     });
   }
   const parser = command()
@@ -113,7 +116,7 @@ export function parseStartOptions({ args, environment, root }: CommandLine): Sta
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
     throw new InputError('BAD_OPTION', error.message.replace(/^error: /, ''), {
-      remedy: 'npm start -- --help names all options.',
+      remedy: 'Run npm start -- --help for all options.',
     });
   }
   const values = parser.opts<Values>();

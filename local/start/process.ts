@@ -13,7 +13,7 @@ const READY_MS = 60_000;
 const MOST_DEATHS = 20;
 const DEATHS_WINDOW_MS = 60_000;
 const RESTART_PAUSE_MS = 500;
-/** Of its last output, for the error of a process that does not get ready. */
+/** How many lines of output the error of a failed start shows. */
 const LAST_LINES = 5;
 
 export interface ProcessSpec {
@@ -22,13 +22,13 @@ export interface ProcessSpec {
   args: readonly string[];
   env: Record<string, string>;
   cwd: string;
-  /** Its output is kept in `<dataDir>/logs/<name>.log`. */
+  /** Its output goes to `<dataDir>/logs/<name>.log`. */
   dataDir: string;
-  /** Told of each process id that it gets. */
+  /** Called with each new process id. */
   onStart(): void;
-  /** Told when it has ended by itself and is started again. */
+  /** Called when the process ended by itself and is started again. */
   onEnd(text: string): void;
-  /** Told when it has ended too often, and stays down. */
+  /** Called when the process ended too often and is not started again. */
   onGivenUp(error: PromoterError): void;
 }
 
@@ -104,7 +104,7 @@ export class LocalProcess {
     this.#deaths = [...this.#deaths.filter((at) => at > now - DEATHS_WINDOW_MS), now];
     if (this.#deaths.length > MOST_DEATHS) {
       const message = `${this.name} ${how}, ${this.#deaths.length} times within a minute`;
-      this.#spec.onGivenUp(new PromoterError('PROCESS_FAILED', message, { remedy: `Look into ${this.#logFile}.` }));
+      this.#spec.onGivenUp(new PromoterError('PROCESS_FAILED', message, { remedy: `See ${this.#logFile}.` }));
       return;
     }
     this.#spec.onEnd(`${this.name} ${how}; starting it again`);
@@ -113,7 +113,7 @@ export class LocalProcess {
     try {
       await this.start();
     } catch {
-      // Why it did not get ready is in its log; it counts as one more end.
+      // Its log says why it did not get ready. It counts as one more end.
       void this.#ended(this.#child ?? child);
     }
   }
@@ -123,17 +123,17 @@ function isOver({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** Logs all that a process writes, and waits for the line that says how its start went. What isn't ready in time is ended. */
+/** Logs all output and waits for the line that reports the start. Ends a process that is not ready in time. */
 function outcomeOf(child: ChildProcess, name: string, logFile: string, log: (line: string) => void): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const last: string[] = [];
     const fail = (code: string, text: string, remedy?: string): void => {
       clearTimeout(timer);
       child.kill('SIGKILL');
-      reject(new PromoterError(code, `${name}: ${text}`, { remedy: remedy ?? `Look into ${logFile}.` }));
+      reject(new PromoterError(code, `${name}: ${text}`, { remedy: remedy ?? `See ${logFile}.` }));
     };
     const timer = setTimeout(() => fail('PROCESS_FAILED', `not ready within ${READY_MS / 1000} s`), READY_MS);
-    // Closed, not ended: what it wrote last has been read then.
+    // `close` and not `exit`, so that all output has been read.
     child.once('close', (code, signal) => {
       const said = last.length === 0 ? '' : `: ${last.join(' | ')}`;
       fail('PROCESS_FAILED', `ended before it was ready (${signal ?? code ?? '?'})${said}`);
@@ -143,7 +143,7 @@ function outcomeOf(child: ChildProcess, name: string, logFile: string, log: (lin
       createInterface({ input: stream }).on('line', (line) => {
         const parsed = stream === child.stdout ? parseReady(line) : undefined;
         if (parsed?.ready === true) {
-          // The line itself is not logged: it may hold what only we are to know, as the identity's does.
+          // The line itself is not logged, because it may hold secrets (the identity's does).
           log(`${new Date().toISOString()} ${name} is ready, process id ${child.pid ?? '?'}`);
           clearTimeout(timer);
           resolve(parsed.value);
@@ -165,7 +165,7 @@ const readySchema = z.object({
   remedy: z.string().optional(),
 });
 
-/** A line that says whether a process is ready; Azurite says it in words. */
+/** Parses the line that says whether a process is ready. Azurite writes its own text. */
 function parseReady(line: string): (z.infer<typeof readySchema> & { value: unknown }) | undefined {
   if (line.includes('Azurite Table service is successfully listening')) {
     return { ready: true, code: '', message: '', value: {} };

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { isRecord } from '../../src/oci/index.js';
 
 const PROCESSES_FILE = 'processes.json';
-/** In the command line of each. */
+/** Part of the command line of each child. */
 const CHILD_SCRIPT = 'local/start/child';
 const HOST = 'host';
 
@@ -14,17 +14,17 @@ export interface NamedProcess {
   pid: number;
 }
 
-/** The name of a Functions host: several may work on one store. */
+/** The name of a Functions host. Several may use one store. */
 export function hostName(index: number): string {
   return index === 0 ? HOST : `${HOST}-${index + 1}`;
 }
 
-/** What works with all the others, and ends before them: what it was told is done must be kept. */
+/** True for Functions hosts. They use all the other processes, so they must end first. */
 export function isHost({ name }: { name: string }): boolean {
   return name === HOST || name.startsWith(`${HOST}-`);
 }
 
-/** Notes which process is which, for who wants to kill one alone. The file is whole at any moment. */
+/** Writes the process ids, for those who want to kill a single one. The file is complete at any moment. */
 export function noteProcesses(dataDir: string, processes: readonly { name: string; pid?: number | undefined }[]): void {
   const file = join(dataDir, PROCESSES_FILE);
   writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(processes.map(({ name, pid }) => [name, pid]))));
@@ -33,7 +33,7 @@ export function noteProcesses(dataDir: string, processes: readonly { name: strin
 
 const processesSchema = z.record(z.string(), z.number().int().positive());
 
-/** Of the processes that were noted, those that live. */
+/** The recorded processes that are still alive. */
 export function livingProcesses(dataDir: string): NamedProcess[] {
   let noted: Record<string, number>;
   try {
@@ -46,7 +46,10 @@ export function livingProcesses(dataDir: string): NamedProcess[] {
     .filter(({ pid }) => isLiving(pid, CHILD_SCRIPT));
 }
 
-/** Whether a process lives and runs what we think: ids come back. Where nobody can tell what it is, it counts as that. */
+/**
+ * True if the process is alive and runs `script`, because process ids are reused. Also true if the system does not say
+ * what it runs.
+ */
 export function isLiving(pid: number, script: string): boolean {
   if (pid === process.pid) return false;
   try {
@@ -58,12 +61,14 @@ export function isLiving(pid: number, script: string): boolean {
   return command === undefined || (command !== '' && command.replaceAll('\\', '/').includes(script));
 }
 
-/** The command line of a process; undefined where this machine doesn't tell, empty where the process is gone or a zombie. */
+/**
+ * The command line of a process; undefined if the system does not show it, empty if the process is gone or a zombie.
+ */
 function commandOf(pid: number): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
   } catch {
-    // No /proc here, or the process has just gone.
+    // There is no /proc, or the process has just ended.
   }
   try {
     return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8', stdio: 'pipe' });

@@ -16,9 +16,9 @@ import {
 } from '../../src/oci/index.js';
 import type { Stack } from './stack.js';
 
-/** An image of a layout, and the tag that it is pushed under. */
+/** An image of a layout and the tag for its push. */
 interface LayoutImage {
-  /** What the layout knows it by: a name or a digest. */
+  /** Its name or digest in the layout. */
   name: string;
   tag: string;
 }
@@ -38,14 +38,14 @@ export interface Pushed {
   startedMs: number;
 }
 
-/** A client that signs in to the local registries with the user's password, as any other would. */
+/** A client that signs in to the local registries with the user's password. */
 export function userRegistries({ user, source, staging }: Pick<Stack, 'user' | 'source' | 'staging'>): RegistryClient {
   return createRegistries({ credentials: basicCredentials(user.name, user.password, [source, staging]) });
 }
 
 /**
- * Opens the layout at PATH, PATH:TAG or PATH@DIGEST, and finds what there is to push: each tag; where there is none, the one
- * manifest, as `latest`.
+ * Opens the layout at PATH, PATH:TAG or PATH@DIGEST and finds the images to push: each tag; without tags, the only
+ * manifest as `latest`.
  * @throws InputError `LAYOUT_NOT_FOUND`, `LAYOUT_INVALID`, `LAYOUT_EMPTY`, `LAYOUT_AMBIGUOUS`, `IMAGE_NOT_FOUND`
  */
 export async function openImages(image: string): Promise<LayoutImages> {
@@ -55,7 +55,7 @@ export async function openImages(image: string): Promise<LayoutImages> {
     await layout.resolve(wanted).catch((cause: unknown) => {
       throw new InputError('IMAGE_NOT_FOUND', `the layout ${path} has no ${wanted}`, {
         cause,
-        remedy: 'Name one of its tags or digests, or the layout alone.',
+        remedy: 'Use one of its tags or digests, or only the path of the layout.',
       });
     });
     return { layout, images: [{ name: wanted, tag: isDigest(wanted) ? 'latest' : tagFor(wanted) }] };
@@ -84,12 +84,12 @@ async function splitImage(image: string): Promise<{ path: string; wanted?: strin
   return wanted === undefined ? { path } : { path, wanted };
 }
 
-/** Tags of the referrers tag schema, and cosign's: they travel with what they belong to. */
+/** Tags of the referrers tag schema and of cosign. They travel with their subject. */
 function isReferrerTag(name: string): boolean {
   return isDigestTag(name) || /^sha(?:256|512)-[0-9a-f]{64,128}$/.test(name);
 }
 
-/** A layout may give a whole reference where a tag is meant. */
+/** A layout may have a whole reference in place of a tag. */
 function tagFor(name: string): string {
   const last = name.slice(name.lastIndexOf(':') + 1);
   return [name, last].find(isTag) ?? 'latest';
@@ -103,7 +103,8 @@ async function onlyManifest(path: string, layout: Repository): Promise<LayoutIma
   const [name, ...more] = digests;
   if (name === undefined || !isDigest(name)) {
     throw new InputError('LAYOUT_EMPTY', `${path} names no image`, {
-      remedy: 'Give a layout whose index.json lists an image, best with a tag (org.opencontainers.image.ref.name).',
+      remedy:
+        'Use a layout whose index.json lists an image, preferably with a tag (org.opencontainers.image.ref.name).',
     });
   }
   if (more.length > 0) {
@@ -115,7 +116,7 @@ async function onlyManifest(path: string, layout: Repository): Promise<LayoutIma
   return { name, tag: 'latest' };
 }
 
-/** Pushes an image with all its referrers to the source registry: the tag last, which raises the event. */
+/** Pushes an image and all its referrers to the source registry. The tag comes last and raises the event. */
 export async function pushImage(
   { source: registry }: Pick<Stack, 'source'>,
   registries: RegistryClient,

@@ -19,7 +19,7 @@ Description: what the sample image of acr-promoter says of itself
  Made and installed by dpkg when the sample image was made.
 `;
 
-/** Of dpkg's folder, what doesn't change from run to run. */
+/** The files of dpkg's folder that are the same in every run. */
 const KEPT = /^var\/lib\/dpkg\/(?:status$|arch$|info\/)/;
 
 async function filesBelow(root: string): Promise<SampleFile[]> {
@@ -36,8 +36,8 @@ async function filesBelow(root: string): Promise<SampleFile[]> {
 }
 
 /**
- * A package that this machine's dpkg made and installed in a folder: its files and dpkg's database. Empty where there is no dpkg,
- * with the reason where there is one and it would not.
+ * A package that this machine's dpkg built and installed into a folder: its files and dpkg's database. Empty without
+ * dpkg; with a note if dpkg failed.
  */
 export async function sampleDpkgDatabase(checkout: string): Promise<{ files: SampleFile[]; note?: string }> {
   const work = await mkdtemp(join(tmpdir(), 'acr-promoter-sample-'));
@@ -67,7 +67,7 @@ export async function sampleDpkgDatabase(checkout: string): Promise<{ files: Sam
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && 'syscall' in error)
       return { files: [] };
     const reason = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
-    return { files: [], note: `dpkg is there, but made no database: ${reason.trim().slice(0, 300)}` };
+    return { files: [], note: `dpkg is installed but created no database: ${reason.trim().slice(0, 300)}` };
   } finally {
     await rm(work, { recursive: true, force: true });
   }

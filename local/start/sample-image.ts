@@ -14,20 +14,20 @@ import { sampleDpkgDatabase } from './sample-dpkg.js';
 import { findCheckout, sampleNpmPackages, type SampleFile } from './sample-npm.js';
 
 export interface SampleImage {
-  /** The OCI image layout folder. */
+  /** The folder of the OCI image layout. */
   path: string;
-  /** Of the image manifest. */
+  /** The digest of the image manifest. */
   digest: string;
-  /** What could not be put in, and why. */
+  /** What could not be included, and why. */
   notes: string[];
 }
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
-/** Pinned, so that the same packages give the same digest. */
+/** Fixed, so that the same packages give the same digest. */
 const CREATED = new Date('2026-01-01T00:00:00Z');
 const TAG = 'v1';
 
-/** A tar archive whose bytes depend on the files alone. */
+/** A tar archive whose bytes depend only on the files. */
 async function tarOf(files: readonly SampleFile[]): Promise<Uint8Array> {
   const contents = new Map<string, Uint8Array | undefined>();
   for (const { path, bytes } of files) {
@@ -48,8 +48,9 @@ async function tarOf(files: readonly SampleFile[]): Promise<Uint8Array> {
 }
 
 /**
- * Writes an OCI image layout with a sample image: packages that npm installed in this checkout and, where this machine has a dpkg,
- * a package that it installed. The same checkout on the same machine gives the same digest. What the folder held is replaced.
+ * Writes an OCI image layout with a sample image: packages that npm installed in this checkout and, if this machine has
+ * dpkg, a package that dpkg installed. The same checkout on the same machine gives the same digest. Replaces the
+ * folder's content.
  */
 export async function makeSampleImage(outDir: string): Promise<SampleImage> {
   const checkout = await findCheckout(dirname(fileURLToPath(import.meta.url)));

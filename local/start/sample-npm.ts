@@ -2,7 +2,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 
 export interface SampleFile {
-  /** Below the image's root, with `/`. */
+  /** Relative to the image's root, with `/`. */
   path: string;
   bytes: Uint8Array;
 }
@@ -19,11 +19,11 @@ interface LockedPackage {
 }
 
 const PACKAGES = 16;
-/** Of one package: small ones, so that a start takes no time. */
+/** The most files of one package, so that starting is fast. */
 const MOST_FILES = 40;
 const MOST_BYTES = 256 * 1024;
 
-/** The nearest folder above this module that has a package-lock.json: the checkout. */
+/** The nearest folder above this module with a package-lock.json: the checkout. */
 export async function findCheckout(from: string): Promise<string> {
   for (let folder = from; ; folder = dirname(folder)) {
     try {
@@ -35,7 +35,7 @@ export async function findCheckout(from: string): Promise<string> {
   }
 }
 
-/** Small production dependencies that need no other, by the lock file: the same on every machine. */
+/** Small production dependencies without dependencies of their own, from the lock file: the same on every machine. */
 async function candidates(checkout: string): Promise<string[]> {
   const lock = JSON.parse(await readFile(join(checkout, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, LockedPackage>;
@@ -66,7 +66,7 @@ async function filesOf(checkout: string, key: string): Promise<SampleFile[] | un
   return files;
 }
 
-/** A handful of packages as npm installed them in this checkout, each with all its files. */
+/** A few packages as npm installed them in this checkout, each with all its files. */
 export async function sampleNpmPackages(checkout: string): Promise<SampleFile[][]> {
   const chosen: SampleFile[][] = [];
   for (const key of await candidates(checkout)) {

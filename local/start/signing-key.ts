@@ -3,7 +3,7 @@ import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
 
-/** Paths of the local signing key and its self-signed certificate, both PEM; made at the first start. */
+/** Paths of the local signing key and its self-signed certificate, both PEM; created at the first start. */
 export interface SigningFiles {
   key: string;
   certificate: string;

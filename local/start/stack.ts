@@ -28,12 +28,12 @@ export interface Stack {
 interface StackCall {
   options: StartOptions;
   environment: Environment;
-  /** PROMOTION_RULES. */
+  /** The value of PROMOTION_RULES. */
   rules: string;
   say: (text: string) => void;
-  /** Stops what is being started. */
+  /** Stops the start. */
   signal: AbortSignal;
-  /** One of the processes stays down. */
+  /** Called when a process is not started again. */
   onGivenUp: (error: PromoterError) => void;
 }
 
@@ -44,13 +44,13 @@ const identityReady = z.object({
 });
 
 const AZURITE_ACCOUNT = 'devstoreaccount1';
-/** How long the host lets running steps finish when it is stopped; what is cut off is done again at the next start. */
+/** How long the host lets running steps finish when it is stopped. The next start repeats what is cut off. */
 const HOST_GRACE_MS = 2_000;
 
 /**
- * Brings everything up, one process each. What starts first is what the next one needs.
- * @throws ConfigurationError `DATA_DIR_IN_USE`, `DATA_DIR_UNUSABLE`, `PORT_IN_USE`; PromoterError with the code that a process
- *   gave, or `PROCESS_FAILED`
+ * Starts everything, one process each, dependencies first.
+ * @throws ConfigurationError `DATA_DIR_IN_USE`, `DATA_DIR_UNUSABLE`, `PORT_IN_USE`; PromoterError with the code that a
+ * process reported, or `PROCESS_FAILED`
  */
 export async function startStack(call: StackCall): Promise<Stack> {
   const { options, environment, signal } = call;
@@ -58,7 +58,7 @@ export async function startStack(call: StackCall): Promise<Stack> {
   const folder = await takeDataFolder(dataDir, call.say);
   const processes: LocalProcess[] = [];
   const stop = async (): Promise<void> => {
-    // The host first: it works with all the others.
+    // Hosts first, because they use all the others.
     const [host, others] = [processes.filter(isHost), processes.filter((each) => !isHost(each))];
     await Promise.all(host.map((each) => each.stop()));
     await Promise.all(others.map((each) => each.stop()));
@@ -107,7 +107,7 @@ async function startAll(
   const certificate = environment.SIGNING_CERTIFICATE_CHAIN ?? own.certificate;
   const signing = { ...own, certificate };
   const user = await localUser(dataDir);
-  // The registries need what the identity endpoint signs with, and nobody needs Azurite before the host does.
+  // The registries need the identity endpoint's keys. Only the host needs Azurite.
   const [storage, identity] = await Promise.all([
     startAzurite(start, dataDir, ports),
     startIdentity(start, dataDir, ports.identity).then(async (ready) => {
@@ -138,9 +138,9 @@ async function startAll(
     FUNCTIONS_WORKER_RUNTIME: 'node',
     PROMOTION_RULES: rules,
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
-    // Rules of one's own may name others.
+    // The user's own rules may use other registries.
     ALLOWED_REGISTRIES: [source, staging, ...(environment.ALLOWED_REGISTRIES?.split(',') ?? [])].join(','),
-    // A key of one's own goes with its own certificate: one of them alone is refused.
+    // A user's own key needs its own certificate; only one of them is an error.
     ...(environment.SIGNING_KEY === undefined && { SIGNING_KEY: own.key }),
     SIGNING_CERTIFICATE_CHAIN: certificate,
     ...given(environment, TAKEN_SETTINGS),
@@ -148,7 +148,7 @@ async function startAll(
   const hostScript = join(compiledRoot(), 'local/host/main.js');
   await start(hostName(0), hostScript, hostArgs(options.port, 0), hostEnvironment);
   await requireLoaded(`http://localhost:${options.port}`);
-  // More of them work on the same store, as instances of one app do; nobody needs to know their ports.
+  // Further hosts use the same store, like instances of one app. Nobody needs to know their ports.
   const more = Array.from({ length: options.hosts - 1 }, (_, index) => index + 1);
   await Promise.all(more.map((index) => start(hostName(index), hostScript, hostArgs(0, index), hostEnvironment)));
   return { source, staging, hostUrl: `http://localhost:${options.port}`, user, signing };
@@ -158,7 +158,10 @@ const statusSchema = z.object({
   problems: z.array(z.object({ code: z.string(), message: z.string(), setting: z.string().default('') })),
 });
 
-/** The app serves `health` and `status` also where it could not load. @throws ConfigurationError with the first problem's code */
+/**
+ * The app serves `health` and `status` even if it could not load.
+ * @throws ConfigurationError with the first problem's code
+ */
 async function requireLoaded(hostUrl: string): Promise<void> {
   const health = await fetch(`${hostUrl}/api/health`);
   await health.body?.cancel();
@@ -168,12 +171,12 @@ async function requireLoaded(hostUrl: string): Promise<void> {
     problems[0]?.code ?? 'APP_NOT_LOADED',
     problems.map(({ setting, message }) => `${setting}: ${message}`).join('; '),
     {
-      remedy: 'Correct what is said; docs/reference/settings.md has all settings.',
+      remedy: 'Correct this setting; docs/reference/settings.md lists all settings.',
     },
   );
 }
 
-/** What a process needs of our own environment, and no more: settings of a deployed app must not leak in. */
+/** Only what a process needs from our environment: settings of a deployed app must not leak in. */
 function inherited(environment: Environment): Record<string, string> {
   const names = [
     'PATH',
@@ -216,7 +219,7 @@ async function startAzurite(
     String(ports.table),
     '--skipApiVersionCheck',
     '--disableTelemetry',
-    // Without a line for each request: the queues are looked at twice a second for as long as it is up.
+    // No line for each request: the queues are polled twice a second.
     '--silent',
   ];
   await start('azurite', script, args, { AZURITE_ACCOUNTS: `${AZURITE_ACCOUNT}:${key}` });
@@ -233,7 +236,10 @@ async function startAzurite(
   return connection;
 }
 
-/** Made at the first start. Not Azurite's well-known key: with it a page of any site could sign a message to the queue of jobs. */
+/**
+ * Created at the first start. Not Azurite's well-known key: with that, any web page could sign a message for the job
+ * queue.
+ */
 async function azuriteKey(dataDir: string): Promise<string> {
   const file = join(dataDir, 'azurite-key.txt');
   const kept = await readFile(file, 'utf8').catch(() => undefined);
@@ -268,7 +274,7 @@ async function startRegistries(start: Start, options: StartOptions, publicKeysFi
 
 async function startIdentity(start: Start, dataDir: string, port: number): Promise<z.infer<typeof identityReady>> {
   const script = join(compiledRoot(), 'local/identity/main.js');
-  // The same port when it is started again: the host has the address.
+  // The same port after a restart, because the host has its address.
   const args = ['--data-dir', join(dataDir, 'identity'), '--port', String(port)];
   return identityReady.parse(await start('identity', script, args));
 }
@@ -276,7 +282,7 @@ async function startIdentity(start: Start, dataDir: string, port: number): Promi
 const USERS_FILE = 'users.json';
 const usersSchema = z.array(z.object({ name: z.string(), password: z.string() })).min(1);
 
-/** The user that clients sign in with, made at the first start. @throws ConfigurationError `USERS_INVALID` */
+/** The user for clients to sign in with, created at the first start. @throws ConfigurationError `USERS_INVALID` */
 async function localUser(dataDir: string): Promise<{ name: string; password: string }> {
   const file = join(dataDir, USERS_FILE);
   const text = await readFile(file, 'utf8').catch(() => undefined);
@@ -289,9 +295,9 @@ async function localUser(dataDir: string): Promise<{ name: string; password: str
     const [user] = usersSchema.parse(JSON.parse(text));
     if (user !== undefined) return user;
   } catch {
-    // Said below.
+    // Reported below.
   }
   throw new ConfigurationError('USERS_INVALID', `${file} cannot be read`, {
-    remedy: 'Correct it ([{"name": …, "password": …}]), or remove it: a user is made at the next start.',
+    remedy: 'Correct it ([{"name": …, "password": …}]), or delete it: the next start creates a user.',
   });
 }

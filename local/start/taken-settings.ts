@@ -1,4 +1,7 @@
-/** Settings that whoever calls `npm start` may give the host; it sets the others itself, and takes none of an app in Azure. */
+/**
+ * The settings that `npm start` takes from its environment for the host. It sets all others itself and takes none of a
+ * deployed app.
+ */
 export const TAKEN_SETTINGS = [
   'PROMOTION_PAUSED',
   'RUN_RETENTION_DAYS',

@@ -2,33 +2,33 @@ import pc from 'picocolors';
 
 type Colors = ReturnType<typeof pc.createColors>;
 
-/** Where `npm start` tells people what happens: whole lines, and on a terminal one more at the bottom that is overwritten. */
+/** Prints what happens: whole lines and, on a terminal, one status line at the bottom that is overwritten. */
 export class Terminal {
-  /** True where somebody sits before it: only there are colours and the overwritten line. */
+  /** True on a terminal. Only there are colours and the status line. */
   readonly isLive: boolean;
   readonly colors: Colors;
   readonly #out: NodeJS.WriteStream;
   #hasStatus = false;
 
-  /** @param onGone told when nobody reads it any more */
+  /** @param onGone called when the reader has gone */
   constructor(
     out: NodeJS.WriteStream,
     environment: Readonly<Record<string, string | undefined>>,
     onGone: () => void = () => undefined,
   ) {
     this.#out = out;
-    // isTTY is undefined for a pipe, and undefined would let the colours be chosen by CI's environment.
+    // For a pipe isTTY is undefined, and then the environment of a CI would select colours.
     this.isLive = out.isTTY ? environment.TERM !== 'dumb' : false;
     this.colors = pc.createColors(this.isLive && (environment.NO_COLOR ?? '') === '');
     out.on('error', onGone);
   }
 
-  /** Prints a line, or several. */
+  /** Prints one or more lines. */
   say(text: string): void {
     this.#out.write(`${this.#cleared()}${text}\n`);
   }
 
-  /** Shows what is going on just now, until the next line or status; an empty text takes it away. Nothing where nobody sits. */
+  /** Shows a status until the next line or status; an empty text removes it. Does nothing if there is no terminal. */
   status(text: string): void {
     if (!this.isLive) return;
     const cleared = this.#cleared();
@@ -43,12 +43,12 @@ export class Terminal {
   }
 }
 
-/** Text that came from elsewhere, without what a terminal would act upon. */
+/** Removes control characters from a text that came from elsewhere. */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Bidi_Control}]+/gu, ' ');
 }
 
-/** `12.3 MB`: for people. */
+/** Formats a size for people, for example `12.3 MB`. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   const units = ['kB', 'MB', 'GB', 'TB'];

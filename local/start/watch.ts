@@ -2,17 +2,17 @@ import type { LocalApi, LocalPromotion, LocalStep } from './api.js';
 import { formatBytes, printable, type Terminal } from './terminal.js';
 
 const LOOK_MS = 300;
-/** Every so many looks it is asked what was ignored. */
+/** Ignored events are read once in this many looks. */
 const IGNORED_EVERY = 5;
 const MARKS: Record<LocalStep['state'], string> = { working: '…', waiting: '⏳', done: '✓', failed: '✗' };
 
-/** Steps that say nothing to a person. */
+/** Steps that are of no interest to a person. */
 const HOUSEKEEPING: ReadonlySet<string> = new Set(['closeRun']);
 
-/** The step that notes that a run waits: it is done with it, or pauses first. */
+/** The step that records that a run waits. It is done afterwards or pauses first. */
 const WAITING = 'markWaiting';
 
-/** Outcomes after which the destination is as the rule wants it, or would be. */
+/** Outcomes after which the destination is as the rule wants it (`observed`: would be). */
 const GOOD: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
 
 export function isGood(promotion: LocalPromotion): boolean {
@@ -24,11 +24,11 @@ interface WatchOptions {
   terminal: Terminal;
   /** Pushes to this registry that no rule matches are reported. */
   source: string;
-  /** Told of every promotion at each look. */
+  /** Called for every promotion at each look. */
   onRow: (promotion: LocalPromotion) => void;
 }
 
-/** Prints what every promotion is doing, each line once, until it is stopped. */
+/** Prints the progress of every promotion, each line once, until it is stopped. */
 export class Watcher {
   readonly #options: WatchOptions;
   readonly #shown = new Set<string>();
@@ -39,7 +39,7 @@ export class Watcher {
     this.#options = options;
   }
 
-  /** What has ended before, and what was ignored, is not told again; what is under way is named. */
+  /** Skips promotions that have ended and events that were ignored before, and prints the running ones. */
   async skipPast(): Promise<void> {
     const { api, terminal } = this.#options;
     for (const promotion of await api.promotions()) {
@@ -56,7 +56,7 @@ export class Watcher {
     const { api, terminal, onRow } = this.#options;
     for (let look = 0; !this.#stopped; look += 1) {
       this.#status = '';
-      // The oldest first: lines in the order in which things happened.
+      // Oldest first, so that the lines are in the order of events.
       for (const promotion of (await api.promotions()).toReversed()) {
         await this.#look(promotion);
         onRow(promotion);
@@ -108,7 +108,7 @@ export class Watcher {
         this.#status = line;
         continue;
       }
-      // A line for each state of a step, and for each further tenth of what it moves.
+      // One line for each state of a step, and for each tenth of the bytes it moves.
       this.#once(`${runId} ${step.step} ${state} ${isWorking ? tenthOf(step) : step.text}`, line);
     }
   }
@@ -135,7 +135,7 @@ function moved({ doneBytes, totalBytes }: LocalStep): string {
   return ` ${formatShare(doneBytes, totalBytes)}`;
 }
 
-/** `52 % of 314.7 MB` */
+/** Formats a share, for example `52 % of 314.7 MB`. */
 export function formatShare(done: number, total: number): string {
   return `${Math.min(100, Math.floor((100 * done) / Math.max(total, 1)))} % of ${formatBytes(total)}`;
 }

@@ -5,7 +5,7 @@ import type { HistoryEvent } from './history.js';
 import type { ActivityBody, Call, Message } from './messages.js';
 import type { Engine } from './turn.js';
 
-/** What an activity returned, as JSON: never absent. */
+/** What an activity returned, as JSON. */
 function toJson(value: TypedData | null | undefined): string {
   if (value?.json !== undefined) {
     return value.json;
@@ -48,7 +48,10 @@ async function run(
   }
 }
 
-/** Runs one activity and tells its orchestration, even where another has run it meanwhile: the first to tell counts. */
+/**
+ * Runs one activity and reports its result to the orchestration, even if another holder has run it too: the first
+ * report counts.
+ */
 export async function runActivity(engine: Engine, message: Message<ActivityBody>): Promise<void> {
   const given = message.body.call;
   const isGivenUp = given.isGivenUp === true || engine.chaos.happens('failActivity', given.name);

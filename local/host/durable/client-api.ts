@@ -9,11 +9,11 @@ import type { Instance, InstanceFilter } from './instances.js';
 import type { TurnBody } from './messages.js';
 import type { Engine } from './turn.js';
 
-/** Bytes of an orchestration's input or an event's data over HTTP. */
+/** The most bytes of an orchestration's input or an event's data over HTTP. */
 const DURABLE_BODY_BYTES = 16 * 1024 * 1024;
-/** Characters of an instance id, as the real engine has it. */
+/** The most characters of an instance id, as in the real engine. */
 const INSTANCE_ID_CHARS = 100;
-/** Instances on one page of the status query. */
+/** Instances per page of the status query. */
 const STATUS_PAGE = 100;
 
 const NO_INSTANCE = problem(404, 'No instance with that id was found.');
@@ -41,13 +41,13 @@ function toStatus(instance: Instance, query: URLSearchParams, history?: unknown[
   };
 }
 
-/** As the real endpoint shows an event: its type by name. */
+/** An event with the name of its type, as the real endpoint returns it. */
 function named(event: HistoryEvent): unknown {
   const name = Object.entries(EventType).find(([, type]) => type === event.EventType)?.[0] ?? '';
   return { ...event, EventType: `${name.charAt(0).toUpperCase()}${name.slice(1)}` };
 }
 
-/** @returns undefined where a time is none. */
+/** @returns undefined if a time is invalid */
 function toFilter(query: URLSearchParams): InstanceFilter | undefined {
   const at = (name: string) => {
     const text = query.get(name);
@@ -66,7 +66,7 @@ function toFilter(query: URLSearchParams): InstanceFilter | undefined {
   };
 }
 
-/** @returns JSON, `null` for an empty body; undefined where the body is none. */
+/** @returns JSON, `null` for an empty body; undefined if the body is not JSON */
 async function readJson(request: HostRequest): Promise<string | undefined> {
   const text = (await request.body(DURABLE_BODY_BYTES)).toString('utf8');
   if (text.trim() === '') {
@@ -84,7 +84,7 @@ function isInstanceId(id: string): boolean {
   return id !== '' && id.length <= INSTANCE_ID_CHARS && !id.startsWith('@') && !/[/\\?#\u0000-\u001f\u007f]/.test(id);
 }
 
-/** The HTTP endpoints that the durable client calls, below `/runtime/webhooks/durabletask/` and `/durabletask/`. */
+/** The HTTP endpoints that the durable client calls, under `/runtime/webhooks/durabletask/` and `/durabletask/`. */
 export class ClientApi {
   readonly #engine: Engine;
   readonly #links: ClientLinks;
@@ -96,7 +96,7 @@ export class ClientApi {
     this.#wake = wake;
   }
 
-  /** @param path what follows the prefix, without a slash before it. */
+  /** @param path the rest after the prefix, without a leading slash */
   async handle(request: HostRequest, path: string): Promise<HostReply> {
     let parts: string[];
     try {
@@ -206,7 +206,7 @@ export class ClientApi {
     return reply;
   }
 
-  /** Only what has ended, as the real engine since 3.9.1. */
+  /** Purges only ended instances, as the real engine does since 3.9.1. */
   #purge(ids: string[]): HostReply {
     const instancesDeleted = this.#engine.db.transaction(() => {
       const ended = ids.filter((id) => {

@@ -1,12 +1,12 @@
-/** The addresses that a durable client's binding and the answer to a start carry. */
+/** The URLs in a durable client's binding and in the answer to a start. */
 export interface ClientLinks {
-  /** The links of one instance, its `id` with them. */
+  /** The links of one instance, including its `id`. */
   forInstance(id: string): Record<string, string>;
-  /** JSON of the input binding `durableClient`, as durable-functions 3.5 wants it. */
+  /** JSON of the input binding `durableClient`, as durable-functions 3.5 expects it. */
   binding: string;
 }
 
-/** @param keyQuery `code=…` where keys are asked for, otherwise empty. */
+/** @param keyQuery `code=…` if keys are required, otherwise empty */
 export function createClientLinks(port: number, hubName: string, keyQuery: string): ClientLinks {
   const base = `http://localhost:${port}/runtime/webhooks/durabletask`;
   const required = ['connection=Storage', keyQuery].filter(Boolean).join('&');
@@ -34,7 +34,7 @@ export function createClientLinks(port: number, hubName: string, keyQuery: strin
     managementUrls: management('INSTANCEID'),
     baseUrl: base,
     requiredQueryStringParameters: required,
-    // The library's own way in: no key is asked for here, as in the real host.
+    // The library's internal endpoint. It requires no key, as in the real host.
     rpcBaseUrl: `http://127.0.0.1:${port}/durabletask/`,
   });
   return { forInstance: management, binding };

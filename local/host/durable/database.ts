@@ -4,8 +4,9 @@ import { DatabaseSync } from 'node:sqlite';
 import type { SQLInputValue, SQLOutputValue, StatementSync } from 'node:sqlite';
 
 /**
- * messages: `queue` is who takes it (`instance`: a turn of that instance, `activity`: one call, `schedule`: a timer
- * function); `lockedBy` is a host, `token` that one taking of it, so that a late holder can be told from the present one.
+ * Table messages: `queue` is the kind of work (`instance`: a turn of that instance, `activity`: one call, `schedule`: a
+ * timer function). `lockedBy` is a host. `token` identifies one taking of the message, so that a late holder is
+ * recognised.
  */
 const SCHEMA = `
 CREATE TABLE IF NOT EXISTS hosts (id TEXT PRIMARY KEY, pid INTEGER NOT NULL, beatAt INTEGER NOT NULL);
@@ -26,12 +27,12 @@ CREATE TABLE IF NOT EXISTS timers (
   name TEXT PRIMARY KEY, schedule TEXT NOT NULL, last INTEGER NOT NULL, next INTEGER NOT NULL);
 `;
 
-/** How long a connection waits for another's lock, in milliseconds. */
+/** How long a connection waits for another one's lock, in milliseconds. */
 const BUSY_MS = 15_000;
 
 export type Row = Record<string, SQLOutputValue>;
 
-/** One connection; statements are kept. */
+/** One connection with its prepared statements. */
 class Connection {
   readonly db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
@@ -43,7 +44,7 @@ class Connection {
     this.db.exec(`PRAGMA synchronous = ${synchronous};`);
   }
 
-  /** The busy timeout doesn't hold for this one: of two hosts that make the file at once, one is refused outright. */
+  /** The busy timeout does not apply here: if two hosts create the file at once, one is refused immediately. */
   #useWriteAheadLog(): void {
     for (const until = Date.now() + BUSY_MS; ;) {
       try {
@@ -67,10 +68,13 @@ class Connection {
   }
 }
 
-/** One SQLite file, shared by any number of host processes. Everything that a host knows is in it. */
+/** One SQLite file, shared by all host processes. It holds everything that a host knows. */
 export class Database {
   readonly #main: Connection;
-  /** For locks: they need not outlive the machine, and so wait for no disk. What `#main` commits later syncs them too. */
+  /**
+   * For locks. They need not survive a power failure, so they do not wait for the disk; commits of `#main` sync them
+   * later.
+   */
   readonly #locks: Connection;
 
   constructor(path: string) {
@@ -88,17 +92,17 @@ export class Database {
     return this.#main.prepare(sql).all(...values);
   }
 
-  /** @returns how many rows changed. */
+  /** @returns the number of changed rows */
   run(sql: string, ...values: SQLInputValue[]): number {
     return Number(this.#main.prepare(sql).run(...values).changes);
   }
 
-  /** One statement about locks, outside any transaction: other processes see it at once, the disk later. */
+  /** Runs one statement about locks outside a transaction. Other processes see it at once; the disk has it later. */
   lock(sql: string, ...values: SQLInputValue[]): Row | undefined {
     return this.#locks.prepare(sql).get(...values);
   }
 
-  /** All or nothing, on disk when it returns. `work` must not wait for anything. */
+  /** Runs `work` in a transaction that is on disk when this returns. `work` must be synchronous. */
   transaction<T>(work: () => T): T {
     const { db } = this.#main;
     db.exec('BEGIN IMMEDIATE');

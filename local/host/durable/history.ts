@@ -1,4 +1,4 @@
-/** Event types of the history as the Durable Task Framework numbers them; those that this host writes. */
+/** The event types of the history that this host writes, as the Durable Task Framework numbers them. */
 export const EventType = {
   executionStarted: 0,
   executionCompleted: 1,
@@ -20,7 +20,7 @@ export const EventType = {
 
 export interface HistoryEvent {
   EventType: number;
-  /** The task's id where it schedules one, -1 elsewhere. */
+  /** The task's id if the event schedules a task, otherwise -1. */
   EventId: number;
   IsPlayed: boolean;
   Timestamp: string;
@@ -35,7 +35,10 @@ export interface HistoryEvent {
   TimerId?: number;
   FireAt?: string;
   InstanceId?: string;
-  /** Ours: which of the orchestrator's actions asked for this: whether a timer was cancelled, or the action is another now. */
+  /**
+   * Used only by this host: the index of the orchestrator's action that asked for this event. Shows whether a timer was
+   * cancelled or the action is a different one by now.
+   */
   ActionIndex?: number;
 }
 
@@ -54,7 +57,10 @@ const SCHEDULING = new Set<number>([
   EventType.timerCreated,
 ]);
 
-/** What was scheduled and has not come back, cancelled timers apart: the real engine ends no orchestration before. */
+/**
+ * The scheduled tasks that are not completed, without cancelled timers. The real engine ends no orchestration before
+ * they are.
+ */
 export function openTasks(history: HistoryEvent[], isCanceled: (actionIndex: number) => boolean): HistoryEvent[] {
   const completed = new Set(history.map(completedTask));
   return history.filter(

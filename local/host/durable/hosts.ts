@@ -4,10 +4,10 @@ import type { Database } from './database.js';
 import type { Messages } from './messages.js';
 
 export const BEAT_MS = 1000;
-/** A host that was silent for so long is dead, whatever now has its process id. */
+/** A host without a sign of life for this long is dead, even if its process id is in use. Milliseconds. */
 const DEAD_AFTER_MS = 10_000;
 
-/** Names this process among all that ever used the file: a process id alone comes back. */
+/** A unique id for this process. A process id alone would be reused. */
 export function newHostId(): string {
   return `${process.pid}-${randomUUID()}`;
 }
@@ -21,7 +21,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Says that this host lives, and takes dead ones off the list. */
+/** Records that this host is alive, and removes dead hosts. */
 export function beat(db: Database, messages: Messages, hostId: string): void {
   const now = Date.now();
   db.lock(
@@ -35,12 +35,12 @@ export function beat(db: Database, messages: Messages, hostId: string): void {
     const [id, pid] = [String(row['id']), Number(row['pid'])];
     if (pid === process.pid || !isRunning(pid) || Number(row['beatAt']) < now - DEAD_AFTER_MS) {
       leave(db, messages, id);
-      log('information', 'durable', `the host with process id ${pid} is gone; what it had taken is seen again later`);
+      log('information', 'durable', `the host with process id ${pid} is gone; its messages become visible again later`);
     }
   }
 }
 
-/** Takes a host off the list. */
+/** Removes a host from the list. */
 export function leave(db: Database, messages: Messages, hostId: string): void {
   db.transaction(() => {
     db.run('DELETE FROM hosts WHERE id = ?', hostId);

@@ -5,7 +5,7 @@ import type { Call, Messages } from './messages.js';
 
 export type Status = 'Pending' | 'Running' | 'Suspended' | 'Completed' | 'Failed' | 'Terminated';
 
-/** Whom a sub-orchestration answers to. */
+/** The orchestration to which a sub-orchestration reports. */
 export interface Parent {
   instance: string;
   execution: string;
@@ -16,18 +16,18 @@ export interface Parent {
 export interface Instance {
   id: string;
   name: string;
-  /** Changes when the id is started over, and with every continueAsNew. */
+  /** Changes when the id is started again, and with every continueAsNew. */
   execution: string;
   status: Status;
-  /** JSON, as are output and customStatus. */
+  /** JSON, like output and customStatus. */
   input: string;
   output: string;
   customStatus: string;
   createdAt: number;
   updatedAt: number;
-  /** The id that the next activity, sub-orchestration or timer gets: the library's sequence number. */
+  /** The id of the next activity, sub-orchestration or timer: the library's sequence number. */
   nextTask: number;
-  /** How many of the orchestrator's actions have been acted on. */
+  /** How many of the orchestrator's actions were handled. */
   actionsDone: number;
   parent: Parent | undefined;
 }
@@ -61,7 +61,7 @@ export interface InstanceFilter {
   idPrefix?: string;
 }
 
-/** Rows of instances and their history. */
+/** The instances and their histories. */
 export class Instances {
   readonly #db: Database;
   readonly #messages: Messages;
@@ -76,7 +76,7 @@ export class Instances {
     return row === undefined ? undefined : toInstance(row);
   }
 
-  /** In the order in which they were made. */
+  /** Lists instances by creation time. */
   list(filter: InstanceFilter, limit: number, offset = 0): Instance[] {
     const rows = this.#db.all(
       `SELECT * FROM instances WHERE createdAt >= ? AND createdAt <= ? AND substr(id, 1, length(?)) = ?
@@ -93,7 +93,10 @@ export class Instances {
     return rows.map(toInstance);
   }
 
-  /** Inside a transaction. @returns the status of the instance where one is active under that id: then nothing is done. */
+  /**
+   * Call inside a transaction.
+   * @returns the status of the active instance with this id, if there is one; then nothing is started
+   */
   start(id: string, name: string, input: string, parent?: Parent): Status | undefined {
     const existing = this.get(id);
     if (existing !== undefined && !isFinal(existing.status)) {
@@ -133,14 +136,14 @@ export class Instances {
     );
   }
 
-  /** With all that belongs to it. */
+  /** Removes an instance and everything that belongs to it. */
   remove(id: string): void {
     this.#db.run('DELETE FROM messages WHERE instance = ? AND queue = ?', id, 'instance');
     this.#db.run('DELETE FROM history WHERE instance = ?', id);
     this.#db.run('DELETE FROM instances WHERE id = ?', id);
   }
 
-  /** Oldest first, all played. */
+  /** Oldest first, all marked as played. */
   history(id: string): HistoryEvent[] {
     return this.#db.all('SELECT event FROM history WHERE instance = ? ORDER BY seq', id).map((row) => {
       const event = JSON.parse(String(row['event'])) as HistoryEvent;
@@ -167,7 +170,7 @@ export class Instances {
     this.#db.run('DELETE FROM history WHERE instance = ?', id);
   }
 
-  /** Drops a timer that was cancelled, or all of an instance's. */
+  /** Removes one timer that was cancelled, or all timers of an instance. */
   dropTimers(id: string, task?: number): void {
     this.#db.run(
       `DELETE FROM messages WHERE instance = ? AND queue = 'instance' AND kind = 'timer'

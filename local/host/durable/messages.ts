@@ -10,7 +10,7 @@ export interface RetryOptions {
   maxRetryIntervalInMilliseconds?: number;
 }
 
-/** An activity or a sub-orchestration to be called; `retry` travels with it and with whatever it leads to. */
+/** A call of an activity or a sub-orchestration. `retry` is passed on to everything that follows from it. */
 export interface Call {
   kind: 'activity' | 'orchestration';
   name: string;
@@ -18,11 +18,11 @@ export interface Call {
   input: string;
   instanceId?: string;
   retry?: { options: RetryOptions; attempt: number };
-  /** By --chaos: no further attempt is tried either. */
+  /** Set by --chaos: no further attempt is made. */
   isGivenUp?: true;
 }
 
-/** What a turn is fed with. */
+/** The input of a turn. */
 export type TurnBody =
   | { kind: 'start' }
   | { kind: 'completion'; event: Partial<HistoryEvent> & { EventType: number }; call: Call }
@@ -43,15 +43,15 @@ export interface ScheduleBody {
   isPastDue: boolean;
   last: number;
   next: number;
-  /** Schedules under a minute are not watched: no status, never past due. */
+  /** False for schedules more frequent than a minute: they have no status and are never past due. */
   monitored: boolean;
 }
 
 export interface NewMessage {
   queue: 'instance' | 'activity' | 'schedule';
-  /** The instance that it is for or from; the function of a schedule. */
+  /** The instance that the message is for or from; for a schedule, the function. */
   instance: string;
-  /** Which execution of the instance it belongs to; empty: whichever there is. */
+  /** The execution of the instance that it belongs to; empty: any. */
   execution: string;
   body: TurnBody | ActivityBody | ScheduleBody;
   visibleAt?: number;
@@ -75,10 +75,13 @@ UPDATE messages SET lockedBy = ?, token = ?, lockedUntil = ?, tries = tries + 1 
       AND (i.status IS NOT 'Suspended' OR m.kind IN ('resume', 'terminate'))))
   ORDER BY `;
 
-/** How long a message of each queue stays invisible to others without a sign of life of the host that took it. */
+/** How long a message of each queue stays locked without a sign of life from its host, in milliseconds. */
 export type LockMs = Record<NewMessage['queue'], number>;
 
-/** The messages of all queues: taken under a lock that ends, given back, deleted. At least once, never exactly once. */
+/**
+ * The messages of all queues. A message is taken under a lock that expires, then released or deleted. Delivered at
+ * least once.
+ */
 export class Messages {
   readonly #db: Database;
   readonly #hostId: string;
@@ -92,7 +95,10 @@ export class Messages {
     this.#chaos = chaos;
   }
 
-  /** Inside a transaction, with what it belongs to. The other methods about locks stand outside of any. */
+  /**
+   * Call inside a transaction, together with the rows it belongs to. The other methods about locks run outside
+   * transactions.
+   */
   send(message: NewMessage): void {
     const copies = this.#chaos.happens('deliverTwice') ? 2 : 1;
     for (let copy = 0; copy < copies; copy++) {
@@ -108,12 +114,12 @@ export class Messages {
     }
   }
 
-  /** The next message of `queue` that is due and that nobody holds. */
+  /** Takes the next message of `queue` that is due and not locked. */
   take<B>(queue: NewMessage['queue']): Message<B> | undefined {
     const now = Date.now();
     const token = randomUUID();
     const order = this.#chaos.happens('shuffle') ? 'random()' : 'm.visibleAt, m.id';
-    // Unlocked early: taken, and yet nobody's.
+    // Chaos: the message is taken but not locked.
     const isUnlocked = this.#chaos.happens('unlockEarly');
     const sql = `${TAKE}${order} LIMIT 1) RETURNING id, token, instance, execution, body, tries`;
     const row = this.#db.lock(
@@ -129,7 +135,7 @@ export class Messages {
     return row === undefined ? undefined : toMessage<B>(row);
   }
 
-  /** Whether nobody has taken it since. */
+  /** True if nobody has taken the message since. */
   isMine(message: Message<unknown>): boolean {
     return this.#db.get('SELECT 1 FROM messages WHERE id = ? AND token = ?', message.id, message.token) !== undefined;
   }
@@ -138,7 +144,7 @@ export class Messages {
     this.#db.run('DELETE FROM messages WHERE id = ?', message.id);
   }
 
-  /** Gives it back, to be seen again after `delayMs`. */
+  /** Releases the message; it becomes visible again after `delayMs`. */
   release(message: Message<unknown>, delayMs: number): void {
     this.#db.lock(
       "UPDATE messages SET lockedBy = '', lockedUntil = 0, visibleAt = ? WHERE id = ? AND token = ?",
@@ -148,7 +154,7 @@ export class Messages {
     );
   }
 
-  /** A sign of life: everything that this host holds stays held, also what it was too busy to renew in time. */
+  /** Renews the locks of all messages that this host holds, including those that it was too busy to renew in time. */
   renew(): void {
     const now = Date.now();
     for (const [queue, lockMs] of Object.entries(this.#lockMs)) {
@@ -162,8 +168,8 @@ export class Messages {
   }
 
   /**
-   * Lets go of the timer functions that a host runs. Its turns and activities stay invisible until their locks end: nothing in a
-   * storage queue tells that whoever took a message is gone.
+   * Releases the timer functions of a host. Its turns and activities stay locked until their locks expire, because a
+   * storage queue does not notice that a receiver is gone.
    */
   releaseTimers(hostId: string): void {
     this.#db.run(

@@ -6,12 +6,12 @@ import type { Instance } from './instances.js';
 import { ActionType, flatten } from './plan.js';
 import type { Action } from './plan.js';
 
-/** Characters of a custom status as JSON, as the real engine has it. */
+/** The most characters of a custom status as JSON, as in the real engine. */
 const CUSTOM_STATUS_CHARS = 16 * 1024;
 
-/** What the orchestrator came to when it was run over its history. */
+/** The result of running an orchestrator over its history. */
 export interface Decision {
-  /** All of its actions since it began, flat. */
+  /** All actions since it started, flat. */
   actions: Action[];
   /** JSON. */
   customStatus: string;
@@ -20,14 +20,14 @@ export interface Decision {
     | {
         kind: 'failed';
         reason: string;
-        /** The host broke it off: what the orchestrator left open is not waited for. */
+        /** The host ended it, so open tasks are not waited for. */
         isBrokenOff?: boolean;
       }
     | { kind: 'continued'; input: string }
     | undefined;
 }
 
-/** Between the error's own message and the state, in what durable-functions throws. */
+/** Separates the error's own message from the state in the errors of durable-functions. */
 const STATE_LABEL = '\n\n$OutOfProcData$:';
 
 interface OrchestratorState {
@@ -48,13 +48,16 @@ function failureState(error: unknown): OrchestratorState {
   return { ...state, error: state.error ?? 'an error without a message' };
 }
 
-/** `Task.any` over tasks that are still pending hands in their actions again, and its ids leave the engine's (durable-js#574). */
+/**
+ * If `Task.any` gets tasks that are still pending, it submits their actions again, and its ids differ from the engine's
+ * (durable-js#574).
+ */
 function refuseRepeated(actions: Action[]): void {
   const seen = new Set<Action>();
   for (const action of actions) {
     if (seen.has(action) && action.actionType !== ActionType.waitForExternalEvent) {
       throw unsupported(
-        'Task.any or Task.all over tasks that were yielded before and are pending: their work is repeated',
+        'Task.any or Task.all with pending tasks that were yielded before (it would repeat their work)',
       );
     }
     seen.add(action);
@@ -63,7 +66,7 @@ function refuseRepeated(actions: Action[]): void {
 
 /**
  * Runs an orchestrator over `history`, whose last events are new.
- * @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED`, and what durable-functions throws without a state.
+ * @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED`, and errors of durable-functions without a state
  */
 export async function runOrchestrator(
   invoker: Invoker,
@@ -79,7 +82,7 @@ export async function runOrchestrator(
     parentInstanceId: instance.parent?.instance ?? null,
     upperSchemaVersion: 1,
     upperSchemaVersionNew: 3,
-    // The real engine cuts a timer of more than six days into pieces, since its queues hold nothing longer; SQLite does.
+    // The real engine splits timers of more than six days, because its queues hold nothing longer. SQLite does.
     maximumShortTimerDuration: '3650.00:00:00',
     longRunningTimerIntervalDuration: '3.00:00:00',
     defaultHttpAsyncRequestSleepTimeMillseconds: 30_000,
@@ -93,7 +96,7 @@ export async function runOrchestrator(
   }
   const given = flatten(state.actions?.flat() ?? []);
   refuseRepeated(given);
-  // What the app keeps of these objects may change later; and dates become strings here, as on the wire.
+  // The app may change these objects later, so copy them. Dates become strings, as on the wire.
   const actions = JSON.parse(JSON.stringify(given)) as Action[];
   const customStatus = JSON.stringify(state.customStatus ?? null);
   const decision = { actions, customStatus };

@@ -4,7 +4,7 @@ import type { HistoryEvent } from './history.js';
 import type { Instance, Parent } from './instances.js';
 import type { Call, NewMessage, RetryOptions, TurnBody } from './messages.js';
 
-/** What an orchestrator asks for, as durable-functions 3.5 writes it. */
+/** An action of an orchestrator, as durable-functions 3.5 writes it. */
 export interface Action {
   actionType: number;
   functionName?: string;
@@ -42,12 +42,12 @@ function retryDelayMs(options: RetryOptions, attempt: number): number {
   return Math.min(delay, options.maxRetryIntervalInMilliseconds ?? Number.MAX_SAFE_INTEGER);
 }
 
-/** JSON of an action's input; the library has made JSON of an activity's strings already. */
+/** JSON of an action's input. The library has already serialised strings for activities. */
 function activityInput(input: unknown): string {
   return typeof input === 'string' ? input : JSON.stringify(input ?? null);
 }
 
-/** Collects what one turn adds: events of history, messages, sub-orchestrations. Writes nothing. */
+/** Collects what a turn adds: history events, messages, sub-orchestrations. Writes nothing. */
 export class TurnPlan {
   readonly events: HistoryEvent[] = [];
   readonly messages: NewMessage[] = [];
@@ -64,9 +64,9 @@ export class TurnPlan {
   }
 
   /**
-   * Takes in the one thing that this turn is about, and what the library will number before the orchestrator goes on: the
-   * timer after a failed attempt (after the last one too), and the attempt after that timer.
-   * @returns false where it has been taken in before: deliveries repeat.
+   * Handles the message of this turn and what the library numbers before the orchestrator continues: the timer after a
+   * failed attempt (also after the last one), and the attempt after that timer.
+   * @returns false if the message was handled before, because deliveries repeat
    */
   feed(body: TurnBody, past: HistoryEvent[]): boolean {
     const isRepeated = (task: number | undefined) => past.some((event) => completedTask(event) === task);
@@ -110,7 +110,7 @@ export class TurnPlan {
     }
   }
 
-  /** @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED`. @param index its place among all actions of the orchestrator. */
+  /** @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED` @param index position among all actions of the orchestrator */
   schedule(action: Action, index: number): void {
     switch (action.actionType) {
       case ActionType.callActivity:
@@ -153,7 +153,7 @@ export class TurnPlan {
     this.events.push({ ...historyEvent(type, this.#now), ...fields });
   }
 
-  /** @param index of the action that asks for it; undefined: a further attempt */
+  /** @param index of the action that asks for it; undefined for a further attempt */
   #call(call: Call, index?: number): void {
     const task = this.nextTask++;
     const { id, execution } = this.#instance;

@@ -15,18 +15,18 @@ import type { Decision } from './orchestrator.js';
 import { ActionType, TurnPlan } from './plan.js';
 import type { Action } from './plan.js';
 
-/** What turns and activities are done with. */
+/** What turns and activities need. */
 export interface Engine {
   db: Database;
   messages: Messages;
   instances: Instances;
   invoker: Invoker;
   chaos: Chaos;
-  /** @returns undefined where the app has no such orchestration or activity. */
+  /** @returns undefined if the app has no such orchestration or activity */
   find(kind: 'orchestrationTrigger' | 'activityTrigger', name: string): AppFunction | undefined;
 }
 
-/** Ends an instance and tells its parent. Inside a transaction. */
+/** Ends an instance and notifies its parent. Call inside a transaction. */
 function finish(engine: Engine, instance: Instance, status: Status, output: string, reason?: string): void {
   engine.instances.dropTimers(instance.id);
   engine.instances.update({ ...instance, status, output });
@@ -50,7 +50,7 @@ function finish(engine: Engine, instance: Instance, status: Status, output: stri
   );
 }
 
-/** Fails an instance whose turn breaks inside the host, again and again. */
+/** Fails an instance whose turn keeps throwing inside the host. */
 export function giveUp(engine: Engine, message: Message<TurnBody>, reason: string): void {
   engine.db.transaction(() => {
     const instance = engine.instances.get(message.instance);
@@ -61,7 +61,7 @@ export function giveUp(engine: Engine, message: Message<TurnBody>, reason: strin
   });
 }
 
-/** Terminate, suspend, resume: the orchestrator itself is not asked. */
+/** Handles terminate, suspend and resume, without running the orchestrator. */
 function control(engine: Engine, instance: Instance, message: Message<TurnBody>, length: number): void {
   const { body } = message;
   engine.db.transaction(() => {
@@ -81,7 +81,10 @@ function control(engine: Engine, instance: Instance, message: Message<TurnBody>,
   });
 }
 
-/** One message, one turn, one transaction. A turn that was overtaken leaves no trace, and its message is seen again. */
+/**
+ * Runs one turn for one message in one transaction. If another holder was faster, nothing is written and the message is
+ * delivered again.
+ */
 export async function runTurn(engine: Engine, message: Message<TurnBody>): Promise<void> {
   const { instances, messages } = engine;
   const { body } = message;
@@ -129,7 +132,7 @@ function reasonOf(error: unknown): string {
   return error instanceof PromoterError ? `${error.code}: ${error.message}` : String(error);
 }
 
-/** True where what an event was asked for by is another action now, as after a deployment. */
+/** True if the action that an event belongs to is a different one by now, for example after a deployment. */
 function isAnother(
   { EventType: type, ActionIndex: index, Name: name }: HistoryEvent,
   actions: readonly Action[],
@@ -141,7 +144,10 @@ function isAnother(
     : action?.functionName !== name;
 }
 
-/** As Microsoft's engine says it: an orchestration whose worker died in its turn seems to have asked for less than before. */
+/**
+ * As Microsoft's engine reports it: after the worker died in a turn, the orchestration seems to have asked for less
+ * than before.
+ */
 const CUT_OFF = 'Non-Deterministic workflow detected: the worker died in the middle of a turn, by --chaos';
 
 async function decide(engine: Engine, instance: Instance, history: HistoryEvent[]): Promise<Decision> {
@@ -158,12 +164,12 @@ async function decide(engine: Engine, instance: Instance, history: HistoryEvent[
   try {
     const decision = await runOrchestrator(engine.invoker, fn, instance, history);
     if (decision.end?.kind !== 'failed' && decision.actions.length < instance.actionsDone) {
-      return failed('NON_DETERMINISTIC: the orchestrator did less than the last time it was run over the same history');
+      return failed('NON_DETERMINISTIC: the orchestrator asked for less than in its last run over the same history');
     }
     const other = history.find((event) => isAnother(event, decision.actions));
     if (other !== undefined) {
       return failed(
-        `NON_DETERMINISTIC: the orchestrator no longer asks for ${other.Name ?? 'a timer'} where it did before`,
+        `NON_DETERMINISTIC: the orchestrator no longer asks for ${other.Name ?? 'a timer'} at the same point`,
       );
     }
     return decision;
@@ -172,7 +178,7 @@ async function decide(engine: Engine, instance: Instance, history: HistoryEvent[
   }
 }
 
-/** @returns false where another has moved the instance on, or taken the message: then nothing is written. */
+/** @returns false if another holder moved the instance on or took the message; then nothing is written */
 function commit(
   engine: Engine,
   instance: Instance,
@@ -220,7 +226,7 @@ function commit(
     const isBrokenOff = decision.end?.kind === 'failed' && decision.end.isBrokenOff === true;
     if (decision.end === undefined || (open.length > 0 && !isBrokenOff)) {
       if (decision.end !== undefined) {
-        log('debug', 'durable', `${instance.id} is done, and waits for what it left open, as the real engine does`);
+        log('debug', 'durable', `${instance.id} has finished and waits for its open tasks, as in the real engine`);
       }
       instances.update(moved);
     } else {

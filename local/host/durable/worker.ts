@@ -5,30 +5,32 @@ import type { ActivityBody, Message, NewMessage, ScheduleBody, TurnBody } from '
 import { giveUp, runTurn } from './turn.js';
 import type { Engine } from './turn.js';
 
-/** Times that a turn may break inside the host itself before its instance is failed. */
+/** How often a turn may throw inside the host before its instance fails. */
 const TURN_TRIES = 20;
 
 export interface WorkerOptions {
   hostId: string;
-  /** How often a sign of life is given; less often than the shortest lock ends. */
+  /** Interval of the signs of life; shorter than the shortest lock. */
   beatMs: number;
   pollMs: number;
-  /** How many of each are worked on at a time; 0: none is taken. */
+  /** How many messages of each queue are handled in parallel; 0: none. */
   atOnce: Record<NewMessage['queue'], number>;
-  /** Looks at the timer functions; called before each look at the queues. */
+  /** Checks the timer functions; called before each look at the queues. */
   tick(): void;
   /** Runs a timer function. */
   runScheduled(message: Message<ScheduleBody>): Promise<void>;
 }
 
 export interface Worker {
-  /** Something was put into the database: look now. */
+  /** Call it after writing to the database, to look at the queues at once. */
   wake: () => void;
-  /** Takes nothing new, and waits for what runs, up to `graceMs`. The rest is seen again when its lock ends. */
+  /**
+   * Takes nothing new and waits up to `graceMs` for running work. The rest becomes visible again when its lock expires.
+   */
   stop(graceMs: number): Promise<void>;
 }
 
-/** Takes messages and works on them until it is stopped. */
+/** Takes messages and handles them until it is stopped. */
 export function startWorker(engine: Engine, options: WorkerOptions): Worker {
   const { messages } = engine;
   const running = new Set<Promise<void>>();
@@ -43,7 +45,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
     try {
       await runTurn(engine, message);
     } catch (error) {
-      log('error', 'durable', `a turn of ${message.instance} broke: ${describe(error)}`);
+      log('error', 'durable', `a turn of ${message.instance} failed: ${describe(error)}`);
       if (message.tries >= TURN_TRIES) {
         giveUp(engine, message, `LOCAL_HOST_TURN_BROKE: ${String(error)}`);
       } else {
@@ -52,7 +54,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
     }
   }
 
-  /** @returns whether there was one. */
+  /** @returns true if there was a message */
   function take<B>(queue: NewMessage['queue'], work: (message: Message<B>) => Promise<void>): boolean {
     const message = slots[queue] > 0 ? messages.take<B>(queue) : undefined;
     if (message === undefined) {
@@ -80,7 +82,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
       lastBeat = now;
     }
     options.tick();
-    // All three are looked at, each time: a flood of turns holds up no activity.
+    // Always check all three queues, so that many turns do not hold up activities.
     const turns = take<TurnBody>('instance', turn);
     const activities = take<ActivityBody>('activity', async (message) => await runActivity(engine, message));
     const scheduled = take<ScheduleBody>('schedule', async (message) => await options.runScheduled(message));
@@ -117,7 +119,7 @@ export function startWorker(engine: Engine, options: WorkerOptions): Worker {
       stopping.abort();
       wake();
       await looping;
-      // What still runs is held until it is done: a sign of life for it, as long as we wait.
+      // Keep renewing the locks of running work while we wait.
       const beating = setInterval(() => messages.renew(), options.beatMs);
       const late = new Promise<void>((resolve) => {
         setTimeout(resolve, graceMs).unref();

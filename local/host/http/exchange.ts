@@ -1,14 +1,14 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { InputError } from '../../../src/oci/index.js';
 
-/** A request, its body apart. */
+/** A request without its body. */
 export interface HostRequest {
   method: string;
-  /** Decoded nowhere: as it came, without the query. */
+  /** The path as received: not decoded, without the query. */
   path: string;
   url: URL;
   headers: IncomingHttpHeaders;
-  /** @throws InputError `BODY_TOO_LARGE`. */
+  /** @throws InputError `BODY_TOO_LARGE` */
   body(maxBytes: number): Promise<Buffer>;
 }
 
@@ -26,7 +26,7 @@ export function json(status: number, value: unknown, headers: Record<string, str
   };
 }
 
-/** The shape in which the durable endpoints and the host say what is wrong. */
+/** An error answer in the form of the durable endpoints and the host. */
 export function problem(status: number, message: string): HostReply {
   return json(status, { Message: message });
 }
@@ -49,7 +49,7 @@ async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buf
   for await (const part of request as AsyncIterable<Buffer>) {
     length += part.length;
     if (length > maxBytes) {
-      throw new InputError('BODY_TOO_LARGE', `the body of the request is over ${maxBytes} bytes`);
+      throw new InputError('BODY_TOO_LARGE', `the request body is larger than ${maxBytes} bytes`);
     }
     parts.push(part);
   }

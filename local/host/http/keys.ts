@@ -5,11 +5,11 @@ import type { HostRequest } from './exchange.js';
 
 type KeyName = 'master' | 'function' | 'eventgrid' | 'durabletask';
 
-/** Who may call what. Without `--keys` everybody on this machine may. */
+/** Which keys allow which calls. Without `--keys`, everybody on this machine may call everything. */
 export interface Keys {
-  /** @returns whether the request carries that key or the master key. */
+  /** @returns true if the request has that key or the master key */
   allows(request: HostRequest, name: KeyName): boolean;
-  /** `code=KEY` for a link, empty where no key is asked. */
+  /** `code=KEY` for a link; empty if no key is required. */
   query(name: KeyName): string;
 }
 
@@ -27,7 +27,7 @@ function isEqual(left: string, right: string): boolean {
   return timingSafeEqual(digest(left), digest(right));
 }
 
-/** Keys made at the first start, and kept in a file that only its owner may read. */
+/** Reads the keys from a file that only its owner can read. Makes them at the first start. */
 export function readKeys(path: string): Keys {
   let keys: Record<KeyName, string>;
   try {

@@ -3,7 +3,7 @@ import { unsupported } from '../unsupported.js';
 
 interface Segment {
   kind: 'text' | 'value' | 'optional' | 'rest';
-  /** Lower-case where it is text: routes don't tell case apart. */
+  /** Text segments in lower case, because routes ignore case. */
   name: string;
 }
 
@@ -28,7 +28,7 @@ function toSegment(text: string, fn: string): Segment {
   return { kind: star !== '' ? 'rest' : mark === '?' ? 'optional' : 'value', name };
 }
 
-/** @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED` for constraints and defaults in a route. */
+/** @throws ConfigurationError `LOCAL_HOST_UNSUPPORTED` for constraints and defaults in a route */
 export function toRoute(fn: AppFunction, routePrefix: string): Route {
   const { route, methods } = fn.trigger;
   const path = `${routePrefix}/${typeof route === 'string' ? route : fn.name}`;
@@ -66,13 +66,16 @@ function matchSegments(segments: Segment[], parts: string[]): Record<string, str
 
 const RANK = { text: '0', value: '1', optional: '2', rest: '3' } as const;
 
-/** The most literal routes first. */
+/** Routes with the most literal segments first. */
 export function sortRoutes(routes: Route[]): Route[] {
   const rank = (route: Route) => route.segments.map((segment) => RANK[segment.kind]).join('');
   return routes.toSorted((left, right) => (rank(left) < rank(right) ? -1 : rank(left) > rank(right) ? 1 : 0));
 }
 
-/** @returns undefined where no function has that path and method: 404, as in the real host, for a wrong method too. */
+/**
+ * @returns undefined if no function has this path and method; the answer is 404, as in the real host, also for a wrong
+ * method
+ */
 export function findRoute(
   routes: Route[],
   method: string,

@@ -9,9 +9,9 @@ import type { HostReply, HostRequest } from './exchange.js';
 
 export interface HostServer {
   port: number;
-  /** What answers from now on; 503 before the first. */
+  /** Sets the handler of all requests. Before that, the answer is 503. */
   setHandler(handler: (request: HostRequest) => Promise<HostReply>): void;
-  /** Takes no new connection, and lets the open ones end, up to `graceMs`. */
+  /** Accepts no new connection and waits up to `graceMs` for the open ones. */
   close(graceMs: number): Promise<void>;
 }
 
@@ -28,8 +28,9 @@ async function listen(server: Server, port: number, host: string): Promise<numbe
 }
 
 /**
- * Listens on 127.0.0.1 and, where there is one, on ::1; never on anything that other machines reach.
- * @param port 0: any free one. @throws ConfigurationError `PORT_IN_USE`.
+ * Listens on 127.0.0.1 and, if available, on ::1, never on an address that other machines can reach.
+ * @param port 0: any free one
+ * @throws ConfigurationError `PORT_IN_USE`
  */
 export async function startServer(port: number): Promise<HostServer> {
   let handler = starting;
@@ -52,7 +53,7 @@ export async function startServer(port: number): Promise<HostServer> {
             'http',
             `${request.method} ${request.url?.split('?')[0]}: ${describe(error)}`,
           );
-          // As the real host does: what went wrong is told to the log, not to the client.
+          // The error goes to the log and not to the client, as in the real host.
           reply = { status: isTooLarge ? 413 : 500, headers: { connection: 'close' } };
         }
         response.writeHead(reply.status, reply.headers);
@@ -71,7 +72,7 @@ export async function startServer(port: number): Promise<HostServer> {
     const isInUse = error instanceof Error && 'code' in error && error.code === 'EADDRINUSE';
     throw new ConfigurationError(isInUse ? 'PORT_IN_USE' : 'LISTEN_FAILED', `cannot listen on port ${port}`, {
       cause: error,
-      remedy: 'End what uses it, or choose another port with --port.',
+      remedy: 'Stop the program that uses it, or choose another port with --port.',
     });
   }
   authority = `localhost:${actual}`;

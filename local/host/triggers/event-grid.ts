@@ -5,14 +5,14 @@ import type { Keys } from '../http/keys.js';
 import type { Invoker } from '../invoke.js';
 import { describe, log } from '../log.js';
 
-/** Bytes of one delivery of Event Grid, a batch included. */
+/** The most bytes of one Event Grid delivery, including a batch. */
 const EVENT_GRID_BODY_BYTES = 1024 * 1024 + 64 * 1024;
 
 interface GridEvent {
   data?: unknown;
 }
 
-/** @returns undefined where the body is not JSON of objects. */
+/** @returns undefined if the body is not JSON with objects */
 function parseEvents(body: Buffer): GridEvent[] | undefined {
   try {
     const value: unknown = JSON.parse(body.toString('utf8'));
@@ -38,8 +38,9 @@ async function deliver(fn: AppFunction, invoker: Invoker, events: GridEvent[]): 
 }
 
 /**
- * `/runtime/webhooks/EventGrid?functionName=NAME`, as Event Grid calls it: validation and deliveries in its own schema, and
- * CloudEvents 1.0 (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md), singly or in a batch.
+ * Handles `/runtime/webhooks/EventGrid?functionName=NAME` as Event Grid calls it: validation and deliveries in its own
+ * schema, and CloudEvents 1.0 (https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/http-webhook.md), single or
+ * in a batch.
  */
 export function createEventGridTrigger(
   functions: AppFunction[],
@@ -73,7 +74,7 @@ export function createEventGridTrigger(
     }
     const events = parseEvents(body);
     if (events === undefined) {
-      return problem(500, 'the body is no list of events');
+      return problem(500, 'the body is not a list of events');
     }
     if (type === 'SubscriptionValidation') {
       const data = events[0]?.data as { validationCode?: unknown } | undefined;

@@ -6,7 +6,7 @@ import { findRoute, sortRoutes, toRoute } from '../http/routes.js';
 import type { Invoker } from '../invoke.js';
 import { unsupported } from '../unsupported.js';
 
-/** Bytes of a request to an HTTP function; the real host has 210 MB. */
+/** The most bytes of a request to an HTTP function. The real host allows 210 MB. */
 const HTTP_BODY_BYTES = 100 * 1024 * 1024;
 
 const NOT_FOUND: HostReply = { status: 404 };
@@ -48,7 +48,7 @@ function toReply(data: HttpData | undefined, fn: AppFunction): HostReply {
   };
 }
 
-/** @returns a handler of everything under the route prefix; an error that the function doesn't catch is the caller's: 500, empty. */
+/** @returns a handler for everything under the route prefix. If a function throws, the answer is an empty 500 */
 export function createHttpTrigger(
   functions: AppFunction[],
   routePrefix: string,

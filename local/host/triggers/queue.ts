@@ -15,13 +15,13 @@ export interface QueueTriggerOptions {
   chaos: Chaos;
   queues: HostFile['extensions']['queues'];
   lockMs: number;
-  /** Longest pause where the queue is empty. */
+  /** The longest pause while the queue is empty. */
   pollMs: number;
   settings: Record<string, string | undefined>;
 }
 
 export interface QueueTrigger {
-  /** Takes nothing new, waits for what runs up to `graceMs`, and gives the rest back. */
+  /** Takes nothing new, waits up to `graceMs` for running work, and releases the rest. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -30,7 +30,7 @@ const FIRST_PAUSE_MS = 50;
 function connect(fn: AppFunction, settings: QueueTriggerOptions['settings']): QueueServiceClient {
   const given = fn.trigger['connection'];
   const name = typeof given === 'string' && given !== '' ? given : 'AzureWebJobsStorage';
-  // The real host looks for the name with this prefix first.
+  // The real host tries the name with this prefix first.
   const text = settings[`AzureWebJobs${name}`] ?? settings[name];
   if (text !== undefined && text !== '') {
     return QueueServiceClient.fromConnectionString(text);
@@ -40,14 +40,14 @@ function connect(fn: AppFunction, settings: QueueTriggerOptions['settings']): Qu
   }
   throw new ConfigurationError(
     'SETTING_MISSING',
-    `function ${fn.name} has its queue by the setting ${name}, which is missing`,
+    `function ${fn.name} uses the setting ${name} for its queue, but it is missing`,
     {
       remedy: `Set ${name} to a connection string of Azurite.`,
     },
   );
 }
 
-/** @returns undefined where the text is not base64 of UTF-8: then the function never sees it. */
+/** @returns undefined if the text is not base64 of UTF-8; the function then does not get the message */
 function decode(text: string, encoding: 'base64' | 'none'): string | undefined {
   if (encoding === 'none') {
     return text;
@@ -78,7 +78,7 @@ function metadataOf(message: DequeuedMessageItem, text: string): Record<string, 
   };
 }
 
-/** One queue's listener. */
+/** The listener of one queue. */
 class Listener {
   readonly #fn: AppFunction;
   readonly #queue: QueueClient;
@@ -113,11 +113,7 @@ class Listener {
         wasReachable = true;
       } catch (error) {
         if (!signal.aborted && wasReachable) {
-          log(
-            'error',
-            this.#fn.name,
-            `its queue ${this.#queue.name} cannot be read, and is tried again: ${describe(error)}`,
-          );
+          log('error', this.#fn.name, `cannot read queue ${this.#queue.name}, retrying: ${describe(error)}`);
         }
         wasReachable = false;
         // Somebody may have deleted the queue.
@@ -153,13 +149,17 @@ class Listener {
       await this.#moveToPoison(message, lock);
       return;
     }
-    // One after the other, and awaited in the end: each gives the message a new receipt.
+    // Renewals run one after another, because each changes the message's receipt.
     let renewal = Promise.resolve();
     const renewing = setInterval(() => {
       renewal = renewal
         .then(async () => await this.#hide(message, lock, this.#options.lockMs))
         .catch((error: unknown) =>
-          log('warning', this.#fn.name, `message ${message.messageId} is no longer ours: ${String(error)}`),
+          log(
+            'warning',
+            this.#fn.name,
+            `message ${message.messageId} is locked by somebody else now: ${String(error)}`,
+          ),
         );
     }, this.#options.lockMs / 3);
     let failure: unknown;
@@ -204,9 +204,9 @@ class Listener {
     lock.popReceipt = popReceipt ?? lock.popReceipt;
   }
 
-  /** As it came, without a reason, as the real host does. */
+  /** Moves the original without a reason, as the real host does. */
   async #moveToPoison(message: DequeuedMessageItem, lock: { popReceipt: string }): Promise<void> {
-    log('warning', this.#fn.name, `message ${message.messageId} goes to ${this.#poison.name}`);
+    log('warning', this.#fn.name, `message ${message.messageId} moved to ${this.#poison.name}`);
     await this.#poison.createIfNotExists();
     await this.#poison.sendMessage(message.messageText, { messageTimeToLive: -1 });
     await this.#queue.deleteMessage(message.messageId, lock.popReceipt);
@@ -237,8 +237,8 @@ async function pause(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /**
- * Queue functions, on Azurite: at least once, in no order; what fails too often goes to `<queue>-poison`.
- * @throws ConfigurationError `SETTING_MISSING`, `LOCAL_HOST_UNSUPPORTED`.
+ * Runs queue functions on Azurite: at least once, in any order. Messages that fail too often go to `<queue>-poison`.
+ * @throws ConfigurationError `SETTING_MISSING`, `LOCAL_HOST_UNSUPPORTED`
  */
 export function startQueueTrigger(functions: AppFunction[], options: QueueTriggerOptions): QueueTrigger {
   const ofQueue = functions.filter((fn) => fn.trigger.type === 'queueTrigger');

@@ -8,22 +8,22 @@ import { describe, log } from '../log.js';
 import { expand } from '../options.js';
 import { unsupported } from '../unsupported.js';
 
-/** The last time that a Date can hold. */
+/** The latest time that a Date can hold. */
 const LAST_DAY = 8.64e15;
 
 interface Timer {
   fn: AppFunction;
   schedule: string;
   cron: Cron;
-  /** A schedule under a minute is not watched: a tick that was missed is not made up for. */
+  /** False for schedules more frequent than a minute: missed ticks are not made up for. */
   isMonitored: boolean;
 }
 
 export interface TimerTrigger {
-  /** Puts the ticks that are due into the database; of several hosts one does it. */
+  /** Writes the ticks that are due into the database. One of several hosts does it. */
   tick(): void;
   run(message: Message<ScheduleBody>): Promise<void>;
-  /** Runs a timer function as soon as may be. @returns false where there is none of that name. */
+  /** Runs a timer function as soon as possible. @returns false if there is none with that name */
   runNow(name: string): boolean;
 }
 
@@ -36,9 +36,9 @@ function toTimer(fn: AppFunction, settings: Record<string, string | undefined>):
   try {
     cron = new Cron(schedule, { paused: true, timezone: 'UTC', domAndDow: true });
   } catch (error) {
-    throw new ConfigurationError('BAD_SCHEDULE', `schedule '${schedule}' of ${fn.name} is no NCRONTAB expression`, {
+    throw new ConfigurationError('BAD_SCHEDULE', `schedule '${schedule}' of ${fn.name} is not an NCRONTAB expression`, {
       cause: error,
-      remedy: 'Six fields: second minute hour day month day-of-week.',
+      remedy: 'Use six fields: second minute hour day month day-of-week.',
     });
   }
   const [first, second] = cron.nextRuns(2);
@@ -47,7 +47,7 @@ function toTimer(fn: AppFunction, settings: Record<string, string | undefined>):
   return { fn, schedule, cron, isMonitored: fn.trigger['useMonitor'] !== false && gapMs >= 60_000 };
 }
 
-/** Milliseconds; a schedule without another time is next due at the end of all days. */
+/** The next time in milliseconds; for a schedule without one, the latest possible time. */
 function nextAfter(timer: Timer, at: number): number {
   return timer.cron.nextRun(new Date(at))?.getTime() ?? LAST_DAY;
 }
@@ -57,8 +57,8 @@ function toIso(time: number): string {
 }
 
 /**
- * Timer functions, on UTC. What a schedule was due for while no host ran is made up for once, as past due.
- * @throws ConfigurationError `BAD_SCHEDULE`, `SETTING_MISSING`, `LOCAL_HOST_UNSUPPORTED`.
+ * Runs timer functions, in UTC. Ticks that were missed while no host ran are made up for once, as past due.
+ * @throws ConfigurationError `BAD_SCHEDULE`, `SETTING_MISSING`, `LOCAL_HOST_UNSUPPORTED`
  */
 export function createTimerTrigger(
   functions: AppFunction[],
@@ -116,7 +116,7 @@ export function createTimerTrigger(
             due,
           );
           const isRunning = db.get("SELECT 1 FROM messages WHERE queue = 'schedule' AND instance = ?", timer.fn.name);
-          // A run that is not done yet swallows the tick, as in the real host, where a timer function never overlaps itself.
+          // A tick is dropped while the function still runs: timer functions never overlap, as in the real host.
           if (isOurs > 0 && isRunning === undefined) {
             send(timer, { isPastDue: due < startedAt, last, next });
           }

@@ -4,8 +4,8 @@ import { covers, formatScope, type Access } from './scope.js';
 import type { Tokens } from './tokens.js';
 
 /**
- * Lets a request pass only with a token of this registry's own that allows all that is needed.
- * @throws Refusal 401 `UNAUTHORIZED`, with the challenge that says where a token can be had
+ * Requires a token of this registry that allows everything the request needs.
+ * @throws Refusal 401 `UNAUTHORIZED`, with a challenge that says where to get a token
  */
 export class Guard {
   readonly #tokens: Tokens;
@@ -27,7 +27,7 @@ export class Guard {
     if (!needed.every((entry) => covers(access, entry))) throw this.#challenge(call, needed, 'insufficient_scope');
   }
 
-  /** True where the token that came allows this too; always, where no token is asked for. */
+  /** True if the request's token also allows this; always true if no token is required. */
   async allows(call: Call, wanted: Access): Promise<boolean> {
     if (this.#open) return true;
     const access = await this.#accessOf(call);

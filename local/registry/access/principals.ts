@@ -5,19 +5,22 @@ import type { Grant, RegistryOptions, User } from '../options.js';
 import { Refusal } from '../refusal.js';
 import type { Tokens } from './tokens.js';
 
-/** What `az acr login` writes as the user beside a refresh token. */
+/** The user name that `az acr login` stores with a refresh token. */
 const TOKEN_USER = '00000000-0000-0000-0000-000000000000';
 const ACR_AUDIENCE = 'https://containerregistry.azure.net';
-/** Azure Resource Manager's: ACR takes its tokens too, unless the registry forbids it (`azureADAuthenticationAsArmPolicy`). */
+/**
+ * The audience of Azure Resource Manager. ACR accepts its tokens too, unless the registry forbids it
+ * (`azureADAuthenticationAsArmPolicy`).
+ */
 const ARM_AUDIENCE = 'https://management.azure.com';
 
-/** Somebody who has signed in: a name for tokens and logs, and what they may do (everything where undefined). */
+/** Somebody who signed in: a name for tokens and logs, and their grants (undefined: everything). */
 export interface Principal {
   subject: string;
   grants?: Grant[];
 }
 
-/** Who may sign in, and how: by password, with an Entra token, with a refresh token. */
+/** Who may sign in: with a password, an Entra token or a refresh token. */
 export class Principals {
   readonly #users: User[];
   readonly #tokens: Tokens;
@@ -46,9 +49,9 @@ export class Principals {
     return subject === undefined ? undefined : this.bySubject(subject);
   }
 
-  /** Verifies a token that the identity endpoint has issued for a registry. @throws Refusal 401 `UNAUTHORIZED` */
+  /** Verifies a token that the identity endpoint issued for a registry. @throws Refusal 401 `UNAUTHORIZED` */
   async byEntraToken(token: string): Promise<Principal> {
-    if (this.#keysFile === undefined) throw unauthorized('this registry knows no issuer of Entra tokens');
+    if (this.#keysFile === undefined) throw unauthorized('this registry has no issuer of Entra tokens configured');
     try {
       const keys = JSON.parse(await readFile(this.#keysFile, 'utf8')) as JSONWebKeySet;
       const { payload } = await jwtVerify(token, createLocalJWKSet(keys), {
@@ -60,12 +63,12 @@ export class Principals {
       const principal = this.bySubject(`entra:${id}`);
       if (principal !== undefined) return principal;
     } catch (cause) {
-      throw unauthorized('the Entra token is not valid here', cause);
+      throw unauthorized('the Entra token is not valid for this registry', cause);
     }
-    throw unauthorized('the Entra token is not valid here');
+    throw unauthorized('the Entra token is not valid for this registry');
   }
 
-  /** As refresh tokens name them; undefined where a user is no more. */
+  /** Finds the subject of a refresh token; undefined if the user no longer exists. */
   bySubject(subject: string): Principal | undefined {
     const [kind, id] = splitOnce(subject);
     const grants = kind === 'user' ? this.#users.find(({ name }) => name === id)?.grants : this.#identityGrants[id];

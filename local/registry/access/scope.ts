@@ -1,6 +1,6 @@
 import type { Grant } from '../options.js';
 
-/** One entry of a token's `access` claim, and of a challenge's scope. */
+/** One entry of a token's `access` claim or of a challenge's scope. */
 export interface Access {
   type: string;
   name: string;
@@ -13,7 +13,7 @@ export function repositoryAccess(name: string, ...actions: string[]): Access {
   return { type: 'repository', name, actions };
 }
 
-/** `type:name:action,action`; the name may hold colons. @returns undefined for anything else */
+/** Parses `type:name:action,action`; the name may contain colons. @returns undefined for anything else */
 export function parseScope(text: string): Access | undefined {
   const match = /^([a-z]+(?:\([a-z]+\))?):(.+):([a-z_*,]+)$/.exec(text);
   if (match === null) return undefined;
@@ -29,7 +29,7 @@ function matches(pattern: string, name: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name;
 }
 
-/** True where what was granted allows all of what is wanted. */
+/** True if the grants allow everything that is wanted. */
 export function covers(granted: Access[], wanted: Access): boolean {
   return wanted.actions.every((action) =>
     granted.some(
@@ -41,7 +41,10 @@ export function covers(granted: Access[], wanted: Access): boolean {
   );
 }
 
-/** What of the request somebody with these grants gets. Without grants: all of it. The catalog is for those without grants only. */
+/**
+ * The part of the request that these grants allow. Without grants: all of it. Only principals without grants get the
+ * catalog.
+ */
 export function grant(requested: Access[], grants: Grant[] | undefined): Access[] {
   if (grants === undefined) return requested;
   return requested.flatMap((entry) => {

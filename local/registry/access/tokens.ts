@@ -5,7 +5,7 @@ import { errors, jwtVerify, SignJWT, type JWTPayload } from 'jose';
 import type { Access } from './scope.js';
 
 const ISSUER = 'Azure Container Registry';
-/** Verified tokens are remembered: a client sends the same one thousands of times. */
+/** Verified tokens are cached, because a client sends the same one thousands of times. */
 const REMEMBERED = 1000;
 
 export interface AccessToken {
@@ -14,7 +14,7 @@ export interface AccessToken {
   expiresAt: number;
 }
 
-/** Issues and checks the registry's own tokens: JWTs with `access` and `exp`, as ACR's are. */
+/** Issues and checks the registry's own tokens: JWTs with `access` and `exp`, like ACR's. */
 export class Tokens {
   readonly #secret: Uint8Array;
   readonly #audience: string;
@@ -40,7 +40,7 @@ export class Tokens {
     );
   }
 
-  /** @returns what the token allows, or why it is worth nothing */
+  /** @returns what the token allows, or why it is not valid */
   async checkAccess(token: string): Promise<AccessToken | 'expired' | 'invalid'> {
     const known = this.#known.get(token);
     if (known !== undefined) return known.expiresAt > Date.now() ? known : 'expired';
@@ -56,7 +56,7 @@ export class Tokens {
     return found;
   }
 
-  /** @returns whose refresh token it is; undefined where it is worth nothing */
+  /** @returns the subject of a refresh token; undefined if it is not valid */
   async checkRefresh(token: string): Promise<string | undefined> {
     const payload = await this.#verify(token, 'refresh_token');
     return typeof payload === 'string' ? undefined : payload.sub;
@@ -91,7 +91,7 @@ export class Tokens {
   }
 }
 
-/** The secret in the data folder; made where there is none. */
+/** Reads the secret from the data folder. Makes it if there is none. */
 export function keptSecret(folder: string): Uint8Array {
   const path = join(folder, 'token-secret');
   try {

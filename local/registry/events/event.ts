@@ -12,7 +12,10 @@ import type { IncomingManifest, ManifestEntry } from '../storage/manifests.js';
 const HELM_CONFIG = 'application/vnd.cncf.helm.config.v1+json';
 const LOCATION = 'local';
 
-/** What each kind of event is about. Event Grid declares each field as required; ACR leaves out those that it does not know. */
+/**
+ * The target of each kind of event. Event Grid declares each field as required, but ACR leaves out fields that it does
+ * not know.
+ */
 interface Targets {
   ImagePushed: Partial<ContainerRegistryImagePushedEventData['target']>;
   ImageDeleted: Partial<ContainerRegistryImageDeletedEventData['target']>;
@@ -20,7 +23,10 @@ interface Targets {
   ChartDeleted: Partial<ContainerRegistryChartDeletedEventData['target']>;
 }
 
-/** An event's data, without what ACR leaves out. Charts have a `request` here: only `host` in it tells the local registries apart. */
+/**
+ * An event's data, without the fields that ACR leaves out. Charts have a `request` here, because only `host` in it
+ * distinguishes the local registries.
+ */
 type EventData = Pick<ContainerRegistryImagePushedEventData, 'id' | 'timestamp' | 'action' | 'location'> & {
   target: Targets[keyof Targets];
   request: Omit<ContainerRegistryImagePushedEventData['request'], 'addr'>;
@@ -33,7 +39,7 @@ const ACTIONS = {
   ChartDeleted: 'chart_delete',
 } as const satisfies Record<keyof Targets, string>;
 
-/** What an Event Grid event says about a push or a delete; the envelope is put around it on delivery. */
+/** The content of an Event Grid event about a push or a delete. The envelope is added on delivery. */
 export interface RegistryEvent {
   id: string;
   type: `Microsoft.ContainerRegistry.${keyof Targets}`;
@@ -43,7 +49,7 @@ export interface RegistryEvent {
   data: EventData;
 }
 
-/** A Helm chart's name and version, as far as the path and the tag tell. */
+/** A Helm chart's name and version, as far as path and tag show them. */
 function chartTarget(repository: string, tag: string | undefined): { name: string; version?: string } {
   return { name: repository.split('/').at(-1) ?? repository, ...(tag !== undefined && { version: tag }) };
 }
@@ -110,7 +116,7 @@ function event<Kind extends keyof Targets>(
   };
 }
 
-/** As Event Grid delivers it: its own schema in an array, a CloudEvent by itself. */
+/** Wraps an event as Event Grid delivers it: an array in its own schema, or a single CloudEvent. */
 export function envelope(
   event: RegistryEvent,
   schema: 'eventgrid' | 'cloudevents',

@@ -2,24 +2,24 @@ import type { DatabaseSync } from 'node:sqlite';
 import { JsonLinesFile, LOG_BYTES } from '../json-lines.js';
 import { envelope, type RegistryEvent } from './event.js';
 
-/** Events waiting to be delivered; past that, the oldest go to the dead letters. */
+/** The most events that wait for delivery. Beyond that, the oldest become dead letters. */
 const MOST_WAITING_EVENTS = 10_000;
-/** How long an event is tried, as Event Grid does: 24 hours. */
+/** How long delivery of an event is tried: 24 hours, as in Event Grid. */
 const EVENT_AGE_MS = 24 * 3600_000;
-/** How long a receiver has to answer, as Event Grid has it. */
+/** How long a receiver has to answer, as in Event Grid. */
 const EVENT_ANSWER_MS = 30_000;
-/** Events under way at once. */
+/** Deliveries in parallel. */
 const EVENTS_UNDER_WAY = 8;
 
 const PATH = '/runtime/webhooks/EventGrid?functionName=onRegistryEvent';
-/** Event Grid's are 10 s and more; here somebody is watching. */
+/** Shorter than Event Grid's 10 s, because somebody is watching here. */
 const PAUSES_MS = [1000, 2000, 5000, 10_000, 30_000, 60_000];
-/** As Event Grid: what is refused so would be refused again. */
+/** Statuses after which there is no further try, as in Event Grid. */
 const GIVEN_UP: ReadonlySet<number> = new Set([400, 401, 403, 413]);
 
 export interface JournalOptions {
   database: DatabaseSync;
-  /** Undefined: events are not kept at all. */
+  /** Undefined: events are not recorded at all. */
   url?: string;
   schema: 'eventgrid' | 'cloudevents';
   pausesMs?: number[];
@@ -27,8 +27,8 @@ export interface JournalOptions {
 }
 
 /**
- * Events on their way: kept on disk, in the transaction of what they tell, until the receiver has answered 2xx; so each is
- * delivered at least once, in no order. Pushes never wait for it.
+ * Events that wait for delivery. They are stored in the same transaction as the change, until the receiver answers 2xx;
+ * so each is delivered at least once, in any order. Pushes do not wait for delivery.
  */
 export class EventJournal {
   readonly #options: JournalOptions;
@@ -46,7 +46,7 @@ export class EventJournal {
     this.wake();
   }
 
-  /** Notes an event; call it in the transaction of what it tells. */
+  /** Records an event. Call it in the transaction of the change. */
   add(event: RegistryEvent): void {
     if (this.#url === undefined) return;
     const now = Date.now();
@@ -55,12 +55,12 @@ export class EventJournal {
       .run(JSON.stringify(event), now, now);
   }
 
-  /** How many have not been delivered yet. */
+  /** The number of undelivered events. */
   get waiting(): number {
     return Number(this.#options.database.prepare('SELECT count(*) AS n FROM events').get()?.n ?? 0);
   }
 
-  /** Delivers what is due, soon. */
+  /** Delivers due events soon. */
   wake(): void {
     if (this.#url === undefined || this.#stop.signal.aborted) return;
     clearTimeout(this.#timer);
@@ -157,7 +157,7 @@ export class EventJournal {
   }
 }
 
-/** A host alone means the function onRegistryEvent there. */
+/** A host without a path means the function onRegistryEvent there. */
 function receiverUrl(text: string): string {
   const url = new URL(text);
   return url.pathname === '/' && url.search === '' ? new URL(PATH, url).href : url.href;

@@ -5,7 +5,7 @@ import type { Order } from '../storage/manifests.js';
 import { manifestAttributes, tagAttributes } from './attributes.js';
 import { nextLink, pageOf } from './paging.js';
 
-/** Entries of a page if the request does not say. */
+/** Entries per page if the request does not say. */
 const USUAL_PAGE_ENTRIES = 100;
 
 /** `GET /acr/v1/<name>/_tags?n=&last=&orderby=timedesc|timeasc&digest=`: tags with their digests and times. */
@@ -47,7 +47,7 @@ export const listAcrManifests: Handler = async (context, call, { repository }) =
   );
 };
 
-/** What of a list is asked for. Undefined: the registry has none, and has said so. */
+/** The list that is asked for. Undefined: the registry has none and has already answered. */
 function askedOf(
   context: Context,
   call: Call,
@@ -64,5 +64,5 @@ function askedOf(
 function orderOf(call: Call): Order {
   const orderby = call.url.searchParams.get('orderby') ?? '';
   if (orderby === '' || orderby === 'timedesc' || orderby === 'timeasc') return orderby;
-  throw new Refusal(400, 'UNSUPPORTED', 'orderby is none, timedesc or timeasc', { detail: { orderby } });
+  throw new Refusal(400, 'UNSUPPORTED', 'orderby must be timedesc or timeasc, or left out', { detail: { orderby } });
 }

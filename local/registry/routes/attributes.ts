@@ -5,14 +5,14 @@ import type { Lock } from '../storage/locks.js';
 import type { ManifestEntry, TagEntry } from '../storage/manifests.js';
 import { isDigest, isRecord } from '../../../src/oci/index.js';
 
-/** A tag as ACR shows it in lists, and by itself. */
+/** A tag in the form of ACR's lists and of its own page. */
 export function tagAttributes(context: Context, repository: string, entry: TagEntry): unknown {
   const { tag: name, digest, created: createdTime, updated: lastUpdateTime } = entry;
   const changeableAttributes = attributesOf(context.locks.of(repository, name));
   return { name, digest, createdTime, lastUpdateTime, signed: false, changeableAttributes };
 }
 
-/** A manifest as ACR shows it in lists, and by itself. */
+/** A manifest in the form of ACR's lists and of its own page. */
 export function manifestAttributes(context: Context, repository: string, entry: ManifestEntry): unknown {
   const { digest, mediaType, described, created: createdTime, updated: lastUpdateTime } = entry;
   const tags = context.reads.store.tagsOf(repository, digest);
@@ -32,7 +32,10 @@ export const getAttributes: Handler = async (context, call, { repository, refere
   call.json(200, describe(context, repository, reference));
 };
 
-/** `PATCH`, with `{"writeEnabled": false}`: locks and unlocks. What the body leaves out stays. */
+/**
+ * `PATCH`, for example with `{"writeEnabled": false}`: locks and unlocks. Fields that the body leaves out stay
+ * unchanged.
+ */
 export const patchAttributes: Handler = async (context, call, { repository, reference }) => {
   describe(context, repository, reference);
   const name = reference === '' ? undefined : reference;
@@ -78,7 +81,7 @@ function parse(bytes: Buffer): Partial<Lock> {
   } catch {
     body = undefined;
   }
-  if (!isRecord(body)) throw new Refusal(400, 'UNSUPPORTED', 'the attributes are no JSON object');
+  if (!isRecord(body)) throw new Refusal(400, 'UNSUPPORTED', 'the attributes are not a JSON object');
   const lock: Partial<Lock> = {};
   for (const [attribute, name] of Object.entries(ATTRIBUTES)) {
     const value = body[attribute];

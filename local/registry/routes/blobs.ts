@@ -2,9 +2,9 @@ import { isDigest, type Digest } from '../../../src/oci/index.js';
 import type { Handler } from '../context.js';
 import { Refusal, refuse } from '../refusal.js';
 
-/** A digest out of a path or a query. @throws Refusal 400 `DIGEST_INVALID` */
+/** Parses a digest in a path or query. @throws Refusal 400 `DIGEST_INVALID` */
 export function readDigest(text: string): Digest {
-  if (!isDigest(text)) throw refuse.digestInvalid('invalid digest: sha256 and sha512 are known', { digest: text });
+  if (!isDigest(text)) throw refuse.digestInvalid('invalid digest: sha256 and sha512 are supported', { digest: text });
   return text;
 }
 
@@ -50,7 +50,7 @@ export const deleteBlob: Handler = async (context, call, { repository, reference
 };
 
 /**
- * One range of `Range: bytes=…`, both ends included. Several ranges, or another unit, are as if nothing had been said.
+ * Parses one range of `Range: bytes=…`, both ends included. Several ranges or another unit are ignored.
  * @throws Refusal 416
  * @see https://www.rfc-editor.org/rfc/rfc9110#section-14.2
  */

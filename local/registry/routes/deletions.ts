@@ -4,7 +4,7 @@ import { deleteEvent } from '../events/event.js';
 import { refuse } from '../refusal.js';
 import { transaction } from '../storage/database.js';
 
-/** `DELETE /v2/<name>/manifests/<reference>`: a tag alone, or by digest the manifest, its tags and what refers to it. */
+/** `DELETE /v2/<name>/manifests/<reference>`: only the tag; or by digest the manifest, its tags and its referrers. */
 export const deleteManifest: Handler = async (context, call, { repository, reference }) => {
   if (isTag(reference)) {
     removeTag(context, repository, reference, () => refuse.manifestUnknown(repository, reference));
@@ -24,7 +24,7 @@ export const deleteManifest: Handler = async (context, call, { repository, refer
   call.empty(202);
 };
 
-/** `DELETE /acr/v1/<name>/_tags/<tag>`: what it pointed to stays. No event, as with ACR. */
+/** `DELETE /acr/v1/<name>/_tags/<tag>`: the manifest stays. Raises no event, as in ACR. */
 export const deleteTag: Handler = async (context, call, { repository, reference }) => {
   removeTag(context, repository, reference, () => refuse.tagUnknown(reference));
   call.empty(202);

@@ -9,10 +9,10 @@ import {
 import type { Context } from '../context.js';
 import type { Described } from '../storage/manifests.js';
 
-/** Bytes of a config blob that is read for its platform; a larger one has none here. */
+/** The most bytes of a config blob that is read for its platform. A larger one has no platform here. */
 const CONFIG_BYTES = 4 * 1024 * 1024;
 
-/** What ACR's lists say of a manifest: its size, its platform, its config's media type and, for an index, its manifests. */
+/** What ACR's lists show of a manifest: size, platform, config media type and, for an index, its manifests. */
 export async function describeManifest(context: Context, repository: string, manifest: Manifest): Promise<Described> {
   if (manifest.kind === 'index') {
     return {
@@ -53,7 +53,7 @@ async function platformOf(
       ...(typeof os === 'string' && { os }),
     };
   } catch {
-    // Not JSON: an image without a platform.
+    // Not JSON: the image has no platform.
     return {};
   }
 }

@@ -4,7 +4,7 @@ import { refuse } from '../refusal.js';
 import { readDigest } from './blobs.js';
 import { nextLink, pageOf } from './paging.js';
 
-/** Entries of a page of referrers. */
+/** Referrers per page. */
 const MOST_REFERRERS_OF_A_PAGE = 100;
 
 /** `GET /v2/<name>/tags/list?n=&last=` */
@@ -20,7 +20,7 @@ export const listTags: Handler = async (context, call, { repository }) => {
   );
 };
 
-/** `GET /v2/_catalog?n=&last=`, and `/acr/v1/_catalog`, as Microsoft's client asks. */
+/** `GET /v2/_catalog?n=&last=`, and `/acr/v1/_catalog`, which Microsoft's client uses. */
 export const listCatalog: Handler = async (context, call) => {
   const { count, last } = pageOf(context, call);
   const found = context.reads.store.repositories(last, count + 1);

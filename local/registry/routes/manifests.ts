@@ -20,7 +20,7 @@ import { transaction } from '../storage/database.js';
 import type { IncomingManifest } from '../storage/manifests.js';
 import { describeManifest } from './describe-manifest.js';
 
-/** Bytes of a manifest. `MANIFEST_INVALID`, 413 */
+/** The most bytes of a manifest. `MANIFEST_INVALID`, 413 */
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 
 /** `GET` and `HEAD /v2/<name>/manifests/<tag or digest>`. */
@@ -42,7 +42,7 @@ export const getManifest: Handler = async (context, call, { repository, referenc
   });
 };
 
-/** `PUT /v2/<name>/manifests/<tag or digest>`: kept and its event noted in one transaction. */
+/** `PUT /v2/<name>/manifests/<tag or digest>`: stores the manifest and its event in one transaction. */
 export const putManifest: Handler = async (context, call, { repository, reference }) => {
   const bytes = await readBody(call.request, MANIFEST_BYTES).catch((error: unknown) => {
     throw error instanceof Refusal ? refuse.manifestInvalid(error.message, 413) : error;
@@ -60,7 +60,7 @@ export const putManifest: Handler = async (context, call, { repository, referenc
     if (honourIfMatch === true && expected !== undefined) {
       const present = incoming.tag === undefined ? undefined : context.manifests.tag(repository, incoming.tag)?.digest;
       if (expected !== (present === undefined ? '' : `"${present}"`)) {
-        throw new Refusal(412, 'DENIED', 'the tag has moved: If-Match does not hold');
+        throw new Refusal(412, 'DENIED', 'the tag has moved, so If-Match does not match');
       }
     }
     context.manifests.put(repository, incoming, now);
@@ -126,7 +126,7 @@ function parse(bytes: Buffer, contentType: string): Manifest {
   }
 }
 
-/** ACR wants what a manifest refers to before the manifest, layers that are had elsewhere apart. */
+/** ACR requires that everything a manifest refers to exists first, except layers with external URLs. */
 function refuseDangling(context: Context, repository: string, manifest: Manifest): void {
   const missing = childrenOf(manifest).find(
     ({ digest, mediaType, urls }) =>
@@ -141,7 +141,7 @@ function refuseDangling(context: Context, repository: string, manifest: Manifest
   });
 }
 
-/** As ACR and Docker's registry do: a type that the client did not name is not given to it. */
+/** Like ACR and Docker's registry: a client gets only the media types that it accepts. */
 function accepts(header: string | undefined, mediaType: string): boolean {
   if (header === undefined || header.trim() === '') return true;
   return header

@@ -6,10 +6,10 @@ import type { Context, Handler } from '../context.js';
 import { readBody, FORM_BYTES } from '../http.js';
 import { Refusal } from '../refusal.js';
 
-/** Scopes of one token request. */
+/** The most scopes of one token request. */
 const MOST_SCOPES = 100;
 
-/** `POST /oauth2/exchange`: an Entra token for a refresh token of this registry's. */
+/** `POST /oauth2/exchange`: exchanges an Entra token for a refresh token of this registry. */
 export const exchange: Handler = async (context, call) => {
   const form = await readForm(call);
   if (form.get('grant_type') !== 'access_token') throw unsupportedGrant(form);
@@ -18,7 +18,7 @@ export const exchange: Handler = async (context, call) => {
   call.json(200, { refresh_token: await context.tokens.issueRefresh(principal.subject) });
 };
 
-/** `POST /oauth2/token`: a refresh token, or a name and password, for an access token. */
+/** `POST /oauth2/token`: exchanges a refresh token, or a name and password, for an access token. */
 export const postToken: Handler = async (context, call) => {
   const form = await readForm(call);
   const grantType = form.get('grant_type');
@@ -34,7 +34,7 @@ export const postToken: Handler = async (context, call) => {
   await answer(context, call, form, principal);
 };
 
-/** `GET /oauth2/token?service=&scope=`, with a name and password as Basic, or without. */
+/** `GET /oauth2/token?service=&scope=`, with or without a name and password as Basic. */
 export const getToken: Handler = async (context, call) => {
   const [scheme = '', encoded = ''] = (call.request.headers.authorization ?? '').split(' ');
   if (scheme.toLowerCase() !== 'basic') {
@@ -44,7 +44,7 @@ export const getToken: Handler = async (context, call) => {
   const text = Buffer.from(encoded, 'base64').toString('utf8');
   const colon = text.indexOf(':');
   const [name, password] = [text.slice(0, Math.max(0, colon)), text.slice(colon + 1)];
-  // Some clients send an empty name and password for "nobody".
+  // Some clients send an empty name and password for anonymous access.
   const principal = name === '' && password === '' ? undefined : await byPassword(context, name, password);
   await answer(context, call, call.url.searchParams, principal);
 };
@@ -80,7 +80,7 @@ async function answer(
   });
 }
 
-/** Scopes may come as repeated parameters, and several in one, with spaces between. */
+/** Scopes may be repeated parameters, and one parameter may hold several, separated by spaces. */
 function scopesOf(parameters: URLSearchParams): Access[] {
   const texts = parameters.getAll('scope').flatMap((value) => value.split(' ').filter((text) => text !== ''));
   if (texts.length > MOST_SCOPES) throw new Refusal(400, 'BAD_REQUEST', `at most ${MOST_SCOPES} scopes at once`);

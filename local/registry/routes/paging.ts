@@ -2,10 +2,10 @@ import type { Call } from '../call.js';
 import type { Context } from '../context.js';
 import { Refusal } from '../refusal.js';
 
-/** Entries of one page, whatever `n` says. */
+/** The most entries per page, whatever `n` says. */
 const MOST_PAGE_ENTRIES = 1000;
 
-/** What a request for a page of a list asks for: `n` entries, after the entry named `last`. @throws Refusal 400 `PAGINATION_NUMBER_INVALID` */
+/** Parses a request for a page: `n` entries after the entry `last`. @throws Refusal 400 `PAGINATION_NUMBER_INVALID` */
 export function pageOf(
   context: Context,
   call: Call,
@@ -21,7 +21,7 @@ export function pageOf(
   return { count: Math.min(Number(n), most), last };
 }
 
-/** A relative `Link`, as ACR's are. Nothing follows a page of nothing. */
+/** A relative `Link`, like ACR's. An empty page has no next page. */
 export function nextLink(call: Call, more: boolean, query: Record<string, string | number>): Record<string, string> {
   if (!more || query.n === 0) return {};
   const parameters = new URLSearchParams(

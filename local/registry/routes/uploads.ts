@@ -6,7 +6,10 @@ import { Refusal, refuse } from '../refusal.js';
 import type { Upload } from '../storage/uploads.js';
 import { readDigest } from './blobs.js';
 
-/** `POST /v2/<name>/blobs/uploads/`: opens an upload; with `digest` takes the whole blob; with `mount` one that is there. */
+/**
+ * `POST /v2/<name>/blobs/uploads/`: opens an upload; with `digest` stores the whole blob; with `mount` links an
+ * existing one.
+ */
 export const postUpload: Handler = async (context, call, { repository }) => {
   if (!context.locks.mayWrite(repository)) throw refuse.locked();
   const mount = call.url.searchParams.get('mount');
@@ -27,7 +30,7 @@ export const postUpload: Handler = async (context, call, { repository }) => {
   call.empty(202, progress(call, upload));
 };
 
-/** `PATCH`: a chunk, or all of it as a stream. */
+/** `PATCH`: one chunk, or everything as a stream. */
 export const patchUpload: Handler = async (context, call, { repository, reference }) => {
   const upload = context.uploads.find(repository, reference);
   const { loseEveryNthUpload: nth, refuseChunkedTransfer } = context.quirks;
@@ -37,7 +40,7 @@ export const patchUpload: Handler = async (context, call, { repository, referenc
     throw refuse.uploadUnknown();
   }
   if (refuseChunkedTransfer === true && call.request.headers['content-length'] === undefined) {
-    throw new Refusal(400, 'CONTENT_LENGTH_INVALID', 'the length of the chunk must be told');
+    throw new Refusal(400, 'CONTENT_LENGTH_INVALID', 'the chunk must have a Content-Length');
   }
   await context.uploads.inTurn(upload, async () => {
     refuseOldLocation(call, upload);
@@ -48,7 +51,7 @@ export const patchUpload: Handler = async (context, call, { repository, referenc
   });
 };
 
-/** `PUT ?digest=`: the last chunk, or the whole blob, or nothing more; then it is a blob. */
+/** `PUT ?digest=`: the last chunk, the whole blob, or no body; then the upload becomes a blob. */
 export const putUpload: Handler = async (context, call, { repository, reference }) => {
   const upload = context.uploads.find(repository, reference);
   const digest = readDigest(call.url.searchParams.get('digest') ?? '');
@@ -59,7 +62,7 @@ export const putUpload: Handler = async (context, call, { repository, reference 
   });
 };
 
-/** `GET`: how much of it has come, and where to go on. */
+/** `GET`: how many bytes have arrived, and where to continue. */
 export const getUpload: Handler = async (context, call, { repository, reference }) => {
   const upload = context.uploads.find(repository, reference);
   await context.uploads.inTurn(upload, async () => {
@@ -75,7 +78,7 @@ export const deleteUpload: Handler = async (context, call, { repository, referen
   });
 };
 
-/** Takes over a blob that another repository has, if whoever asks may read it there. */
+/** Links a blob of another repository, if the caller may read it there. */
 async function mounted(context: Context, call: Call, repository: string, digest: string): Promise<boolean> {
   if (!isDigest(digest)) return false;
   const from = call.url.searchParams.get('from');
@@ -100,13 +103,13 @@ async function receive(context: Context, call: Call, upload: Upload, digest: Ret
   });
 }
 
-/** The body, without closing the connection where reading it ends early: the answer must still get through. */
+/** The body, without closing the connection when reading ends early, so that the answer still arrives. */
 function body(call: Call): AsyncIterable<Buffer> {
   return call.request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
 }
 
 /**
- * What `Content-Range` promises, held against where the upload stands.
+ * The number of bytes that `Content-Range` announces, checked against the upload's size.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pushing-a-blob-in-chunks
  */
 function expectedBytes(call: Call, upload: Upload): number | undefined {
@@ -123,7 +126,7 @@ function expectedBytes(call: Call, upload: Upload): number | undefined {
   return end - start + 1;
 }
 
-/** Answers as ACR's front does, which knows nothing of registries and speaks HTML. */
+/** Answers with HTML, as ACR's front end does. */
 function tooLarge(context: Context, call: Call): boolean {
   const most = context.quirks.maxMonolithicBytes;
   if (most === undefined || Number(call.request.headers['content-length'] ?? 0) <= most) return false;
@@ -133,10 +136,10 @@ function tooLarge(context: Context, call: Call): boolean {
   return true;
 }
 
-/** ACR's Locations hold the state of the upload: only the newest one is good. */
+/** ACR's Locations hold the state of the upload, so only the newest one is valid. */
 function refuseOldLocation(call: Call, upload: Upload): void {
   if (call.url.searchParams.get('_state') === stateOf(upload)) return;
-  throw refuse.uploadInvalid('the Location is not the newest one', 404);
+  throw refuse.uploadInvalid('this is not the newest Location of the upload', 404);
 }
 
 function stateOf(upload: Upload): string {

@@ -6,22 +6,22 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DatabaseSync } from 'node:sqlite';
 import type { Digest } from '../../../src/oci/index.js';
 
-/** Blobs by digest, once on disk however many repositories have them. */
+/** Blobs by digest. Each is on disk once, however many repositories have it. */
 export class BlobStore {
   readonly #database: DatabaseSync;
   readonly #folder: string;
   readonly #bytesPerSecond: number | undefined;
-  /** Digests that are being put: their files must not be swept away by a delete in another repository. */
+  /** Digests that are being stored. A delete in another repository must not remove their files. */
   readonly #arriving = new Map<string, number>();
 
-  /** @param bytesPerSecond of each reading; as fast as it goes where it is left out */
+  /** @param bytesPerSecond rate of each reader; default: unlimited */
   constructor(database: DatabaseSync, folder: string, bytesPerSecond?: number) {
     this.#database = database;
     this.#folder = folder;
     this.#bytesPerSecond = bytesPerSecond;
   }
 
-  /** The blob's size where the repository has it. */
+  /** The blob's size, if the repository has it. */
   sizeOf(repository: string, digest: Digest): number | undefined {
     const row = this.#database
       .prepare('SELECT size FROM blobs WHERE repository = ? AND digest = ?')
@@ -29,7 +29,7 @@ export class BlobStore {
     return row === undefined ? undefined : Number(row.size);
   }
 
-  /** Repositories that have the blob, in their order. */
+  /** The repositories that have the blob, sorted. */
   repositoriesWith(digest: Digest): string[] {
     const rows = this.#database
       .prepare('SELECT repository FROM blobs WHERE digest = ? ORDER BY repository LIMIT 1000')
@@ -37,13 +37,13 @@ export class BlobStore {
     return rows.map((row) => String(row.repository));
   }
 
-  /** Bytes from `start` to `end`, both included. */
+  /** The bytes from `start` to `end`, both included. */
   read(digest: Digest, start: number, end: number): Readable {
     const file = createReadStream(this.#path(digest), { start, end, highWaterMark: 256 * 1024 });
     return this.#bytesPerSecond === undefined ? file : Readable.from(paced(file, this.#bytesPerSecond));
   }
 
-  /** Takes over a file whose digest was checked. It is on the disk, and in the repository, when this resolves. */
+  /** Takes over a file whose digest was checked. When this resolves, it is on disk and in the repository. */
   async adopt(repository: string, digest: Digest, file: string, size: number): Promise<void> {
     const path = this.#path(digest);
     this.#arriving.set(digest, (this.#arriving.get(digest) ?? 0) + 1);
@@ -64,26 +64,26 @@ export class BlobStore {
     }
   }
 
-  /** Gives a repository a blob that is there already. */
+  /** Gives a repository a blob that already exists. */
   link(repository: string, digest: Digest, size: number): void {
     this.#database
       .prepare('INSERT INTO blobs (repository, digest, size) VALUES (?, ?, ?) ON CONFLICT DO NOTHING')
       .run(repository, digest, size);
   }
 
-  /** @returns false where the repository doesn't have it */
+  /** @returns false if the repository does not have it */
   remove(repository: string, digest: Digest): boolean {
     const { changes } = this.#database
       .prepare('DELETE FROM blobs WHERE repository = ? AND digest = ?')
       .run(repository, digest);
     if (changes === 0) return false;
     const left = this.#database.prepare('SELECT 1 FROM blobs WHERE digest = ? LIMIT 1').get(digest);
-    // In the same turn of the event loop as the question, so that nobody comes in between.
+    // Synchronous with the check, so that no other request can come in between.
     if (left === undefined && !this.#arriving.has(digest)) unlinkSync(this.#path(digest));
     return true;
   }
 
-  /** Takes all blobs from a repository. */
+  /** Removes all blobs from a repository. */
   removeAll(repository: string): void {
     const rows = this.#database.prepare('SELECT digest FROM blobs WHERE repository = ?').all(repository);
     for (const { digest } of rows) this.remove(repository, digest as Digest);

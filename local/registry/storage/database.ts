@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Refusal } from '../refusal.js';
 
-/** The schema's number, raised when a table changes. */
+/** The version of the schema, increased when a table changes. */
 const SCHEMA_VERSION = 1;
 export const SCHEMA = `
 PRAGMA user_version = ${SCHEMA_VERSION};
@@ -31,8 +31,8 @@ CREATE TABLE IF NOT EXISTS events (
 `;
 
 /**
- * What the registry knows beside the bytes of its blobs. Each statement is on the disk when it returns. One process at a time:
- * a second one is told so at once, and a killed one leaves nothing behind that must be cleared.
+ * Everything except the bytes of blobs. Each statement is on disk when it returns. Only one process may use it: a
+ * second one fails at once, and a killed one leaves no lock behind.
  * @throws Refusal `DATA_FOLDER_IN_USE`, `DATA_FOLDER_OLD`
  */
 export function openDatabase(folder: string): DatabaseSync {
@@ -47,9 +47,14 @@ export function openDatabase(folder: string): DatabaseSync {
   } catch (cause) {
     database.close();
     if (cause instanceof Refusal) throw cause;
-    throw new Refusal(0, 'DATA_FOLDER_IN_USE', `the data folder ${folder} is used by another registry, or unreadable`, {
-      cause,
-    });
+    throw new Refusal(
+      0,
+      'DATA_FOLDER_IN_USE',
+      `the data folder ${folder} is used by another registry or cannot be read`,
+      {
+        cause,
+      },
+    );
   }
   return database;
 }
@@ -61,7 +66,7 @@ function refuseOld(database: DatabaseSync, folder: string): void {
   throw new Refusal(0, 'DATA_FOLDER_OLD', `the data folder ${folder} was made by another version: delete it`);
 }
 
-/** Runs `work` in one transaction: all of it, or nothing. */
+/** Runs `work` in one transaction. */
 export function transaction<T>(database: DatabaseSync, work: () => T): T {
   database.exec('BEGIN IMMEDIATE');
   try {

@@ -2,12 +2,15 @@ import { DatabaseSync } from 'node:sqlite';
 import { SCHEMA } from './database.js';
 import { ManifestStore } from './manifests.js';
 
-/** Tables of what {@link ManifestStore} reads. */
+/** The tables that {@link ManifestStore} reads. */
 const COPIED = ['manifests', 'tags', 'locks'];
 
-/** What reads see of the manifests and tags: another region's copy of a geo-replicated registry, which learns of writes later. */
+/**
+ * The manifests and tags that reads see: with `lateReadsMs`, another region's copy of a geo-replicated registry that
+ * sees writes later.
+ */
 export class LateReads {
-  /** What reads see; the store itself if they are not late. */
+  /** What reads see; the store itself if reads are not late. */
   readonly store: ManifestStore;
   readonly #lateMs: number | undefined;
   readonly #copy: DatabaseSync | undefined;
@@ -20,7 +23,7 @@ export class LateReads {
     this.store = this.#copy === undefined ? written : new ManifestStore(this.#copy);
   }
 
-  /** Does a write that was committed where reads see it, in its time. */
+  /** Repeats a committed write in the copy after the delay. */
   later(write: (store: ManifestStore) => void): void {
     if (this.#copy === undefined) return;
     const timer = setTimeout(() => {
@@ -36,7 +39,7 @@ export class LateReads {
   }
 }
 
-/** What is there when the registry starts is seen at once. */
+/** A copy of what exists when the registry starts, so that this is visible at once. */
 function copyOf(database: DatabaseSync): DatabaseSync {
   const copy = new DatabaseSync(':memory:');
   copy.exec(SCHEMA);

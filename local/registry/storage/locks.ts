@@ -1,24 +1,24 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** What may be done with a repository, a tag or a manifest; ACR calls it changeable attributes. */
+/** What may be done with a repository, tag or manifest. ACR calls these changeable attributes. */
 export interface Lock {
   writable: boolean;
   deletable: boolean;
   readable: boolean;
-  /** False: lists leave it out. */
+  /** If false, lists leave it out. */
   listable: boolean;
 }
 
 const OPEN: Lock = { writable: true, deletable: true, readable: true, listable: true };
-/** Where a lock names the repository itself. */
+/** The reference of a lock on the repository itself. */
 const WHOLE = '';
 
-/** True in SQL where no lock leaves the entry out of lists; `reference` is the column or text that names it. */
+/** SQL that is true if no lock hides the entry from lists; `reference` is the column or text that names it. */
 export function isListed(repository: string, reference: string): string {
   return `NOT EXISTS (SELECT 1 FROM locks WHERE locks.repository = ${repository} AND reference = ${reference} AND NOT listable)`;
 }
 
-/** Repositories, tags and manifests that are locked, as `az acr repository update --write-enabled false` does it. */
+/** Locked repositories, tags and manifests, as `az acr repository update --write-enabled false` locks them. */
 export class LockStore {
   readonly #database: DatabaseSync;
 
@@ -26,7 +26,7 @@ export class LockStore {
     this.#database = database;
   }
 
-  /** @param reference a tag or a digest; undefined: the repository's own */
+  /** @param reference a tag or digest; undefined: the repository itself */
   of(repository: string, reference = WHOLE): Lock {
     const row = this.#database
       .prepare('SELECT * FROM locks WHERE repository = ? AND reference = ?')
@@ -48,12 +48,12 @@ export class LockStore {
       .run(repository, reference ?? WHOLE, Number(writable), Number(deletable), Number(readable), Number(listable));
   }
 
-  /** A push into the repository, of the manifests and tags that `references` names. */
+  /** True if manifests and tags that `references` names may be pushed. */
   mayWrite(repository: string, references: readonly string[] = []): boolean {
     return [WHOLE, ...references].every((reference) => this.of(repository, reference).writable);
   }
 
-  /** A lock against writing is one against deleting too. */
+  /** True if these may be deleted. A lock against writing also prevents deleting. */
   mayDelete(repository: string, references: readonly string[]): boolean {
     return [WHOLE, ...references].every((reference) => {
       const { writable, deletable } = this.of(repository, reference);
@@ -65,7 +65,7 @@ export class LockStore {
     return [WHOLE, ...references].every((reference) => this.of(repository, reference).readable);
   }
 
-  /** Whether nothing in the repository, nor the repository itself, is kept from being deleted. */
+  /** True if neither the repository nor anything in it is locked against deleting. */
   mayDeleteAll(repository: string): boolean {
     return (
       this.#database

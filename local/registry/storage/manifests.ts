@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { Descriptor, Digest } from '../../../src/oci/index.js';
 import { isListed } from './locks.js';
 
-/** Levels of referrers of referrers that go with a deleted subject. */
+/** The most levels of referrers that are deleted with their subject. */
 const GRAPH_DEPTH = 64;
 
 export interface StoredManifest {
@@ -11,19 +11,19 @@ export interface StoredManifest {
   bytes: Uint8Array;
 }
 
-/** A manifest as it is put: what it refers to, and how a list of referrers shows it. */
+/** A manifest to store: what it refers to, and its entry in a list of referrers. */
 export interface IncomingManifest extends StoredManifest {
   tag?: string;
   subject?: Digest;
-  /** Set with `subject`. */
+  /** Present if there is a `subject`. */
   referrer?: Descriptor;
-  /** By default its own bytes are all that it consists of. */
+  /** Default: only its own bytes. */
   described?: Described;
 }
 
-/** What ACR's lists say of a manifest beside its digest and its times, read when it is put. */
+/** What ACR's lists show of a manifest besides digest and times. Read when it is pushed. */
 export interface Described {
-  /** Bytes of all that it consists of. */
+  /** Bytes of everything that it consists of. */
   imageSize: number;
   architecture?: string;
   os?: string;
@@ -45,7 +45,7 @@ export type Order = '' | 'timedesc' | 'timeasc';
 
 interface InOrder {
   order: Order;
-  /** The name of the entry before the first one; empty for the beginning. */
+  /** The name of the entry before the first one; empty: start at the beginning. */
   last: string;
   count: number;
 }
@@ -57,7 +57,7 @@ export interface TagEntry {
   updated: string;
 }
 
-/** Manifests, their tags, and who refers to whom. */
+/** Manifests, their tags and their referrers. */
 export class ManifestStore {
   readonly #database: DatabaseSync;
 
@@ -65,7 +65,7 @@ export class ManifestStore {
     this.#database = database;
   }
 
-  /** By tag or digest. */
+  /** Finds a manifest by tag or digest. */
   get(repository: string, reference: string): StoredManifest | undefined {
     const digest = reference.includes(':') ? reference : this.tag(repository, reference)?.digest;
     if (digest === undefined) return undefined;
@@ -84,8 +84,8 @@ export class ManifestStore {
   }
 
   /**
-   * Call it inside a transaction. The times of a manifest that is there already stay: a new tag for it changes only the tag. What ACR
-   * does with them is not documented; who finds changes with both lists is right either way.
+   * Call inside a transaction. The times of an existing manifest stay: a new tag changes only the tag's time. ACR's
+   * behaviour is not documented, but a client that reads both lists finds all changes either way.
    */
   put(repository: string, manifest: IncomingManifest, now = new Date().toISOString()): void {
     const { digest, mediaType, bytes, tag, subject, referrer, described = { imageSize: bytes.length } } = manifest;
@@ -118,8 +118,8 @@ export class ManifestStore {
   }
 
   /**
-   * Deletes a manifest with its tags and locks, and what refers to it, as ACR does; call it inside a transaction.
-   * @returns what went, the manifest itself first; empty where it wasn't there
+   * Deletes a manifest with its tags, locks and referrers, as ACR does. Call inside a transaction.
+   * @returns what was deleted, the manifest first; empty if it did not exist
    */
   remove(repository: string, digest: Digest, depth = 0): ManifestEntry[] {
     const manifest = this.manifest(repository, digest);
@@ -141,7 +141,7 @@ export class ManifestStore {
     return changes > 0;
   }
 
-  /** Deletes all manifests, tags and locks of a repository; call it inside a transaction. */
+  /** Deletes all manifests, tags and locks of a repository. Call inside a transaction. */
   removeAll(repository: string): { manifests: ManifestEntry[]; tags: string[] } {
     const remove = (table: string) =>
       this.#database.prepare(`DELETE FROM ${table} WHERE repository = ? RETURNING *`).all(repository);
@@ -158,7 +158,7 @@ export class ManifestStore {
     return row === undefined ? undefined : tagEntry(row);
   }
 
-  /** Tags that stand on a digest. */
+  /** The tags with this digest. */
   tagsOf(repository: string, digest: string): string[] {
     return this.#database
       .prepare('SELECT tag FROM tags WHERE repository = ? AND digest = ?')
@@ -166,7 +166,7 @@ export class ManifestStore {
       .map((row) => String(row.tag));
   }
 
-  /** Tags that lists show, those of `digest` alone if it is given. */
+  /** The tags that lists show; with `digest`, only the tags of that digest. */
   tags(repository: string, { order, last, count, digest }: InOrder & { digest?: string }): TagEntry[] {
     const from = order === '' ? { updated: '', tag: last } : last === '' ? undefined : this.tag(repository, last);
     return this.#database
@@ -178,7 +178,7 @@ export class ManifestStore {
       .map(tagEntry);
   }
 
-  /** Manifests that lists show. */
+  /** The manifests that lists show. */
   manifests(repository: string, { order, last, count }: InOrder): ManifestEntry[] {
     const from = last === '' ? undefined : this.manifest(repository, last);
     return this.#database
@@ -218,7 +218,7 @@ export class ManifestStore {
     return row === undefined ? undefined : manifestEntry(row);
   }
 
-  /** Descriptors of what refers to `subject`, in the order of their coming, after the entry numbered `last`. */
+  /** Descriptors of the referrers of `subject`, by arrival, after the entry numbered `last`. */
   referrers(
     repository: string,
     subject: Digest,
@@ -233,7 +233,7 @@ export class ManifestStore {
       .map((row) => ({ id: Number(row.id), descriptor: JSON.parse(String(row.referrer)) as Descriptor }));
   }
 
-  /** Repositories that hold a manifest, in lexical order after `last`. */
+  /** The repositories with a manifest, in lexical order after `last`. */
   repositories(last: string, count: number): string[] {
     return this.#database
       .prepare(
@@ -244,7 +244,7 @@ export class ManifestStore {
       .map((row) => String(row.repository));
   }
 
-  /** Whether the repository holds anything, be it one blob. */
+  /** True if the repository holds anything, even a single blob. */
   hasRepository(repository: string): boolean {
     return (
       this.#database
@@ -275,7 +275,7 @@ function manifestEntry(row: Record<string, unknown>): ManifestEntry {
   };
 }
 
-/** In SQL: entries after one, in an order. No place to start from (null) is the beginning. */
+/** SQL for the entries after one, in an order. Null means the beginning. */
 function after(order: Order, name: 'tag' | 'digest', updated: string, last: string): string {
   if (order === '') return `${name} > ${last} ORDER BY ${name}`;
   const [beyond, direction] = order === 'timedesc' ? ['<', 'DESC'] : ['>', 'ASC'];

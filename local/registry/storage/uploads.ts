@@ -6,20 +6,20 @@ import { digestAlgorithm, type Digest, type DigestAlgorithm } from '../../../src
 import { refuse } from '../refusal.js';
 import type { BlobStore } from './blobs.js';
 
-/** Upload sessions that were not touched for this long are swept at start. */
+/** Upload sessions unused for this long are removed at start. */
 const UPLOAD_AGE_MS = 7 * 24 * 3600_000;
 
-/** One upload under way; its bytes are in `file`, so that it outlives a restart. */
+/** One open upload. Its bytes are in `file`, so that it survives a restart. */
 export interface Upload {
   readonly id: string;
   readonly repository: string;
   readonly file: string;
   size: number;
-  /** Counts the answers given, for clients that must follow the newest Location. */
+  /** Counts the answers, for clients that must use the newest Location. */
   turns: number;
-  /** The hash of the first `size` bytes; lost with the process, and then read again from the file. */
+  /** The hash of the first `size` bytes. It is lost with the process and then computed again from the file. */
   hash?: { algorithm: DigestAlgorithm; state: Hash };
-  /** What the next request on this upload waits for. */
+  /** The next request on this upload waits for this. */
   busy: Promise<unknown>;
 }
 
@@ -47,7 +47,7 @@ export class UploadStore {
     return upload;
   }
 
-  /** @throws Refusal 404 `BLOB_UPLOAD_UNKNOWN`, for another repository's too */
+  /** @throws Refusal 404 `BLOB_UPLOAD_UNKNOWN`, also for an upload of another repository */
   find(repository: string, id: string): Upload {
     const file = this.#path(repository, id);
     if (!/^[0-9a-f-]{36}$/.test(id) || !existsSync(file)) throw refuse.uploadUnknown();
@@ -58,7 +58,7 @@ export class UploadStore {
     return upload;
   }
 
-  /** Runs `work` when all that came before on this upload has ended. */
+  /** Runs `work` after all earlier requests on this upload. */
   async inTurn<T>(upload: Upload, work: () => Promise<T>): Promise<T> {
     const mine = upload.busy.then(work);
     upload.busy = mine.catch(() => undefined);
@@ -66,7 +66,7 @@ export class UploadStore {
   }
 
   /**
-   * Adds bytes at the end. Where they break off, or aren't `expectedBytes`, none of them stay.
+   * Appends bytes. If the body breaks off or does not have `expectedBytes`, none of them stay.
    * @throws Refusal 400 `SIZE_INVALID`
    */
   async append(
@@ -88,7 +88,7 @@ export class UploadStore {
         position += chunk.length;
       }
       if (expectedBytes !== undefined && position - start !== expectedBytes) {
-        throw refuse.uploadInvalid(`${position - start} bytes came where the range has ${expectedBytes}`);
+        throw refuse.uploadInvalid(`${position - start} bytes were sent but the range has ${expectedBytes}`);
       }
       upload.size = position;
       if (running !== undefined && hash !== undefined) upload.hash = { algorithm: running.algorithm, state: hash };
@@ -100,7 +100,10 @@ export class UploadStore {
     }
   }
 
-  /** Checks the digest and makes the upload a blob. A wrong digest ends the upload. @throws Refusal 400 `DIGEST_INVALID` */
+  /**
+   * Checks the digest and turns the upload into a blob. A wrong digest ends the upload.
+   * @throws Refusal 400 `DIGEST_INVALID`
+   */
   async finish(upload: Upload, digest: Digest): Promise<void> {
     const algorithm = digestAlgorithm(digest);
     const state =
@@ -119,7 +122,10 @@ export class UploadStore {
     await rm(upload.file, { force: true });
   }
 
-  /** The file's name holds a hash of the repository: an upload belongs to one, also after a restart. */
+  /**
+   * The file's name contains a hash of the repository, so that an upload belongs to one repository even after a
+   * restart.
+   */
   #path(repository: string, id: string): string {
     return join(this.#folder, `${id}.${createHash('sha256').update(repository).digest('hex').slice(0, 16)}`);
   }
