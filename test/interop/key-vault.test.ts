@@ -7,11 +7,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startVault, type RunningVault } from '../support/vault/server.js';
 import type { KeyKind } from '../support/vault/vault-keys.js';
 import { Vault } from '../support/vault/vault.js';
-import { describeWithPeers } from './peers.js';
-import { acrPromoterWithVault, KEY, promoteWithVaultKey, SUBJECT, type Ran } from './vault-promotion.js';
+import { acrPromoterWithVault, KEY, SUBJECT, type Ran } from './vault-promotion.js';
 
-// A key in a vault that stands in for Key Vault, reached over TLS under its real name: the command makes its certificate, the app
-// signs with it, and notation verifies.
+// A key in a vault that stands in for Key Vault, reached over TLS under its real name: the command makes its certificate.
+// The app signs with such a key in package.test.ts and hooks.test.ts, where notation verifies.
 
 let folder: string;
 beforeAll(() => {
@@ -100,12 +99,4 @@ describe('acr-promoter certificate create', () => {
     expect(other.err).toContain('(KEY_VAULT_UNAUTHORIZED)');
     expect(other.err).not.toContain('eyJ');
   });
-});
-
-describeWithPeers('the app with a key in Key Vault', ['notation'], ([notation = '']) => {
-  test.each<KeyKind>(['P-256', 'RSA-3072'])(
-    'promotes and signs with %s; notation verifies',
-    (kind) => promoteWithVaultKey(kind, notation),
-    240_000,
-  );
 });

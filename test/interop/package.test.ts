@@ -136,7 +136,7 @@ describe('npm run package', () => {
   describeWithPeers('with a key in Key Vault', ['notation'], ([notation = '']) => {
     test(
       'promotes and signs; notation verifies',
-      () => promoteWithVaultKey('P-256', notation, ['--app', app]),
+      () => promoteWithVaultKey('RSA-3072', notation, ['--app', app]),
       240_000,
     );
   });

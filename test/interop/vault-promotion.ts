@@ -57,11 +57,7 @@ export function acrPromoterWithVault(
  * Promotes with a key in the vault, whose role arrives after the run has begun, and verifies with `notation`.
  * @param args more options of `npm start`
  */
-export async function promoteWithVaultKey(
-  kind: KeyKind,
-  notation: string,
-  args: readonly string[] = [],
-): Promise<void> {
+export async function promoteWithVaultKey(kind: KeyKind, notation: string, args: readonly string[]): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'key-vault-app-'));
   const { tenantId } = await loadKeys(join(dataDir, 'identity'));
   const vault = new Vault({ tenantId });
