@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { anonymousCredentials, createRegistries, type RegistryClient } from 'acr-promoter/oci';
-import { findPeer } from '../interop/peers.js';
+import { findPeer } from '../support/peers.js';
 import { measure, type Command } from './measure.js';
 import type { Run } from './results.js';
 import { createCertificate, startTlsRegistry, type Certificate, type TlsRegistry } from './servers.js';

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findPeer } from '../interop/peers.js';
+import { findPeer } from '../support/peers.js';
 import type { Command } from './measure.js';
 import type { Certificate } from './servers.js';
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { userRegistries } from '../../local/start/push.js';
 import type { RegistryClient, Repository } from '../../src/oci/index.js';
-import { ending, startEverything, type Everything } from '../interop/promotion/everything.js';
+import { ending, startEverything, type Everything } from '../support/stack/everything.js';
 import { HostWatch, copyIs, historyOf, pushImage, pushSubject, requestsAt } from '../faults/promotion/large.js';
 import { settled } from '../faults/promotion/promoted.js';
 import { writeSparseLayers } from '../faults/promotion/sparse-image.js';

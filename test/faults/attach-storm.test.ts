@@ -8,12 +8,12 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { anonymousCredentials, createRegistries, packArtifact, pushPacked } from 'acr-promoter/oci';
 import { createStorage } from '../../src/azure/storage.js';
 import { startRegistry } from '../../local/registry/server.js';
-import { startAzurite, type Azurite } from '../unit/azure/azurite.js';
-import { findPeer } from '../interop/peers.js';
-import { startDockerRegistry, type RunningPeer } from '../interop/registry-peers.js';
+import { startAzurite, type Azurite } from '../support/azurite.js';
+import { findPeer } from '../support/peers.js';
+import { startDockerRegistry, type RunningPeer } from '../support/registry-peers.js';
 import type { HoldAt, StormTask } from './attach-storm.child.js';
 
-const LOADER = new URL('../unit/local/host/typescript-loader.mjs', import.meta.url).href;
+const LOADER = new URL('../support/host/typescript-loader.mjs', import.meta.url).href;
 const CHILD = join(import.meta.dirname, 'attach-storm.child.ts');
 const REPOSITORY = 'samples/storm';
 const ARTIFACTS = 64;

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { userRegistries } from '../../local/start/push.js';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
-import { describeWithPeers } from '../interop/peers.js';
-import { ending, startEverything, until, type Everything } from '../interop/promotion/everything.js';
-import { discover } from '../interop/promotion/programs.js';
+import { describeWithPeers } from '../support/peers.js';
+import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
+import { discover } from '../support/stack/programs.js';
 import { writeHeavyImage } from './promotion/images.js';
 import { expectPromotedOnce, push, settled } from './promotion/promoted.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HostProcess, newHostFolder } from '../unit/local/host/host-process.js';
-import { begin, expectAllDone, mixedRuns } from '../unit/local/host/mixed-runs.js';
+import { HostProcess, newHostFolder } from '../support/host/host-process.js';
+import { begin, expectAllDone, mixedRuns } from '../support/host/mixed-runs.js';
 
 /** Seeds: HOST_SEEDS of them, 8 by default and 20 in the full run; each gives the same dice, though not the same interleaving. */
 const seeds = Array.from(

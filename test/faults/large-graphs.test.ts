@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { userRegistries } from '../../local/start/push.js';
 import type { Descriptor, RegistryClient, Repository } from '../../src/oci/index.js';
-import { startEverything, until, type Everything } from '../interop/promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 import {
   HostWatch,
   copyIs,

@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { userRegistries } from '../../local/start/push.js';
-import { ending, startEverything, until, type Everything } from '../interop/promotion/everything.js';
-import { writeImage, writeIndexWithProvenance } from '../interop/promotion/images.js';
+import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
+import { writeImage, writeIndexWithProvenance } from '../support/stack/images.js';
 import { expectPromotedOnce, push, settled, tellPush } from './promotion/promoted.js';
 
 // A host that unlocks early, delivers twice, shuffles and loses workers: what is pushed is promoted, with one of each. Then one by one what

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ending, startEverything, until, type Everything } from '../interop/promotion/everything.js';
+import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
 import { writeHeavyImage } from './promotion/images.js';
 import { randomOf, waitForMoment, type Moment } from './promotion/moments.js';
 import { expectPromotedOnce, push, settled, tellPush } from './promotion/promoted.js';

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { ending, startEverything, type Everything } from '../interop/promotion/everything.js';
+import { ending, startEverything, type Everything } from '../support/stack/everything.js';
 import { writeHeavyImage } from './promotion/images.js';
 import { expectPromotedOnce, push, settled } from './promotion/promoted.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
-import { startEverything, type Everything } from '../interop/promotion/everything.js';
-import { describeWithPeers } from '../interop/peers.js';
+import { startEverything, type Everything } from '../support/stack/everything.js';
+import { describeWithPeers } from '../support/peers.js';
 import { randomOf } from './promotion/moments.js';
 import { allSettled, expectWeathered, storm, type StormSize } from './promotion/storm.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually, HostProcess, newHostFolder, readEffects } from '../unit/local/host/host-process.js';
+import { eventually, HostProcess, newHostFolder, readEffects } from '../support/host/host-process.js';
 
 // The real minute of host.json: every other test that ends a host shortens it with --visibility-ms.
 

@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { signingFiles, type SigningFiles } from '../../local/start/signing-key.js';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { runOurs, type Ran } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
-import { writeImage, writeIndexWithProvenance } from './promotion/images.js';
-import { discover, notationVerify, type Discovered } from './promotion/programs.js';
+import { describeWithPeers } from '../support/peers.js';
+import { writeImage, writeIndexWithProvenance } from '../support/stack/images.js';
+import { discover, notationVerify, type Discovered } from '../support/stack/programs.js';
 
 // sbom, sign, verify and promote at once, on this machine: seen by oras and notation.
 

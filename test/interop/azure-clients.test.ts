@@ -15,7 +15,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { startIdentity, type RunningIdentity } from '../../local/identity/server.js';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { digestOf, OCI_EMPTY, OCI_IMAGE_CONFIG, OCI_IMAGE_INDEX } from '../../src/oci/index.js';
-import { CN, issue, issueAuthority } from '../unit/signing/certificates.js';
+import { CN, issue, issueAuthority } from '../support/certificates.js';
 
 /** Microsoft's own clients for ACR, against local/registry: they take HTTPS only, and ask with Entra tokens. */
 const authority = issueAuthority({ subject: [[CN, 'test authority']] });

@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { acrPromoter, runPeer } from './copy/programs.js';
 import { startLocal, useWorkspace, type TestRegistry } from './copy/registries.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const workspace = useWorkspace();
 

@@ -3,7 +3,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { flagsIn, formatCompatibility, type Flag } from './oras/compatibility.js';
 import { runOurs, runProgram } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const PAGE = join('docs', 'reference', 'oras-compatibility.md');
 

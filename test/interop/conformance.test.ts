@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { startRegistry, type RegistryOptions } from '../../local/registry/server.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const MODULE = 'github.com/opencontainers/distribution-spec/conformance';
 /** The newest that the module proxy has; the tags v1.1.x can't be had there. */

@@ -12,11 +12,11 @@ import {
   type Descriptor,
   type Repository,
 } from 'acr-promoter/oci';
-import { putImage, putReferrer } from '../unit/oci/copy/graphs.js';
-import { MemoryRepository } from '../unit/oci/memory-repository.js';
+import { putImage, putReferrer } from '../support/graphs.js';
+import { MemoryRepository } from '../support/memory-repository.js';
 import { acrPromoter, runPeer } from './copy/programs.js';
 import { startLocal, startOlareg, useWorkspace, type TestRegistry } from './copy/registries.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 /** 50 copies; in CI, 10. */
 const ROUNDS = process.env.CI === undefined ? 50 : 10;

@@ -6,7 +6,7 @@ import { GENERATED, HOW_TO_MARK, PAGES, blocksOf, type Block } from './docs/bloc
 import { commandsOf } from './docs/commands.js';
 import { checkBlock } from './docs/parsed.js';
 import { makeCheckout, runBlocks, type Checkout } from './docs/shell.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 
 // Every block of README.md and docs/ does what the page says: its commands are run as printed, or read by what will read them.
 

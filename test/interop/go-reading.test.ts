@@ -13,8 +13,8 @@ import {
   type Descriptor,
   type Manifest,
 } from '../../src/oci/index.js';
-import { propertyRuns } from '../unit/property-runs.js';
-import { describeWithPeers } from './peers.js';
+import { propertyRuns } from '../support/property-runs.js';
+import { describeWithPeers } from '../support/peers.js';
 import { startGoReader, type GoReader, type GoReading } from './trust/go-reader.js';
 
 /** JSON as pairs, so that a name can stand twice in an object. */

@@ -21,7 +21,7 @@ import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import { parseJob } from '../../src/operations/parse-job.js';
 import { GUIDE, type GuideJob } from './guide.js';
 import { submitTyped, typeInto } from './guide/typed.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 
 // The guide's operations as jobs: each once, in the guide's order, by the queue and over HTTP in turn; the first of each operation
 // by the other of the two as well, and by the guide's own line with --submit.

@@ -20,10 +20,10 @@ import { loadKeys } from '../../local/identity/keys.js';
 import { basicCredentials, createRegistries, packArtifact, pushPacked } from '../../src/oci/index.js';
 import { startVault, type RunningVault } from '../support/vault/server.js';
 import { Vault } from '../support/vault/vault.js';
-import { issue, issueAuthority } from '../unit/signing/certificates.js';
-import { describeWithPeers } from './peers.js';
-import { ending, startEverything, type Everything } from './promotion/everything.js';
-import { notationVerify } from './promotion/programs.js';
+import { issue, issueAuthority } from '../support/certificates.js';
+import { describeWithPeers } from '../support/peers.js';
+import { ending, startEverything, type Everything } from '../support/stack/everything.js';
+import { notationVerify } from '../support/stack/programs.js';
 
 // azure.yaml's hook, as azd runs it after provisioning: against stand-ins of az and azd that refuse what they do not know, a vault
 // that has nothing but the key that the template makes, and the local environment, which then promotes and signs.

@@ -18,7 +18,7 @@ import {
   type Digest,
   type RegistryClient,
 } from '../../src/oci/index.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 
 interface Run {
   id: string;

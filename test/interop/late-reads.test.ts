@@ -12,7 +12,7 @@ import {
 } from '../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
 import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 import { pushImage } from './trust/push.js';
 
 // A source whose reads of tags, manifests and lists learn of each write later than its events do, as another region of a geo-replicated

@@ -13,7 +13,7 @@ import {
   type RegistryClient,
 } from '../../src/oci/index.js';
 import { ORCHESTRATION_VERSION } from '../../src/promotions/orchestration-version.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 
 // A job has ended, and somebody has put a tag elsewhere since. Whatever comes late of that job must not set it back.
 

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Quirks } from '../../local/registry/quirks.js';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const run = promisify(execFile);
 const CREDENTIALS = 'admin:secret';

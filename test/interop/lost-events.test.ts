@@ -15,8 +15,8 @@ import {
   type RegistryRepository,
 } from '../../src/oci/index.js';
 import { pushArtifact, pushImage } from '../support/images.js';
-import { ending, startEverything, until, type Everything } from './promotion/everything.js';
-import { readJsonLines } from './promotion/programs.js';
+import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
+import { readJsonLines } from '../support/stack/programs.js';
 
 // No event arrives: the schedule finds by ACR's lists what changed, and costs little if nothing did.
 

@@ -13,7 +13,7 @@ import {
   signNotary,
   verifyNotary,
 } from '../../src/signing/index.js';
-import { CERT_SIGN, issue, issueAuthority, issueChain, SIGN, type Issued } from '../unit/signing/certificates.js';
+import { CERT_SIGN, issue, issueAuthority, issueChain, SIGN, type Issued } from '../support/certificates.js';
 import {
   AUTHENTIC,
   COSE,
@@ -25,8 +25,8 @@ import {
   writeCose,
   writeJws,
   type Written,
-} from '../unit/signing/envelopes.js';
-import { describeWithPeers } from './peers.js';
+} from '../support/envelopes.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 const EMPTY = Buffer.from('{}');

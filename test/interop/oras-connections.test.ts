@@ -7,9 +7,9 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
-import { CN, issue, issueAuthority } from '../unit/signing/certificates.js';
+import { CN, issue, issueAuthority } from '../support/certificates.js';
 import { runOurs, runProgram, splitLine, type Ran } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 // How a registry is reached, beside oras: client certificates, headers and addresses of one's own, and what --debug tells.
 

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
-import { tarOf } from '../unit/oras/artifacts.js';
+import { tarOf } from '../support/artifacts.js';
 import { DIFFERENCES } from './oras/differences.js';
 import { FILE_LINES } from './oras/file-lines.js';
 import { runOurs, runProgram, splitLine, type Ran } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const FILES: Record<string, string | Buffer> = {
   'nolist/index.json': '{}',

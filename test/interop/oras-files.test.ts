@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
-import { treeOf } from '../unit/oras/artifacts.js';
-import { describeWithPeers } from './peers.js';
+import { treeOf } from '../support/artifacts.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const COMMAND = resolve('bin/acr-promoter.mjs');
 /** What ours pins, and oras is told by annotation. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { runOurs, runProgram } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 /** What scripts write, and the corners of the language in which a second implementation goes wrong first. */
 const TEMPLATES = [

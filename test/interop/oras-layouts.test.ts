@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { runOurs, runProgram, splitLine, type Ran } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 const CREATED = '-a org.opencontainers.image.created=2026-01-01T00:00:00Z';
 

@@ -9,7 +9,7 @@ import { startRegistry, type RunningRegistry } from '../../local/registry/server
 import { DIFFERENCES } from './oras/differences.js';
 import { FILE_LINES } from './oras/file-lines.js';
 import { helpedCommand, runOurs, runProgram, sortTagged, splitLine, type Ran } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 /** Each is run by oras on one repository and by us on another that began the same; in this order. `<file` is standard input. */
 const LINES = [

@@ -7,9 +7,9 @@ import { dirname, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { unzipSync } from 'fflate';
-import { startAzurite } from '../unit/azure/azurite.js';
-import { freePort } from './free-port.js';
-import { describeWithPeers } from './peers.js';
+import { startAzurite } from '../support/azurite.js';
+import { freePort } from '../support/free-port.js';
+import { describeWithPeers } from '../support/peers.js';
 import { promoteWithVaultKey } from './vault-promotion.js';
 import { expectNothingLostOverWrongSettings } from './wrong-settings.js';
 

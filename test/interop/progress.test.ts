@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { runProgram } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 
 // Progress bars on a pseudo-terminal, which `script` makes.
 

@@ -3,10 +3,10 @@ import { QueueClient } from '@azure/storage-queue';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describeWithPeers } from './peers.js';
-import { ending, startEverything, until, type Everything } from './promotion/everything.js';
-import { writeImage, writeIndexWithProvenance } from './promotion/images.js';
-import { discover, must, notationVerify, readJsonLines, type Discovered } from './promotion/programs.js';
+import { describeWithPeers } from '../support/peers.js';
+import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
+import { writeImage, writeIndexWithProvenance } from '../support/stack/images.js';
+import { discover, must, notationVerify, readJsonLines, type Discovered } from '../support/stack/programs.js';
 
 const SIGNATURE = 'application/vnd.cncf.notary.signature';
 const SBOM = 'application/vnd.cyclonedx+json';

@@ -21,14 +21,14 @@ import {
   type RequestEvent,
 } from 'acr-promoter/oci';
 import { startRegistry, type RegistryOptions } from '../../local/registry/server.js';
-import { findPeer } from './peers.js';
+import { findPeer } from '../support/peers.js';
 import {
   startBehindNginx,
   startCraneRegistry,
   startDockerRegistry,
   startOlareg,
   type RunningPeer,
-} from './registry-peers.js';
+} from '../support/registry-peers.js';
 
 /** What a registry can not do, by name; the tests that need it are left out there. */
 type Inability =

@@ -12,10 +12,10 @@ import {
 } from '../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, thumbprint, thumbprintsOf } from '../../src/signing/index.js';
-import { CN, issue, issueAuthority, O, type Issued } from '../unit/signing/certificates.js';
-import { describeWithPeers } from './peers.js';
-import { ending, startEverything, until, type Everything, type Promotion } from './promotion/everything.js';
-import { must, notationVerify } from './promotion/programs.js';
+import { CN, issue, issueAuthority, O, type Issued } from '../support/certificates.js';
+import { describeWithPeers } from '../support/peers.js';
+import { ending, startEverything, until, type Everything, type Promotion } from '../support/stack/everything.js';
+import { must, notationVerify } from '../support/stack/programs.js';
 import { freePorts, type Ports } from './start/started.js';
 import { pushImage, tagManifest } from './trust/push.js';
 

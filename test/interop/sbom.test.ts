@@ -11,8 +11,8 @@ import {
   sbomOf,
   tarOf as archiveOf,
   type Layer,
-} from '../unit/sbom/image.js';
-import { describeWithPeers } from './peers.js';
+} from '../support/sbom-image.js';
+import { describeWithPeers } from '../support/peers.js';
 
 let work: string;
 beforeAll(() => {

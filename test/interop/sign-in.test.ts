@@ -7,8 +7,8 @@ import { startIdentity, type RunningIdentity } from '../../local/identity/server
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { DIFFERENCES } from './oras/differences.js';
 import { runOurs, runProgram, type Ran } from './oras/side-by-side.js';
-import { describeWithPeers } from './peers.js';
-import { startBehindNginx, type RunningPeer } from './registry-peers.js';
+import { describeWithPeers } from '../support/peers.js';
+import { startBehindNginx, type RunningPeer } from '../support/registry-peers.js';
 
 /** The user of those who sign in with a token instead. */
 const TOKEN_USER = '00000000-0000-0000-0000-000000000000';

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
 import { writeHeavyImage } from '../faults/promotion/images.js';
 import { waitForMoment } from '../faults/promotion/moments.js';
-import { describeWithPeers } from './peers.js';
-import { startEverything, until } from './promotion/everything.js';
-import { LayoutWriter, writeImage, writeIndexWithProvenance } from './promotion/images.js';
-import { discover, must } from './promotion/programs.js';
+import { describeWithPeers } from '../support/peers.js';
+import { startEverything, until } from '../support/stack/everything.js';
+import { LayoutWriter, writeImage, writeIndexWithProvenance } from '../support/stack/images.js';
+import { discover, must } from '../support/stack/programs.js';
 import { anEntraToken, filesWith, secretsOf } from './start/secrets.js';
 import {
   allGone,

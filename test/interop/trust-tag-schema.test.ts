@@ -9,7 +9,7 @@ import {
 } from '../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
 import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
-import { startEverything, until, type Everything } from './promotion/everything.js';
+import { startEverything, until, type Everything } from '../support/stack/everything.js';
 import { foreseeSbom } from './trust/foresee.js';
 import { pushImage, pushIndex } from './trust/push.js';
 

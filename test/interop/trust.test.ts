@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, test } from '@jest/globals';
-import { describeWithPeers } from './peers.js';
+import { describeWithPeers } from '../support/peers.js';
 import { rows as answer } from './trust/answer-rows.js';
 import { rows as cost } from './trust/cost-rows.js';
 import { rows as gate } from './trust/gate-rows.js';

@@ -10,8 +10,8 @@ import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
 import { startVault, type RunningVault } from '../support/vault/server.js';
 import type { KeyKind } from '../support/vault/vault-keys.js';
 import { Vault } from '../support/vault/vault.js';
-import { ending, startEverything, until, type Everything } from './promotion/everything.js';
-import { notationVerify } from './promotion/programs.js';
+import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
+import { notationVerify } from '../support/stack/programs.js';
 
 export const SUBJECT = 'C=US, ST=WA, O=Example, CN=release';
 export const KEY = 'https://contoso.vault.azure.net/keys/signing';

@@ -10,9 +10,9 @@ import { expect } from '@jest/globals';
 import { startRegistry } from '../../local/registry/server.js';
 import { createRegistries, packArtifact, pushPacked, type Digest } from '../../src/oci/index.js';
 import { createSelfSignedCertificate } from '../../src/signing/index.js';
-import { startAzurite } from '../unit/azure/azurite.js';
-import { freePort } from './free-port.js';
-import { until, type Promotion } from './promotion/everything.js';
+import { startAzurite } from '../support/azurite.js';
+import { freePort } from '../support/free-port.js';
+import { until, type Promotion } from '../support/stack/everything.js';
 
 /** An app under the local host. */
 interface Served {

@@ -11,7 +11,7 @@ import {
   type Repository,
 } from '../../src/oci/index.js';
 import { NOTARY_SIGNATURE, notaryAnnotations, signNotary, type Signer } from '../../src/signing/index.js';
-import { layerOf, npmPackage, type Entry, type Layer } from '../unit/sbom/image.js';
+import { layerOf, npmPackage, type Entry, type Layer } from './sbom-image.js';
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;

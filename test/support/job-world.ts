@@ -4,7 +4,7 @@ import { digestOf, packArtifact, pushPacked, type Descriptor } from '../../src/o
 import type { RunRow } from '../../src/rows/run-row.js';
 import { runOperationStep } from '../../src/operations/run-operation.js';
 import type { RegistryListing } from '../../src/ports/registry-listing.js';
-import type { MemoryRepository } from '../unit/oci/memory-repository.js';
+import type { MemoryRepository } from './memory-repository.js';
 import { REGISTRY, newCall, newWorld, notFound, runOf, type World } from './world.js';
 
 /** Opens for each operation what rules read too. */

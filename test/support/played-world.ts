@@ -3,7 +3,7 @@ import type { OrchestrationHandler } from 'durable-functions';
 import type { Rule } from '../../src/rules/rule.js';
 import { reconcilePromotions, retryFailed } from '../../src/schedule/reconcile-promotions.js';
 import { askForFullScans, scanAll } from './scan-world.js';
-import type { MemoryRepository } from '../unit/oci/memory-repository.js';
+import type { MemoryRepository } from './memory-repository.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, tagAt, type World } from './world.js';
 import { RESYNC_PAUSE_MS, resyncTick } from './resync-world.js';
 import { register, type Registered } from './registered.js';

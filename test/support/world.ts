@@ -10,7 +10,7 @@ import type { Ports } from '../../src/ports/ports.js';
 import type { RegistryListing } from '../../src/ports/registry-listing.js';
 import type { StepCall } from '../../src/ports/step.js';
 import { countedCalls } from './counted-calls.js';
-import { MemoryRegistries, type MemoryRepository } from '../unit/oci/memory-repository.js';
+import { MemoryRegistries, type MemoryRepository } from './memory-repository.js';
 import { rule } from './rules.fixture.js';
 import {
   memoryDocuments,

@@ -8,7 +8,7 @@ import { PromoterError } from '../../src/oci/index.js';
 import type { Signer, SignerSource } from '../../src/signing/index.js';
 import { httpClientOf, identityOf } from '../support/vault/sdk.js';
 import { Vault } from '../support/vault/vault.js';
-import { issue, issueChain } from './signing/certificates.js';
+import { issue, issueChain } from '../support/certificates.js';
 
 const KEY = 'https://contoso.vault.azure.net/keys/signing';
 const CERTIFICATE = 'https://contoso.vault.azure.net/certificates/signing';

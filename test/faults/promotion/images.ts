@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { digestOf, OCI_IMAGE_CONFIG, OCI_IMAGE_MANIFEST, type Descriptor } from '../../../src/oci/index.js';
-import { LayoutWriter } from '../../interop/promotion/images.js';
+import { LayoutWriter } from '../../support/stack/images.js';
 
 interface HeavyImage {
   /** Bytes of each layer. */

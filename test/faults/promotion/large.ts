@@ -14,7 +14,7 @@ import {
   type Descriptor,
   type Repository,
 } from '../../../src/oci/index.js';
-import { until, type Everything } from '../../interop/promotion/everything.js';
+import { until, type Everything } from '../../support/stack/everything.js';
 
 // Graphs that are too large for one activity, pushed without ever being in memory as a whole.
 

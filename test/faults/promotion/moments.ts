@@ -1,4 +1,4 @@
-import type { Everything } from '../../interop/promotion/everything.js';
+import type { Everything } from '../../support/stack/everything.js';
 
 /** mulberry32: small, and the same numbers for the same seed. */
 export function randomOf(seed: number): () => number {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { openImages, pushImage, userRegistries } from '../../../local/start/push.js';
 import { parseManifest, type Descriptor, type Manifest, type ReadableRepository } from '../../../src/oci/index.js';
 import { readCertificates, verifyNotary } from '../../../src/signing/index.js';
-import { until, type Everything, type Promotion } from '../../interop/promotion/everything.js';
+import { until, type Everything, type Promotion } from '../../support/stack/everything.js';
 
 const SIGNATURE = 'application/vnd.cncf.notary.signature';
 const SBOM = 'application/vnd.cyclonedx+json';

@@ -2,9 +2,9 @@ import { expect } from '@jest/globals';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { until, type Everything, type Promotion } from '../../interop/promotion/everything.js';
-import { writeImage } from '../../interop/promotion/images.js';
-import { discover, must, readJsonLines, type Discovered } from '../../interop/promotion/programs.js';
+import { until, type Everything, type Promotion } from '../../support/stack/everything.js';
+import { writeImage } from '../../support/stack/images.js';
+import { discover, must, readJsonLines, type Discovered } from '../../support/stack/programs.js';
 import { tellPush } from './promoted.js';
 
 const SIGNATURE = 'application/vnd.cncf.notary.signature';

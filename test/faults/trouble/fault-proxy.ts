@@ -1,5 +1,5 @@
 import { createServer, request as requestUpstream, type IncomingMessage, type ServerResponse } from 'node:http';
-import { freePort } from '../../interop/free-port.js';
+import { freePort } from '../../support/free-port.js';
 
 /** What becomes of a request instead of an answer by the server behind. */
 export type Fault =

@@ -33,7 +33,7 @@ import { newWorld, rowOf } from '../../support/world.js';
 import { httpClientOf, identityOf } from '../../support/vault/sdk.js';
 import type { KeyVersion } from '../../support/vault/vault-keys.js';
 import { Vault } from '../../support/vault/vault.js';
-import { issue } from '../../unit/signing/certificates.js';
+import { issue } from '../../support/certificates.js';
 import { FaultProxy } from './fault-proxy.js';
 
 const REPORT = 'application/x-report';

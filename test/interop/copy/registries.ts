@@ -6,7 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll } from '@jest/globals';
 import { createRegistries, type RegistryClient } from 'acr-promoter/oci';
 import { startRegistry } from '../../../local/registry/server.js';
-import { freePort } from '../free-port.js';
+import { freePort } from '../../support/free-port.js';
 
 /** A registry of the test's own that asks for no token. `localhost:…`, which the peers take for plain HTTP. */
 export interface TestRegistry {

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import type { Everything } from '../promotion/everything.js';
+import type { Everything } from '../../support/stack/everything.js';
 import { freePorts, portOptions } from '../start/started.js';
 import type { Block } from './blocks.js';
 

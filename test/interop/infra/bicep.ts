@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
-import { findPeer } from '../peers.js';
+import { findPeer } from '../../support/peers.js';
 
 const SUBSCRIPTION = '00000000-0000-0000-0000-000000000001';
 const TENANT = '00000000-0000-0000-0000-00000000000f';

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { freePort } from '../free-port.js';
-import { until } from '../promotion/everything.js';
+import { freePort } from '../../support/free-port.js';
+import { until } from '../../support/stack/everything.js';
 
 /** `npm start` as its users have it: by its options, its output, its exit code and signals. */
 export interface Started {

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ORCHESTRATION_VERSION } from '../../../src/promotions/orchestration-version.js';
-import { until } from '../promotion/everything.js';
+import { until } from '../../support/stack/everything.js';
 import { pushImage } from './push.js';
 import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';

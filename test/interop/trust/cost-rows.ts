@@ -7,7 +7,7 @@ import {
   type Descriptor,
   type Repository,
 } from '../../../src/oci/index.js';
-import { npmPackage, tarOf, type Entry } from '../../unit/sbom/image.js';
+import { npmPackage, tarOf, type Entry } from '../../support/sbom-image.js';
 import { LINUX, pushBlob, pushImage, pushText } from './push.js';
 import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';

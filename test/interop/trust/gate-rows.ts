@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { copyGraph, planGraph, type Repository } from '../../../src/oci/index.js';
 import { NOTARY_SIGNATURE, notaryAnnotations } from '../../../src/signing/index.js';
-import { until } from '../promotion/everything.js';
+import { until } from '../../support/stack/everything.js';
 import { pushArtifact, pushImage, tagManifest } from './push.js';
 import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { must } from '../promotion/programs.js';
+import { must } from '../../support/stack/programs.js';
 
 /** What Go reads, by ./oracle/main.go. */
 export interface GoReading {

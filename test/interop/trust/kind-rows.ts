@@ -20,7 +20,7 @@ import {
   pushLayer,
   pushText,
 } from './push.js';
-import { npmPackage, tarOf, twoArchives } from '../../unit/sbom/image.js';
+import { npmPackage, tarOf, twoArchives } from '../../support/sbom-image.js';
 import type { Row } from './row.js';
 
 /** Attacks 1 and 3: content that was fetched decides what is a child, what is signed and what gets an SBOM. */

@@ -9,7 +9,7 @@ import {
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { isThere } from '../../../src/transfer/is-there.js';
 import { NOTARY_SIGNATURE } from '../../support/images.js';
-import { until } from '../promotion/everything.js';
+import { until } from '../../support/stack/everything.js';
 import { foreseeSbom } from './foresee.js';
 import { pushImage, pushIndex } from './push.js';
 import type { Row } from './row.js';

@@ -8,7 +8,7 @@ import {
   type Digest,
   type Repository,
 } from '../../../src/oci/index.js';
-import { npmPackage, tarOf } from '../../unit/sbom/image.js';
+import { npmPackage, tarOf } from '../../support/sbom-image.js';
 
 export const TAR_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const IN_TOTO = 'application/vnd.in-toto+json';

@@ -9,9 +9,9 @@ import {
   digestOf,
   type RegistryRepository,
 } from '../../../src/oci/index.js';
-import { npmPackage, tarOf } from '../../unit/sbom/image.js';
-import { findPeer } from '../peers.js';
-import { must } from '../promotion/programs.js';
+import { npmPackage, tarOf } from '../../support/sbom-image.js';
+import { findPeer } from '../../support/peers.js';
+import { must } from '../../support/stack/programs.js';
 import {
   LINUX,
   TAR_GZIP,

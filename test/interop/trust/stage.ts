@@ -10,8 +10,8 @@ import {
   type RegistryRepository,
 } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { startEverything, until, type Everything, type Promotion } from '../promotion/everything.js';
-import { must, notationVerify } from '../promotion/programs.js';
+import { startEverything, until, type Everything, type Promotion } from '../../support/stack/everything.js';
+import { must, notationVerify } from '../../support/stack/programs.js';
 
 /** The rules of the stage, by the first part of the repositories that they promote. */
 export type RuleName = 'open' | 'unsigned' | 'gated' | 'late';

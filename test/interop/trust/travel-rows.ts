@@ -9,9 +9,9 @@ import {
   type RegistryRepository,
   type Repository,
 } from '../../../src/oci/index.js';
-import { findPeer } from '../peers.js';
-import { until } from '../promotion/everything.js';
-import { must, notationVerify } from '../promotion/programs.js';
+import { findPeer } from '../../support/peers.js';
+import { until } from '../../support/stack/everything.js';
+import { must, notationVerify } from '../../support/stack/programs.js';
 import { LINUX, pushArtifact, pushBlob, pushImage, pushIndex, pushText } from './push.js';
 import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';

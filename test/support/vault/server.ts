@@ -4,7 +4,7 @@ import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import { connect, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
-import { CERT_SIGN, issue, issueAuthority } from '../../unit/signing/certificates.js';
+import { CERT_SIGN, issue, issueAuthority } from '../certificates.js';
 import { Vault } from './vault.js';
 
 /** A vault that other processes reach under its real name. */

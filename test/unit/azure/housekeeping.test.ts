@@ -8,7 +8,7 @@ import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { endRunRow } from '../../../src/rows/end-run.js';
 import { removeOld, type Removed } from '../../../src/schedule/housekeeping.js';
 import { newWorld, openRun, rowOf, type World } from '../../support/world.js';
-import { startAzurite, type Azurite } from './azurite.js';
+import { startAzurite, type Azurite } from '../../support/azurite.js';
 
 jest.setTimeout(60_000);
 

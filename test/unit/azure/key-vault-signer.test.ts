@@ -9,7 +9,7 @@ import { ANSWERS } from '../../support/vault/answers.js';
 import { httpClientOf, identityOf } from '../../support/vault/sdk.js';
 import type { KeyKind, KeyVersion } from '../../support/vault/vault-keys.js';
 import { Vault } from '../../support/vault/vault.js';
-import { issue, issueAuthority, issueChain, type Issued } from '../signing/certificates.js';
+import { issue, issueAuthority, issueChain, type Issued } from '../../support/certificates.js';
 
 const SUBJECT: Descriptor = {
   mediaType: 'application/vnd.oci.image.manifest.v1+json',

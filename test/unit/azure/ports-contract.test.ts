@@ -9,7 +9,7 @@ import type { ScanRow } from '../../../src/rows/scan-row.js';
 import type { RunInput, RunRow } from '../../../src/rows/run-row.js';
 import { memoryDocuments, memoryFiles, memoryLease, memoryQueues, memoryRunStore } from '../../support/memory-ports.js';
 import { collectPages } from './collect-pages.js';
-import { startAzurite, type Azurite } from './azurite.js';
+import { startAzurite, type Azurite } from '../../support/azurite.js';
 import { at, sampleDigest, samplePromotion, sampleRun, sampleStep } from './sample-rows.js';
 
 // Long enough for a busy machine.

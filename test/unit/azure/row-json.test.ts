@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { z } from 'zod';
 import { packRow, unpackRow } from '../../../src/azure/row-json.js';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const PLACE = { table: 'runs', partitionKey: 'run', rowKey: 'x' };
 

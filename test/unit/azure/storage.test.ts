@@ -8,7 +8,7 @@ import { createStorage, type AzureStorage } from '../../../src/azure/storage.js'
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { summaryOfRun } from '../../../src/rows/run-summary.js';
 import { collectPages } from './collect-pages.js';
-import { startAzurite, type Azurite } from './azurite.js';
+import { startAzurite, type Azurite } from '../../support/azurite.js';
 import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';
 import { startStorageProxy } from './storage-proxy.js';
 

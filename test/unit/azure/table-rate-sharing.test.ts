@@ -2,7 +2,7 @@ import { TableClient } from '@azure/data-tables';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { tableRateSharing } from '../../../src/azure/table-rate-sharing.js';
 import { TableRows } from '../../../src/azure/table-rows.js';
-import { startAzurite, type Azurite } from './azurite.js';
+import { startAzurite, type Azurite } from '../../support/azurite.js';
 
 const HOST = 'r.azurecr.io';
 let azurite: Azurite;

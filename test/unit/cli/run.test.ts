@@ -7,7 +7,7 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { proxyFor } from '../../../src/cli/connection/proxy.js';
 import { formatLeftOut } from '../../../src/cli/output/left-out.js';
 import { run } from '../../../src/cli/run.js';
-import { putRealGraph } from '../oci/copy/graphs.js';
+import { putRealGraph } from '../../support/graphs.js';
 import { createMemoryIo } from '../../support/memory-io.js';
 
 let folder = '';

@@ -6,7 +6,7 @@ import { attachStep } from '../../../src/evidence/attach.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { attachedBy } from '../../../src/transfer/attached.js';
 import { subjectLease } from '../../../src/transfer/under-lease.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import {

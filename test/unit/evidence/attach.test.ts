@@ -6,7 +6,7 @@ import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { subjectLease } from '../../../src/transfer/under-lease.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushSignature } from '../../support/images.js';

@@ -16,9 +16,9 @@ import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { checkEvidenceContract } from '../../../src/evidence/contracts.js';
 import { checkEvidenceStep } from '../../../src/evidence/check-evidence.js';
 import { markWaitingStep } from '../../../src/promotions/mark-waiting.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
-import { issue, issueAuthority, issueChain, type Issued } from '../signing/certificates.js';
+import { issue, issueAuthority, issueChain, type Issued } from '../../support/certificates.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushJunkSignatures, pushSignature } from '../../support/images.js';
 import {
   REGISTRY,

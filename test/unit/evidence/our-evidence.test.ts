@@ -5,7 +5,7 @@ import { verifyNotary } from '../../../src/signing/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
 import type { StepReply } from '../../../src/ports/step.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { NOTARY_SIGNATURE, countReferrers, pushArtifact, pushImage, pushJunkSignatures } from '../../support/images.js';
 import { REGISTRY, SOURCE, newCall, newSigner, newWorld, type World } from '../../support/world.js';

@@ -3,7 +3,7 @@ import type { Descriptor } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
 import { findOurSbom } from '../../../src/evidence/our-sbom.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { KEY } from '../../support/scripted.js';

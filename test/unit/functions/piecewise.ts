@@ -1,5 +1,5 @@
 import { digestOf, type Descriptor, type OpenUpload, type StretchOptions } from '../../../src/oci/index.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 
 /** Bytes of one piece of an upload, and pieces that one call sends. */
 const PIECE_BYTES = 64;

@@ -3,7 +3,7 @@ import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
 import { packArtifact, pushPacked, type Descriptor, type Digest } from '../../../src/oci/index.js';
 import type { RunSummary } from '../../../src/rows/run-row.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import {
   NOTARY_SIGNATURE,

@@ -2,7 +2,7 @@ import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/fu
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { incrementGeneration } from '../../../src/rows/increment.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';

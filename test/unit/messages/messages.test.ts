@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
 import { parsePoison, poisonEnvelope } from '../../../src/messages/poison.js';
 import { openMessage, retryEnvelope } from '../../../src/messages/retry.js';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const HOUR_MS = 3_600_000;
 const start = new Date('2026-05-01T00:00:00.000Z');

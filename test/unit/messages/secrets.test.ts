@@ -6,7 +6,7 @@ import { parseJob } from '../../../src/operations/parse-job.js';
 import { poisonEnvelope } from '../../../src/messages/poison.js';
 import { looksSecret, redactText } from '../../../src/messages/secret-shapes.js';
 import { codeOf, errorOf } from '../../support/codes.js';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const from = { messageId: 'message-1' };
 const gzipped = (text: string): string => gzipSync(text).toString('base64');

@@ -3,7 +3,7 @@ import type { Descriptor } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { removeOld } from '../../../src/schedule/housekeeping.js';
 import { register } from '../../support/registered.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { newWorld, type World } from '../../support/world.js';
 import { SimulatedEngine } from './engine.js';
 import { givenWithout, takeOut, viewWithout, type Guard } from './guards.js';

@@ -3,7 +3,7 @@ import { destinationOf } from '../../../src/rules/destination.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { leafThumbprint } from '../../../src/evidence/our-signature-check.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { NOTARY_SIGNATURE } from '../../support/images.js';
 import type { App } from './app.js';
 import { IMAGES, REFERRERS } from './images.js';

@@ -1,7 +1,7 @@
 import { InputError, artifactTypeOf } from '../../../src/oci/index.js';
 import { destinationOf } from '../../../src/rules/destination.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import type { App } from './app.js';
 import type { Timed } from './history.js';
 import { IMAGES, REFERRERS, put } from './images.js';

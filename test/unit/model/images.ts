@@ -2,7 +2,7 @@ import type { Descriptor } from '../../../src/oci/index.js';
 import { childrenOf } from '../../../src/oci/index.js';
 import { createStreamingSbomGenerator, type Sbom, type SbomGenerator } from '../../../src/sbom/index.js';
 import type { Signer } from '../../../src/signing/index.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 import { pushArtifact, pushImage, pushMultiPlatform, pushSignature } from '../../support/images.js';
 import { newSigner } from '../../support/world.js';
 

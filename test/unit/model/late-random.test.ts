@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 import type { History, Timed } from './history.js';
 import { ENDLESS_SECONDS, LATE, type Late } from './troubles.js';
 

@@ -4,7 +4,7 @@ import { isSourceRepository, matchRules } from '../../../src/rules/match.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { currentRule } from '../../../src/rules/current-rule.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { ExistingTags } from '../../../src/schedule/existing-tags.js';
 import type { App } from './app.js';
 import { destinationProblems, madeTwice } from './destination.js';

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { RegistryError, TransportError } from '../../../src/oci/index.js';
-import type { MemoryRepository, Shown } from '../oci/memory-repository.js';
+import type { MemoryRepository, Shown } from '../../support/memory-repository.js';
 import { REGISTRY, REPOSITORIES } from './setting.js';
 import type { Simulation } from './simulation.js';
 

@@ -15,7 +15,7 @@ import {
   type ContentKind,
   type Descriptor,
 } from 'acr-promoter/oci';
-import { MemoryRepository } from './memory-repository.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 import { CONFIG_BYTES } from '../../../src/oci/content-kind.js';
 
 const TAR_GZIP = 'application/vnd.oci.image.layer.v1.tar+gzip';

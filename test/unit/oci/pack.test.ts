@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { digestOf, packArtifact, parseManifest, pushPacked, RegistryError, type Descriptor } from 'acr-promoter/oci';
-import { MemoryRepository } from './memory-repository.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const SUBJECT: Descriptor = {

@@ -22,7 +22,7 @@ import {
   isTag,
   parseReference,
 } from 'acr-promoter/oci';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const hex = (length: number) =>
   array(constantFrom(...'0123456789abcdef'.split('')), { minLength: length, maxLength: length }).map((digits) =>

@@ -11,8 +11,8 @@ import {
   type Descriptor,
 } from 'acr-promoter/oci';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { MemoryRepository } from './memory-repository.js';
-import { tarOf } from '../sbom/image.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
+import { tarOf } from '../../support/sbom-image.js';
 import { MOST_SNIFFED_LAYERS, SNIFFED_BYTES } from '../../../src/oci/unpackable.js';
 
 // podman, CRI-O and Docker unpack a layer whatever its media type, if the config's type is an image's.
@@ -62,9 +62,12 @@ describe('an image whose layers have other media types', () => {
     expect(await kindOf([blob(SIMPLE_SIGNING, packed(await tar()))])).toBe('image');
   });
 
-  test.each([IN_TOTO, 'text/plain', 'application/spdx+json'])('an archive with the media type %s is an image', async (type) => {
-    expect(await kindOf([json(type), blob(type, gzipSync(await tar()))])).toBe('image');
-  });
+  test.each([IN_TOTO, 'text/plain', 'application/spdx+json'])(
+    'an archive with the media type %s is an image',
+    async (type) => {
+      expect(await kindOf([json(type), blob(type, gzipSync(await tar()))])).toBe('image');
+    },
+  );
 
   test('a tar of Unix version 7, without magic, is an image', async () => {
     const old = Buffer.from(await tar());

@@ -7,7 +7,7 @@ import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { breaking } from '../../support/breaking.js';
 import { pushArtifact, pushMultiPlatform } from '../../support/images.js';
 import { openJobRun } from '../../support/job-world.js';

@@ -4,7 +4,7 @@ import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
 import { pushImage, pushIndex } from '../../support/images.js';
 import { again, newJobWorld, openJobRun, perform, valueOf } from '../../support/job-world.js';
 import { REGISTRY, newSigner, runOf, type World } from '../../support/world.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 
 const APP = `${REGISTRY}/samples/app`;
 const SBOM = 'application/vnd.cyclonedx+json';

@@ -3,7 +3,7 @@ import { checkedBlobName } from '../../../src/azure/documents.js';
 import { OCI_IMAGE_INDEX, PromoterError, type Descriptor } from '../../../src/oci/index.js';
 import { again, blobOf, newJobWorld, openJobRun, perform, pushSample, valueOf } from '../../support/job-world.js';
 import { REGISTRY, runOf, tagAt, type World } from '../../support/world.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 
 const APP = `${REGISTRY}/samples/app`;
 let world: World;

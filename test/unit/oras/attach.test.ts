@@ -3,8 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Descriptor } from 'acr-promoter/oci';
 import { attachFiles, createFolderSource, type Attached, type AttachOptions } from 'acr-promoter/oras';
-import { MemoryRepository } from '../oci/memory-repository.js';
-import { putArtifact, withFolder } from './artifacts.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
+import { putArtifact, withFolder } from '../../support/artifacts.js';
 
 async function withSubject(
   work: (

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
-import { once, text } from '../oci/copy/graphs.js';
+import { once, text } from '../../support/graphs.js';
 
 let folder = '';
 let registry: RunningRegistry;

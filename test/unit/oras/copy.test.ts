@@ -11,8 +11,8 @@ import {
   type Descriptor,
 } from 'acr-promoter/oci';
 import { copyArtifact, parsePlatform, selectPlatform } from 'acr-promoter/oras';
-import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../oci/copy/graphs.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../../support/graphs.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 
 async function setUp() {
   const source = new MemoryRepository('source/app');

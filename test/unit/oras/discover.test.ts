@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import { digestOf, type Descriptor } from 'acr-promoter/oci';
 import { discoverTree, formatGoJson, formatTree, toDiscoverJson, type ReferrerTree } from 'acr-promoter/oras';
-import { putImage, putReferrer, text } from '../oci/copy/graphs.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { putImage, putReferrer, text } from '../../support/graphs.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 
 const SIGNATURE = 'application/vnd.cncf.notary.signature';
 

@@ -9,8 +9,8 @@ import {
   listTags,
   toManifestsJson,
 } from 'acr-promoter/oras';
-import { putImage, text } from '../oci/copy/graphs.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { putImage, text } from '../../support/graphs.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 
 const DESCRIPTOR: Descriptor = { mediaType: 'a/b', digest: digestOf(text('x')), size: 1 };
 

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { FUNCTION_NAMES } from '../../../src/oras/go-template/functions.js';
 import { renderGoTemplate } from 'acr-promoter/oras';
 import fc from 'fast-check';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const DATA = {
   reference: 'r.azurecr.io/app@sha256:aaa',

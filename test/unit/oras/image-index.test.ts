@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { digestOf, encodeManifest, OCI_IMAGE_INDEX, OCI_IMAGE_MANIFEST, type Descriptor } from 'acr-promoter/oci';
 import { createIndex, toGoDescriptor, updateIndex, type IndexProgress } from 'acr-promoter/oras';
-import { putBlob, putImage, text } from '../oci/copy/graphs.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { putBlob, putImage, text } from '../../support/graphs.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 
 let repository: MemoryRepository;
 let told: string[];

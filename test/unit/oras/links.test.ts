@@ -4,8 +4,8 @@ import { lstat, mkdir, readdir, realpath, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PromoterError } from 'acr-promoter/oci';
 import { createFolderSink, createFolderSource, pullFiles, pushFiles } from 'acr-promoter/oras';
-import { MemoryRepository } from '../oci/memory-repository.js';
-import { folderLayer, putArtifact, treeOf, withFolder, type TarEntry } from './artifacts.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
+import { folderLayer, putArtifact, treeOf, withFolder, type TarEntry } from '../../support/artifacts.js';
 
 const name = fc.constantFrom('a', 'b', 'c');
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((parts) => parts.join('/'));

@@ -8,8 +8,8 @@ import {
   tagManifest,
   type UploadProgress,
 } from 'acr-promoter/oras';
-import { putBlob, putImage, putIndex, text } from '../oci/copy/graphs.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { putBlob, putImage, putIndex, text } from '../../support/graphs.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 
 let repository: MemoryRepository;
 beforeEach(() => {

@@ -6,7 +6,7 @@ import { digestOf } from 'acr-promoter/oci';
 import { createFolderSink, pullFiles, type PullOptions } from 'acr-promoter/oras';
 import type { Claim } from '../../../src/oras/claims.js';
 import { checkPlaces } from '../../../src/oras/commit-files.js';
-import { MemoryRepository } from '../oci/memory-repository.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
 import {
   folderLayer,
   putArtifact,
@@ -16,7 +16,7 @@ import {
   withFolder,
   type LayerInput,
   type TarEntry,
-} from './artifacts.js';
+} from '../../support/artifacts.js';
 
 const BODY = 'harmless';
 

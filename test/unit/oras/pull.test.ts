@@ -13,8 +13,8 @@ import {
   type PullOptions,
   type StagedFiles,
 } from 'acr-promoter/oras';
-import { MemoryRepository } from '../oci/memory-repository.js';
-import { folderLayer, putArtifact, treeOf, withFolder, type TarEntry } from './artifacts.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
+import { folderLayer, putArtifact, treeOf, withFolder, type TarEntry } from '../../support/artifacts.js';
 
 const text = (title: string | undefined, body: string, mediaType = 'text/plain') => ({
   ...(title !== undefined && { title }),

@@ -13,8 +13,8 @@ import {
   type PushOptions,
   type PushProgress,
 } from 'acr-promoter/oras';
-import { MemoryRepository } from '../oci/memory-repository.js';
-import { withFolder } from './artifacts.js';
+import { MemoryRepository } from '../../support/memory-repository.js';
+import { withFolder } from '../../support/artifacts.js';
 
 /** Files in memory: a job's own, or blobs. */
 function memorySource(files: Record<string, string>): FileSource & { opened: string[] } {

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { assert, property, string } from 'fast-check';
 import { parse } from 'yaml';
 import { formatYamlEntry, formatYamlScalar } from '../../../src/oras/yaml-scalar.js';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 // As oras 1.3.3 prints them; test/interop/command-line.test.ts holds these against the program itself.
 test.each([

@@ -14,7 +14,7 @@ import { promotionId } from '../../../src/rules/promotion-id.js';
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
 import { rule } from '../../support/rules.fixture.js';
-import { freePort } from '../../interop/free-port.js';
+import { freePort } from '../../support/free-port.js';
 import { newWorld } from '../../support/world.js';
 
 // A promotion that was in sync when its run ended, and registries that give no answer, by their real client over real connections.

@@ -19,7 +19,7 @@ import { copyRequestOf } from '../../../src/operations/copy-request.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushChart, pushImage, pushIndex, pushMultiPlatform } from '../../support/images.js';
 import {

@@ -9,7 +9,7 @@ import type { Rule } from '../../../src/rules/rule.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { writeDigest } from '../../../src/rows/run-digest.js';
 import { observeStep } from '../../../src/promotions/observe.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';
 import { REGISTRY, SOURCE, callOf, newWorld, openRun, rowOf, type World } from '../../support/world.js';

@@ -14,7 +14,7 @@ import type { StepCall } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
 import { destinationLease } from '../../../src/transfer/under-lease.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { NOTARY_SIGNATURE, pushImage, pushMultiPlatform } from '../../support/images.js';

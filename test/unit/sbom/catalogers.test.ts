@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
+import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from '../../support/sbom-image.js';
 import { END, file } from './raw-tar.js';
 
 async function read(...entries: Entry[]): Promise<{ purls: string[]; gaps: string[] }> {
@@ -208,11 +208,14 @@ describe('an ecosystem without a cataloger', () => {
       const bytes = await tarOf([['app/server', { mode, size: content.length, content }]]);
       return (await sbomOf([{ mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes }], { chunkBytes })).gaps;
     }
-    test.each([Infinity, 4096, 1000, 101])('are found wherever the marker is, in chunks of %d bytes', async (chunkBytes) => {
-      for (const at of [64, 4090, 300_001, 600 * 1024 - marker.length]) {
-        expect(await gapsOf(program(at), 0o755, chunkBytes)).toEqual(['no reader for go']);
-      }
-    });
+    test.each([Infinity, 4096, 1000, 101])(
+      'are found wherever the marker is, in chunks of %d bytes',
+      async (chunkBytes) => {
+        for (const at of [64, 4090, 300_001, 600 * 1024 - marker.length]) {
+          expect(await gapsOf(program(at), 0o755, chunkBytes)).toEqual(['no reader for go']);
+        }
+      },
+    );
     test('are not confused with other files', async () => {
       expect(await gapsOf(program(5000), 0o644, 4096)).toEqual([]);
       expect(await gapsOf(program(5000, '#!/b'), 0o755, 4096)).toEqual([]);

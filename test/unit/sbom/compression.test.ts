@@ -1,7 +1,16 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { digestOf } from '../../../src/oci/index.js';
-import { GZIP_LAYER, PLAIN_LAYER, ZSTD_LAYER, npmPackage, sbomOf, tarOf, twoArchives, type Layer } from './image.js';
+import {
+  GZIP_LAYER,
+  PLAIN_LAYER,
+  ZSTD_LAYER,
+  npmPackage,
+  sbomOf,
+  tarOf,
+  twoArchives,
+  type Layer,
+} from '../../support/sbom-image.js';
 
 const DOCKER_LAYER = 'application/vnd.docker.image.rootfs.diff.tar.gzip';
 let tar: Buffer;

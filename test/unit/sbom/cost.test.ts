@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 import { jsonInTurns } from '../../../src/sbom/json-in-turns.js';
 import { parsePaxRecords } from '../../../src/sbom/layers/tar-header.js';
 import { sortInTurns, Turns } from '../../../src/sbom/turns.js';
@@ -16,7 +16,7 @@ import {
   ZSTD_LAYER,
   type Entry,
   type Layer,
-} from './image.js';
+} from '../../support/sbom-image.js';
 import { END, file } from './raw-tar.js';
 
 /** dpkg's database with `count` packages whose names differ in case only: they all have one package URL. */

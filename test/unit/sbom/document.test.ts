@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
-import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Result } from './image.js';
+import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Result } from '../../support/sbom-image.js';
 
 /** The strict schema that the CycloneDX library ships, with ajv set as the library's own validator sets it. */
 function cyclonedxValidator(): ValidateFunction {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { layerOf, npmPackage, sbomOf, type Entry, type Layer } from './image.js';
+import { layerOf, npmPackage, sbomOf, type Entry, type Layer } from '../../support/sbom-image.js';
 
 // Whoever makes an SBOM after a crash reads on below the layers that were kept.
 

@@ -3,7 +3,16 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
-import { GZIP_LAYER, PLAIN_LAYER, gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
+import {
+  GZIP_LAYER,
+  PLAIN_LAYER,
+  gzipped,
+  layerOf,
+  npmPackage,
+  sbomOf,
+  tarOf,
+  type Entry,
+} from '../../support/sbom-image.js';
 import { END, file, header, pax } from './raw-tar.js';
 
 const a = npmPackage('node_modules/a', 'a', '1.0.0');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { digestOf } from '../../../src/oci/index.js';
-import { layerOf, npmPackage, sbomOf, type Entry } from './image.js';
+import { layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
 
 const a = npmPackage('app/node_modules/a', 'a', '1.0.0');
 const b = npmPackage('app/node_modules/b', 'b', '1.0.0');
@@ -22,15 +22,23 @@ describe('files in several layers', () => {
     ['a whiteout hides a package folder', [[a, b], [empty('app/node_modules/.wh.a')]], ['b@1.0.0']],
     ['a whiteout hides a package.json', [[a, b], [empty('app/node_modules/a/.wh.package.json')]], ['b@1.0.0']],
     ['a whiteout of a distant parent folder hides a package', [[a, b], [empty('.wh.app')]], []],
+    ['a whiteout does not hide a longer name', [[a, b], [empty('app/node_modules/.wh.')]], ['a@1.0.0', 'b@1.0.0']],
     [
-      'a whiteout does not hide a longer name',
-      [[a, b], [empty('app/node_modules/.wh.')]],
-      ['a@1.0.0', 'b@1.0.0'],
+      'a package that is added again above a whiteout is listed',
+      [[a], [empty('app/.wh.node_modules')], [a]],
+      ['a@1.0.0'],
     ],
-    ['a package that is added again above a whiteout is listed', [[a], [empty('app/.wh.node_modules')], [a]], ['a@1.0.0']],
-    ['a whiteout does not hide an earlier entry of its own layer', [[b], [empty('app/.wh.node_modules'), a]], ['a@1.0.0']],
+    [
+      'a whiteout does not hide an earlier entry of its own layer',
+      [[b], [empty('app/.wh.node_modules'), a]],
+      ['a@1.0.0'],
+    ],
     ['a whiteout does not hide a later entry of its own layer', [[b], [a, empty('app/.wh.node_modules')]], ['a@1.0.0']],
-    ['an opaque folder hides its content in lower layers', [[a], [empty('app/node_modules/.wh..wh..opq'), b]], ['b@1.0.0']],
+    [
+      'an opaque folder hides its content in lower layers',
+      [[a], [empty('app/node_modules/.wh..wh..opq'), b]],
+      ['b@1.0.0'],
+    ],
     ['an opaque folder hides at any depth', [[a], [empty('app/.wh..wh..opq')]], []],
     ['an opaque root hides everything below', [[a], [empty('.wh..wh..opq'), b]], ['b@1.0.0']],
     ['markers of aufs hide nothing', [[a], [empty('app/.wh..wh.plnk'), empty('.wh..wh.aufs')]], ['a@1.0.0']],
@@ -38,11 +46,7 @@ describe('files in several layers', () => {
     ['a file replaces a folder', [[a, b], [empty('app/node_modules/a')]], ['b@1.0.0']],
     ['a link replaces a folder', [[a], [['app', { type: 'symlink', linkname: 'opt' }]]], []],
     ['a folder over a folder hides nothing', [[a], [['app/node_modules/', { type: 'directory' }]]], ['a@1.0.0']],
-    [
-      'a folder replaces the file itself',
-      [[a], [['app/node_modules/a/package.json', { type: 'directory' }]]],
-      [],
-    ],
+    ['a folder replaces the file itself', [[a], [['app/node_modules/a/package.json', { type: 'directory' }]]], []],
     [
       'the version in the upper layer is listed',
       [[npmPackage('app/node_modules/a', 'a', '0.9.0')], [a], [npmPackage('app/node_modules/a', 'a', '1.1.0')]],

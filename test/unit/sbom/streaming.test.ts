@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { layerOf, npmPackage, sbomOf } from './image.js';
+import { layerOf, npmPackage, sbomOf } from '../../support/sbom-image.js';
 
 const STATUS = `Package: libc6
 Status: install ok installed

@@ -1,8 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { PLAIN_LAYER, npmPackage, sbomOf, tarOf, type Entry } from './image.js';
+import { PLAIN_LAYER, npmPackage, sbomOf, tarOf, type Entry } from '../../support/sbom-image.js';
 import { END, file, header, pax } from './raw-tar.js';
-import { propertyRuns } from '../property-runs.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const a = npmPackage('node_modules/a', 'a', '1.0.0');
 const b = npmPackage('node_modules/b', 'b', '1.0.0');

@@ -2,8 +2,8 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { layerOf, npmPackage, sbomOf, type Entry } from './image.js';
-import { propertyRuns } from '../property-runs.js';
+import { layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const names = fc.constantFrom('left', 'right', 'over', 'Under', '@scope/left', '@scope/right', '@other/left', 'x.y_z');
 const versions = fc.constantFrom('0.0.1', '1.0.0', '2.3.4-beta.1', '10.20.30+build');

@@ -3,7 +3,7 @@ import { PolicyError, TransportError, type Descriptor } from '../../../src/oci/i
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import { hashOfList, listSignatures } from '../../../src/evidence/signature-list.js';
 import { LOOK_REQUESTS, type Resync } from '../../../src/schedule/resync.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushSignature } from '../../support/images.js';

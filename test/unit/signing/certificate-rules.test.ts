@@ -1,7 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseCertificate } from '../../../src/signing/certificate.js';
-import { CERT_SIGN, CN, issue, issueAuthority, SIGN, type Issued, type IssueOptions } from './certificates.js';
-import { codeOf, verifyWritten, writeJws } from './envelopes.js';
+import {
+  CERT_SIGN,
+  CN,
+  issue,
+  issueAuthority,
+  SIGN,
+  type Issued,
+  type IssueOptions,
+} from '../../support/certificates.js';
+import { codeOf, verifyWritten, writeJws } from '../../support/envelopes.js';
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const CODE_SIGNING = '1.3.6.1.5.5.7.3.3';

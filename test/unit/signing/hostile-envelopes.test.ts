@@ -3,8 +3,18 @@ import { Tagged, decode, encode } from 'cborg';
 import * as fc from 'fast-check';
 import { InconclusiveError } from '../../../src/oci/index.js';
 import { verifyNotary } from '../../../src/signing/index.js';
-import { issueChain, NOW } from './certificates.js';
-import { codeOf, COSE, errorOf, JWS, SUBJECT, verifyWritten, writeCose, writeJws, type Written } from './envelopes.js';
+import { issueChain, NOW } from '../../support/certificates.js';
+import {
+  codeOf,
+  COSE,
+  errorOf,
+  JWS,
+  SUBJECT,
+  verifyWritten,
+  writeCose,
+  writeJws,
+  type Written,
+} from '../../support/envelopes.js';
 
 const chain = issueChain();
 const [leaf, intermediate, root] = chain;

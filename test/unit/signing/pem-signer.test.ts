@@ -2,7 +2,7 @@ import { createPrivateKey } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import { PromoterError } from '../../../src/oci/index.js';
 import { loadPemSigner } from '../../../src/signing/index.js';
-import { issue, issueAuthority, issueChain, type Issued } from './certificates.js';
+import { issue, issueAuthority, issueChain, type Issued } from '../../support/certificates.js';
 
 const chain = issueChain();
 const [leaf, intermediate, root] = chain;
@@ -28,15 +28,12 @@ describe('loadPemSigner', () => {
     expect(load(sec1, [self])).toBeUndefined();
   });
 
-  test.each(['RSA-2048', 'RSA-3072', 'RSA-4096'] as const)(
-    'accepts a key of %s and uses its algorithm',
-    (key) => {
-      const { keyPem, pem } = issue({ key });
-      expect(loadPemSigner({ keyPem, certificateChainPem: pem }).algorithm).toBe(
-        { 'RSA-2048': 'PS256', 'RSA-3072': 'PS384', 'RSA-4096': 'PS512' }[key],
-      );
-    },
-  );
+  test.each(['RSA-2048', 'RSA-3072', 'RSA-4096'] as const)('accepts a key of %s and uses its algorithm', (key) => {
+    const { keyPem, pem } = issue({ key });
+    expect(loadPemSigner({ keyPem, certificateChainPem: pem }).algorithm).toBe(
+      { 'RSA-2048': 'PS256', 'RSA-3072': 'PS384', 'RSA-4096': 'PS512' }[key],
+    );
+  });
 
   test('returns the chain from leaf to root', () => {
     const signer = loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: chain.map(({ pem }) => pem).join('\n') });

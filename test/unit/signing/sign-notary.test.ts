@@ -9,8 +9,8 @@ import {
   signNotary,
   thumbprint,
 } from '../../../src/signing/index.js';
-import { issue, issueChain, NOW } from './certificates.js';
-import { codeOf, SUBJECT, verifyWritten } from './envelopes.js';
+import { issue, issueChain, NOW } from '../../support/certificates.js';
+import { codeOf, SUBJECT, verifyWritten } from '../../support/envelopes.js';
 
 const chain = issueChain();
 const [leaf] = chain;

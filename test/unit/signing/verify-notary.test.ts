@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { Tagged } from 'cborg';
 import * as fc from 'fast-check';
 import { VerificationError } from '../../../src/oci/index.js';
-import { issue, issueAuthority, issueChain, NOW, CN, O, OU, type IssueOptions } from './certificates.js';
+import { issue, issueAuthority, issueChain, NOW, CN, O, OU, type IssueOptions } from '../../support/certificates.js';
 import {
   AUTHENTIC,
   codeOf,
@@ -19,8 +19,8 @@ import {
   writeCose,
   writeJws,
   type Written,
-} from './envelopes.js';
-import { propertyRuns } from '../property-runs.js';
+} from '../../support/envelopes.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const chain = issueChain();
 const [leaf, intermediate, root] = chain;

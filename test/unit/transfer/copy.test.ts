@@ -6,7 +6,7 @@ import { keepPlan } from '../../../src/transfer/kept-plan.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';
 import { REGISTRY, SOURCE, newCall, newWorld, notFound, type World } from '../../support/world.js';

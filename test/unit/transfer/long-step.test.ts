@@ -7,7 +7,7 @@ import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
 import type { StepCall, StepReply } from '../../../src/ports/step.js';
 import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere, breaking } from '../../support/breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';

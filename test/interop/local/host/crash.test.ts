@@ -2,8 +2,8 @@ import { afterAll, describe, expect, test } from '@jest/globals';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Database } from '../../../../local/host/durable/database.js';
-import { eventually, HostProcess, newHostFolder, readEffects } from '../../../unit/local/host/host-process.js';
-import { begin, expectAllDone, mixedRuns } from '../../../unit/local/host/mixed-runs.js';
+import { eventually, HostProcess, newHostFolder, readEffects } from '../../../support/host/host-process.js';
+import { begin, expectAllDone, mixedRuns } from '../../../support/host/mixed-runs.js';
 
 const folder = newHostFolder();
 const hosts: HostProcess[] = [];

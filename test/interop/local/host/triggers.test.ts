@@ -6,8 +6,8 @@ import { once } from 'node:events';
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Database } from '../../../../local/host/durable/database.js';
-import { startAzuriteQueue } from '../../../unit/local/host/azurite-queue.js';
-import { eventually, HostProcess, newHostFolder, readEffects } from '../../../unit/local/host/host-process.js';
+import { startAzuriteQueue } from '../../../support/host/azurite-queue.js';
+import { eventually, HostProcess, newHostFolder, readEffects } from '../../../support/host/host-process.js';
 
 const YEARLY = '0 0 0 1 1 *';
 const folder = newHostFolder();

@@ -14,7 +14,7 @@ import {
   start,
   temporaryFolder,
   type Send,
-} from '../../../unit/local/registry/harness.js';
+} from '../../../support/registry-harness.js';
 import type { RunningRegistry } from '../../../../local/registry/server.js';
 
 /** The registry as its own process is compiled anew, so that no old build is tested. */

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createFolderSink } from 'acr-promoter/oras';
 import { claimStage } from '../../../../src/cli/locks/left-pulls.js';
 import { thisHolder, type LockHolder } from '../../../../src/cli/locks/lock-holder.js';
-import { withFolder } from '../../oras/artifacts.js';
+import { withFolder } from '../../../support/artifacts.js';
 
 test('what a pull left whose process has ended goes with the next; what may be a living one’s stays', async () => {
   await withFolder(async (folder) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { digestOf, type Descriptor } from 'acr-promoter/oci';
 import { ProgressBars } from '../../../../src/cli/output/progress-bars.js';
 import { run } from '../../../../src/cli/run.js';
-import { text } from '../../oci/copy/graphs.js';
+import { text } from '../../../support/graphs.js';
 import { DrawnTerminal } from '../../../support/drawn-terminal.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
 

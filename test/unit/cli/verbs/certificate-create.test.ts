@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { run } from '../../../../src/cli/run.js';
 import { loadPemSigner } from '../../../../src/signing/index.js';
-import { issue } from '../../signing/certificates.js';
+import { issue } from '../../../support/certificates.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
 
 const SUBJECT = 'C=US, ST=WA, O=Example, CN=release';

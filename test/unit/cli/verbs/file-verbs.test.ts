@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { digestOf, openLayout } from 'acr-promoter/oci';
 import { run } from '../../../../src/cli/run.js';
 import { startRegistry, type RunningRegistry } from '../../../../local/registry/server.js';
-import { treeOf } from '../../oras/artifacts.js';
+import { treeOf } from '../../../support/artifacts.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
 
 const home = process.cwd();

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { digestOf, openLayout, type Descriptor } from 'acr-promoter/oci';
 import { startRegistry, type RunningRegistry } from '../../../../local/registry/server.js';
 import { run } from '../../../../src/cli/run.js';
-import { putRealGraph, text } from '../../oci/copy/graphs.js';
+import { putRealGraph, text } from '../../../support/graphs.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
 
 let folder = '';

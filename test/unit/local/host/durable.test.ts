@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { eventually, HostProcess, newHostFolder, readEffects } from './host-process.js';
+import { eventually, HostProcess, newHostFolder, readEffects } from '../../../support/host/host-process.js';
 
 const folder = newHostFolder();
 let host: HostProcess;

@@ -6,7 +6,7 @@ import { createChaos, parseLies } from '../../../../local/host/chaos.js';
 import { Database } from '../../../../local/host/durable/database.js';
 import { beat, newHostId } from '../../../../local/host/durable/hosts.js';
 import { Messages } from '../../../../local/host/durable/messages.js';
-import { newHostFolder } from './host-process.js';
+import { newHostFolder } from '../../../support/host/host-process.js';
 
 /** Instances and activities are seen again after so long; a test may wait for it. */
 const LOCK_MS = 400;

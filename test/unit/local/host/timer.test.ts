@@ -6,7 +6,7 @@ import { Database } from '../../../../local/host/durable/database.js';
 import { Messages } from '../../../../local/host/durable/messages.js';
 import type { ScheduleBody } from '../../../../local/host/durable/messages.js';
 import { createTimerTrigger } from '../../../../local/host/triggers/timer.js';
-import { newHostFolder } from './host-process.js';
+import { newHostFolder } from '../../../support/host/host-process.js';
 
 const timerFunction = (schedule: string): AppFunction => ({
   name: 'tick',

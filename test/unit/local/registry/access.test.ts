@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { startIdentity } from '../../../../local/identity/server.js';
 import type { RunningRegistry } from '../../../../local/registry/server.js';
-import { atEnd, putBlob, putImage, sender, sha256, start, temporaryFolder } from './harness.js';
+import { atEnd, putBlob, putImage, sender, sha256, start, temporaryFolder } from '../../../support/registry-harness.js';
 
 const USERS = [
   { name: 'admin', password: 'top:secret' },

@@ -4,7 +4,16 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { atEnd, IMAGE, putBlob, putImage, sender, start, temporaryFolder, until } from './harness.js';
+import {
+  atEnd,
+  IMAGE,
+  putBlob,
+  putImage,
+  sender,
+  start,
+  temporaryFolder,
+  until,
+} from '../../../support/registry-harness.js';
 
 interface Delivery {
   url: string;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { IMAGE, INDEX, putImage, sender, sha256, start, type Send } from './harness.js';
+import { IMAGE, INDEX, putImage, sender, sha256, start, type Send } from '../../../support/registry-harness.js';
 
 /** Follows `Link` to the end. @returns each page's body */
 async function pages<T>(send: Send, path: string): Promise<T[]> {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { putImage, sender, start, type Send } from './harness.js';
+import { putImage, sender, start, type Send } from '../../../support/registry-harness.js';
 
 const LOCKED = { status: 405, code: 'REGISTRY_DISALLOWED_OPERATION' };
 const lock = (send: Send, path: string, writeEnabled: boolean) =>

@@ -1,6 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseQuirks } from '../../../../local/registry/quirks.js';
-import { IMAGE, locationOf, putBlob, putImage, sender, sha256, start, temporaryFolder } from './harness.js';
+import {
+  IMAGE,
+  locationOf,
+  putBlob,
+  putImage,
+  sender,
+  sha256,
+  start,
+  temporaryFolder,
+} from '../../../support/registry-harness.js';
 
 /** For ten seconds at most; the test's own time is over before. */
 async function waitUntil(holds: () => Promise<boolean>): Promise<void> {

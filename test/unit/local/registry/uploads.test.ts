@@ -2,7 +2,17 @@ import { readdirSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { locationOf, putBlob, sender, sha256, sha512, start, temporaryFolder, until, type Send } from './harness.js';
+import {
+  locationOf,
+  putBlob,
+  sender,
+  sha256,
+  sha512,
+  start,
+  temporaryFolder,
+  until,
+  type Send,
+} from '../../../support/registry-harness.js';
 
 const open = async (send: Send) => await send('POST', '/v2/samples/app/blobs/uploads/');
 const patch = async (send: Send, location: string, range: string, body: string) =>

@@ -8,8 +8,8 @@ import {
   verifyArrival,
   type ArrivalProgress,
 } from 'acr-promoter/oci';
-import { MemoryRepository } from '../memory-repository.js';
-import { putImage, putIndex, putRealGraph, putReferrer } from './graphs.js';
+import { MemoryRepository } from '../../../support/memory-repository.js';
+import { putImage, putIndex, putRealGraph, putReferrer } from '../../../support/graphs.js';
 
 const PAUSES = [0, 1, 1];
 

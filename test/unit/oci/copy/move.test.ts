@@ -13,9 +13,9 @@ import {
   type CopyProgress,
   type Descriptor,
 } from 'acr-promoter/oci';
-import { MemoryRegistries, MemoryRepository } from '../memory-repository.js';
-import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from './graphs.js';
-import { propertyRuns } from '../../property-runs.js';
+import { MemoryRegistries, MemoryRepository } from '../../../support/memory-repository.js';
+import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../../../support/graphs.js';
+import { propertyRuns } from '../../../support/property-runs.js';
 
 async function setUp() {
   const source = new MemoryRepository('source/app');

@@ -14,8 +14,8 @@ import {
   type Descriptor,
   type FetchedManifest,
 } from 'acr-promoter/oci';
-import { MemoryRepository } from '../memory-repository.js';
-import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from './graphs.js';
+import { MemoryRepository } from '../../../support/memory-repository.js';
+import { putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../../../support/graphs.js';
 import { GRAPH_DEPTH, GRAPH_NODES } from '../../../../src/oci/copy/walk-context.js';
 
 const digestsOf = (plan: CopyPlan): string[] => plan.manifests.map((manifest) => manifest.descriptor.digest);

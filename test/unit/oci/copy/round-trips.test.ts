@@ -14,10 +14,10 @@ import {
   type Descriptor,
   type WritableRepository,
 } from 'acr-promoter/oci';
-import { MemoryRepository } from '../memory-repository.js';
+import { MemoryRepository } from '../../../support/memory-repository.js';
 import { quickClient } from '../registry/clients.js';
 import { withFakeRegistry } from '../registry/fake-registry.js';
-import { putRealGraph } from './graphs.js';
+import { putRealGraph } from '../../../support/graphs.js';
 
 const artifactOf = (subject: Descriptor, number: number): ReturnType<typeof packArtifact> =>
   packArtifact({ artifactType: 'text/evidence', layers: [], subject, annotations: { number: String(number) } });

@@ -19,9 +19,9 @@ import {
   type Descriptor,
   type Manifest,
 } from 'acr-promoter/oci';
-import { tarOf } from '../../sbom/image.js';
-import { MemoryRepository } from '../memory-repository.js';
-import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from './graphs.js';
+import { tarOf } from '../../../support/sbom-image.js';
+import { MemoryRepository } from '../../../support/memory-repository.js';
+import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from '../../../support/graphs.js';
 import { GRAPH_DEPTH } from '../../../../src/oci/copy/walk-context.js';
 import { MOST_HELD_MANIFESTS } from '../../../../src/oci/copy/travel.js';
 

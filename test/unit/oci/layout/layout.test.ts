@@ -16,8 +16,8 @@ import {
   type Descriptor,
 } from 'acr-promoter/oci';
 import { copyArtifact } from 'acr-promoter/oras';
-import { once, putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../copy/graphs.js';
-import { MemoryRepository } from '../memory-repository.js';
+import { once, putBlob, putImage, putIndex, putRealGraph, putReferrer, text } from '../../../support/graphs.js';
+import { MemoryRepository } from '../../../support/memory-repository.js';
 
 let root = '';
 let counter = 0;

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { copyGraph, digestOf, openLayout, planGraph, type Descriptor } from 'acr-promoter/oci';
-import { putBlob, putRealGraph, text } from '../copy/graphs.js';
-import { MemoryRepository } from '../memory-repository.js';
+import { putBlob, putRealGraph, text } from '../../../support/graphs.js';
+import { MemoryRepository } from '../../../support/memory-repository.js';
 
 let root = '';
 let image: Descriptor;

@@ -3,7 +3,7 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { once } from 'node:events';
-import { CN, issue, issueAuthority } from '../../signing/certificates.js';
+import { CN, issue, issueAuthority } from '../../../support/certificates.js';
 import { blobOf, fixedCredentials, quickClient, readAll } from './clients.js';
 import { scripted, type Exchange } from './scripted-server.js';
 

@@ -12,7 +12,7 @@ import { transportErrorFrom } from '../../../../src/oci/registry/network-error.j
 import { createSend } from '../../../../src/oci/registry/send.js';
 import { retry } from '../../../../src/oci/registry/retry.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
-import { CN, issue, issueAuthority } from '../../signing/certificates.js';
+import { CN, issue, issueAuthority } from '../../../support/certificates.js';
 import { failureOf, readAll } from './clients.js';
 
 const authority = issueAuthority({ subject: [[CN, 'test authority']] });

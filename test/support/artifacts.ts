@@ -6,7 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 import { digestOf, EMPTY_DESCRIPTOR, OCI_IMAGE_MANIFEST, type Descriptor } from 'acr-promoter/oci';
-import type { MemoryRepository } from '../oci/memory-repository.js';
+import type { MemoryRepository } from './memory-repository.js';
 
 /** A folder of its own for a test file, gone after it. */
 export async function withFolder<T>(work: (path: string) => Promise<T>): Promise<T> {

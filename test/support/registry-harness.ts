@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach } from '@jest/globals';
-import { startRegistry, type RegistryOptions, type RunningRegistry } from '../../../../local/registry/server.js';
+import { startRegistry, type RegistryOptions, type RunningRegistry } from '../../local/registry/server.js';
 
 export const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX = 'application/vnd.oci.image.index.v1+json';

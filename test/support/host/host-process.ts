@@ -83,7 +83,7 @@ export class HostProcess {
         '--no-warnings',
         '--import',
         new URL('typescript-loader.mjs', import.meta.url).href,
-        here('../../../../local/host/main.ts'),
+        here('../../../local/host/main.ts'),
         '--app',
         here(`fixtures/${fixture}`),
         '--port',

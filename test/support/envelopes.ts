@@ -1,7 +1,7 @@
 import { constants, sign, type KeyObject } from 'node:crypto';
 import { encode, Tagged } from 'cborg';
-import { PromoterError, type Descriptor } from '../../../src/oci/index.js';
-import { verifyNotary, type VerifiedSignature } from '../../../src/signing/index.js';
+import { PromoterError, type Descriptor } from '../../src/oci/index.js';
+import { verifyNotary, type VerifiedSignature } from '../../src/signing/index.js';
 import { NOW, type Issued } from './certificates.js';
 
 export const SUBJECT: Descriptor = {

@@ -5,8 +5,8 @@ import {
   type Sbom,
   type SbomInput,
   type StreamingSbomOptions,
-} from '../../../src/sbom/index.js';
-import { IntegrityError, digestOf, type Descriptor } from '../../../src/oci/index.js';
+} from '../../src/sbom/index.js';
+import { IntegrityError, digestOf, type Descriptor } from '../../src/oci/index.js';
 
 export const GZIP_LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';
 export const ZSTD_LAYER = 'application/vnd.oci.image.layer.v1.tar+zstd';
