@@ -17,7 +17,7 @@ const shared = {
 const project = (name) => ({ ...shared, displayName: name, testMatch: [`<rootDir>/test/${name}/**/*.test.ts`] });
 export default {
   maxWorkers: '100%',
-  testSequencer: '<rootDir>/test/support/slow-first.mjs',
+  testSequencer: '<rootDir>/test/support/slow-first.cjs',
   // Modules of test files that have ended stay in their worker's memory: one that has more than that is replaced.
   workerIdleMemoryLimit: '512MB',
   // Machines are shared: a test is no place to measure time.

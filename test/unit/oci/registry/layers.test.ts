@@ -77,7 +77,12 @@ describe('retry', () => {
     ['not 501', [501], {}, [501, 1]],
     ['a POST is not repeated', [503], { method: 'POST' }, [503, 1]],
     ['a PATCH with an unknown result is not repeated', [closed], { method: 'PATCH' }, ['CONNECTION_CLOSED', 1]],
-    ['a PUT marked as not repeatable is not repeated', [closed], { method: 'PUT', repeatable: false }, ['CONNECTION_CLOSED', 1]],
+    [
+      'a PUT marked as not repeatable is not repeated',
+      [closed],
+      { method: 'PUT', repeatable: false },
+      ['CONNECTION_CLOSED', 1],
+    ],
     ['a POST marked as repeatable is repeated', [503, closed, 202], { method: 'POST', repeatable: true }, [202, 3]],
     ['any method that was never sent is repeated', [unreachable, 202], { method: 'PATCH' }, [202, 2]],
     ['any method refused with 429 is repeated', [429, later(0), 202], { method: 'PATCH' }, [202, 3]],

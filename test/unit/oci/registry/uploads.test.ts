@@ -472,15 +472,18 @@ describe('mounting', () => {
     );
   });
 
-  test.each([204, 404, 500])('a 202 is not a mount, and the upload is cancelled whatever the answer: %d', async (status) => {
-    await using(
-      [
-        { request: MOUNT, answer: { status: 202, headers: { location: SESSION } } },
-        { request: `DELETE ${SESSION}`, answer: { status } },
-      ],
-      async (repository) => expect(await repository.mountBlob(BLOB, 'b/c')).toBe(false),
-    );
-  });
+  test.each([204, 404, 500])(
+    'a 202 is not a mount, and the upload is cancelled whatever the answer: %d',
+    async (status) => {
+      await using(
+        [
+          { request: MOUNT, answer: { status: 202, headers: { location: SESSION } } },
+          { request: `DELETE ${SESSION}`, answer: { status } },
+        ],
+        async (repository) => expect(await repository.mountBlob(BLOB, 'b/c')).toBe(false),
+      );
+    },
+  );
 
   test.each([401, 403, 404, 405])('status %d is not a mount', async (status) => {
     await using([{ request: MOUNT, answer: { status } }], async (repository) => {

@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+const { createRequire } = require('node:module');
 
 // Jest starts large files first until it has seen how long each one takes. On a new machine that leaves short files that wait a minute
 // for a timer to the end, when nothing else is left to run beside them.
@@ -29,10 +29,10 @@ const place = ({ path }) => {
 };
 
 // Jest brings its sequencer along; a dependency of ours could be another version of it.
-const { default: Sequencer } = createRequire(import.meta.resolve('jest'))('@jest/test-sequencer');
+const { default: Sequencer } = createRequire(require.resolve('jest'))('@jest/test-sequencer');
 
-export default class SlowFirst extends Sequencer {
+module.exports = class SlowFirst extends Sequencer {
   sort(tests) {
     return super.sort(tests).toSorted((one, other) => place(one) - place(other));
   }
-}
+};
