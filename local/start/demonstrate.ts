@@ -250,7 +250,12 @@ async function summarize(
   const login = options.anonymous
     ? []
     : [`oras login --plain-http ${registry} -u ${stack.user.name} -p ${stack.user.password}`];
-  const lines = [...login, `oras discover --plain-http ${row.destination}`, summary.statusUrl];
+  const lines = [
+    ...login,
+    `oras discover --plain-http ${row.destination}`,
+    `npx acr-promoter explain ${pushed.reference} --app ${stack.hostUrl}`,
+    summary.statusUrl,
+  ];
   terminal.say(`\n${formatTree(tree)}\n`);
   terminal.say(options.once ? 'To inspect it, run npm start without --once, then:' : 'To inspect it:');
   for (const line of lines) terminal.say(`  ${line}`);

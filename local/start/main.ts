@@ -1,3 +1,4 @@
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeError, PromoterError } from '../../src/oci/index.js';
 import { demonstrate, requireRules } from './demonstrate.js';
@@ -70,6 +71,9 @@ async function run(options: StartOptions): Promise<number> {
     signal,
     onGivenUp: (error) => stopping.abort(error),
   });
+  // The command line finds the app by it (src/cli/app/local-app.ts).
+  const appFile = join(options.dataDir, 'app.json');
+  writeFileSync(appFile, JSON.stringify({ url: stack.hostUrl, pid: process.pid }));
   try {
     help(stack, options);
     let code = INTERRUPTED;
@@ -88,6 +92,7 @@ async function run(options: StartOptions): Promise<number> {
     return code;
   } finally {
     terminal.say('stopping everything …');
+    rmSync(appFile, { force: true });
     await stack.stop();
   }
 }

@@ -23,6 +23,8 @@ export interface Io {
   /** Standard output is a terminal that shows colours. */
   outIsTerminal?: boolean;
   env: Readonly<Record<string, string | undefined>>;
+  /** The folder that the command was called in: the app that `npm start` runs there is used. */
+  folder?: string;
   /** Node's name of it: `x64`, `arm64`. */
   architecture: string;
   signal: AbortSignal;

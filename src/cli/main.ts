@@ -63,6 +63,7 @@ process.exitCode = await run(process.argv.slice(2), {
   ...(isTerminal(stderr) && { terminal }),
   outIsTerminal: isTerminal(process.stdout),
   env: process.env,
+  folder: process.cwd(),
   architecture: process.arch,
   signal: stopping.signal,
 });

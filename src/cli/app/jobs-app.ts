@@ -3,6 +3,7 @@ import { ConfigurationError, InputError, isLoopback, PromoterError, TransportErr
 import type { Io } from '../io.js';
 import { onTerminal } from '../output/status-line.js';
 import { textOf, type Values } from '../verb.js';
+import { localAppUrl } from './local-app.js';
 
 /** The app that jobs are handed to. */
 export interface App {
@@ -15,16 +16,21 @@ const REQUEST_MS = 60_000;
 
 export function addAppOptions(command: Command): void {
   command
-    .option('--app <url>', 'the app, such as https://myapp.azurewebsites.net; by default $ACR_PROMOTER_APP')
+    .option(
+      '--app <url>',
+      'the app, such as https://myapp.azurewebsites.net; by default $ACR_PROMOTER_APP, or what npm start runs here',
+    )
     .option('--key <key>', 'its function key; better in $ACR_PROMOTER_KEY, which others on this machine do not see');
 }
 
 /** @throws ConfigurationError `APP_MISSING`, `APP_INVALID` */
 export function appOf(values: Values, io: Io): App {
-  const text = textOf(values, 'app') ?? io.env.ACR_PROMOTER_APP ?? '';
-  if (text === '') {
+  const named = textOf(values, 'app') ?? (io.env.ACR_PROMOTER_APP || undefined);
+  const text = named ?? (io.folder === undefined ? undefined : localAppUrl(io.folder));
+  if (text === undefined) {
     throw new ConfigurationError('APP_MISSING', 'no app is named', {
-      remedy: 'Give its address with --app, or in ACR_PROMOTER_APP.',
+      remedy:
+        'Give its address with --app, or in ACR_PROMOTER_APP. An app that npm start runs is found in the folder that it was started in.',
     });
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -78,6 +78,26 @@ test('nothing is handed over without a trust store, or an app', async () => {
   expect(await run(['promote', '--submit', APP], io)).toBe(1);
   expect(err()).toContain('APP_MISSING');
   expect(bodies).toEqual([]);
+});
+
+test('the app that npm start runs in this folder or above it is found while it lives', async () => {
+  const local = join(folder, 'project', '.local');
+  const below = join(folder, 'project', 'a', 'b');
+  await mkdir(local, { recursive: true });
+  await mkdir(below, { recursive: true });
+  const submit = async (options: { env?: Record<string, string> } = {}): Promise<string> => {
+    const { io, err } = createMemoryIo(options);
+    await run(['promote', '--submit', APP], { ...io, folder: below });
+    return err();
+  };
+  expect(await submit()).toContain('APP_MISSING');
+  await writeFile(join(local, 'app.json'), JSON.stringify({ url, pid: process.pid }));
+  expect(await submit()).toBe('');
+  expect(bodies).toHaveLength(1);
+  expect(await submit({ env: { ACR_PROMOTER_APP: 'http://127.0.0.1:1' } })).toContain('http://127.0.0.1:1');
+  // No process has this id.
+  await writeFile(join(local, 'app.json'), JSON.stringify({ url, pid: 2 ** 30 }));
+  expect(await submit()).toContain('APP_MISSING');
 });
 
 test.each([
