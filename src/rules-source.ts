@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
-import { looksSecret } from './messages/secret-shapes.js';
+import { looksSecret } from './messages/secrets.js';
 import { ConfigurationError, InputError } from './oci/index.js';
 import { parseRules, sizeProblem, type RulesDocument } from './rules/rules-file.js';
 import type { RulesSource, TickLimit } from './ports/rules-source.js';

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isVaultId } from './azure/vault-id.js';
 import { readLoginServers } from './messages/login-servers.js';
 import { JOB_OPERATIONS } from './operations/job-schema.js';
-import { looksSecret } from './messages/secret-shapes.js';
+import { looksSecret } from './messages/secrets.js';
 import { isRegistryHost, quoted } from './oci/index.js';
 import { CALL_REQUESTS } from './transfer/long-step.js';
 import { LARGE_BLOB_BYTES } from './transfer/copy.js';

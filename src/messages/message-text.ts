@@ -1,6 +1,5 @@
-import { newUnpacking, readBytes } from './encoded-text.js';
 import { repeatedNames, type Problem } from './problems.js';
-import { redactText } from './secret-shapes.js';
+import { redactText } from './secrets.js';
 
 /** The most UTF-8 bytes of a queue message: a Storage queue holds 64 KiB of base64. Larger texts go to a document. */
 export const MESSAGE_BYTES = 48 * 1024;
@@ -41,7 +40,7 @@ export function legibleText(text: string): string {
   const decoded = utf8Of(inside);
   if (decoded !== undefined && !decoded.includes('\0')) return decoded;
   // The bytes are not UTF-8; they may be UTF-16.
-  const searched = readBytes(inside, newUnpacking());
+  const searched = inside.toString('latin1').replaceAll('\0', '');
   return redactText(searched) === searched ? text : `(${inside.length} bytes that contain a secret, removed)`;
 }
 

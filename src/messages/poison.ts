@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { redactText } from './secret-shapes.js';
-import { redactSecrets } from './secrets.js';
+import { redactSecrets, redactText } from './secrets.js';
 import { MESSAGE_BYTES } from './message-text.js';
 
 /** The most characters of the reason in a poison message; longer reasons are cut. */

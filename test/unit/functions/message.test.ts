@@ -109,7 +109,7 @@ describe('a message is JSON, as it is or in base64', () => {
     for (const raw of [bytes, base64('{"password":"hunter2"}', 'utf16le')]) await deliver(raw);
     expect(sent().map(({ body }) => [body.code, body.original])).toEqual([
       ['MESSAGE_INVALID', bytes],
-      ['MESSAGE_INVALID', '(44 bytes with a secret in them, left out)'],
+      ['MESSAGE_INVALID', '(44 bytes that contain a secret, removed)'],
     ]);
   });
 });

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { poisonEnvelope } from '../../../src/messages/poison.js';
-import { looksSecret, redactText } from '../../../src/messages/secret-shapes.js';
+import { looksSecret, redactText } from '../../../src/messages/secrets.js';
 import { codeOf, errorOf } from '../../support/codes.js';
 import { propertyRuns } from '../../support/property-runs.js';
 
@@ -14,94 +14,32 @@ const inLines = (text: string): string => text.replaceAll(/.{76}/g, (line) => `$
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const base64url = (text: string): string => Buffer.from(text).toString('base64url');
 
-/** Made up, and put together here, so that no scanner takes this file for a leak. */
+/** Made up and put together here, so that no scanner takes this file for a leak. */
 const LETTERS = 'hUnter2AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfGhIjKlMnOpQrStUvWxYz0123456789';
 const JWT = [base64url('{"alg":"RS256"}'), base64url('{"sub":"me","aud":"x"}'), LETTERS.slice(0, 43)].join('.');
-const ACR_PASSWORD = `${LETTERS.slice(0, 42)}+ACRA1b2c3`;
-const ENTRA_SECRET = `abc8Q~${LETTERS.slice(0, 34)}`;
-const GITHUB = `ghp_${LETTERS.slice(0, 36)}`;
-
-const PASS = 'S3cretPass99';
-const DOCKER_CONFIG = JSON.stringify({ auths: { 'r.io': { auth: base64(`me:${PASS}`) } } });
 const MIDDLE = LETTERS.slice(0, 43);
 
-function tarHeader(name: string): Buffer {
-  const header = Buffer.alloc(512);
-  header.write(name);
-  header.write('0000644', 100);
-  header.write('ustar', 257);
-  return header;
-}
-
-/** The text that a sender may put somewhere, and the part of it that nobody else may see. */
+/** A text that a sender may put anywhere in a job, and the part of it that may not be kept. */
 const SECRETS: [string, string, string][] = [
   ['a bare JWT', JWT, JWT],
   ['a JWT in a sentence', `my token is ${JWT}.`, JWT],
-  ['a token’s password', ACR_PASSWORD, ACR_PASSWORD],
-  ['the same in a script', `docker login -u t -p ${ACR_PASSWORD} r.azurecr.io`, ACR_PASSWORD],
-  ['a storage key', `${LETTERS.slice(0, 76)}+AStAbCdEf==`, LETTERS.slice(0, 76)],
-  ['an Entra secret', ENTRA_SECRET, ENTRA_SECRET],
-  ['an Entra secret in JSON', `{"appId":"x","value":"${ENTRA_SECRET}"}`, ENTRA_SECRET],
-  ['GitHub', GITHUB, GITHUB],
-  ['GitHub, fine-grained', `github_pat_${LETTERS.slice(0, 22)}_x`, LETTERS.slice(0, 22)],
-  ['GitLab', `glpat-${LETTERS.slice(0, 20)}`, LETTERS.slice(0, 20)],
-  ['Docker Hub', `dckr_pat_${LETTERS.slice(0, 27)}`, LETTERS.slice(0, 27)],
-  ['npm', `npm_${LETTERS.slice(0, 36)}`, LETTERS.slice(0, 36)],
-  ['a password in a file of settings', 'registry=r\npassword=hunter2', 'hunter2'],
-  ['of letters alone', 'DB_PASSWORD=correcthorse', 'correcthorse'],
-  ['in YAML', 'user: me\npassword: hunter2', 'hunter2'],
-  ['in JSON', '{"user":"me","password":"hunter2"}', 'hunter2'],
-  ['behind another name', 'ENV: PASSWORD=hunter2', 'hunter2'],
-  ['as an option', 'oras login r.io -u me --password hunter2', 'hunter2'],
-  ['as an option with =', 'oras login r.io --password=hunter2', 'hunter2'],
-  ['as a short option', 'docker login -u me -p hunter2 r.io', 'hunter2'],
-  ['as entries of a list', '["oras","login","--password","hunter2"]', 'hunter2'],
-  ['curl’s', 'curl -u admin:hunter2 https://r.io/v2/', 'hunter2'],
-  ['curl’s, as entries of a list', '["curl","--user","admin:hunter2"]', 'hunter2'],
+  ['a URL with user and password', 'https://me:hunter2@r.io/a', 'hunter2'],
+  ['a storage account key', `AccountName=a;AccountKey=${MIDDLE}==;EndpointSuffix=x`, MIDDLE],
+  ['a shared access signature', `https://a.blob.core.windows.net/b?sv=1&sig=${MIDDLE}`, MIDDLE],
   ['a Basic header', `Authorization: Basic ${base64('me:hunter2')}`, base64('me:hunter2')],
-  ['Basic alone', `Basic ${base64('me:hunter2')}`, base64('me:hunter2')],
-  ['Docker’s auth', `{"r.io":{"auth":"${base64('me:hunter2')}"}}`, base64('me:hunter2')],
+  ['a header in JSON', `{"Authorization":"Bearer ${MIDDLE}"}`, MIDDLE],
+  ['a PEM key', `-----BEGIN EC PRIVATE KEY-----\n${MIDDLE}\n-----END EC PRIVATE KEY-----`, MIDDLE],
   [
     'a PGP key',
     `-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n${MIDDLE}\n=abcd\n-----END PGP PRIVATE KEY BLOCK-----`,
     MIDDLE,
   ],
-  ['a PEM key', `-----BEGIN EC PRIVATE KEY-----\n${MIDDLE}\n-----END EC PRIVATE KEY-----`, MIDDLE],
-  ['an EC key as JSON', `{"kty":"EC","crv":"P-256","x":"a","d":"${MIDDLE}"}`, MIDDLE],
-  ['an RSA key as JSON', `{ "e": "AQAB", "d": "${MIDDLE}", "kty": "RSA" }`, MIDDLE],
-  ['a shared key as JSON', `{"keys":[{"kty":"oct","k":"${MIDDLE}"}]}`, MIDDLE],
-  ['Maven’s', `<server><username>me</username><password>${PASS}</password></server>`, PASS],
-  ['Maven’s, of letters alone', '<password>correcthorse</password>', 'correcthorse'],
-  ['an element with attributes', `<wsse:Password Type="#PasswordText">\n  ${PASS}\n</wsse:Password>`, PASS],
-  ['NuGet’s', `<add key="Username" value="me" />\n<add key="ClearTextPassword" value="${PASS}" />`, PASS],
-  ['a variable of Kubernetes', `env:\n  - name: DB_PASSWORD\n    value: ${PASS}`, PASS],
-  ['a variable in JSON', `[{ "name": "DB_PASSWORD", "value": "${PASS}" }]`, PASS],
-  ['netrc', `machine r.io login admin password ${PASS}`, PASS],
-  ['netrc over several lines', `machine r.io\n  login admin\n  password ${PASS}\n`, PASS],
-  ['a variable', `export DB_PASS=${PASS}`, PASS],
-  ['a variable of letters alone', 'DB_PASS=correcthorse', 'correcthorse'],
-  ['a short name', `{"user":"me","pass":"${PASS}"}`, PASS],
-  [
-    'a file in base64',
-    `data:\n  app.conf: ${base64(`user=me\npassword=${PASS}\n`)}`,
-    base64(`user=me\npassword=${PASS}\n`),
-  ],
-  ['Kubernetes’ Docker config', `data:\n  .dockerconfigjson: ${base64(DOCKER_CONFIG)}\ntype: x`, base64(DOCKER_CONFIG)],
-  [
-    'a file in base64, in lines',
-    inLines(base64(`${'#'.repeat(200)}\n${DOCKER_CONFIG}`)),
-    base64(DOCKER_CONFIG).slice(8, 60),
-  ],
-  ['packed', gzipped(DOCKER_CONFIG), gzipped(DOCKER_CONFIG)],
-  ['packed, in base64 of base64', base64(`x: ${gzipped(DOCKER_CONFIG)}`), base64(`x: ${gzipped(DOCKER_CONFIG)}`)],
-  ['UTF-16 in base64', Buffer.from(`password=${PASS}`, 'utf16le').toString('base64'), 'cABhAHMAcwB3AG8Acg'],
-  ['a token of no known kind', `token: ${LETTERS.slice(0, 24)}`, LETTERS.slice(0, 24)],
 ];
 
-describe('what looks like a secret', () => {
+describe('a secret', () => {
   const push = { operation: 'push', reference: 'a.io/b:v1' };
 
-  test.each(SECRETS)('%s: refused wherever it stands, and kept nowhere', (_what, text, secret) => {
+  test.each(SECRETS)('%s is refused wherever it stands, and kept nowhere', (_what, text, secret) => {
     for (const job of [
       { ...push, files: [{ path: 'a', text }] },
       { ...push, files: [{ path: 'a', base64: base64(text) }] },
@@ -118,97 +56,30 @@ describe('what looks like a secret', () => {
     }
   });
 
-  test.each(SECRETS)('%s: left out of a message that cannot be read', (_what, text, secret) => {
+  test.each(SECRETS)('%s is removed from a message that cannot be read', (_what, text, secret) => {
     const broken = [text, `{"operation":"push","note":${JSON.stringify(text)}`, `x ${text}`, `${text} x`];
     for (const original of broken) {
       expect(poisonEnvelope({ code: 'X', reason: 'x', original }).text).not.toContain(secret);
     }
   });
 
-  test.each<[string, Buffer]>([
-    ['UTF-16', Buffer.from(`\uFEFFuser=me\r\npassword=${PASS}\r\n`, 'utf16le')],
-    ['UTF-16, the other way round', Buffer.from(`\uFEFFpassword=${PASS}`, 'utf16le').swap16()],
-    ['gzip', gzipSync(DOCKER_CONFIG)],
-    ['a tar archive in gzip', gzipSync(Buffer.concat([tarHeader('sec/config.json'), Buffer.from(DOCKER_CONFIG)]))],
-    ['what gzip has packed, cut', gzipSync(DOCKER_CONFIG.padEnd(4000)).subarray(0, -8)],
-    [
-      'at the start of what is too much to unpack',
-      gzipSync(Buffer.concat([Buffer.from(DOCKER_CONFIG), Buffer.alloc(8 << 20)])),
-    ],
-  ])('the bytes of a file: %s', (_what, bytes) => {
-    const job = { ...push, files: [{ path: 'a', base64: bytes.toString('base64') }] };
-    expect(errorOf(() => parseJob(job, from))?.details).toMatchObject({ problems: [{ path: 'files.0.base64' }] });
-    for (const original of [job, { fies: job.files }, bytes.toString('base64')]) {
-      const { text } = poisonEnvelope({ code: 'X', reason: 'x', original });
-      expect(text).not.toContain(bytes.toString('base64'));
-    }
-  });
-
-  test('whatever is packed besides', () => {
-    const innocent = gzipSync(Buffer.alloc(900_000, 'lorem ipsum ')).toString('base64');
-    const secret = gzipSync(DOCKER_CONFIG.padEnd(200_000)).toString('base64');
-    const job = { ...push, annotations: { innocent, secret } };
-    expect(errorOf(() => parseJob(job, from))?.details).toMatchObject({ problems: [{ path: 'annotations.secret' }] });
-    expect(poisonEnvelope({ code: 'X', reason: 'x', original: job }).text).not.toContain(secret);
-  });
-
-  test('in the job’s own objects', () => {
-    for (const [unknown, path] of [
-      [{ kty: 'EC', d: 'hidden' }, 'unknown.d'],
-      [[{ name: 'DB_PASSWORD', value: 'hidden' }], 'unknown.0.value'],
-      [{ DB_PASS: PASS }, 'unknown.DB_PASS'],
-    ] as const) {
-      const job = { ...push, unknown };
-      expect(errorOf(() => parseJob(job, from))?.details).toMatchObject({ problems: [{ path }, {}] });
-      const { text } = poisonEnvelope({ code: 'X', reason: 'x', original: job });
-      expect(text).not.toMatch(/"hidden"|S3cretPass99/);
-    }
-  });
-
-  test.each([
-    ['--password', 'hunter2'],
-    ['--registry-token', 'hunter2'],
-    ['-u', 'admin:hunter2'],
-  ])('%j, %j: the words of a command', (...words) => {
-    const job = { ...push, unknown: ['oras', ...words] };
-    expect(errorOf(() => parseJob(job, from))).toMatchObject({
-      code: 'JOB_HOLDS_SECRET',
-      details: { problems: [{ path: 'unknown.2' }, {}] },
-    });
-    expect(poisonEnvelope({ code: 'X', reason: 'x', original: job }).text).not.toContain('hunter2');
-  });
-
-  test('a name that is the secret', () => {
-    const job = { ...push, annotations: { [GITHUB]: '1' } };
+  test('that is a name is refused and removed', () => {
+    const job = { ...push, annotations: { [JWT]: '1' } };
     const error = errorOf(() => parseJob(job, from));
     expect(error?.code).toBe('JOB_HOLDS_SECRET');
     const { text } = poisonEnvelope({ code: 'X', reason: 'x', original: job });
-    expect(text + JSON.stringify([error?.message, error?.details])).not.toContain(GITHUB);
+    expect(text + JSON.stringify([error?.message, error?.details])).not.toContain(JWT);
   });
 
-  test('Docker’s auth under its own name', () => {
-    for (const [auth, code] of [
-      [base64('me:hunter2'), 'JOB_HOLDS_SECRET'],
-      ['oauth2', undefined],
-    ]) {
-      const job = { ...push, annotations: { auth } };
-      expect(codeOf(() => parseJob(job, from))).toBe(code);
-    }
-    const original = { registryConfig: { auths: { r: { auth: base64('me:hunter2') } } }, token: JWT };
-    const { text } = poisonEnvelope({ code: 'X', reason: 'x', original });
-    expect(text).not.toContain(base64('me:hunter2'));
-    expect(text).not.toContain(JWT);
-  });
-
-  test('what is left out may be more than what is refused', () => {
-    for (const text of ['secret: word', 'the token: of old', 'auth=nobody', 'me:there@a.io']) {
+  test('more is removed from a text than is refused', () => {
+    for (const text of ['secret: word', 'password=hunter2', 'me:there@a.io']) {
       expect(looksSecret(text)).toBe(false);
       expect(redactText(text)).toContain('left out');
     }
   });
 });
 
-describe('what does not', () => {
+describe('an ordinary text is none', () => {
   const CYCLONEDX = JSON.stringify({
     bomFormat: 'CycloneDX',
     serialNumber: 'urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79',

@@ -68,7 +68,6 @@ describe('parseJob', () => {
     ['a bearer token', { annotations: { a: 'Bearer eyJhunter2.x.y' } }, 'annotations.a'],
     ['a connection string', { annotations: { a: 'AccountName=x;AccountKey=hunter2hunter2==' } }, 'annotations.a'],
     ['a bare signature', { annotations: { a: 'sv=1;sig=hunter2hunter2hunter2%3D' } }, 'annotations.a'],
-    ['a Docker config', { files: [{ path: 'c', text: '{"auths":{"a.io":{"auth":"hunter2"}}}' }] }, 'files.0.text'],
     [
       'a private key in bytes',
       { files: [{ path: 'k', base64: Buffer.from('-----BEGIN PRIVATE KEY-----\nhunter2').toString('base64') }] },
