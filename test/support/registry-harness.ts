@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** Runs after the test, the last one first. */
+/** Functions to run after the test, last one first. */
 export function atEnd(cleanup: () => Promise<void>): void {
   cleanups.push(cleanup);
 }
@@ -24,7 +24,7 @@ export async function temporaryFolder(): Promise<string> {
   return folder;
 }
 
-/** A registry of the test's own, anonymous unless told otherwise; closed after the test. */
+/** A registry for this test, anonymous by default; closed after the test. */
 export async function start(options: Partial<RegistryOptions> = {}): Promise<RunningRegistry> {
   const dataDir = options.dataDir ?? (await temporaryFolder());
   const registry = await startRegistry({ anonymous: options.users === undefined, ...options, dataDir });
@@ -40,7 +40,7 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-  /** The specification's code of an error. */
+  /** The specification's error code. */
   code: string | undefined;
 }
 
@@ -48,7 +48,7 @@ export interface Send {
   (method: string, path: string, init?: { headers?: Record<string, string>; body?: Body }): Promise<Answer>;
 }
 
-/** Sends to a registry; a path may be a `Location`. Redirects are not followed. */
+/** Sends a request to a registry. The path may be a `Location`. Redirects are not followed. */
 export function sender(registry: RunningRegistry, token?: string): Send {
   return async (method, path, init = {}) => {
     const response = await fetch(new URL(path, registry.url), {
@@ -74,13 +74,13 @@ export function sha512(content: string | Uint8Array): string {
   return `sha512:${createHash('sha512').update(content).digest('hex')}`;
 }
 
-/** The `Location` of an answer, with a parameter more. */
+/** The `Location` of an answer with one more parameter. */
 export function locationOf(answer: Answer, parameter = ''): string {
   const location = answer.headers.get('location') ?? '';
   return parameter === '' ? location : `${location}${location.includes('?') ? '&' : '?'}${parameter}`;
 }
 
-/** Puts a blob with a single POST. @returns its descriptor */
+/** Uploads a blob with a single POST. @returns its descriptor */
 export async function putBlob(
   send: Send,
   repository: string,
@@ -91,7 +91,7 @@ export async function putBlob(
   return { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: Buffer.byteLength(content) };
 }
 
-/** Puts an image of one layer. @returns the manifest's digest and text */
+/** Pushes an image with one layer. @returns the manifest's digest and text */
 export async function putImage(
   send: Send,
   repository: string,
@@ -110,7 +110,7 @@ export async function putImage(
   return { digest, text, answer };
 }
 
-/** Waits until something holds, for at most ten seconds. */
+/** Waits until a condition holds, for at most ten seconds. */
 export async function until(condition: () => boolean): Promise<void> {
   const deadline = Date.now() + 10_000;
   while (!condition()) {

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 /** Azurite's public development key. */
 const KEY = 'Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==';
 
-/** The queue service of Azurite as a child process, its content in memory, on a free port. */
+/** Azurite's queue service as a child process, in memory, on a free port. */
 export async function startAzuriteQueue(): Promise<{ connectionString: string; stop(): Promise<void> }> {
   const main = createRequire(import.meta.url).resolve('azurite/dist/src/queue/main.js');
   const args = ['--queuePort', '0', '--inMemoryPersistence', '--skipApiVersionCheck', '--disableTelemetry'];

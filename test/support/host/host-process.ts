@@ -24,18 +24,18 @@ interface Ready {
   keys?: string;
 }
 
-/** A folder for one host's data, and the file in which the fixtures note what they did. */
+/** A folder for one host's data, and the file where the fixtures record what they did. */
 export function newHostFolder(): { dataDir: string; effectsPath: string } {
   const folder = mkdtempSync(join(tmpdir(), 'local-host-'));
   return { dataDir: join(folder, 'data'), effectsPath: join(folder, 'effects') };
 }
 
-/** What the fixtures did so far, a line each. */
+/** What the fixtures did so far, one line each. */
 export function readEffects(path: string): string[] {
   return existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
 }
 
-/** Asks until the answer is not undefined; @throws after `timeoutMs`. */
+/** Repeats until the result is not undefined. @throws after `timeoutMs` */
 export async function eventually<T>(
   what: string,
   ask: () => T | undefined | Promise<T | undefined>,
@@ -54,11 +54,11 @@ export async function eventually<T>(
   }
 }
 
-/** The host as its own process, run from its sources. */
+/** The host as a separate process, run from its sources. */
 export class HostProcess {
   readonly port: number;
   readonly functions: string[];
-  /** Where the keys lie, with --keys. */
+  /** The path of the keys, with --keys. */
   readonly keysPath: string | undefined;
   readonly #child: ReturnType<typeof spawn>;
   readonly #errors: string[];
@@ -71,7 +71,7 @@ export class HostProcess {
     this.#errors = errors;
   }
 
-  /** @param fixture a folder of ./fixtures. @throws Error whose message is the host's own last line where it doesn't start. */
+  /** @param fixture a folder of ./fixtures @throws Error with the host's last line if it does not start */
   static async start(
     fixture: string,
     { dataDir, effectsPath }: { dataDir: string; effectsPath: string },
@@ -121,7 +121,7 @@ export class HostProcess {
     return await fetch(`http://127.0.0.1:${this.port}${path}`, init);
   }
 
-  /** A durable endpoint; @returns the answer's status. */
+  /** Calls a durable endpoint. @returns the answer's status */
   async post(path: string, body?: unknown): Promise<number> {
     const init = { method: 'POST', ...(body !== undefined && { body: JSON.stringify(body) }) };
     const response = await this.request(`/durabletask/${path}`, init);
@@ -139,7 +139,7 @@ export class HostProcess {
     return response.status === 404 ? undefined : body;
   }
 
-  /** The instance once it has ended. */
+  /** Waits for the instance to end. */
   async ended(id: string, timeoutMs?: number): Promise<InstanceStatus> {
     const ask = async () => {
       const status = await this.status(id);
@@ -148,7 +148,7 @@ export class HostProcess {
     return await eventually(`${id} ends`, ask, timeoutMs);
   }
 
-  /** @returns its exit code, null where the signal ended it. */
+  /** @returns the exit code, null if the signal ended it */
   async end(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
       const ended = once(this.#child, 'exit');

@@ -2,7 +2,7 @@ import { expect } from '@jest/globals';
 import { readEffects } from './host-process.js';
 import type { HostProcess, InstanceStatus } from './host-process.js';
 
-/** Orchestrations of the durable fixture, with what each comes to whatever happens to its host meanwhile. */
+/** Orchestrations of the durable fixture, with their results whatever happens to the host. */
 export function mixedRuns(
   prefix: string,
   count: number,
@@ -38,7 +38,10 @@ export async function begin(host: HostProcess, runs: MixedRun[]): Promise<void> 
   }
 }
 
-/** Every run has ended as it should, and every activity had its effect, once at least. @returns how many effects were repeated. */
+/**
+ * Checks that every run ended as expected and every activity ran at least once.
+ * @returns the number of repeated activities
+ */
 export async function expectAllDone(
   host: HostProcess,
   runs: MixedRun[],

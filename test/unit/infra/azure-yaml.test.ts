@@ -19,7 +19,7 @@ const azure = parse(readFileSync('azure.yaml', 'utf8')) as AzureYaml;
 const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
 
 describe('azure.yaml', () => {
-  test('deploys the folder that npm run package stages, as it is', () => {
+  test('deploys the folder that npm run package stages, unchanged', () => {
     expect(Object.keys(azure.services)).toEqual(['promoter']);
     expect(azure.services['promoter']).toMatchObject({
       project: '.',
@@ -31,14 +31,14 @@ describe('azure.yaml', () => {
     expect(readFileSync('tools/package.mjs', 'utf8')).toContain("join(out, 'package')");
   });
 
-  test('makes that folder first, on every system, by a script that there is', () => {
+  test('makes that folder first, on every system, with an existing script', () => {
     const { prepackage } = azure.services['promoter']?.hooks ?? { prepackage: {} };
     expect(Object.keys(prepackage).sort()).toEqual(['posix', 'windows']);
     expect(Object.values(prepackage).map(({ run }) => run)).toEqual(['npm run package', 'npm run package']);
     expect(scripts).toMatchObject({ package: expect.any(String), build: expect.any(String) });
   });
 
-  test('calls one Node script after provisioning, on every system, and passes on its progress', () => {
+  test('calls one Node script after provisioning, on every system, and shows its output', () => {
     const { posix, windows, ...more } = azure.hooks['postprovision'] ?? {};
     expect(Object.keys(azure.hooks)).toEqual(['postprovision']);
     expect(more).toEqual({});
@@ -47,16 +47,16 @@ describe('azure.yaml', () => {
     expect(existsSync('infra/hooks/postprovision.mjs')).toBe(true);
   });
 
-  test('an azd that leaves the group of the registry alone', () => {
+  test('requires an azd version that does not delete the registry’s resource group', () => {
     expect(azure.requiredVersions.azd).toBe('>= 1.24.1');
   });
 
-  test('the template is where it says', () => {
+  test('names an existing template', () => {
     expect(azure.infra).toMatchObject({ path: 'infra', module: 'main' });
     expect(readFileSync('infra/main.bicepparam', 'utf8')).toContain("using 'main.bicep'");
   });
 
-  test('.funcignore leaves node_modules alone, at any depth: azd refuses the one, packages need the other', () => {
+  test('.funcignore does not exclude node_modules at any depth', () => {
     const patterns = readFileSync('.funcignore', 'utf8')
       .split('\n')
       .filter((line) => line !== '' && !line.startsWith('#'));

@@ -24,14 +24,14 @@ function seconds(span: unknown): number {
   return Number(hours) * 3600 + Number(minutes) * 60 + Number(rest);
 }
 
-/** `a.b.c` of every value that is not an object. */
+/** The path `a.b.c` of every value that is not an object. */
 function paths(value: unknown, prefix = ''): string[] {
   if (typeof value !== 'object' || value === null) return [prefix];
   return Object.entries(value).flatMap(([key, inner]) => paths(inner, prefix === '' ? key : `${prefix}/${key}`));
 }
 
 describe('host.json', () => {
-  test('the versions that Durable Functions wants', () => {
+  test('has the versions that Durable Functions requires', () => {
     expect(host.version).toBe('2.0');
     expect(host.extensionBundle).toEqual({
       id: 'Microsoft.Azure.Functions.ExtensionBundle',
@@ -39,11 +39,11 @@ describe('host.json', () => {
     });
   });
 
-  test('an activity, which works nine minutes at most, fits; one whose worker died is given up soon after', () => {
+  test('gives an activity more time than its nine minutes, and little more', () => {
     expect(seconds(host.functionTimeout)).toBe(10 * 60);
   });
 
-  test('queues: five tries, half a minute apart; the app itself reads what comes, base64 or not', () => {
+  test('has five tries per queue message, half a minute apart, and leaves base64 to the app', () => {
     expect(host.extensions.queues).toMatchObject({
       visibilityTimeout: '00:00:30',
       maxDequeueCount: 5,
@@ -56,28 +56,28 @@ describe('host.json', () => {
     expect(seconds(host.extensions.queues['maxPollingInterval'])).toBeLessThanOrEqual(10);
   });
 
-  test('orchestrations: a hub name that every store takes, few at once, polled for within ten seconds', () => {
+  test('has a hub name that every store accepts, few parallel orchestrations, and polling within ten seconds', () => {
     const { durableTask } = host.extensions;
     expect(durableTask['hubName']).toMatch(/^[A-Za-z][A-Za-z0-9]{2,44}$/);
     expect(durableTask['maxConcurrentActivityFunctions']).toBe(4);
     expect(durableTask['maxConcurrentOrchestratorFunctions']).toBe(4);
     expect(durableTask.storageProvider).toMatchObject({ type: 'AzureStorage', partitionCount: 4 });
     expect(seconds(durableTask.storageProvider['maxQueuePollingInterval'])).toBeLessThanOrEqual(10);
-    // Less than a minute, and the host does not start; more, and an instance that stops delays its work for longer.
+    // With less than a minute the host does not start. With more, the work of an instance that stops is delayed longer.
     expect(seconds(durableTask.storageProvider['controlQueueVisibilityTimeout'])).toBe(60);
     expect(seconds(durableTask.storageProvider['workItemQueueVisibilityTimeout'])).toBe(60);
     expect(durableTask['tracing']).toEqual({ traceInputsAndOutputs: false, traceReplayEvents: false });
   });
 
-  test('no setting that is missing keeps the app from starting', () => {
+  test('needs no setting, so a missing one cannot prevent the start', () => {
     expect(text).not.toContain('%');
   });
 
-  test('routes are those that the README names', () => {
+  test('has the route prefix of the README', () => {
     expect(host.extensions.http.routePrefix).toBe('api');
   });
 
-  test('docs/reference/settings.md explains every value', () => {
+  test('each value is explained in docs/reference/settings.md', () => {
     const explained = paths(host).filter((path) => {
       const name = path.split('/').at(-1) ?? path;
       return page.includes(`\`${name}\``) && page.includes(`\`${String(valueAt(host, path))}\``);

@@ -9,7 +9,7 @@ const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as
 };
 const page = readFileSync('docs/reference/settings.md', 'utf8');
 
-/** The names that src/settings.ts looks at. */
+/** The settings that src/settings.ts reads. */
 function namesRead(): string[] {
   const names = new Set<string>();
   const environment = new Proxy<Record<string, string | undefined>>(
@@ -29,7 +29,7 @@ function namesRead(): string[] {
 }
 
 describe('local.settings.sample.json', () => {
-  test('is read as it stands', () => {
+  test('is valid as it is', () => {
     const { settings, problems } = readSettings(sample.Values);
     expect(problems).toEqual([]);
     expect(settings).toMatchObject({
@@ -40,12 +40,12 @@ describe('local.settings.sample.json', () => {
       JOB_OPERATIONS: DEFAULT_JOB_OPERATIONS.split(','),
       AzureWebJobsStorage: 'UseDevelopmentStorage=true',
     });
-    // A path here would keep the app from starting until somebody has made a key.
+    // A path here would prevent the start until somebody has made a key.
     expect(settings.SIGNING_KEY).toBeUndefined();
     expect(settings.AZURE_CLIENT_ID).toBeUndefined();
   });
 
-  test('its rule is a rule, for the registries that npm start brings up', () => {
+  test('has a valid rule for the registries of npm start', () => {
     const { rules } = parseRules(sample.Values['PROMOTION_RULES'] ?? '', 'PROMOTION_RULES');
     const [rule, ...more] = rules;
     expect(more).toEqual([]);
@@ -56,7 +56,7 @@ describe('local.settings.sample.json', () => {
     });
   });
 
-  test('names every setting that is read, those of an identity-based account apart', () => {
+  test('names every setting except those of an identity-based account', () => {
     const read = namesRead();
     expect(read.length).toBeGreaterThan(8);
     expect(read.filter((name) => !name.startsWith('AzureWebJobsStorage__')).sort()).toEqual(
@@ -66,7 +66,7 @@ describe('local.settings.sample.json', () => {
     );
   });
 
-  test('docs/reference/settings.md has each of them, and no other', () => {
+  test('docs/reference/settings.md has exactly these settings', () => {
     const documented = [...page.matchAll(/^\| `([A-Za-z_]+)` \|/gm)].map(([, name]) => name);
     const host = page.indexOf('## host.json');
     const settings = [...page.slice(0, host).matchAll(/^\| `([A-Za-z_]+)` \|/gm)].map(([, name]) => name);
@@ -74,7 +74,7 @@ describe('local.settings.sample.json', () => {
     expect(settings.sort()).toEqual([...namesRead(), 'FUNCTIONS_WORKER_RUNTIME'].sort());
   });
 
-  test('is no secret, and encrypts nothing', () => {
+  test('contains no secret and is not encrypted', () => {
     expect(sample.IsEncrypted).toBe(false);
     expect(JSON.stringify(sample)).not.toMatch(/AccountKey|BEGIN|SharedAccess/);
   });

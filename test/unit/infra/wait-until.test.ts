@@ -18,7 +18,7 @@ const { waitUntil } = (await import(pathToFileURL(resolve('infra/hooks/wait.mjs'
   waitUntil: (what: string, attempt: () => Promise<Answer>, options: Options) => Promise<unknown>;
 };
 
-/** A clock that goes on only while somebody pauses. */
+/** A clock that advances only during pauses. */
 function clock(): Pick<Options, 'pause' | 'now'> & { pauses: number[] } {
   const pauses: number[] = [];
   return {
@@ -30,7 +30,7 @@ function clock(): Pick<Options, 'pause' | 'now'> & { pauses: number[] } {
   };
 }
 
-/** Waits for a role that is in force after so many milliseconds. */
+/** Waits for a role that takes effect after the given time. */
 async function wait(
   arrivesMs: number,
   waitMs: number,
@@ -46,41 +46,41 @@ async function wait(
     remedy: 'Sign in.',
     until: 'the role is in force',
   })
-    // The test looks at what went wrong as at any other result.
+    // Returns an error like any other result.
     .catch((error: unknown) => error);
   return { lines, pauses, result };
 }
 
 describe('waiting for a role', () => {
-  test('a role that is in force is not waited for, and nothing is said', async () => {
+  test('a role in effect causes no wait and no output', async () => {
     expect(await wait(0, 900_000)).toEqual({ lines: [], pauses: [], result: 'in force' });
   });
 
-  test('one that comes after ten minutes is waited for, with a line every half a minute', async () => {
+  test('a role that takes effect after ten minutes is waited for, with a line every 30 seconds', async () => {
     const { lines, pauses, result } = await wait(600_000, 900_000);
     expect(result).toBe('in force');
     expect(lines[0]).toBe('Key: waiting until the role is in force, up to 15 minutes …');
     expect(lines.at(-1)).toBe('Key: the role is in force after 10 minutes.');
     expect(lines.length).toBeGreaterThan(15);
     expect(lines.length).toBeLessThan(25);
-    // Not too often: a vault counts requests.
+    // Not too often, because a vault counts requests.
     expect(pauses.length).toBeLessThan(50);
     expect(Math.max(...pauses)).toBe(15_000);
   });
 
-  test('one that never comes ends after the time, with what was said and what to do', async () => {
+  test('a role that never takes effect ends the wait with the last answer and a remedy', async () => {
     const { pauses, result } = await wait(Number.POSITIVE_INFINITY, 900_000);
     expect(String(result)).toContain('Key: gave up after 15 minutes: AuthorizationPermissionMismatch\nSign in.');
     expect(pauses.reduce((sum, ms) => sum + ms, 0)).toBe(900_000);
   });
 
-  test('with no time to wait it asks once', async () => {
+  test('without any time the role is checked once', async () => {
     const { pauses, result } = await wait(1, 0);
     expect(pauses).toEqual([]);
     expect(String(result)).toContain('gave up after 0 s');
   });
 
-  test('what is no missing role ends it at once', async () => {
+  test('any other error ends the wait at once', async () => {
     const { pauses, ...time } = clock();
     const failing = async (): Promise<Answer> => {
       throw new Error('the vault is not there');

@@ -41,7 +41,7 @@ describe('tools/zip.mjs', () => {
     return readFileSync(path);
   }
 
-  test('the same bytes in another zone, order and time', () => {
+  test('gives the same bytes in another time zone, order and time', () => {
     const first = zip('first', { TZ: 'Asia/Tokyo' });
     expect(zip('second', { TZ: 'America/Lima' }).equals(first)).toBe(true);
     const files = unzipSync(first);
@@ -49,7 +49,7 @@ describe('tools/zip.mjs', () => {
     expect(strFromU8(files['b/a/ü.js'] ?? new Uint8Array())).toBe('content of b/a/ü.js');
   });
 
-  test('a link is refused: it would lead elsewhere where it is unpacked', () => {
+  test('refuses a symbolic link', () => {
     write(join(folder, 'linked'), ['a']);
     symlinkSync('a', join(folder, 'linked', 'b'));
     const ran = spawnSync(process.execPath, [tool, join(folder, 'linked'), join(folder, 'linked.zip')]);

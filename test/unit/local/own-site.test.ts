@@ -19,7 +19,7 @@ interface Answer {
   text: string;
 }
 
-/** Sends a request with headers that fetch would not let anyone set. */
+/** Sends a request with headers that fetch does not allow to set. */
 async function send(port: number, method: string, path: string, headers: Record<string, string>): Promise<Answer> {
   const sent = request({ host: '127.0.0.1', port, method, path, headers, setHost: headers.host === undefined });
   sent.end(method === 'POST' ? '{}' : undefined);
@@ -29,7 +29,7 @@ async function send(port: number, method: string, path: string, headers: Record<
   return { status: response.statusCode ?? 0, text };
 }
 
-/** What a page of another site can make a browser send, and what it cannot be. */
+/** Requests that a page of another site can make a browser send. */
 const FOREIGN: [string, string, Record<string, string>][] = [
   ['a page that calls the server by its own name, in any method', 'GET', { host: 'rebound.example:80' }],
   ['the same with an address that only looks like this machine', 'POST', { host: '127.0.0.1.rebound.example' }],
@@ -40,7 +40,7 @@ const FOREIGN: [string, string, Record<string, string>][] = [
   ['a request that only says where it comes from', 'DELETE', { 'sec-fetch-site': 'cross-site' }],
 ];
 
-describe('the local host takes nothing from a page of another site', () => {
+describe('the local host refuses a page of another site', () => {
   async function startHostServer(): Promise<{ port: number; handled: string[] }> {
     const handled: string[] = [];
     const server = await startServer(0);
@@ -60,7 +60,7 @@ describe('the local host takes nothing from a page of another site', () => {
     expect(handled).toEqual([]);
   });
 
-  test('command lines, Event Grid, links and pages of its own go on', async () => {
+  test('command lines, Event Grid, links and its own pages are accepted', async () => {
     const { port, handled } = await startHostServer();
     const rows: [string, Record<string, string>][] = [
       ['POST', {}],
@@ -83,14 +83,14 @@ describe('the local registry', () => {
     return registry.port;
   }
 
-  test.each(FOREIGN)('takes nothing from %s', async (_, method, headers) => {
+  test.each(FOREIGN)('refuses %s', async (_, method, headers) => {
     const port = await start();
     const { status, text } = await send(port, method, '/v2/a/blobs/uploads/', headers);
     expect([status, text]).toEqual([403, expect.stringContaining('DENIED')]);
     expect((await send(port, method, '/oauth2/token', headers)).status).toBe(403);
   });
 
-  test('takes uploads of clients, also by the name that it was started with', async () => {
+  test('accepts uploads of clients, also with the name that it was started with', async () => {
     const port = await start({ name: 'source.example' });
     for (const host of [`127.0.0.1:${port}`, 'source.example']) {
       expect((await send(port, 'POST', '/v2/a/blobs/uploads/', { host })).status).toBe(202);
@@ -99,7 +99,7 @@ describe('the local registry', () => {
 });
 
 describe('the local identity endpoint', () => {
-  test('gives no browser a token, even one that knows the secret', async () => {
+  test('gives no token to a browser, even with the secret', async () => {
     const identity = await startIdentity({ dataDir: mkdtempSync(join(tmpdir(), 'own-site-')) });
     cleanups.push(async () => await identity.close());
     const path = '/msi/token?resource=https://containerregistry.azure.net&api-version=2019-08-01';
@@ -136,6 +136,6 @@ test.each<[string, boolean]>([
   ['localhost?.evil.example', false],
   ['localhost\\evil.example', false],
   ['', false],
-])('%j is this machine: %p', (authority, expected) => {
+])('isLoopback(%j) is %p', (authority, expected) => {
   expect(isLoopback(authority)).toBe(expected);
 });

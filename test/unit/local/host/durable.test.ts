@@ -14,20 +14,20 @@ afterAll(async () => {
 
 const effects = (start: string) => readEffects(folder.effectsPath).filter((line) => line.startsWith(start));
 
-/** Starts it and waits for its end. */
+/** Starts an orchestration and waits for its end. */
 async function run(orchestration: string, id: string, input?: unknown) {
   expect(await host.begin(orchestration, id, input)).toBe(202);
   return await host.ended(id);
 }
 
 describe('orchestrations', () => {
-  test('activities one after the other, with every kind of JSON', async () => {
+  test('activities run one after another, with every kind of JSON', async () => {
     const inputs = ['text', '5', 5, 1.5, true, null, { deep: ['ü'] }, ''];
     const status = await run('sequence', 'sequence-1', inputs);
     expect(status).toMatchObject({ name: 'sequence', runtimeStatus: 'Completed', input: inputs, output: inputs });
   });
 
-  test('a fan-out keeps its order and runs at once, within host.json', async () => {
+  test('a fan-out keeps its order and runs in parallel within the limit of host.json', async () => {
     const status = await run('fanOut', 'fan', { count: 16, ms: 30 });
     expect(status.output).toEqual(Array.from({ length: 16 }, (_, index) => `fan-${index}`));
     expect(status.customStatus).toEqual({ count: 16 });
@@ -41,39 +41,39 @@ describe('orchestrations', () => {
     expect(most).toBeLessThanOrEqual(8);
   });
 
-  test('retries: tasks stay numbered as the library numbers them', async () => {
+  test('retried tasks are numbered as the library numbers them', async () => {
     expect((await run('retrying', 'retrying-1', { times: 2, attempts: 4 })).output).toEqual([3, 'after']);
     const status = await run('retryingAll', 'retrying-all');
     expect(status.output).toEqual([[3, 'b', 2, 1], 'z']);
   });
 
-  test('after the last attempt the error reaches the orchestrator, which goes on', async () => {
+  test('after the last attempt the orchestrator gets the error and continues', async () => {
     const { output } = await run('caught', 'caught-1');
     expect(output).toEqual([expect.stringMatching(/^Activity function 'failing' failed: failure 3 of caught-1/), 1]);
     expect(effects('failing caught-1')).toHaveLength(3);
   });
 
-  test('an error that nobody catches fails the instance', async () => {
+  test('an uncaught error fails the instance', async () => {
     const status = await run('unhandled', 'unhandled-1');
     expect(status.runtimeStatus).toBe('Failed');
     expect(status.output).toMatch(/^Orchestrator function 'unhandled' failed: .*failure 1 of unhandled-1/);
   });
 
-  test('a timer against an event, won by either', async () => {
+  test('a timer or an event wins a race', async () => {
     expect((await run('race', 'timeout', { ms: 50 })).output).toEqual(['timeout', 'after']);
     await host.begin('race', 'event', { ms: 60_000 });
     expect(await host.post('instances/event/raiseEvent/go', { by: 'event' })).toBe(202);
     expect((await host.ended('event', 10_000)).output).toEqual([{ by: 'event' }, 'after']);
   });
 
-  test('events that come before they are waited for are kept, by name', async () => {
+  test('events that arrive early are kept by name', async () => {
     await host.begin('waits', 'early');
     await host.post('instances/early/raiseEvent/two', 2);
     await host.post('instances/early/raiseEvent/one', { is: 1 });
     expect((await host.ended('early')).output).toEqual([{ is: 1 }, 2]);
   });
 
-  test('sub-orchestrations: results, failures and retries', async () => {
+  test('sub-orchestrations return results and failures and can be retried', async () => {
     const { output } = await run('parent', 'parent-1', { children: [['a'], ['b', 'c']], fail: true });
     expect(output).toEqual({
       results: [['a'], ['b', 'c']],
@@ -83,20 +83,20 @@ describe('orchestrations', () => {
     expect((await host.status('parent-1-1'))?.runtimeStatus).toBe('Completed');
   });
 
-  test('continueAsNew starts over under the same id', async () => {
+  test('continueAsNew starts again with the same id', async () => {
     const status = await run('again', 'again-1', { round: 1, rounds: 4 });
     expect(status).toMatchObject({ output: 'after 4', input: { round: 4, rounds: 4 } });
     expect(effects('echo {"round":3}')).toHaveLength(1);
   });
 
-  test('an orchestration does not end before a timer that it left open, as in the real engine', async () => {
+  test('an orchestration does not end before its open timers, as in the real engine', async () => {
     const begun = Date.now();
     expect((await run('openTimer', 'open')).output).toBe('activity');
     expect(Date.now() - begun).toBeGreaterThan(400);
   });
 
   test.each(['slow', 'timer'])(
-    'what asks for another action (%s) than its history says fails, as in the real engine',
+    'an orchestration that asks for another action (%s) than in its history fails, as in the real engine',
     async (to) => {
       const status = await run('changed', `changed-to-${to}`, { from: 'echo', to });
       expect(status.runtimeStatus).toBe('Failed');
@@ -105,14 +105,14 @@ describe('orchestrations', () => {
     },
   );
 
-  test('what would go wrong under the real engine, or is not done here, is refused by name', async () => {
+  test('actions that fail in the real engine or are not supported here are refused by name', async () => {
     expect((await run('repeated', 'repeated-1')).output).toMatch(/LOCAL_HOST_UNSUPPORTED: .*Task\.any/);
     expect((await run('entity', 'entity-1')).output).toMatch(/LOCAL_HOST_UNSUPPORTED: .*type 7/);
   });
 });
 
 describe('the durable endpoints', () => {
-  test('an id that is active answers 409 and goes on; one that has ended starts over', async () => {
+  test('starting an active id answers 409, starting an ended id starts it again', async () => {
     await host.begin('waits', 'twice');
     const response = await host.request('/durabletask/orchestrators/waits/twice', { method: 'POST' });
     expect(response.status).toBe(409);
@@ -123,7 +123,7 @@ describe('the durable endpoints', () => {
     expect((await run('sequence', 'twice', ['anew'])).output).toEqual(['anew']);
   });
 
-  test('termination is at once, and what comes later finds it gone', async () => {
+  test('a termination takes effect at once, and later requests find the instance ended', async () => {
     await host.begin('forever', 'endless');
     expect(await host.post('instances/endless/terminate?reason=enough')).toBe(202);
     expect(await host.ended('endless')).toMatchObject({ runtimeStatus: 'Terminated', output: 'enough' });
@@ -151,7 +151,7 @@ describe('the durable endpoints', () => {
     await host.ended('resting');
   });
 
-  test('what is malformed or unknown is told by its status', async () => {
+  test('malformed and unknown requests have their own status codes', async () => {
     expect(await host.begin('nobody', 'x')).toBe(400);
     expect(await host.begin('sequence', 'a'.repeat(101), [])).toBe(400);
     expect(await host.begin('sequence', 'a%2Fb', [])).toBe(400);
@@ -162,7 +162,7 @@ describe('the durable endpoints', () => {
     expect(await host.status('none')).toBeUndefined();
   });
 
-  test('lists page by page, and purges what has ended', async () => {
+  test('the list has pages, and ended instances can be purged', async () => {
     for (let index = 0; index < 3; index++) {
       await run('sequence', `paged-${index}`, []);
     }

@@ -8,7 +8,7 @@ import { beat, newHostId } from '../../../../local/host/durable/hosts.js';
 import { Messages } from '../../../../local/host/durable/messages.js';
 import { newHostFolder } from '../../../support/host/host-process.js';
 
-/** Instances and activities are seen again after so long; a test may wait for it. */
+/** Locks of instances and activities expire after this time; a test may wait for it. */
 const LOCK_MS = 400;
 const LOCKS = { instance: LOCK_MS, activity: LOCK_MS, schedule: 60_000 };
 
@@ -16,7 +16,10 @@ beforeEach(() => {
   jest.spyOn(process.stderr, 'write').mockReturnValue(true);
 });
 
-/** A file on which a host with process id `pid`, last heard of `silentMs` ago, holds a turn, an activity and a tick. */
+/**
+ * A file in which a host with process id `pid` holds a turn, an activity and a tick; its last sign of life was
+ * `silentMs` ago.
+ */
 function fileHeldBy(pid: number, silentMs: number) {
   const db = new Database(join(newHostFolder().dataDir, 'host.sqlite'));
   const other = new Messages(db, 'other', LOCKS, createChaos(undefined));
@@ -40,7 +43,7 @@ function fileHeldBy(pid: number, silentMs: number) {
 
 const deadPid = () => spawnSync(process.execPath, ['-e', '']).pid;
 
-test('turns and activities that a dead host had taken are seen again when their time is over, and no sooner', async () => {
+test('turns and activities of a dead host become visible when their lock expires, and not before', async () => {
   const file = fileHeldBy(deadPid(), 0);
   file.beat();
   expect(file.hosts()).not.toContain('other');
@@ -49,7 +52,7 @@ test('turns and activities that a dead host had taken are seen again when their 
   expect(file.free()).toEqual([true, true, false]);
 });
 
-test('a process id that came back, ours among them, is not the host that had it', () => {
+test('a reused process id, even ours, does not count as the former host', () => {
   for (const [pid, silentMs] of [
     [process.pid, 0],
     [process.ppid, 11_000],
@@ -60,7 +63,7 @@ test('a process id that came back, ours among them, is not the host that had it'
   }
 });
 
-test('a host that lives keeps what it holds, for longer than the time of its messages', async () => {
+test('a living host keeps its messages longer than their lock time', async () => {
   const file = fileHeldBy(process.ppid, 0);
   for (let renewals = 0; renewals < 4; renewals += 1) {
     await sleep(LOCK_MS / 2);
@@ -71,7 +74,7 @@ test('a host that lives keeps what it holds, for longer than the time of its mes
   expect(file.free()).toEqual([false, false, false]);
 });
 
-test('a lie that is named happens, and no other; a numbered one happens once, to the function that is named', () => {
+test('only the named faults happen; a numbered one happens once, to the named function', () => {
   const failing = createChaos(1, parseLies('fail-turn'));
   const faults = Array.from({ length: 20_000 }, () => failing.happens('failTurn', 'promote'));
   // Three in a thousand, and ten in the life of a process.
@@ -83,7 +86,7 @@ test('a lie that is named happens, and no other; a numbered one happens once, to
   expect(calls).toEqual([false, false, false, false, true, false]);
 });
 
-test('the same seed, the same faults', () => {
+test('the same seed gives the same faults', () => {
   const dice = (seed: number) => {
     const chaos = createChaos(seed);
     return Array.from({ length: 200 }, () => chaos.happens('shuffle'));

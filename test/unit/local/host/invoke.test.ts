@@ -9,8 +9,8 @@ const binding = (type: string, direction = 'in') => ({ type, direction });
 const make = (bindings: Record<string, ReturnType<typeof binding>>, retryOptions?: unknown) =>
   toFunction({ name: 'f', bindings, ...(retryOptions !== undefined && { retryOptions }) }, () => undefined);
 
-describe('what the app registers', () => {
-  test('is taken where this host does it', () => {
+describe('functions of the app', () => {
+  test('are accepted if this host supports them', () => {
     const fn = make({
       trigger: binding('httpTrigger'),
       client: binding('durableClient'),
@@ -25,12 +25,12 @@ describe('what the app registers', () => {
     ['an output', () => make({ trigger: binding('httpTrigger'), queue: binding('queue', 'out') })],
     ['no trigger', () => make({})],
     ['retry', () => make({ trigger: binding('timerTrigger') }, { maxRetryCount: 1 })],
-  ])('is refused by name: %s', (_what, register) => {
+  ])('are refused by name if not supported: %s', (_what, register) => {
     expect(register).toThrow(expect.objectContaining({ code: 'LOCAL_HOST_UNSUPPORTED' }));
   });
 });
 
-/** An app of one function. */
+/** An app with one function. */
 function appOf(type: string, callback: FunctionCallback): App {
   const fn = { ...make({ trigger: binding(type) }), callback };
   return {
@@ -49,7 +49,7 @@ function appOf(type: string, callback: FunctionCallback): App {
   };
 }
 
-/** Calls the function of an app; its functionTimeout is `timeoutMs`. */
+/** Calls the function of an app whose functionTimeout is `timeoutMs`. */
 async function invoke(app: App, timeoutMs: number, chaos = createChaos(undefined)): Promise<unknown> {
   const [fn] = app.functions;
   if (fn === undefined) throw new Error('no function');
@@ -67,7 +67,7 @@ describe('an invocation that hangs', () => {
   });
 
   test.each(['queueTrigger', 'activityTrigger', 'orchestrationTrigger'])(
-    'of a %s ends at functionTimeout; its function has run or has not, by the seed',
+    'of a %s ends at functionTimeout; whether its function ran depends on the seed',
     async (type) => {
       const ran: number[] = [];
       for (const seed of [1, 2, 3, 4, 5, 6, 7, 8]) {
@@ -76,7 +76,7 @@ describe('an invocation that hangs', () => {
         const startedMs = performance.now();
         await expect(invoke(app, 60, chaos)).rejects.toMatchObject({ code: 'FUNCTION_TIMEOUT' });
         expect(performance.now() - startedMs).toBeGreaterThan(55);
-        // Only the first: the message that comes back is handled.
+        // Only the first one hangs: the message that comes back is handled.
         await invoke(
           appOf(type, () => undefined),
           60,
@@ -88,7 +88,7 @@ describe('an invocation that hangs', () => {
     },
   );
 
-  test.each(['httpTrigger', 'timerTrigger', 'eventGridTrigger'])('is none of a %s', async (type) => {
+  test.each(['httpTrigger', 'timerTrigger', 'eventGridTrigger'])('never concerns a %s', async (type) => {
     let ran = false;
     await invoke(
       appOf(type, () => (ran = true)),

@@ -8,7 +8,7 @@ import { expand, parseOptions, readHostFile } from '../../../../local/host/optio
 
 const coded = (code: string) => expect.objectContaining({ code });
 
-describe('options and files', () => {
+describe('options and host.json', () => {
   test('options have defaults and are checked', () => {
     expect(parseOptions([])).toMatchObject({ port: 7071, keys: false, chaos: undefined, visibilityMs: undefined });
     expect(parseOptions(['--port', '0', '--chaos', '7', '--keys'])).toMatchObject({ port: 0, chaos: 7, keys: true });
@@ -41,7 +41,7 @@ describe('options and files', () => {
     }
   });
 
-  test('host.json: time spans, defaults, mistakes', () => {
+  test('host.json is parsed with time spans and defaults, and mistakes are reported', () => {
     const app = mkdtempSync(join(tmpdir(), 'local-host-'));
     const write = (value: unknown) => writeFileSync(join(app, 'host.json'), JSON.stringify(value));
     write({ version: '2.0', functionTimeout: '1.00:00:01', extensions: { queues: { visibilityTimeout: '00:00:30' } } });
@@ -69,7 +69,7 @@ describe('options and files', () => {
     expect(() => readHostFile(join(app, 'none'))).toThrow(coded('BAD_SETTINGS'));
   });
 
-  test('%NAME% comes from the settings', () => {
+  test('%NAME% is replaced by a setting', () => {
     expect(expand('a-%X%-%Y%', { X: '1', Y: '' })).toBe('a-1-');
     expect(() => expand('%Z%', {})).toThrow(coded('SETTING_MISSING'));
   });

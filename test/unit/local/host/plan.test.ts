@@ -33,12 +33,12 @@ const failure = (attempt: number, task = 2): TurnBody => ({
 });
 const plan = () => new TurnPlan(instance, NOW);
 
-describe('what a turn is fed with', () => {
+describe('the input of a turn', () => {
   test.each([
     [1, 100],
     [2, 150],
     [3, 0],
-  ])('failed attempt %i makes a timer, which takes a number: due in %i ms', (attempt, delayMs) => {
+  ])('failed attempt %i is followed by a numbered timer, due in %i ms', (attempt, delayMs) => {
     const turn = plan();
     expect(turn.feed(failure(attempt), [])).toBe(true);
     expect(turn.nextTask).toBe(6);
@@ -51,7 +51,7 @@ describe('what a turn is fed with', () => {
     ]);
   });
 
-  test('after its timer comes the next attempt, with a number of its own; after the last none', () => {
+  test('the next attempt follows its timer with a number of its own, and none follows the last', () => {
     const timer = (attempt: number): TurnBody => ({ kind: 'timer', task: 4, fireAt: '', call: call(attempt) });
     const next = plan();
     next.feed(timer(3), []);
@@ -63,7 +63,7 @@ describe('what a turn is fed with', () => {
     expect([last.messages, last.nextTask]).toEqual([[], 5]);
   });
 
-  test('a completion that was there before, of either kind, changes nothing', () => {
+  test('a repeated completion of either kind changes nothing', () => {
     const first = plan();
     first.feed(failure(1), []);
     const second = plan();
@@ -75,8 +75,8 @@ describe('what a turn is fed with', () => {
   });
 });
 
-describe('what an orchestrator asks for', () => {
-  test('takes numbers in order; events take none', () => {
+describe('the actions of an orchestrator', () => {
+  test('are numbered in order, except events', () => {
     const turn = plan();
     const actions = flatten([
       { actionType: ActionType.callActivity, functionName: 'a', input: '"text"' },
@@ -104,7 +104,7 @@ describe('what an orchestrator asks for', () => {
     expect(openTasks(turn.events, (index) => index === 2).map((event) => event.EventId)).toEqual([5, 7]);
   });
 
-  test('a timer that was cancelled before it began is numbered and not sent', () => {
+  test('include a cancelled timer in the numbers but do not start it', () => {
     const turn = plan();
     turn.schedule({ actionType: ActionType.createTimer, fireAt: '2026-01-02T03:04:06.000Z', isCanceled: true }, 0);
     expect([turn.messages, turn.nextTask]).toEqual([[], 6]);

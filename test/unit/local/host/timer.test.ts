@@ -16,7 +16,7 @@ const timerFunction = (schedule: string): AppFunction => ({
   trigger: { type: 'timerTrigger', direction: 'in', schedule },
 });
 
-/** Two hosts, as far as timers go, on one file. */
+/** Two hosts with timers on one file. */
 function twoHosts(schedule: string) {
   const path = join(newHostFolder().dataDir, 'host.sqlite');
   const ran: string[] = [];
@@ -39,7 +39,7 @@ function twoHosts(schedule: string) {
   return { hosts, ran };
 }
 
-test('of several hosts one runs a tick, and a run that is not done swallows the next', async () => {
+test('one of several hosts runs a tick, and a tick is dropped while the function still runs', async () => {
   const { hosts, ran } = twoHosts('0 0 0 1 1 *');
   const [one, two] = hosts;
   const makeDue = () => one?.db.run('UPDATE timers SET next = ?', Date.now() - 5);
@@ -63,7 +63,7 @@ test('of several hosts one runs a tick, and a run that is not done swallows the 
   expect(two?.messages.take<ScheduleBody>('schedule')).toBeDefined();
 });
 
-test('a schedule that was changed begins anew', () => {
+test('a changed schedule starts again', () => {
   const { hosts } = twoHosts('0 0 0 1 1 *');
   const [host] = hosts;
   const next = () => Number(host?.db.get('SELECT next FROM timers')?.['next']);

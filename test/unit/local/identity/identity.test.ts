@@ -35,7 +35,7 @@ describe('the managed-identity endpoint', () => {
       const keys = JSON.parse(await readFile(identity.publicKeysFile, 'utf8')) as JSONWebKeySet;
       const { payload } = await jwtVerify(token, createLocalJWKSet(keys), { audience: RESOURCE });
       expect(payload).toMatchObject({ appid: identity.clientId, tid: identity.tenantId });
-      // The library counts from when the answer came, in whole seconds.
+      // The library counts from the arrival of the answer, in whole seconds.
       expect(Math.abs((payload.exp ?? 0) - expiresOnTimestamp / 1000)).toBeLessThanOrEqual(2);
       expect(JSON.stringify(keys)).not.toContain('"d"');
     } finally {
@@ -44,7 +44,7 @@ describe('the managed-identity endpoint', () => {
     }
   });
 
-  test('who has not the header, or asks wrongly, gets nothing; the log has them all', async () => {
+  test('a request without the header or with an error gets no token, and all requests are logged', async () => {
     const statuses = [
       (await ask({}, 'wrong')).status,
       (await ask({ 'api-version': '2017-09-01' })).status,

@@ -26,7 +26,7 @@ async function post(registry: RunningRegistry, path: string, form: Record<string
 }
 
 describe('access', () => {
-  test('without a token everything is answered 401, with a challenge that says what is needed', async () => {
+  test('every request without a token is answered 401, with a challenge that names the scope', async () => {
     const registry = await start({ users: USERS, name: 'registry.test' });
     const send = sender(registry);
     const digest = sha256('x');
@@ -57,7 +57,7 @@ describe('access', () => {
     expect(registry.log.at(-1)?.token).toBe('other');
   });
 
-  test('a token is good for its repository and actions, and for no other', async () => {
+  test('a token allows only its repository and actions', async () => {
     const registry = await start({ users: USERS });
     const token = await tokenFor(registry, 'admin', 'top:secret', 'repository:a:pull,push', 'repository:b:pull');
     const send = sender(registry, token);
@@ -75,7 +75,7 @@ describe('access', () => {
     expect((await sender(elsewhere, token)('GET', '/v2/')).status).toBe(401);
   });
 
-  test('a wrong password gets no token, and nobody gets one unless that is allowed', async () => {
+  test('a wrong password gets no token, and anonymous callers get one only if that is allowed', async () => {
     const registry = await start({ users: USERS });
     const get = async (headers: Record<string, string>) =>
       (await sender(registry)('GET', '/oauth2/token?scope=repository:a:pull', { headers })).code;
@@ -86,7 +86,7 @@ describe('access', () => {
     expect((await post(registry, '/oauth2/token', { grant_type: 'magic' })).code).toBe('BAD_REQUEST');
   });
 
-  test('a repository-scoped token pulls what it may, and never lists the catalog', async () => {
+  test('a repository-scoped token pulls from its repositories and never lists the catalog', async () => {
     const registry = await start({ users: USERS });
     const admin = sender(registry, await tokenFor(registry, 'admin', 'top:secret', 'repository:samples/app:pull,push'));
     await putImage(admin, 'samples/app', 'v1');
@@ -98,7 +98,7 @@ describe('access', () => {
     expect((await send('GET', '/v2/_catalog')).status).toBe(401);
   });
 
-  test('a blob is mounted only from where it may be read', async () => {
+  test('a blob is mounted only from a repository that the token can read', async () => {
     const registry = await start({ users: USERS });
     const both = ['repository:a:pull,push', 'repository:b:pull,push'];
     const { digest } = await putBlob(
@@ -111,7 +111,7 @@ describe('access', () => {
     expect((await send('POST', `/v2/b/blobs/uploads/?mount=${digest}`)).status).toBe(202);
   });
 
-  test('an Entra token is exchanged for a refresh token, and that for an access token', async () => {
+  test('an Entra token is exchanged for a refresh token, which is exchanged for an access token', async () => {
     const identity = await startIdentity({ dataDir: await temporaryFolder() });
     atEnd(async () => await identity.close());
     const registry = await start({ users: [], entraKeysFile: identity.publicKeysFile });
@@ -136,7 +136,7 @@ describe('access', () => {
     const { body } = await post(registry, '/oauth2/token', form);
     expect((await putImage(sender(registry, body.access_token), 'a', 'v1')).answer.status).toBe(201);
     expect(registry.log.at(-1)).toMatchObject({ token: 'valid', subject: `entra:${identity.clientId}` });
-    // A refresh token is no access token, nor the other way round; Docker's config holds it as a password.
+    // A refresh token is not an access token and the reverse. Docker's config stores it as a password.
     expect((await sender(registry, refresh)('GET', '/v2/')).status).toBe(401);
     expect((await post(registry, '/oauth2/token', { ...form, refresh_token: body.access_token })).status).toBe(401);
     const asPassword = '00000000-0000-0000-0000-000000000000';
@@ -146,7 +146,7 @@ describe('access', () => {
     expect((await exchange('nonsense')).code).toBe('UNAUTHORIZED');
   });
 
-  test('tokens run out', async () => {
+  test('tokens expire', async () => {
     const registry = await start({ users: USERS, accessTokenSeconds: 1, refreshTokenSeconds: 1 });
     const token = await tokenFor(registry, 'admin', 'top:secret');
     const { body } = await post(registry, '/oauth2/token', {
@@ -155,7 +155,7 @@ describe('access', () => {
       password: 'top:secret',
       access_type: 'offline',
     });
-    // Whether it was good for that second depends on how fast the machine is; that a token of longer life is, is above.
+    // Whether the token was still valid depends on the machine's speed. Longer lifetimes are tested above.
     await new Promise((resolve) => setTimeout(resolve, 1100));
     expect((await sender(registry, token)('GET', '/v2/')).status).toBe(401);
     expect(registry.log.at(-1)?.token).toBe('expired');
@@ -163,7 +163,7 @@ describe('access', () => {
     expect((await post(registry, '/oauth2/token', form)).status).toBe(401);
   });
 
-  test('with anonymous pull everybody reads, and only signed-in users write', async () => {
+  test('with anonymousPull everybody can read and only signed-in users can write', async () => {
     const registry = await start({ users: USERS, anonymousPull: true });
     const admin = sender(registry, await tokenFor(registry, 'admin', 'top:secret', 'repository:a:pull,push'));
     await putImage(admin, 'a', 'v1');
@@ -177,7 +177,7 @@ describe('access', () => {
     expect((await send('POST', '/v2/a/blobs/uploads/')).status).toBe(401);
   });
 
-  test('the log on disk has every request, and no secret', async () => {
+  test('the log on disk has every request and no secret', async () => {
     const registry = await start({ users: USERS });
     const token = await tokenFor(registry, 'admin', 'top:secret', 'repository:a:pull,push');
     await putImage(sender(registry, token), 'a', 'v1');

@@ -6,7 +6,7 @@ const subjectOf = (digest: string, text: string) => ({
 });
 
 describe('blobs', () => {
-  test('a range is given, or refused where it lies outside', async () => {
+  test('a range is returned, or refused if it is outside of the blob', async () => {
     const send = sender(await start());
     const { digest } = await putBlob(send, 'a', '0123456789');
     const range = async (value: string) =>
@@ -24,7 +24,7 @@ describe('blobs', () => {
     expect((await range('0-1,3-4')).status).toBe(200);
   });
 
-  test('what is not there, or is no digest, says so', async () => {
+  test('missing blobs and invalid digests have their own error codes', async () => {
     const send = sender(await start());
     expect((await send('GET', `/v2/a/blobs/${sha256('x')}`)).code).toBe('BLOB_UNKNOWN');
     expect((await send('GET', '/v2/a/blobs/sha256:abc')).code).toBe('DIGEST_INVALID');
@@ -36,7 +36,7 @@ describe('blobs', () => {
 });
 
 describe('manifests', () => {
-  test('by tag and by digest, sha256 and sha512, with their own bytes', async () => {
+  test('are returned unchanged by tag and by digest, sha256 and sha512', async () => {
     const send = sender(await start());
     const { digest, text, answer } = await putImage(send, 'samples/app', 'v1');
     expect([answer.status, answer.headers.get('docker-content-digest')]).toEqual([201, digest]);
@@ -54,7 +54,7 @@ describe('manifests', () => {
     expect([put.status, put.headers.get('docker-content-digest')]).toEqual([201, sha512(text)]);
   });
 
-  test('every kind of manifest is kept, the retired artifact manifest too; schema 1 is not', async () => {
+  test('every kind of manifest is accepted, even the retired artifact manifest, except schema 1', async () => {
     const send = sender(await start());
     const { digest, text } = await putImage(send, 'a', 'v1');
     const blob = await putBlob(send, 'a', 'sbom');
@@ -76,7 +76,7 @@ describe('manifests', () => {
     expect((await put('text/plain', { schemaVersion: 2, manifests: [] })).code).toBe('MANIFEST_INVALID');
   });
 
-  test('what is wrong with a manifest is said', async () => {
+  test('an invalid manifest is refused with a code', async () => {
     const send = sender(await start());
     const put = async (reference: string, body: string) =>
       await send('PUT', `/v2/a/manifests/${reference}`, { headers: { 'content-type': IMAGE }, body });
@@ -89,7 +89,7 @@ describe('manifests', () => {
     expect((await send('GET', '/v2/a/manifests/v1')).code).toBe('NAME_UNKNOWN');
   });
 
-  test('a manifest whose content is missing is refused, unless told otherwise', async () => {
+  test('a manifest whose content is missing is refused, except with `sparse`', async () => {
     const missing = { mediaType: 'a/b', digest: sha256('missing'), size: 7 };
     const body = JSON.stringify({ schemaVersion: 2, mediaType: IMAGE, config: missing, layers: [] });
     const put = { headers: { 'content-type': IMAGE }, body };
@@ -100,14 +100,14 @@ describe('manifests', () => {
     expect((await sender(await start())('PUT', '/v2/a/manifests/v1', { ...put, body: elsewhere })).status).toBe(201);
   });
 
-  test('a type that the client does not accept is not given to it', async () => {
+  test('a client gets only media types that it accepts', async () => {
     const send = sender(await start());
     await putImage(send, 'a', 'v1');
     const get = async (accept: string) => (await send('GET', '/v2/a/manifests/v1', { headers: { accept } })).status;
     expect([await get(INDEX), await get(`${INDEX}, ${IMAGE}`), await get('*/*')]).toEqual([404, 200, 200]);
   });
 
-  test('deleting a digest takes its tags and what refers to it; deleting a tag takes the tag', async () => {
+  test('deleting a digest deletes its tags and referrers, deleting a tag only the tag', async () => {
     const send = sender(await start());
     const image = await putImage(send, 'a', 'v1');
     await putImage(send, 'a', 'v2');

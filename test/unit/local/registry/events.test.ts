@@ -21,7 +21,7 @@ interface Delivery {
   body: unknown;
 }
 
-/** Takes events in, and answers what `status` says for the nth of them. */
+/** A receiver of events that answers the nth one with `status(n)`. */
 async function receiver(status: (nth: number) => number = () => 202, port = 0) {
   const deliveries: Delivery[] = [];
   const server = createServer((request, response) => {
@@ -50,7 +50,7 @@ async function receiver(status: (nth: number) => number = () => 202, port = 0) {
 const idOf = ({ body }: Delivery) => (body as { id: string }[])[0]?.id;
 
 describe('push events', () => {
-  test('a push is told in the shape of Event Grid, to the function of the host', async () => {
+  test('a push is reported in the Event Grid schema to the function of the host', async () => {
     const { deliveries, url } = await receiver();
     const registry = await start({ eventsUrl: url, name: 'demo.example:5100' });
     const { digest, text } = await putImage(sender(registry), 'samples/app', 'v1');
@@ -88,7 +88,7 @@ describe('push events', () => {
     ]);
   });
 
-  test('the same as a CloudEvent, to an address of its own', async () => {
+  test('a push is reported as a CloudEvent to a full URL', async () => {
     const { deliveries, url } = await receiver();
     const registry = await start({ eventsUrl: `${url}/hook?code=k`, eventSchema: 'cloudevents' });
     const { digest } = await putImage(sender(registry), 'app', 'v1');
@@ -104,7 +104,7 @@ describe('push events', () => {
     });
   });
 
-  test('untagged pushes, charts and deletes; untagged ones not where that is turned off', async () => {
+  test('untagged pushes, charts and deletes are reported; untagged ones not if that is turned off', async () => {
     const { deliveries, url } = await receiver();
     const registry = await start({ eventsUrl: url });
     const send = sender(registry);
@@ -131,7 +131,7 @@ describe('push events', () => {
     expect(quiet.waitingEvents).toBe(0);
   });
 
-  test('what the receiver does not take is told again until it does; pushes go on meanwhile', async () => {
+  test('an event is delivered again until the receiver accepts it, and pushes do not wait', async () => {
     const { deliveries, url } = await receiver((nth) => (nth < 4 ? 500 : 202));
     const registry = await start({ eventsUrl: url, eventPausesMs: [5] });
     const { answer } = await putImage(sender(registry), 'app', 'v1');
@@ -142,7 +142,7 @@ describe('push events', () => {
     expect(deliveries.map(({ headers }) => headers['aeg-delivery-count'])).toEqual(['0', '1', '2', '3']);
   });
 
-  test('an event outlives a restart of the registry while nobody listens', async () => {
+  test('an undelivered event survives a restart of the registry', async () => {
     const gone = await receiver();
     await gone.close();
     const dataDir = await temporaryFolder();
@@ -156,7 +156,7 @@ describe('push events', () => {
     expect(new Set(deliveries.map(idOf)).size).toBe(3);
   });
 
-  test('an event that is refused for good goes to the dead letters', async () => {
+  test('an event that is refused permanently becomes a dead letter', async () => {
     const { url } = await receiver(() => 400);
     const dataDir = await temporaryFolder();
     const registry = await start({ dataDir, eventsUrl: url });
@@ -166,7 +166,7 @@ describe('push events', () => {
     expect(JSON.parse(line)).toMatchObject({ lastAnswer: 400, tries: 1, event: { data: { target: { digest } } } });
   });
 
-  test('a hundred pushes at once are each told', async () => {
+  test('each of a hundred parallel pushes is reported', async () => {
     const { deliveries, url } = await receiver((nth) => (nth % 5 === 0 ? 503 : 202));
     const registry = await start({ eventsUrl: url, eventPausesMs: [5] });
     const send = sender(registry);

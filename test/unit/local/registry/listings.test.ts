@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { IMAGE, INDEX, putImage, sender, sha256, start, type Send } from '../../../support/registry-harness.js';
 
-/** Follows `Link` to the end. @returns each page's body */
+/** Follows `Link` to the end. @returns the body of each page */
 async function pages<T>(send: Send, path: string): Promise<T[]> {
   const bodies: T[] = [];
   for (let next: string | undefined = path; next !== undefined;) {
@@ -15,7 +15,7 @@ async function pages<T>(send: Send, path: string): Promise<T[]> {
 }
 
 describe('listings', () => {
-  test('tags in lexical order, page by page', async () => {
+  test('tags are listed in lexical order, page by page', async () => {
     const send = sender(await start());
     for (const tag of ['b', 'a', 'C', 'd', '10', '9']) await putImage(send, 'a', tag);
     const all = ['10', '9', 'C', 'a', 'b', 'd'];
@@ -28,7 +28,7 @@ describe('listings', () => {
     expect((await send('GET', '/v2/none/tags/list')).code).toBe('NAME_UNKNOWN');
   });
 
-  test('the catalog, page by page', async () => {
+  test('the catalog is listed page by page', async () => {
     const send = sender(await start());
     for (const name of ['b/x', 'a', 'c']) await putImage(send, name, 'v1');
     expect(await pages(send, '/v2/_catalog')).toEqual([{ repositories: ['a', 'b/x', 'c'] }]);
@@ -37,7 +37,7 @@ describe('listings', () => {
     expect((await pages(send, '/v2/_catalog?n=2')).length).toBe(2);
   });
 
-  test('referrers with filter and paging, and for a subject that is not there', async () => {
+  test('referrers have a filter and pages, also for a subject that does not exist', async () => {
     const send = sender(await start({ quirks: { pageEntries: 3 } }));
     const { digest, text } = await putImage(send, 'a', 'v1');
     const subject = { mediaType: IMAGE, digest, size: text.length };
@@ -67,7 +67,7 @@ describe('listings', () => {
     expect((await send('GET', '/v2/a/referrers/sha256:bad')).code).toBe('DIGEST_INVALID');
   });
 
-  test("an image's config type stands in for a missing artifact type", async () => {
+  test("an image's config media type replaces a missing artifact type", async () => {
     const send = sender(await start());
     const { digest, text } = await putImage(send, 'a', 'v1');
     await putImage(send, 'a', 'digest', { subject: { mediaType: IMAGE, digest, size: text.length } });
@@ -75,7 +75,7 @@ describe('listings', () => {
     expect(listed.manifests).toMatchObject([{ artifactType: 'application/vnd.oci.image.config.v1+json' }]);
   });
 
-  test("ACR's tags with digests, by name or by time", async () => {
+  test("ACR's tag list has digests and is sorted by name or time", async () => {
     const registry = await start();
     const send = sender(registry);
     const digests = new Map<string, string>();
@@ -115,7 +115,7 @@ describe('listings', () => {
   }
   const pause = async (): Promise<unknown> => await new Promise((resolve) => setTimeout(resolve, 5));
 
-  test("ACR's manifests by digest or by time, untagged ones and an index's own among them", async () => {
+  test("ACR's manifest list is sorted by digest or time and includes untagged manifests and children of an index", async () => {
     const send = sender(await start());
     const { digest, text } = await putImage(send, 'a', 'v1');
     await pause();
@@ -145,7 +145,7 @@ describe('listings', () => {
     expect(page?.manifests[1]).not.toHaveProperty('tags');
   });
 
-  test('another tag for a manifest changes the time of the tag alone', async () => {
+  test('a new tag for a manifest changes only the tag’s time', async () => {
     const send = sender(await start());
     const { text } = await putImage(send, 'a', 'v1');
     const times = async (): Promise<unknown> => {
@@ -160,7 +160,7 @@ describe('listings', () => {
     expect(tags).toMatchObject({ tags: [{ name: 'v2' }] });
   });
 
-  test('tags of one digest, page by page', async () => {
+  test('the tags of one digest are listed page by page', async () => {
     const send = sender(await start());
     const { digest } = await putImage(send, 'a', 'v1');
     await putImage(send, 'a', 'other', { annotations: { other: 'yes' } });
@@ -169,7 +169,7 @@ describe('listings', () => {
     expect(found.map(({ tags }) => tags.map(({ name }) => name))).toEqual([['v1', 'v2'], ['v3']]);
   });
 
-  test('a registry without these lists knows nothing of them', async () => {
+  test('a registry without ACR lists answers 404', async () => {
     const send = sender(await start({ quirks: { noAcrLists: true } }));
     await putImage(send, 'a', 'v1');
     for (const list of ['_tags', '_manifests']) {

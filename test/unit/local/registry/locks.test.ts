@@ -6,7 +6,7 @@ const lock = (send: Send, path: string, writeEnabled: boolean) =>
   send('PATCH', `/acr/v1/${path}`, { body: JSON.stringify({ writeEnabled }) });
 
 describe('locks, as ACR has them', () => {
-  test('a tag: it stays where it is; the repository takes others, and the same content by digest', async () => {
+  test('a locked tag stays, while the repository accepts other tags and the same content by digest', async () => {
     const send = sender(await start());
     const { digest } = await putImage(send, 'a', 'v1');
     expect((await lock(send, 'a/_tags/v1', false)).status).toBe(200);
@@ -30,7 +30,7 @@ describe('locks, as ACR has them', () => {
     expect((await put('v1')).status).toBe(201);
   });
 
-  test('a repository: neither manifests nor blobs; another repository of the registry goes on', async () => {
+  test('a locked repository accepts neither manifests nor blobs, another repository does', async () => {
     const registry = await start();
     const send = sender(registry);
     const { digest } = await putImage(send, 'a', 'v1');
@@ -46,7 +46,7 @@ describe('locks, as ACR has them', () => {
     });
   });
 
-  test('what is not there cannot be locked; neither with what is no JSON', async () => {
+  test('a missing tag or repository cannot be locked, and the body must be JSON', async () => {
     const send = sender(await start());
     expect(await lock(send, 'none', false)).toMatchObject({ status: 404, code: 'NAME_UNKNOWN' });
     await putImage(send, 'a', 'v1');

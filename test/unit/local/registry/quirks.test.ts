@@ -11,7 +11,7 @@ import {
   temporaryFolder,
 } from '../../../support/registry-harness.js';
 
-/** For ten seconds at most; the test's own time is over before. */
+/** For at most ten seconds; the test's own timeout is shorter. */
 async function waitUntil(holds: () => Promise<boolean>): Promise<void> {
   for (const end = Date.now() + 10_000; !(await holds());) {
     if (Date.now() > end) throw new Error('it did not come to hold');
@@ -20,7 +20,7 @@ async function waitUntil(holds: () => Promise<boolean>): Promise<void> {
 }
 
 describe('quirks', () => {
-  test('reads learn of pushes and deletions later, in manifests, tags, lists and referrers; what was there at the start is seen', async () => {
+  test('lateReadsMs delays pushes and deletions in all reads, except for what existed at the start', async () => {
     const dataDir = await temporaryFolder();
     const registry = await start({ dataDir });
     const old = await putImage(sender(registry), 'a', 'v1');
@@ -48,19 +48,19 @@ describe('quirks', () => {
     await waitUntil(async () => (await send('HEAD', '/v2/a/manifests/v2')).status === 404);
   }, 30_000);
 
-  test('events are lost', async () => {
+  test('loseEvents sends no event', async () => {
     const registry = await start({ eventsUrl: 'http://127.0.0.1:1/hook', quirks: { loseEvents: true } });
     await putImage(sender(registry), 'a', 'v1');
     expect(registry.waitingEvents).toBe(0);
   });
 
-  test('absolute Locations', async () => {
+  test('absoluteLocations makes Locations absolute', async () => {
     const registry = await start({ quirks: { absoluteLocations: true } });
     const opened = await sender(registry)('POST', '/v2/a/blobs/uploads/');
     expect(locationOf(opened).startsWith(`${registry.url}/v2/a/blobs/uploads/`)).toBe(true);
   });
 
-  test('a large monolithic PUT is answered 413; in chunks it goes through', async () => {
+  test('maxMonolithicBytes answers 413 to a large PUT and accepts chunks', async () => {
     const send = sender(await start({ quirks: { maxMonolithicBytes: 5 } }));
     const opened = await send('POST', '/v2/a/blobs/uploads/');
     const parameter = `digest=${sha256('hello world')}`;
@@ -70,7 +70,7 @@ describe('quirks', () => {
     expect((await send('PUT', locationOf(first, parameter), { body: 'world' })).status).toBe(201);
   });
 
-  test('a PATCH of unknown length is refused', async () => {
+  test('refuseChunkedTransfer refuses a PATCH of unknown length', async () => {
     const send = sender(await start({ quirks: { refuseChunkedTransfer: true } }));
     const opened = await send('POST', '/v2/a/blobs/uploads/');
     const body = new Blob(['hello']).stream();
@@ -78,7 +78,7 @@ describe('quirks', () => {
     expect((await send('PATCH', locationOf(opened), { body: 'hello' })).status).toBe(202);
   });
 
-  test('every nth upload is lost in the middle', async () => {
+  test('loseEveryNthUpload loses every nth upload in the middle', async () => {
     const send = sender(await start({ quirks: { loseEveryNthUpload: 2 } }));
     const opened = await send('POST', '/v2/a/blobs/uploads/');
     const first = await send('PATCH', locationOf(opened), { body: 'hello' });
@@ -86,7 +86,7 @@ describe('quirks', () => {
     expect((await send('PUT', locationOf(first, `digest=${sha256('hello')}`))).code).toBe('BLOB_UPLOAD_UNKNOWN');
   });
 
-  test('429 with Retry-After, every nth time or past a rate', async () => {
+  test('throttling answers 429 with Retry-After, every nth time or above a rate', async () => {
     const nth = sender(await start({ quirks: { throttleEveryNth: 3, retryAfterSeconds: 7 } }));
     const answers = [await nth('GET', '/v2/'), await nth('GET', '/v2/'), await nth('GET', '/v2/')];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
@@ -97,7 +97,7 @@ describe('quirks', () => {
     expect(many.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
   });
 
-  test('blobs come from another host, which refuses a credential', async () => {
+  test('redirectBlobs serves blobs from another host that refuses credentials', async () => {
     const registry = await start({ quirks: { redirectBlobs: true } });
     const send = sender(registry);
     const { digest } = await putBlob(send, 'a', '0123456789');
@@ -116,7 +116,7 @@ describe('quirks', () => {
     expect((await send('HEAD', `/v2/a/blobs/${digest}`)).status).toBe(200);
   });
 
-  test('no referrers API', async () => {
+  test('noReferrersApi removes the referrers API', async () => {
     const send = sender(await start({ quirks: { noReferrersApi: true } }));
     const { digest, text } = await putImage(send, 'a', 'v1');
     const more = { subject: { mediaType: IMAGE, digest, size: text.length } };
@@ -128,7 +128,7 @@ describe('quirks', () => {
     expect(pushed.answer.headers.get('oci-subject')).toBe(digest);
   });
 
-  test('referrers without artifact types', async () => {
+  test('referrersWithoutArtifactType leaves out artifact types', async () => {
     const send = sender(await start({ quirks: { referrersWithoutArtifactType: true } }));
     const { digest, text } = await putImage(send, 'a', 'v1');
     const subject = { mediaType: IMAGE, digest, size: text.length };
@@ -138,7 +138,7 @@ describe('quirks', () => {
     expect(answer.text).toContain('"size"');
   });
 
-  test('If-Match is honoured', async () => {
+  test('honourIfMatch checks If-Match', async () => {
     const send = sender(await start({ quirks: { honourIfMatch: true } }));
     const { digest, text } = await putImage(send, 'a', 'v1');
     const put = async (ifMatch: string) =>
@@ -148,20 +148,20 @@ describe('quirks', () => {
     expect((await send('HEAD', '/v2/a/manifests/v1')).headers.get('etag')).toBe(`"${digest}"`);
   });
 
-  test('wildcard scopes are refused', async () => {
+  test('refuseWildcardScopes refuses wildcard scopes', async () => {
     const send = sender(await start({ quirks: { refuseWildcardScopes: true } }));
     const ask = async (scope: string) => (await send('GET', `/oauth2/token?scope=${scope}`)).status;
     expect([await ask('repository:*:pull'), await ask('repository:a:*')]).toEqual([401, 200]);
   });
 
-  test('are read from text; what is none is said', () => {
+  test('are parsed from text, and an unknown one is an error', () => {
     expect(parseQuirks(['redirectBlobs', 'latencyMs=20'])).toEqual({ redirectBlobs: true, latencyMs: 20 });
     for (const text of ['nothing', 'redirectBlobs=1', 'latencyMs', 'latencyMs=x', 'toString']) {
       expect(() => parseQuirks([text])).toThrow(expect.objectContaining({ code: 'QUIRK_INVALID' }));
     }
   });
 
-  test('each request costs a round trip', async () => {
+  test('latencyMs delays each request', async () => {
     const send = sender(await start({ quirks: { latencyMs: 60 } }));
     const started = performance.now();
     await send('GET', '/v2/');

@@ -19,7 +19,7 @@ const patch = async (send: Send, location: string, range: string, body: string) 
   await send('PATCH', location, { headers: { 'content-range': range }, body });
 
 describe('uploads', () => {
-  test('POST then PUT takes a blob, sha256 or sha512, also an empty one', async () => {
+  test('POST and PUT upload a blob, sha256 or sha512, even an empty one', async () => {
     const send = sender(await start());
     for (const [content, digest] of [
       ['hello', sha256('hello')],
@@ -33,14 +33,14 @@ describe('uploads', () => {
     }
   });
 
-  test('POST with a digest takes the whole blob at once', async () => {
+  test('POST with a digest uploads the whole blob', async () => {
     const send = sender(await start());
     const answer = await send('POST', `/v2/a/blobs/uploads/?digest=${sha256('hi')}`, { body: 'hi' });
     expect(answer.status).toBe(201);
     expect((await send('GET', `/v2/a/blobs/${sha256('hi')}`)).text).toBe('hi');
   });
 
-  test('chunks come one after the other, and say where they begin', async () => {
+  test('chunks are uploaded in order, with their start', async () => {
     const send = sender(await start());
     const opened = await open(send);
     expect([opened.status, opened.headers.get('range')]).toEqual([202, '0-0']);
@@ -59,7 +59,7 @@ describe('uploads', () => {
     expect(put.status).toBe(201);
   });
 
-  test('a chunk that is shorter than its range leaves nothing behind, on the disk either', async () => {
+  test('a chunk that is shorter than its range leaves nothing behind, not even on disk', async () => {
     const dataDir = await temporaryFolder();
     const before = await start({ dataDir });
     const opened = await open(sender(before));
@@ -74,7 +74,7 @@ describe('uploads', () => {
     expect((await patch(send, locationOf(first), 'bytes 1-4/5', 'hell')).code).toBe('BLOB_UPLOAD_INVALID');
   });
 
-  test('a chunk whose connection breaks leaves nothing behind; the upload goes on', async () => {
+  test('a chunk whose connection breaks leaves nothing behind, and the upload can continue', async () => {
     const registry = await start();
     const send = sender(registry);
     const opened = await open(send);
@@ -94,7 +94,7 @@ describe('uploads', () => {
     expect((await send('GET', locationOf(put))).text).toBe('all of it');
   });
 
-  test('only the newest Location is good', async () => {
+  test('only the newest Location is accepted', async () => {
     const send = sender(await start());
     const opened = await open(send);
     expect(locationOf(opened)).toMatch(/^\/v2\/samples\/app\/blobs\/uploads\/[^?]+\?_nouploadcache=false&_state=/);
@@ -104,7 +104,7 @@ describe('uploads', () => {
     expect((await send('PUT', locationOf(first, `digest=${sha256('hello')}`))).status).toBe(201);
   });
 
-  test('a wrong digest is refused, and ends the upload', async () => {
+  test('a wrong digest is refused and ends the upload', async () => {
     const send = sender(await start());
     const opened = await open(send);
     const put = await send('PUT', locationOf(opened, `digest=${sha256('other')}`), { body: 'hello' });
@@ -116,7 +116,7 @@ describe('uploads', () => {
     );
   });
 
-  test('an upload can be cancelled, and belongs to its repository', async () => {
+  test('an upload can be cancelled and belongs to one repository', async () => {
     const send = sender(await start());
     const opened = await open(send);
     const elsewhere = locationOf(opened).replace('samples/app', 'samples/other');
@@ -125,7 +125,7 @@ describe('uploads', () => {
     expect((await send('DELETE', locationOf(opened))).code).toBe('BLOB_UPLOAD_UNKNOWN');
   });
 
-  test('an upload goes on after a restart', async () => {
+  test('an upload can continue after a restart', async () => {
     const dataDir = await temporaryFolder();
     const before = await start({ dataDir });
     const opened = await open(sender(before));
@@ -139,7 +139,7 @@ describe('uploads', () => {
     expect((await send('GET', locationOf(put))).text).toBe('hello world');
   });
 
-  test('mounting takes a blob from another repository, named or not; otherwise it is an upload', async () => {
+  test('a mount links a blob of another repository, named or not; otherwise it opens an upload', async () => {
     const send = sender(await start());
     const { digest } = await putBlob(send, 'source', 'content');
     const mount = async (to: string, query: string) => await send('POST', `/v2/${to}/blobs/uploads/?${query}`);
@@ -154,7 +154,7 @@ describe('uploads', () => {
     expect((await mount('e', `mount=${digest}`)).status).toBe(202);
   });
 
-  test('the same blob put and deleted at once, many times, is whole or not there', async () => {
+  test('a blob that is uploaded and deleted in parallel is complete or absent', async () => {
     const send = sender(await start());
     const digest = sha256('contended');
     const path = (repository: string) => `/v2/${repository}/blobs/${digest}`;

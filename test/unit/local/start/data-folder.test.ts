@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 afterAll(() => rm(parent, { recursive: true, force: true }));
 
-/** A process whose command line looks like one of ours; the last that it does is to write a file where one is named. */
+/** A process whose command line looks like one of ours. At its end it writes a file, if one is named. */
 async function processLike(script: string, liveMs = 60_000, lastly?: string): Promise<number> {
   const end = lastly === undefined ? '' : `require('node:fs').writeFileSync(${JSON.stringify(lastly)}, '')`;
   const program = `process.stdout.write('up'); setTimeout(() => { ${end} }, ${liveMs})`;
@@ -37,10 +37,10 @@ async function processLike(script: string, liveMs = 60_000, lastly?: string): Pr
 }
 
 function silent(): void {
-  // Nothing to tell.
+  // Prints nothing.
 }
 
-test('one start a folder; the next one after it was released', async () => {
+test('a folder belongs to one start at a time, and to the next one after its release', async () => {
   const first = await takeDataFolder(folder, silent);
   expect(JSON.parse(await readFile(join(folder, 'start.json'), 'utf8'))).toMatchObject({ pid: process.pid });
   await first.release();
@@ -48,7 +48,7 @@ test('one start a folder; the next one after it was released', async () => {
   await (await takeDataFolder(folder, silent)).release();
 });
 
-test('another that lives keeps it', async () => {
+test('a folder in use by a living process is refused', async () => {
   const pid = await processLike('main');
   await writeFile(join(folder, 'start.json'), JSON.stringify({ pid }));
   await expect(takeDataFolder(folder, silent)).rejects.toMatchObject({
@@ -58,26 +58,26 @@ test('another that lives keeps it', async () => {
 });
 
 test.each([
-  ['a process that is gone', async () => JSON.stringify({ pid: 2 ** 22 + 1 })],
+  ['a process that has ended', async () => JSON.stringify({ pid: 2 ** 22 + 1 })],
   ['a process that is something else', async () => JSON.stringify({ pid: await processLike('unlike') })],
   ['a file that was cut off', async () => '{"pi'],
-])('what was left by %s is taken over', async (_what, left) => {
+])('a folder left by %s can be used', async (_what, left) => {
   await writeFile(join(folder, 'start.json'), await left());
   await (await takeDataFolder(folder, silent)).release();
 });
 
-test('children of one that was killed are waited for', async () => {
+test('a start waits for the children of a killed one', async () => {
   const over = join(folder, 'over');
   const pid = await processLike('child', 1_000, over);
   await writeFile(join(folder, 'processes.json'), JSON.stringify({ host: pid, gone: 2 ** 22 + 1 }));
   const said: string[] = [];
   await (await takeDataFolder(folder, (text) => void said.push(text))).release();
   expect(said).toEqual([expect.stringContaining(`to end: ${pid} `)]);
-  // Not by its id: until this process has heard of its end, the child keeps that as a zombie.
+  // Not by its process id: the child is a zombie until this process has collected it.
   expect(existsSync(over)).toBe(true);
 });
 
-test('a folder that cannot be one', async () => {
+test('a path that cannot be a folder is refused', async () => {
   await writeFile(join(folder, 'file'), '');
   for (const path of [join(folder, 'file'), '/proc/no-such-folder']) {
     await expect(takeDataFolder(path, silent)).rejects.toMatchObject({ code: 'DATA_DIR_UNUSABLE' });

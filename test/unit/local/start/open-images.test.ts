@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** A layout whose index names two manifests, `a` and `b`, as often as it is told. */
+/** A layout whose index lists the manifests `a` and `b`, each as often as given. */
 async function layoutOf(name: string, entries: { manifest: 'a' | 'b'; refName?: string }[]): Promise<string> {
   const path = join(folder, name);
   await mkdir(path);
@@ -40,7 +40,7 @@ async function tagsOf(image: string): Promise<string[]> {
   return (await openImages(image)).images.map(({ name, tag }) => `${name} as ${tag}`);
 }
 
-test('every tag, in order; a whole reference is pushed under its tag, what cannot be one as latest', async () => {
+test('every tag is pushed, in order; a full reference under its tag, an invalid name as latest', async () => {
   const path = await layoutOf('tags', [
     { manifest: 'b', refName: 'v2' },
     { manifest: 'a', refName: 'registry.example:5000/app:v1' },
@@ -49,7 +49,7 @@ test('every tag, in order; a whole reference is pushed under its tag, what canno
   expect(await tagsOf(path)).toEqual(['no tag at all as latest', 'registry.example:5000/app:v1 as v1', 'v2 as v2']);
 });
 
-test('tags of referrers are not images', async () => {
+test('tags of referrers are not pushed as images', async () => {
   const path = await layoutOf('referrers', [
     { manifest: 'a', refName: 'v1' },
     { manifest: 'b', refName: `sha256-${'0'.repeat(64)}` },
@@ -58,12 +58,12 @@ test('tags of referrers are not images', async () => {
   expect(await tagsOf(path)).toEqual(['v1 as v1']);
 });
 
-test('the one manifest of a layout without tags', async () => {
+test('the only manifest of a layout without tags is pushed', async () => {
   const path = await layoutOf('untagged', [{ manifest: 'b' }, { manifest: 'b' }]);
   expect(await tagsOf(path)).toEqual([`${digests[1]?.digest} as latest`]);
 });
 
-test('one of several, by tag or by digest', async () => {
+test('one of several images is selected by tag or digest', async () => {
   const path = await layoutOf('chosen', [
     { manifest: 'a', refName: 'v1' },
     { manifest: 'b', refName: 'v2' },
@@ -73,7 +73,7 @@ test('one of several, by tag or by digest', async () => {
   await expect(openImages(`${path}:v3`)).rejects.toMatchObject({ code: 'IMAGE_NOT_FOUND' });
 });
 
-test('what names no image, or more than one and none of them', async () => {
+test('a layout without an image, and an ambiguous one, are refused', async () => {
   const empty = await layoutOf('empty', []);
   const untagged = await layoutOf('two', [{ manifest: 'a' }, { manifest: 'b' }]);
   const twice = await layoutOf('twice', [

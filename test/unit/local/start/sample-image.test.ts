@@ -38,13 +38,13 @@ async function sbom(): Promise<Sbom> {
 }
 
 describe('the sample image', () => {
-  test('made twice has one digest', async () => {
+  test('has the same digest when it is made again', async () => {
     const again = await makeSampleImage(join(folder, 'two'));
     expect(again.digest).toBe(image.digest);
     expect(await readdir(join(again.path, 'blobs/sha256'))).toEqual(await readdir(join(image.path, 'blobs/sha256')));
   });
 
-  test('is an OCI layout: every blob is what its name says, and the config knows the unpacked layers', async () => {
+  test('is a valid OCI layout: each blob matches its digest, and the config lists the unpacked layers', async () => {
     const index = JSON.parse(await readFile(join(image.path, 'index.json'), 'utf8')) as {
       manifests: { digest: string; size: number }[];
     };
@@ -66,7 +66,7 @@ describe('the sample image', () => {
     expect(unpacked.length).toBeGreaterThanOrEqual(3);
   });
 
-  test('holds packages of this checkout, and its SBOM lists each as the lock file has it', async () => {
+  test('contains packages of this checkout, and its SBOM lists them as in the lock file', async () => {
     const { bytes, gaps, counts } = await sbom();
     const { components } = JSON.parse(new TextDecoder().decode(bytes)) as {
       components: { group?: string; name: string; version: string; purl: string }[];
@@ -83,7 +83,7 @@ describe('the sample image', () => {
     }
     expect(gaps).toEqual([]);
     expect(counts.npm).toBe(npm.length);
-    // A fourth layer is there where the machine has a dpkg.
+    // There is a fourth layer if the machine has dpkg.
     const debian = components.filter(({ purl }) => purl.startsWith('pkg:deb/'));
     expect(debian.map(({ name }) => name)).toEqual(manifest.layers.length === 4 ? ['acr-promoter-sample'] : []);
     expect(components).toHaveLength(npm.length + debian.length);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { TAKEN_SETTINGS } from '../../../../local/start/taken-settings.js';
 
-// What `npm start` makes or finds itself; the schedule and the registries with what it is given.
+// Settings that `npm start` makes or finds itself. The schedule and the registries also use given values.
 const ITS_OWN = [
   'FUNCTIONS_WORKER_RUNTIME',
   'PROMOTION_RULES',
@@ -12,8 +12,8 @@ const ITS_OWN = [
   'AzureWebJobsStorage',
 ];
 
-test('every other setting is taken from the environment', () => {
-  // The sample has all of them: test/unit/infra/settings-sample.test.ts.
+test('npm start takes every other setting from the environment', () => {
+  // The sample names all settings: test/unit/infra/settings-sample.test.ts.
   const sample = JSON.parse(readFileSync('local.settings.sample.json', 'utf8')) as { Values: object };
   expect([...TAKEN_SETTINGS, ...ITS_OWN].sort()).toEqual(Object.keys(sample.Values).sort());
 });

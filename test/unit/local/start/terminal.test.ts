@@ -10,7 +10,7 @@ function terminal(isTTY: boolean, environment: Record<string, string> = {}): { s
   };
 }
 
-test('a pipe gets whole lines and nothing else', () => {
+test('a pipe gets only whole lines', () => {
   const { it, shown } = terminal(false, { CI: 'true', FORCE_COLOR: '1' });
   it.status('working');
   it.say(it.colors.green('done'));
@@ -18,7 +18,7 @@ test('a pipe gets whole lines and nothing else', () => {
   expect(shown()).toBe('done\n');
 });
 
-test('on a terminal a status is overwritten by what comes next, and is no longer than the line', () => {
+test('on a terminal a status is overwritten by the next output and cut to the width', () => {
   const { it, shown } = terminal(true);
   it.status('x'.repeat(100));
   it.say('one');
@@ -27,17 +27,17 @@ test('on a terminal a status is overwritten by what comes next, and is no longer
   expect(shown()).toBe(`${'x'.repeat(29)}\r\u001b[Kone\ntwo\r\u001b[K`);
 });
 
-test('colours only where they are wanted', () => {
+test('colours appear only on a terminal and without NO_COLOR', () => {
   expect(terminal(true).it.colors.red('x')).toBe('\u001b[31mx\u001b[39m');
   expect(terminal(true, { NO_COLOR: '1' }).it.colors.red('x')).toBe('x');
   expect(terminal(true, { TERM: 'dumb' }).it.colors.red('x')).toBe('x');
 });
 
-test('what comes from elsewhere moves no cursor', () => {
+test('text from elsewhere cannot move the cursor', () => {
   expect(printable('a\u001b[2Jb\r\n\u0007c\u202ed — é')).toBe('a [2Jb c d — é');
 });
 
-test('bytes for people', () => {
+test('sizes are formatted for people', () => {
   expect([0, 999, 1000, 314_676_638, 2e15].map(formatBytes)).toEqual([
     '0 B',
     '999 B',
