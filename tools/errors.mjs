@@ -15,13 +15,22 @@ const MARKS = [
 /** Without what Markdown would read as a tag or as emphasis. */
 const plain = (text) => text.replaceAll('<', '&lt;').replaceAll(/\*|__/g, (found) => `\\${[...found].join('\\')}`);
 
-function lineOf({ code, classes }) {
+/** What the page says of a code. */
+function textOf({ code, classes }) {
   const marks = MARKS.filter(([kind]) => [...classes].every((name) => kind.test(name))).map(([, mark]) => ` (${mark})`);
-  return `- \`${code}\`${marks.join('')}: ${plain(REMEDIES[code] ?? '')}`;
+  return `${marks.join('')}: ${plain(REMEDIES[code] ?? '')}`;
 }
 
 function page(codes) {
-  const lines = [...codes.values()].sort((a, b) => (a.code < b.code ? -1 : 1)).map(lineOf);
+  const lines = [];
+  let last = '';
+  for (const found of [...codes.values()].sort((a, b) => (a.code < b.code ? -1 : 1))) {
+    const text = textOf(found);
+    // Neighbours with one text share a line.
+    if (text === last) lines.push(lines.pop().replace('`' + last, `\`, \`${found.code}\`${text}`));
+    else lines.push(`- \`${found.code}\`${text}`);
+    last = text;
+  }
   return `# Error codes
 
 <!-- Written by tools/errors.mjs; npm run check fails if it is stale. -->

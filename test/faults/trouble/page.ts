@@ -7,9 +7,9 @@ const [BEGIN, END] = ['<!-- begin: written by test/faults/trouble.test.ts, WRITE
 function lineOf(row: Row, ended: ReadonlyMap<Row, Ended>): string {
   const found = ended.get(row);
   if (found === undefined) throw new Error(`not played: ${row.what}`);
-  const { result, waiting, elapsedMs, calls } = found;
+  const { result, waiting, elapsedMs } = found;
   const code = result.code ?? waiting?.waitsFor?.code;
-  const after = elapsedMs < 1_000 ? 'at once' : `after ${formatDuration(elapsedMs)}, ${calls} calls`;
+  const after = elapsedMs < 1_000 ? 'at once' : `after ${formatDuration(elapsedMs)}`;
   const parts = [
     ...(result.outcome === 'promoted' ? [] : [`\`${result.outcome}\``]),
     ...(code === undefined ? [] : [`\`${code}\``]),
