@@ -15,6 +15,7 @@ export * from './store.js';
 export * from './blob-access.js';
 export { readBlob } from './content.js';
 export * from './lease.js';
+export * from './tar-header.js';
 export { makeFolder } from './make-folder.js';
 export * from './registry/transport.js';
 export * from './registry/credentials.js';

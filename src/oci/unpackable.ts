@@ -3,6 +3,7 @@ import type { Digest } from './digest.js';
 import { remember } from './memo.js';
 import { mapConcurrently } from './registry/concurrently.js';
 import type { CallOptions, ReadableRepository } from './store.js';
+import { hasTarChecksum, TAR_BLOCK } from './tar-header.js';
 
 /**
  * Maximum number and total bytes of the layers without a known type that are read to see whether a runtime would unpack
@@ -11,10 +12,8 @@ import type { CallOptions, ReadableRepository } from './store.js';
 export const MOST_SNIFFED_LAYERS = 1000;
 export const SNIFFED_BYTES = 64 * 1024 * 1024;
 
-const BLOCK = 512;
 /** Layers of one manifest that are read at once. */
 const AT_ONCE = 8;
-const CHECKSUM = { from: 148, to: 156 } as const;
 
 /** Results of this process by blob. Strangers can list one blob in any number of manifests. */
 const remembered = new Map<Digest, boolean>();
@@ -48,9 +47,9 @@ async function isUnpackable(
   if (known !== undefined) return known;
   let head = Buffer.alloc(0);
   for await (const chunk of await repository.openBlob(blob, options)) {
-    if (head.length < BLOCK) head = Buffer.concat([head, chunk.subarray(0, BLOCK)]);
+    if (head.length < TAR_BLOCK) head = Buffer.concat([head, chunk.subarray(0, TAR_BLOCK)]);
   }
-  const found = isCompressed(head) || isTarHeader(head);
+  const found = isCompressed(head) || (head.length === TAR_BLOCK && hasTarChecksum(head));
   remember(remembered, blob.digest, found, REMEMBERED);
   return found;
 }
@@ -63,21 +62,4 @@ function isCompressed(head: Buffer): boolean {
   const begins = (magic: string): boolean => head.subarray(0, magic.length / 2).toString('hex') === magic;
   const isSkippable = head.length >= 4 && (head.readUInt32LE(0) & 0xfffffff0) >>> 0 === 0x184d2a50;
   return ['1f8b', '425a68', 'fd377a585a00', '28b52ffd'].some(begins) || isSkippable;
-}
-
-/** A header whose checksum is right, of any kind of tar: Go's archive/tar asks for nothing else. */
-function isTarHeader(head: Buffer): boolean {
-  if (head.length < BLOCK) return false;
-  const octal = head.toString('latin1', CHECKSUM.from, CHECKSUM.to).replaceAll(/^[ \0]+|[ \0].*$/gs, '');
-  // Nothing at all is a zero, which signed bytes can add up to.
-  if (!/^[0-7]*$/.test(octal)) return false;
-  let unsigned = 0;
-  let signed = 0;
-  for (let at = 0; at < BLOCK; at += 1) {
-    const byte = at >= CHECKSUM.from && at < CHECKSUM.to ? 0x20 : head.readUInt8(at);
-    unsigned += byte;
-    signed += byte > 127 ? byte - 256 : byte;
-  }
-  const wanted = Number.parseInt(octal || '0', 8);
-  return wanted === unsigned || wanted === signed;
 }

@@ -1,14 +1,13 @@
 import type { Descriptor } from '../oci/index.js';
+import { Budget, type Counts } from './budget.js';
 import type { Cataloger, Distro, Package } from './catalogers/cataloger.js';
 import { OS_RELEASE_PATHS } from './catalogers/os-release.js';
 import { Gaps, type GapsState } from './gaps.js';
 import { LayerPass, type Wanted } from './layer-pass.js';
-import { Overlay, PathMemory, type Folder } from './layers/overlay.js';
+import { Overlay, type Folder } from './layers/overlay.js';
 import { readTar, type TarEntry } from './layers/tar.js';
 import { checkDiffId, unpackLayer } from './layers/unpack.js';
 import type { SbomLimits } from './limits.js';
-import { PackageBudget, type PackageCounts } from './package-budget.js';
-import { UnpackBudget, type UnpackCounts } from './unpack-budget.js';
 import type { Turns } from './turns.js';
 
 export interface LocatedPackage extends Package {
@@ -22,11 +21,9 @@ export interface LocatedPackage extends Package {
 export interface CatalogState {
   packages: LocatedPackage[];
   gaps: GapsState;
-  memoryBytes: number;
   hidden: Folder;
-  unpacked: UnpackCounts;
   distros: [string, Distro][];
-  counts: PackageCounts;
+  counts: Counts;
 }
 
 /**
@@ -39,21 +36,17 @@ export class Catalog {
   readonly #catalogers: readonly Cataloger[];
   readonly #limits: SbomLimits;
   readonly #turns: Turns;
-  readonly #memory: PathMemory;
+  readonly #budget: Budget;
   readonly #overlay: Overlay;
-  readonly #unpacked: UnpackBudget;
   readonly #distros: Map<string, Distro>;
-  #budget: PackageBudget;
 
   /** @param state the state of another catalog that has read the layers above */
   constructor(catalogers: readonly Cataloger[], limits: SbomLimits, turns: Turns, state?: CatalogState) {
     this.#catalogers = catalogers;
     this.#limits = limits;
     this.#turns = turns;
-    this.#memory = new PathMemory(limits, state?.memoryBytes);
-    this.#overlay = new Overlay(this.#memory, state?.hidden);
-    this.#unpacked = new UnpackBudget(limits, state?.unpacked);
-    this.#budget = new PackageBudget(limits, state?.counts);
+    this.#budget = new Budget(limits, state?.counts);
+    this.#overlay = new Overlay(this.#budget, state?.hidden);
     this.#distros = new Map(state?.distros);
     this.packages = state?.packages ?? [];
     this.gaps = new Gaps(limits, state?.gaps);
@@ -64,9 +57,7 @@ export class Catalog {
     return {
       packages: this.packages,
       gaps: this.gaps.state,
-      memoryBytes: this.#memory.bytes,
       hidden: this.#overlay.root,
-      unpacked: this.#unpacked.counts,
       distros: [...this.#distros],
       counts: this.#budget.counts,
     };
@@ -90,17 +81,17 @@ export class Catalog {
     open: () => Promise<AsyncIterable<Uint8Array>>,
   ): Promise<void> {
     let alsoRead: Wanted = new Map();
-    let budget = this.#budget;
+    const { packages, packageChars } = this.#budget.counts;
     for (let passes = 1; ; passes++) {
-      budget = this.#budget.again(budget);
+      // Packages of the previous pass are not counted twice, but bytes read are.
+      Object.assign(this.#budget.counts, { packages, packageChars });
       const pass = new LayerPass({
         ...place,
         alsoRead,
         catalogers: this.#catalogers,
         overlay: this.#overlay,
         gaps: this.gaps,
-        memory: this.#memory,
-        budget,
+        budget: this.#budget,
         turns: this.#turns,
       });
       for await (const entry of this.#entries(layer, diffId, await open())) {
@@ -109,7 +100,6 @@ export class Catalog {
       }
       const wanted = union(alsoRead, pass.wanted);
       if (sizeOf(wanted) === sizeOf(alsoRead) || passes === this.#limits.passesPerLayer) {
-        this.#budget = budget;
         await this.#keep(layer, pass);
         return;
       }
@@ -119,10 +109,10 @@ export class Catalog {
   }
 
   #entries({ digest }: Descriptor, diffId: unknown, packed: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
-    const unpacked = unpackLayer(this.#unpacked.packed(packed), digest, this.#unpacked);
-    const counted = this.#unpacked.unpacked(unpacked);
+    const unpacked = unpackLayer(this.#budget.packed(packed), digest, (bytes) => this.#budget.takeFrame(bytes));
+    const counted = this.#budget.unpacked(unpacked);
     const checked = diffId === undefined ? counted : checkDiffId(counted, digest, diffId);
-    return readTar(checked, digest, this.#limits, () => this.#unpacked.addHeader());
+    return readTar(checked, digest, this.#limits, () => this.#budget.take('entries'));
   }
 
   async #keep(layer: Descriptor, pass: LayerPass): Promise<void> {

@@ -5,8 +5,10 @@ import { makePurl, type ListedPackage } from './components.js';
 import type { ImageConfig } from './image-config.js';
 import { jsonInTurns } from './json-in-turns.js';
 import type { SbomLimits } from './limits.js';
-import { TOOL } from './tool.js';
 import type { Turns } from './turns.js';
+
+/** The tool that an SBOM names. A new version may find more, so its documents may differ. */
+export const TOOL = { name: 'acr-promoter', version: '0.1.0' } as const;
 
 /** @see https://cyclonedx.org/docs/1.6/json/#compositions_items_aggregate */
 type Aggregate = 'incomplete' | 'incomplete_third_party_only';

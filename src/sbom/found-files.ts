@@ -1,4 +1,5 @@
-import { FOLDER_BYTES, type PathMemory } from './layers/overlay.js';
+import type { Budget } from './budget.js';
+import { FOLDER_BYTES } from './layers/overlay.js';
 
 interface Place {
   /** The path, if something was found here. */
@@ -11,13 +12,13 @@ interface Place {
  * below it without a search through all paths.
  */
 export class FoundFiles<T> {
-  readonly #memory: PathMemory;
+  readonly #budget: Budget;
   readonly #byPath = new Map<string, T>();
   #root: Place = {};
   #taken = 0;
 
-  constructor(memory: PathMemory) {
-    this.#memory = memory;
+  constructor(budget: Budget) {
+    this.#budget = budget;
   }
 
   get(path: string): T | undefined {
@@ -39,7 +40,7 @@ export class FoundFiles<T> {
       if (next === undefined) {
         next = {};
         place.below.set(name, next);
-        this.#memory.take(FOLDER_BYTES);
+        this.#budget.take('rememberedBytes', FOLDER_BYTES);
         this.#taken += FOLDER_BYTES;
       }
       place = next;
@@ -69,7 +70,7 @@ export class FoundFiles<T> {
 
   /** Releases the counted memory. */
   release(): void {
-    this.#memory.giveBack(this.#taken);
+    this.#budget.giveBack('rememberedBytes', this.#taken);
     this.#taken = 0;
     this.#byPath.clear();
     this.#root = {};

@@ -1,6 +1,4 @@
 import { isRecord, parseObject } from '../oci/index.js';
-import { overLimit } from './sbom-errors.js';
-import type { SbomLimits } from './limits.js';
 
 /** The fields of an image's config that an SBOM needs. */
 export interface ImageConfig {
@@ -43,19 +41,4 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
     ...(variant !== undefined && { variant }),
     ...(Array.isArray(diffIds) && { diffIds }),
   };
-}
-
-/**
- * Reads a whole config blob.
- * @throws InputError `SBOM_LIMIT`
- */
-export async function readConfig(source: AsyncIterable<Uint8Array>, limits: SbomLimits): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of source) {
-    size += chunk.length;
-    if (size > limits.configBytes) throw overLimit('configBytes', 'the config has more bytes', limits.configBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

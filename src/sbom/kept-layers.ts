@@ -2,10 +2,10 @@ import { deserialize, serialize } from 'node:v8';
 import { isRecord } from '../oci/index.js';
 import type { CatalogState } from './catalog.js';
 import type { SbomInput } from './generator.js';
-import { TOOL } from './tool.js';
+import { TOOL } from './document.js';
 
 /** Version of the stored state. Another version starts over. */
-const VERSION = `${TOOL.version}/1`;
+const VERSION = `${TOOL.version}/2`;
 /** Default milliseconds between two writes, and maximum bytes of the stored state; a larger state is not stored. */
 const KEEP_EVERY_MS = 20_000;
 const MOST_BYTES = 48 * 1024 * 1024;

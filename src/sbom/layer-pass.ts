@@ -1,12 +1,12 @@
 import type { Cataloger, Reading } from './catalogers/cataloger.js';
 import { isGoBinary } from './catalogers/go-binary.js';
 import { unreadEcosystem } from './catalogers/unread.js';
+import type { Budget } from './budget.js';
 import { FoundFiles } from './found-files.js';
 import type { Gaps } from './gaps.js';
-import { FOLDER_BYTES, whiteoutOf, type Overlay, type PathMemory } from './layers/overlay.js';
+import { FOLDER_BYTES, whiteoutOf, type Overlay } from './layers/overlay.js';
 import { cleanPath, linkTarget } from './layers/path.js';
 import type { TarEntry } from './layers/tar.js';
-import type { PackageBudget } from './package-budget.js';
 import type { Turns } from './turns.js';
 
 /** The reading of a hard link whose target does not exist. Another pass may replace it. */
@@ -24,9 +24,8 @@ export interface LayerPassOptions {
   catalogers: readonly Cataloger[];
   overlay: Overlay;
   gaps: Gaps;
-  memory: PathMemory;
   /** Limits what this pass may find. */
-  budget: PackageBudget;
+  budget: Budget;
   turns: Turns;
   /** Position of the layer from the top, which is 0. */
   index: number;
@@ -48,7 +47,7 @@ export class LayerPass {
 
   constructor(options: LayerPassOptions) {
     this.#options = options;
-    this.found = new FoundFiles(options.memory);
+    this.found = new FoundFiles(options.budget);
   }
 
   async add(entry: TarEntry): Promise<void> {
@@ -81,7 +80,18 @@ export class LayerPass {
     if (alsoRead.has(path)) this.#aside.set(path, readings);
     const reading = visible && readings.get(visible);
     if (visible !== undefined && reading !== undefined) this.found.set(path, { cataloger: visible, reading });
-    for (const each of readings.values()) this.#options.budget.add(each, path);
+    for (const each of readings.values()) this.#count(each, path);
+  }
+
+  #count({ packages = [], gaps = [] }: Reading, path: string): void {
+    const chars = packages.map(({ name, version, licenses = [] }) =>
+      licenses.reduce((sum, text) => sum + text.length, name.length + version.length + path.length),
+    );
+    this.#options.budget.take('packages', packages.length);
+    this.#options.budget.take(
+      'packageChars',
+      chars.reduce((sum, each) => sum + each, gaps.length * path.length),
+    );
   }
 
   async #read(entry: TarEntry, readers: ReadonlySet<Cataloger>): Promise<Map<Cataloger, Reading>> {
@@ -99,7 +109,7 @@ export class LayerPass {
     if (entry.type !== 'file') return readings;
     const most = Math.max(...[...readers].map((reader) => reader.maxBytes));
     const isRead = entry.size <= most && !entry.sparse;
-    if (isRead) this.#options.budget.addRead(entry.size);
+    if (isRead) this.#options.budget.take('readBytes', entry.size);
     const bytes = isRead ? await contentOf(entry) : undefined;
     for (const reader of readers) {
       if (entry.sparse) readings.set(reader, { gaps: ['a sparse file'] });
@@ -111,9 +121,9 @@ export class LayerPass {
   }
 
   #want(target: string, reader: Cataloger): void {
-    const { alsoRead, memory } = this.#options;
+    const { alsoRead, budget } = this.#options;
     const readers = this.wanted.get(target) ?? new Set();
-    if (readers.size === 0 && !alsoRead.has(target)) memory.take(FOLDER_BYTES + target.length);
+    if (readers.size === 0 && !alsoRead.has(target)) budget.take('rememberedBytes', FOLDER_BYTES + target.length);
     this.wanted.set(target, readers.add(reader));
   }
 

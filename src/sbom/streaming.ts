@@ -1,17 +1,17 @@
+import { buffer } from 'node:stream/consumers';
 import { Catalog } from './catalog.js';
 import { dpkgCataloger } from './catalogers/dpkg.js';
 import { npmCataloger } from './catalogers/npm.js';
 import { osReleaseCataloger } from './catalogers/os-release.js';
 import { listPackages } from './components.js';
-import { makeDocument } from './document.js';
+import { makeDocument, TOOL } from './document.js';
 import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
-import { parseImageConfig, readConfig } from './image-config.js';
+import { parseImageConfig } from './image-config.js';
 import type { Digest } from '../oci/index.js';
 import { overLimit } from './sbom-errors.js';
 import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { LayerKeeper } from './kept-layers.js';
-import { TOOL } from './tool.js';
 import { Turns } from './turns.js';
 
 export const CYCLONEDX_JSON = 'application/vnd.cyclonedx+json';
@@ -39,7 +39,10 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
   const elsewhere = await layersElsewhere(input);
   const here = manifest.layers.filter(({ digest }) => !elsewhere.has(digest));
   for (const layer of here) checkLayerMediaType(layer);
-  const config = parseImageConfig(await readConfig(await input.openBlob(manifest.config, signal), limits));
+  if (manifest.config.size > limits.configBytes) {
+    throw overLimit('configBytes', 'the config has more bytes', limits.configBytes);
+  }
+  const config = parseImageConfig(await buffer(await input.openBlob(manifest.config, signal)));
   const turns = new Turns();
   const keeper = new LayerKeeper(input);
   const before = await keeper.read();

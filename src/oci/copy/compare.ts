@@ -82,12 +82,12 @@ export async function compareGraphs(
 }
 
 /** Makes each request to a destination once. */
-function rememberAsked({ find, listed }: Asked): Asked {
+function rememberAsked(asked: Asked): Asked {
   const answers = new Map<string, ReturnType<Asked['find']>>();
   const lists = new Map<string, ReturnType<Asked['listed']>>();
   return {
-    find: (target, signal) => getOrMake(answers, target, () => find(target, signal)),
+    find: (target, signal) => getOrMake(answers, target, () => asked.find(target, signal)),
     listed: (subject, tagSchema, signal) =>
-      getOrMake(lists, `${tagSchema} ${subject}`, () => listed(subject, tagSchema, signal)),
+      getOrMake(lists, `${tagSchema} ${subject}`, () => asked.listed(subject, tagSchema, signal)),
   };
 }

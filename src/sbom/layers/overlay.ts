@@ -1,40 +1,9 @@
-import type { SbomLimits } from '../limits.js';
-import { overLimit } from '../sbom-errors.js';
+import type { Budget } from '../budget.js';
 import { baseOf, parentOf } from './path.js';
 
 /** Approximate bytes of memory for a name (besides its path) and for a folder (besides its names). */
 const NAME_BYTES = 64;
 export const FOLDER_BYTES = 256;
-
-/**
- * Counts the memory for paths, so that an image with too many paths fails with `SBOM_LIMIT` instead of exhausting the
- * memory.
- */
-export class PathMemory {
-  readonly #limit: number;
-  #bytes: number;
-
-  constructor({ rememberedBytes }: Pick<SbomLimits, 'rememberedBytes'>, bytes = 0) {
-    this.#limit = rememberedBytes;
-    this.#bytes = bytes;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** @throws InputError `SBOM_LIMIT` */
-  take(bytes: number): void {
-    this.#bytes += bytes;
-    if (this.#bytes > this.#limit) {
-      throw overLimit('rememberedBytes', 'the paths of its layers take more memory', this.#limit);
-    }
-  }
-
-  giveBack(bytes: number): void {
-    this.#bytes -= bytes;
-  }
-}
 
 /** A folder in the tree of hidden paths. */
 export interface Folder {
@@ -54,13 +23,13 @@ export interface Folder {
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/layer.md#whiteouts
  */
 export class Overlay {
-  readonly #memory: PathMemory;
+  readonly #budget: Budget;
   /** The tree, which can be stored and passed to another overlay. */
   readonly root: Folder;
 
   /** @param root the tree of another overlay; its memory is already counted */
-  constructor(memory: PathMemory, root: Folder = newFolder()) {
-    this.#memory = memory;
+  constructor(budget: Budget, root: Folder = newFolder()) {
+    this.#budget = budget;
     this.root = root;
   }
 
@@ -86,7 +55,7 @@ export class Overlay {
     if (found === undefined) {
       names.set(name, layer);
       // The name is a slice of the path, so it keeps the whole path in memory.
-      this.#memory.take(NAME_BYTES + path.length);
+      this.#budget.take('rememberedBytes', NAME_BYTES + path.length);
     } else if (typeof found !== 'number') found.hidden = Math.min(found.hidden, layer);
   }
 
@@ -103,8 +72,8 @@ export class Overlay {
     for (const name of path.split('/')) {
       let found = folder.names.get(name);
       if (found === undefined || typeof found === 'number') {
-        if (found === undefined) this.#memory.take(NAME_BYTES + path.length);
-        this.#memory.take(FOLDER_BYTES);
+        if (found === undefined) this.#budget.take('rememberedBytes', NAME_BYTES + path.length);
+        this.#budget.take('rememberedBytes', FOLDER_BYTES);
         found = newFolder(found);
         folder.names.set(name, found);
       }

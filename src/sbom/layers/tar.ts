@@ -1,7 +1,7 @@
+import { isZeroBlock, parsePaxRecords, parseTarHeader, TAR_BLOCK, untilZero, type TarHeader } from '../../oci/index.js';
 import type { SbomLimits } from '../limits.js';
 import { ByteReader } from './byte-reader.js';
 import { layerInvalid, overLimit } from '../sbom-errors.js';
-import { isZeroBlock, parsePaxRecords, parseTarHeader, type TarHeader } from './tar-header.js';
 
 export interface TarEntry {
   /** The name in the archive, not cleaned. */
@@ -17,7 +17,6 @@ export interface TarEntry {
   next(): Promise<Uint8Array | undefined>;
 }
 
-const BLOCK = 512;
 const TYPES: ReadonlyMap<string, TarEntry['type']> = new Map([
   ['\0', 'file'],
   ['0', 'file'],
@@ -64,12 +63,12 @@ async function* readEntries(
   let longName: string | undefined;
   let longLink: string | undefined;
   for (;;) {
-    const block = await reader.take(BLOCK);
+    const block = await reader.take(TAR_BLOCK);
     if (block.length === 0) break;
-    if (block.length < BLOCK) throw layerInvalid(layer, 'the archive ends in the middle of a header');
+    if (block.length < TAR_BLOCK) throw layerInvalid(layer, 'the archive ends in the middle of a header');
     if (isZeroBlock(block)) {
-      const second = await reader.take(BLOCK);
-      if (second.length === BLOCK && !isZeroBlock(second))
+      const second = await reader.take(TAR_BLOCK);
+      if (second.length === TAR_BLOCK && !isZeroBlock(second))
         throw layerInvalid(layer, 'a zero block stands before a header');
       break;
     }
@@ -124,12 +123,7 @@ async function* readEntries(
 }
 
 function padding(size: number): number {
-  return (BLOCK - (size % BLOCK)) % BLOCK;
-}
-
-function untilZero(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0);
-  return new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end));
+  return (TAR_BLOCK - (size % TAR_BLOCK)) % TAR_BLOCK;
 }
 
 async function readExtension(
@@ -154,8 +148,8 @@ async function readExtension(
 /** In the old GNU format, further blocks that no size counts stand between header and content. */
 async function skipSparseMap(reader: ByteReader, layer: string): Promise<void> {
   for (;;) {
-    const block = await reader.take(BLOCK);
-    if (block.length < BLOCK) throw layerInvalid(layer, 'the archive ends inside a sparse file');
+    const block = await reader.take(TAR_BLOCK);
+    if (block.length < TAR_BLOCK) throw layerInvalid(layer, 'the archive ends inside a sparse file');
     if (block[504] === 0) return;
   }
 }

@@ -2,7 +2,7 @@ import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { InputError, bareMediaType, createDigester, isFileSystemLayer, type Descriptor } from '../../oci/index.js';
 import { layerInvalid } from '../sbom-errors.js';
-import { splitZstdFrames, type ZstdBudget } from './zstd-frames.js';
+import { splitZstdFrames } from './zstd-frames.js';
 
 /** Media types of file systems that a runtime can read but this code cannot. */
 const UNREADABLE = /\+encrypted$|^application\/vnd\.erofs\./;
@@ -33,12 +33,12 @@ export function checkLayerMediaType(layer: Descriptor): void {
 /**
  * Unpacks a layer. The first bytes decide between gzip, zstd and plain tar, because media types are sometimes wrong.
  * The source is read to its end, so that it can verify its digest.
- * @throws InputError `LAYER_INVALID`; `SBOM_LIMIT` of the budget
+ * @throws InputError `LAYER_INVALID`
  */
 export async function* unpackLayer(
   source: AsyncIterable<Uint8Array>,
   layer: string,
-  budget: ZstdBudget,
+  onZstdFrame: (windowBytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
   const { value: head, done } = await firstBytes(iterator, 4);
@@ -46,7 +46,7 @@ export async function* unpackLayer(
   const bytes = toAsync(all);
   if (head[0] === 0x1f && head[1] === 0x8b) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
   else if (isZstd(head)) {
-    yield* through(splitZstdFrames(bytes, layer, budget), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
+    yield* through(splitZstdFrames(bytes, layer, onZstdFrame), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
   } else yield* bytes;
 }
 

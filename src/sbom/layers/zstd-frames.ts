@@ -12,33 +12,32 @@ const RESERVED_BLOCK = 3;
  */
 const PIECE_BYTES = 16 * 1024;
 
-/** Limits the cost of frames. */
-export interface ZstdBudget {
-  /** @throws InputError `SBOM_LIMIT` */
-  addFrame(windowBytes: number): void;
-}
-
 /**
  * Splits Zstandard data so that no chunk spans two frames, and drops skippable frames. Node 22's decompressor discards
  * data that follows a frame in the same write, and accepts a truncated frame as complete. Layers for lazy pulling have
  * many frames.
+ * @param onFrame called with the window size of each frame
  * @throws InputError `LAYER_INVALID`
  * @see https://www.rfc-editor.org/rfc/rfc8878#section-3.1
  */
 export async function* splitZstdFrames(
   source: AsyncIterable<Uint8Array>,
   layer: string,
-  budget: ZstdBudget,
+  onFrame: (windowBytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   const reader = new ByteReader(source);
   try {
-    yield* readFrames(reader, layer, budget);
+    yield* readFrames(reader, layer, onFrame);
   } finally {
     await reader.close();
   }
 }
 
-async function* readFrames(reader: ByteReader, layer: string, budget: ZstdBudget): AsyncGenerator<Uint8Array> {
+async function* readFrames(
+  reader: ByteReader,
+  layer: string,
+  onFrame: (windowBytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   const truncated = () => layerInvalid(layer, 'its zstd data ends in the middle of a frame');
   const take = async (count: number): Promise<Buffer> => {
     // A copy, because the decompressor keeps the chunk while the next one is read.
@@ -64,7 +63,7 @@ async function* readFrames(reader: ByteReader, layer: string, budget: ZstdBudget
     if (start.length < 4) throw truncated();
     const magic = start.readUInt32LE(0);
     if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE) {
-      budget.addFrame(0);
+      onFrame(0);
       const size = (await take(4)).readUInt32LE(0);
       if ((await reader.skip(size)) < size) throw truncated();
       continue;
@@ -76,7 +75,7 @@ async function* readFrames(reader: ByteReader, layer: string, budget: ZstdBudget
     const window = await take(singleSegment ? 0 : 1);
     const dictionary = await take([0, 1, 2, 4][flags & 3] ?? 0);
     const contentSize = await take([singleSegment ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0);
-    budget.addFrame(singleSegment ? contentBytesOf(contentSize) : windowBytesOf(window[0] ?? 0));
+    onFrame(singleSegment ? contentBytesOf(contentSize) : windowBytesOf(window[0] ?? 0));
     hold(Buffer.concat([start, descriptor, window, dictionary, contentSize]));
     for (let last = false; !last;) {
       const header = await take(3);

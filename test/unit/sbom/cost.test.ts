@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { propertyRuns } from '../../support/property-runs.js';
 import { jsonInTurns } from '../../../src/sbom/json-in-turns.js';
-import { parsePaxRecords } from '../../../src/sbom/layers/tar-header.js';
+import { parsePaxRecords } from '../../../src/oci/tar-header.js';
 import { sortInTurns, Turns } from '../../../src/sbom/turns.js';
 import {
   gzipped,

@@ -11,12 +11,19 @@ export interface TarHeader {
   typeFlag: string;
 }
 
+/** Bytes of a header; content is padded to a multiple of it. */
+export const TAR_BLOCK = 512;
+
 const UTF8 = new TextDecoder('utf-8');
 
-function text(block: Uint8Array, start: number, length: number): string {
-  const field = block.subarray(start, start + length);
+/** The text of a field, up to the first zero byte. */
+export function untilZero(field: Uint8Array): string {
   const end = field.indexOf(0);
   return UTF8.decode(end < 0 ? field : field.subarray(0, end));
+}
+
+function text(block: Uint8Array, start: number, length: number): string {
+  return untilZero(block.subarray(start, start + length));
 }
 
 /** Parses octal digits, or base 256 if the first bit is set. NaN if it is neither. */
@@ -28,7 +35,9 @@ function numeric(block: Uint8Array, start: number, length: number): number {
     for (let index = start + 1; index < start + length; index++) value = value * 256 + (block[index] ?? 0);
     return Number.isSafeInteger(value) ? value : Number.NaN;
   }
-  const digits = text(block, start, length).replaceAll(/^ +| +$/g, '');
+  // As in Go: zero bytes and spaces at both ends do not count.
+  const field = Buffer.from(block.subarray(start, start + length)).toString('latin1');
+  const digits = field.replaceAll(/^[ \0]+|[ \0]+$/g, '').split('\0', 1)[0] ?? '';
   if (digits === '') return 0;
   return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
 }
@@ -37,21 +46,26 @@ export function isZeroBlock(block: Uint8Array): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/**
- * Parses the header in a block that is not all zeros.
- * @returns a string that says what is wrong if the header is invalid
- */
-export function parseTarHeader(block: Uint8Array): TarHeader | string {
+/** True if the checksum of a block is right, with signed or unsigned bytes. It is all that Go's archive/tar asks of a header. */
+export function hasTarChecksum(block: Uint8Array): boolean {
   let unsigned = 8 * 32;
   let signed = 8 * 32;
-  for (let index = 0; index < 512; index++) {
+  for (let index = 0; index < TAR_BLOCK; index++) {
     if (index >= 148 && index < 156) continue;
     const byte = block[index] ?? 0;
     unsigned += byte;
     signed += byte > 127 ? byte - 256 : byte;
   }
   const checksum = numeric(block, 148, 8);
-  if (checksum !== unsigned && checksum !== signed) return 'a header has a wrong checksum';
+  return checksum === unsigned || checksum === signed;
+}
+
+/**
+ * Parses the header in a block that is not all zeros.
+ * @returns a string that says what is wrong if the header is invalid
+ */
+export function parseTarHeader(block: Uint8Array): TarHeader | string {
+  if (!hasTarChecksum(block)) return 'a header has a wrong checksum';
   const size = numeric(block, 124, 12);
   const mode = numeric(block, 100, 8);
   if (Number.isNaN(size) || Number.isNaN(mode)) return 'a header has a field that is no number';
