@@ -1,7 +1,7 @@
-// Who deploys: the hooks that run after provisioning act as this principal.
+// The principal that deploys. The hooks that run after provisioning act as this principal.
 
 @export()
-@description('A person or a service principal; an empty id: nobody gets a role.')
+@description('A person or a service principal. With an empty id, nobody gets a role.')
 type deployerType = {
   @description('Object id.')
   id: string

@@ -1,68 +1,68 @@
-// The least that runs acr-promoter in Azure (docs/how-to/deploy.md): one app, one identity, one storage account without keys, one
-// signing key, and the registry's events in a queue.
+// A minimal deployment of acr-promoter in Azure (docs/how-to/deploy.md): one app, one identity, one storage account without keys,
+// one signing key, and a queue with the registry's events.
 
 targetScope = 'subscription'
 
 import { deployerType } from 'deployer.bicep'
 import { registryType } from 'registry.bicep'
 
-@description('Name of the environment: names and tags are made from it.')
+@description('Name of the environment. The names and tags of resources are derived from it.')
 @minLength(1)
 @maxLength(32)
 param environmentName string
 
-@description('Where everything but the system topic is made.')
+@description('Location of all resources except the system topic.')
 @minLength(1)
 param location string
 
 @description('The registry whose pushes are promoted. SBOMs and signatures are attached there, so the app may also write to it, unless sourceReadOnly says otherwise.')
 param sourceRegistry registryType
 
-@description('True where every rule has "attachTo": "destination": the app may then only read the source registry. Counts where the destination is another registry.')
+@description('True if every rule has "attachTo": "destination": the app can then only read the source registry. Has an effect only if the destination is another registry.')
 param sourceReadOnly bool = false
 
-@description('Name of the system topic that the source registry already has, with a system-assigned identity; empty: one is made.')
+@description('Name of the source registry\'s existing system topic, which must have a system-assigned identity. Empty: one is created.')
 param existingTopicName string = ''
 
-@description('The registry that images are promoted to; the source registry where nothing is said.')
+@description('The registry that images are promoted to. Default: the source registry.')
 param destinationRegistry registryType = sourceRegistry
 
-@description('PROMOTION_RULES: empty for the blob `rules.json` in the container `rules`.')
+@description('PROMOTION_RULES. Empty: the blob `rules.json` in the container `rules`.')
 param promotionRules string = ''
 
 @description('PROMOTION_SCHEDULE: six fields, seconds first, UTC.')
 @minLength(11)
 param promotionSchedule string = '0 */5 * * * *'
 
-@description('PROMOTION_PAUSED: true while new runs are kept from starting.')
+@description('PROMOTION_PAUSED: true: no new run starts.')
 param promotionPaused bool = false
 
-@description('RUN_RETENTION_DAYS: for so many days what has ended is kept.')
+@description('RUN_RETENTION_DAYS: how many days finished runs are kept.')
 @minValue(1)
 @maxValue(3650)
 param runRetentionDays int = 30
 
-@description('Whether the app signs: makes a key in Key Vault; a hook makes its certificate (docs/how-to/deploy.md).')
+@description('True if the app signs: creates a key in Key Vault; a hook creates its certificate (docs/how-to/deploy.md).')
 param signing bool = true
 
-@description('Whether nobody can purge a deleted vault before its 90 days are over. Once true it stays true.')
+@description('True: nobody can purge a deleted vault within 90 days. It cannot be set to false again.')
 param vaultPurgeProtection bool = true
 
-@description('Object id of who deploys: gets the data roles that the hook needs on the signing key and the storage account. Empty: nobody does.')
+@description('Object id of the principal that deploys. It gets the data roles that the hook needs on the signing key and the storage account. Empty: nobody gets them.')
 param principalId string = ''
 
 @description('User for a person, ServicePrincipal for a pipeline.')
 param principalType 'ServicePrincipal' | 'User' = 'User'
 
-@description('JOB_CREDENTIALS: registry, user and secret by the name that jobs say; the secrets are put into the vault by hand; empty: none.')
+@description('JOB_CREDENTIALS: registry, user and secret by the name that jobs use. The secrets are added to the vault by hand. Empty: none.')
 param jobCredentials object = {}
 
 var nameToken = uniqueString(subscription().id, environmentName, location)
 var deployer deployerType = { id: principalId, type: principalType }
 var tags = { 'azd-env-name': environmentName }
-// The name alone is not enough: two registries with domain name labels may have the same.
+// The name alone is not enough: two registries with domain name labels can have the same name.
 var destinationIsSource = toLower('${sourceRegistry.subscriptionId}/${sourceRegistry.resourceGroup}/${sourceRegistry.name}') == toLower('${destinationRegistry.subscriptionId}/${destinationRegistry.resourceGroup}/${destinationRegistry.name}')
-// In one registry the role must cover both sides: a side without prefixes needs all repositories.
+// If both sides are in one registry, the role must cover both. A side without prefixes needs all repositories.
 var oneRegistryPrefixes = empty(sourceRegistry.repositoryPrefixes) || empty(destinationRegistry.repositoryPrefixes)
   ? []
   : union(sourceRegistry.repositoryPrefixes, destinationRegistry.repositoryPrefixes)
@@ -162,7 +162,7 @@ var registryIds = destinationIsSource
       '${destination!.outputs.loginServer}=${destination!.outputs.id}'
     ]
 
-// The hook makes the certificate and stores it there, beside those of the key's former versions.
+// The hook creates the certificate and stores it there, with those of the key's former versions.
 var signingKey = signing ? vault!.outputs.signingKeyId : ''
 var certificateChain = signing ? '${storage.outputs.blobEndpoint}certificates/signing.pem' : ''
 var signingSettings = signing ? { SIGNING_CERTIFICATE_CHAIN: certificateChain, SIGNING_KEY: signingKey } : {}
@@ -223,11 +223,11 @@ module subscriptionToEvents 'modules/registry-subscription.bicep' = {
     nameToken: nameToken
     storageAccountId: storage.outputs.id
   }
-  // The roles first: otherwise the first events go nowhere.
+  // The roles come first; otherwise the first events could not be delivered.
   dependsOn: [deliveryRoles]
 }
 
-@description('The resource group that everything is in.')
+@description('The resource group of all resources.')
 output AZURE_RESOURCE_GROUP string = group.name
 
 @description('The app\'s name.')
@@ -248,8 +248,8 @@ output SIGNING_CERTIFICATE_CHAIN string = certificateChain
 @description('The vault of the signing key and of the secrets of JOB_CREDENTIALS; empty if there is none.')
 output KEY_VAULT_NAME string = signing || !empty(jobCredentials) ? vault!.outputs.name : ''
 
-@description('Host of the source registry: rules name it so.')
+@description('Host of the source registry, as rules name it.')
 output REGISTRY_LOGIN_SERVER string = source.outputs.loginServer
 
-@description('Host of the destination registry: rules name it so.')
+@description('Host of the destination registry, as rules name it.')
 output DESTINATION_LOGIN_SERVER string = last(hosts)

@@ -1,4 +1,4 @@
-// azd reads this file, with the values of its environment: `azd env set NAME VALUE` (docs/how-to/deploy.md lists them).
+// azd fills in this file from its environment: `azd env set NAME VALUE` (docs/how-to/deploy.md lists the names).
 using 'main.bicep'
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
@@ -16,7 +16,7 @@ param sourceRegistry = {
 param sourceReadOnly = bool(readEnvironmentVariable('REGISTRY_READ_ONLY', 'false'))
 param existingTopicName = readEnvironmentVariable('REGISTRY_SYSTEM_TOPIC', '')
 
-// The source registry itself by default.
+// Default: the source registry.
 param destinationRegistry = {
   name: readEnvironmentVariable('DESTINATION_REGISTRY_NAME', readEnvironmentVariable('REGISTRY_NAME'))
   resourceGroup: readEnvironmentVariable(
@@ -39,7 +39,7 @@ param promotionPaused = bool(readEnvironmentVariable('PROMOTION_PAUSED', 'false'
 param runRetentionDays = int(readEnvironmentVariable('RUN_RETENTION_DAYS', '30'))
 param signing = bool(readEnvironmentVariable('SIGNING', 'true'))
 param vaultPurgeProtection = bool(readEnvironmentVariable('KEY_VAULT_PURGE_PROTECTION', 'true'))
-// azd gives the first; the second must be set for a service principal.
+// azd sets the first. Set the second for a service principal.
 param principalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
 param principalType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
 param jobCredentials = json(readEnvironmentVariable('JOB_CREDENTIALS', '{}'))

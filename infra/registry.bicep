@@ -1,19 +1,19 @@
-// What the template must be told about a registry that already exists. Its login server, its location and the way it grants
-// permissions are read from the registry itself (modules/registry.bicep).
+// What the template needs to know about an existing registry. Its login server, its location and its kind of permissions are read
+// from the registry itself (modules/registry.bicep).
 
 @export()
-@description('A container registry that already exists.')
+@description('An existing container registry.')
 type registryType = {
   @description('Its name, without the host suffix and without the hash of a domain name label.')
   @minLength(5)
   @maxLength(50)
   name: string
 
-  @description('The resource group that it is in.')
+  @description('Its resource group.')
   @minLength(1)
   resourceGroup: string
 
-  @description('The subscription that it is in.')
+  @description('Its subscription.')
   @minLength(36)
   @maxLength(36)
   subscriptionId: string

@@ -1,4 +1,4 @@
-// Ids of the built-in roles that are assigned, by the names that Azure gives them.
+// Ids of the built-in roles that are assigned, by Azure's names for them.
 
 @export()
 @description('Storage Blob Data Owner')

@@ -1,6 +1,6 @@
-// azd calls this after provisioning (azure.yaml): waits until the roles of who deploys are in force, makes the certificate of the
-// signing key, and stores it where the app reads it. Run again, it changes nothing, unless the certificate ends within 60 days or
-// the key was rotated. By hand: azd hooks run postprovision.
+// azd runs this after provisioning (azure.yaml). It waits until the roles of the principal that deploys take effect, creates the
+// certificate of the signing key, and stores it where the app reads it. A second run changes nothing, unless the certificate expires
+// within 60 days or the key was rotated. To run it by hand: azd hooks run postprovision.
 import { X509Certificate } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,7 +16,7 @@ const RENEW_DAYS = 60;
 const MOST_BYTES = 1024 * 1024;
 const DEFAULT_WAIT_SECONDS = 900;
 const BUILD_WAIT_MS = 300_000;
-const ROLE = 'the role is in force';
+const ROLE = 'the role has taken effect';
 
 const say = (line) => process.stdout.write(`${line}\n`);
 
@@ -60,7 +60,7 @@ function storage({ account, subscription, waitMs }, verb, args) {
     waitMs,
     say,
     remedy:
-      'az must be signed in as who deploys (az login), with Storage Blob Data Contributor on the account. A pipeline needs azd env set AZURE_PRINCIPAL_TYPE ServicePrincipal.',
+      'Sign in to az (az login) as the principal that deploys. It needs Storage Blob Data Contributor on the account. A pipeline also needs azd env set AZURE_PRINCIPAL_TYPE ServicePrincipal.',
   });
 }
 
@@ -73,7 +73,7 @@ async function checkSignIn({ subscription }) {
 
 /** Runs our own command. @returns {Promise<{code: number, out: string, err: string, unbuilt: boolean}>} */
 async function command(args) {
-  // The same sign-in as az, whatever else is on this machine.
+  // Use az's sign-in, whatever other credentials this machine has.
   const env = { ...process.env, AZURE_TOKEN_CREDENTIALS: 'AzureCliCredential' };
   const ran = await run(process.execPath, [join(root, 'bin', 'acr-promoter.mjs'), ...args], env);
   return { ...ran, unbuilt: /ERR_MODULE_NOT_FOUND|SyntaxError/.test(ran.err) };
@@ -112,7 +112,7 @@ async function makeCertificate({ key, subject, waitMs }, file) {
     until: ROLE,
     waitMs,
     say,
-    remedy: 'az must be signed in as who deploys (az login), with Key Vault Crypto User on the key.',
+    remedy: 'Sign in to az (az login) as the principal that deploys. It needs Key Vault Crypto User on the key.',
   });
 }
 
@@ -140,7 +140,7 @@ async function storeCertificate(given, folder) {
   }
   const { created, subject, notAfter } = await makeCertificate(given, file);
   if (!created) return say(`The signing key has its certificate: ${subject}, valid until ${notAfter}. Nothing to do.`);
-  // The former ones stay: until the app has read the blob again, the former version of the key signs.
+  // Keep the former certificates: until the app reads the blob again, the former version of the key signs.
   const all = `${readFileSync(file, 'utf8').trimEnd()}\n${former}`;
   if (Buffer.byteLength(all) > MOST_BYTES) {
     throw new HookError(`${given.chain} grows over 1 MiB: remove the certificates of former keys from it`);
@@ -158,7 +158,7 @@ async function main() {
   await checkSignIn(given);
   if (given.key === '') {
     await storage(given, 'exists', ['--container-name', 'rules', '--name', 'rules.json']);
-    return say('This app does not sign (SIGNING=false): no certificate is made.');
+    return say('This app does not sign (SIGNING=false): no certificate is created.');
   }
   const folder = mkdtempSync(join(tmpdir(), 'acr-promoter-hook-'));
   try {

@@ -1,4 +1,4 @@
-// Programs that the hooks run. Plain JavaScript without packages, so that any Node can start it.
+// Runs programs for the hooks. Plain JavaScript without packages, so that any Node can run it.
 import { spawn } from 'node:child_process';
 
 /** What a hook ends with, instead of a stack: what is wrong, and what to do. */
@@ -10,7 +10,7 @@ export class HookError extends Error {}
  */
 export function run(program, args, env = process.env) {
   return new Promise((resolve, reject) => {
-    // az is az.cmd on Windows, which only a shell starts. No argument of ours has a quotation mark or a percent sign.
+    // On Windows az is az.cmd, which needs a shell. None of our arguments has a quotation mark or a percent sign.
     const viaShell = process.platform === 'win32' && program === 'az';
     const given = viaShell ? args.map((arg) => `"${arg}"`) : args;
     const child = spawn(program, given, { env, shell: viaShell, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,15 +1,15 @@
-// A role that was just assigned is not in force at once (Azure says up to ten minutes), and azd builds while it provisions.
+// Waits for conditions that become true later: a new role takes up to ten minutes to take effect, and azd builds while it provisions.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HookError } from './run.mjs';
 
 const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 15_000;
-/** So often is said that it still waits. */
+/** Interval of the lines that say that it still waits, in milliseconds. */
 const PROGRESS_MS = 30_000;
 
 /**
- * Tries something until it is possible.
- * @param {string} what what is tried, for people
+ * Repeats an attempt until it succeeds.
+ * @param {string} what the attempt's name, for people
  * @param {() => Promise<{notYet?: string, done?: unknown}>} attempt answers `notYet` with the reason; throws if anything else is wrong
  * @param {{until: string, waitMs: number, say: (line: string) => void, remedy: string, pause?: (ms: number) => Promise<unknown>, now?: () => number}} options
  * @returns what `attempt` answered as `done`

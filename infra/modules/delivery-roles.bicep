@@ -1,4 +1,4 @@
-// What the topic's identity may do: put messages into the one queue, and what it could not deliver into the one container.
+// Roles of the topic's identity: it may send messages to one queue, and write undelivered events to one container.
 
 import { blobDataContributor, queueMessageSender } from '../roles.bicep'
 

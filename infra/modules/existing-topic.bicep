@@ -1,4 +1,4 @@
-// A system topic that the registry already has. It must have a system-assigned identity (docs/how-to/deploy.md).
+// The registry's existing system topic. It must have a system-assigned identity (docs/how-to/deploy.md).
 
 @description('The topic\'s name, in this resource group.')
 param topicName string

@@ -1,15 +1,15 @@
-// The app, on Flex Consumption. FUNCTIONS_WORKER_RUNTIME, FUNCTIONS_EXTENSION_VERSION and linuxFxVersion must not be set there:
-// functionAppConfig says it.
+// The app, on Flex Consumption. FUNCTIONS_WORKER_RUNTIME, FUNCTIONS_EXTENSION_VERSION and linuxFxVersion must not be set there,
+// because functionAppConfig replaces them.
 
-@description('Where it is made.')
+@description('Location.')
 param location string
 
-@description('The token that names of this environment end in, of `uniqueString`.')
+@description('Suffix of the names in this environment, from `uniqueString`.')
 @minLength(13)
 @maxLength(13)
 param nameToken string
 
-@description('Tags of everything that is made.')
+@description('Tags of all resources.')
 param tags object
 
 @description('Resource id of the app\'s identity.')
@@ -18,13 +18,13 @@ param identityId string
 @description('Client id of the app\'s identity.')
 param clientId string
 
-@description('The storage account of host, app and deployment.')
+@description('The storage account that host, app and deployment use.')
 param storageAccountName string
 
-@description('Address of the account\'s blobs, with a slash at the end.')
+@description('URL of the account\'s blobs, with a slash at the end.')
 param blobEndpoint string
 
-@description('Where telemetry is sent.')
+@description('Where the app sends telemetry.')
 param insightsConnectionString string
 
 @description('Settings of the app itself: names and values.')
@@ -84,19 +84,19 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       }
       scaleAndConcurrency: {
         instanceMemoryMB: 2048
-        // A registry takes some thousand requests a minute from one identity: more instances would only wait for it.
+        // A registry accepts a few thousand requests a minute from one identity, so more instances would only wait.
         maximumInstanceCount: 40
         alwaysReady: [
           {
-            // Orchestrations that run on Azure Storage are polled for by an instance that is up.
+            // Orchestrations on Azure Storage need a running instance that polls for them.
             name: 'durable'
             instanceCount: 1
           }
         ]
       }
     }
-    // Nothing that Microsoft's Flex Consumption samples do not set: Azure refuses some properties of other plans there (ftpsState
-    // for one). A test wants a source for each property.
+    // Only properties that Microsoft's Flex Consumption samples set: Azure refuses some properties of other plans there, for example
+    // ftpsState. A test checks that each property has a source.
     siteConfig: {
       alwaysOn: false
     }

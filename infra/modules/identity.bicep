@@ -1,14 +1,14 @@
-// The one identity of the app: it reads its queues, signs with the key and signs in to the registries.
+// The app's identity. The app uses it for its queues, for signing, and to sign in to the registries.
 
-@description('Where it is made.')
+@description('Location.')
 param location string
 
-@description('The token that names of this environment end in, of `uniqueString`.')
+@description('Suffix of the names in this environment, from `uniqueString`.')
 @minLength(13)
 @maxLength(13)
 param nameToken string
 
-@description('Tags of everything that is made.')
+@description('Tags of all resources.')
 param tags object
 
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
@@ -17,10 +17,10 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   tags: tags
 }
 
-@description('The resource id, by which the app is given the identity.')
+@description('The resource id, with which the identity is assigned to the app.')
 output id string = identity.id
 
-@description('The client id, by which the app asks for a token of it.')
+@description('The client id, with which the app requests tokens.')
 output clientId string = identity.properties.clientId
 
 @description('The object id, to which roles are assigned.')

@@ -1,16 +1,16 @@
-// Where logs go. Nothing can be written or read with a key.
+// Logs and telemetry. Keys cannot be used to write or read them.
 
 import { metricsPublisher } from '../roles.bicep'
 
-@description('Where it is made.')
+@description('Location.')
 param location string
 
-@description('The token that names of this environment end in, of `uniqueString`.')
+@description('Suffix of the names in this environment, from `uniqueString`.')
 @minLength(13)
 @maxLength(13)
 param nameToken string
 
-@description('Tags of everything that is made.')
+@description('Tags of all resources.')
 param tags object
 
 @description('Object id of the app\'s identity.')
@@ -29,7 +29,7 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
       disableLocalAuth: true
     }
     workspaceCapping: {
-      // A loop that logs costs a gigabyte a day, not a fortune.
+      // Limits the cost if the app logs in a loop: at most a gigabyte a day.
       dailyQuotaGb: 1
     }
   }
@@ -58,5 +58,5 @@ resource publisher 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-@description('Where the app sends its telemetry. No secret: without local authentication its key opens nothing.')
+@description('Where the app sends its telemetry. Not a secret: its key has no effect without local authentication.')
 output connectionString string = insights.properties.ConnectionString

@@ -1,11 +1,11 @@
-// What the app may do in one registry: read and write content, or only read it. No role allows deleting.
+// The app's roles in one registry: read and write content, or only read it. No role allows deleting.
 
 import { acrPull, acrPush, catalogLister, repositoryReader, repositoryWriter } from '../roles.bicep'
 
 @description('The registry\'s name, in this resource group.')
 param registryName string
 
-@description('Whether it grants permissions on repositories (ABAC).')
+@description('True if the registry has repository permissions (ABAC).')
 param abac bool
 
 @description('Prefixes of the repositories that the role is limited to; empty: all. Has no effect without ABAC.')
@@ -14,20 +14,21 @@ param repositoryPrefixes string[] = []
 @description('Object id of the app\'s identity.')
 param principalId string
 
-@description('True: nothing is written there.')
+@description('True: the app only reads there.')
 param readOnly bool = false
 
 var registryRole = readOnly ? acrPull : acrPush
 var repositoryRole = readOnly ? repositoryReader : repositoryWriter
 
-// The data actions of the two roles. A condition must name each of them: an action that it does not name is allowed everywhere.
+// The data actions of the two roles. A condition must name each of them, because an action that it does not name is allowed in all
+// repositories.
 // https://learn.microsoft.com/azure/container-registry/container-registry-rbac-abac-repository-permissions
 var dataActions = concat(['content/read', 'metadata/read'], readOnly ? [] : ['content/write', 'metadata/write'])
 var otherActions = map(
   dataActions,
   action => '!(ActionMatches{\'Microsoft.ContainerRegistry/registries/repositories/${action}\'})'
 )
-// Without the slash, samples would also mean samples-of-others.
+// Without the slash, samples would also match samples-of-others.
 var prefixes = map(repositoryPrefixes, prefix => endsWith(prefix, '/') ? prefix : '${prefix}/')
 var inPrefixes = map(
   prefixes,
@@ -62,7 +63,7 @@ resource ofRepositories 'Microsoft.Authorization/roleAssignments@2022-04-01' = i
   }
 }
 
-// Rules with wildcards list the repositories on a schedule. This role takes no condition.
+// Rules with wildcards list the repositories on a schedule. This role cannot have a condition.
 resource lister 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (abac) {
   scope: registry
   name: guid(registry.id, principalId, catalogLister)

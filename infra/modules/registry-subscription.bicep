@@ -1,9 +1,9 @@
-// Pushes and deletions of the registry, as CloudEvents, into the queue.
+// Sends the registry's pushes and deletions to the queue, as CloudEvents.
 
 @description('The registry\'s system topic, in this resource group.')
 param topicName string
 
-@description('The token that names of this environment end in: two environments may listen to one registry.')
+@description('Suffix of the names in this environment. Two environments may use one registry.')
 @minLength(13)
 @maxLength(13)
 param nameToken string
@@ -35,7 +35,7 @@ resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = {
           properties: {
             resourceId: storageAccountId
             queueName: 'registry-events'
-            // For ever: while PROMOTION_PAUSED holds, events wait.
+            // Messages never expire: events wait while PROMOTION_PAUSED is true.
             queueMessageTimeToLiveInSeconds: -1
           }
         }

@@ -1,5 +1,5 @@
-// The registry's system topic. A source has one at most, in its own subscription and location: where there is one, it is taken.
-// Only a topic with a system-assigned identity can deliver into storage without keys.
+// The registry's system topic. A source has at most one, in its own subscription and location; an existing one is used. Only a topic
+// with a system-assigned identity can deliver to a storage account without keys.
 
 @description('The registry\'s name, in this resource group.')
 param registryName string
@@ -7,7 +7,7 @@ param registryName string
 @description('The registry\'s location.')
 param location string
 
-@description('Tags of everything that is made.')
+@description('Tags of all resources.')
 param tags object
 
 resource registry 'Microsoft.ContainerRegistry/registries@2025-11-01' existing = {

@@ -1,26 +1,26 @@
-// Queues, blobs and tables of the app, of its host and of its deployment. Nobody holds a key: every access is by identity.
+// Queues, blobs and tables of the app, its host and its deployment. There are no keys; every access uses an identity.
 
 import { blobDataContributor, blobDataOwner, queueDataContributor, tableDataContributor } from '../roles.bicep'
 import { deployerType } from '../deployer.bicep'
 
-@description('Where it is made.')
+@description('Location.')
 param location string
 
-@description('The token that names of this environment end in, of `uniqueString`.')
+@description('Suffix of the names in this environment, from `uniqueString`.')
 @minLength(13)
 @maxLength(13)
 param nameToken string
 
-@description('Tags of everything that is made.')
+@description('Tags of all resources.')
 param tags object
 
 @description('Object id of the app\'s identity.')
 param principalId string
 
-@description('Who deploys.')
+@description('The principal that deploys.')
 param deployer deployerType
 
-// The code relies on these names (docs/reference/settings.md): a test compares them.
+// The code uses these names (docs/reference/settings.md). A test compares them.
 var containerNames = [
   'certificates'
   'dead-letters'
@@ -65,7 +65,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     publicNetworkAccess: 'Enabled'
     supportsHttpsTrafficOnly: true
     networkAcls: {
-      // Event Grid delivers as a trusted service: without it, a firewall that is added later silences every push.
+      // Event Grid delivers as a trusted service. Without this, a firewall that is added later would block all events.
       bypass: 'AzureServices'
       defaultAction: 'Allow'
     }
@@ -111,7 +111,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
   }
 }
 
-// On the account, not on single containers and queues: the host and Durable Functions make their own there.
+// On the account and not on single containers and queues, because the host and Durable Functions create their own.
 resource roles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   for role in [blobDataOwner, queueDataContributor, tableDataContributor]: {
     scope: account
@@ -124,7 +124,7 @@ resource roles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [
   }
 ]
 
-// Uploads the rules, and the hook the certificate.
+// To upload the rules; the hook also uploads the certificate.
 resource deployerRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(deployer.id)) {
   scope: account
   name: guid(account.id, deployer.id, blobDataContributor)
@@ -141,5 +141,5 @@ output name string = account.name
 @description('The account\'s resource id.')
 output id string = account.id
 
-@description('Address of its blobs, with a slash at the end.')
+@description('URL of its blobs, with a slash at the end.')
 output blobEndpoint string = account.properties.primaryEndpoints.blob

@@ -1,32 +1,32 @@
-// The key that signs, which never leaves the vault, and the passwords of jobs' credentials. Made only if one of them is wanted.
+// The signing key, which never leaves the vault, and the passwords of jobs' credentials. Deployed only if one of them is used.
 
 import { cryptoUser, secretsOfficer, secretsUser } from '../roles.bicep'
 import { deployerType } from '../deployer.bicep'
 
-@description('Where it is made.')
+@description('Location.')
 param location string
 
-@description('The token that names of this environment end in, of `uniqueString`.')
+@description('Suffix of the names in this environment, from `uniqueString`.')
 @minLength(13)
 @maxLength(13)
 param nameToken string
 
-@description('Tags of everything that is made.')
+@description('Tags of all resources.')
 param tags object
 
 @description('Object id of the app\'s identity.')
 param principalId string
 
-@description('Who deploys.')
+@description('The principal that deploys.')
 param deployer deployerType
 
-@description('Whether the app signs: the key is made.')
+@description('True if the app signs; creates the key.')
 param hasSigningKey bool
 
-@description('Whether jobs have credentials: the app may read secrets here, and who deploys may write them.')
+@description('True if jobs have credentials: the app may read secrets here, and the principal that deploys may write them.')
 param hasSecrets bool
 
-@description('Whether nobody can purge a deleted vault before its 90 days are over. Once true it stays true.')
+@description('True: nobody can purge a deleted vault within 90 days. It cannot be set to false again.')
 param purgeProtection bool
 
 resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
@@ -41,7 +41,7 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     }
     enableRbacAuthorization: true
     enableSoftDelete: true
-    // False is refused, even for a new vault: leave it out.
+    // Azure refuses false, even for a new vault, so leave it out.
     enablePurgeProtection: purgeProtection ? true : null
     softDeleteRetentionInDays: 90
     publicNetworkAccess: 'Enabled'
@@ -91,7 +91,7 @@ resource certificateSigner 'Microsoft.Authorization/roleAssignments@2022-04-01' 
   }
 }
 
-// On the vault: its only secrets are the passwords of jobs' credentials.
+// On the vault, because its only secrets are the passwords of jobs' credentials.
 resource secretsReader 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (hasSecrets) {
   scope: vault
   name: guid(vault.id, principalId, secretsUser)
@@ -112,7 +112,7 @@ resource secretsWriter 'Microsoft.Authorization/roleAssignments@2022-04-01' = if
   }
 }
 
-@description('The key\'s id without a version: the newest version that has a certificate signs. Empty without a key.')
+@description('The key\'s id without a version: the newest version with a certificate signs. Empty without a key.')
 output signingKeyId string = hasSigningKey ? vault::signingKey!.properties.keyUri : ''
 
 @description('The vault\'s name.')
