@@ -198,7 +198,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     vault.allows = () => Date.now() - (missedAt ??= Date.now()) > 3_000;
     const ran = await hook({ deniedUntil: Date.now() + 4_000 });
     expect({ ...ran, out: '' }).toEqual({ code: 0, out: '', err: '' });
-    expect(ran.out).toContain(`Storage account ${ACCOUNT}: waiting until the role is in force, up to 15 minutes`);
+    expect(ran.out).toContain(`Storage account ${ACCOUNT}: waiting until the role has taken effect, up to 15 minutes`);
     expect(ran.out).toContain('Signing key https://contoso.vault.azure.net/keys/signing: waiting until the role');
     expect(ran.out).toContain("Stored the signing key's certificate: ");
     expect(asked().filter((command) => command === 'storage blob upload')).toHaveLength(1);
