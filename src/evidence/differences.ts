@@ -50,28 +50,39 @@ export async function graphDifferences(
   return { differences: [lacks], digests, leftOut };
 }
 
-/** What the rule wants attached and isn't: an SBOM or a signature counts where it verifies. */
-export async function attachmentDifferences(
+/** An image, and what it lacks. */
+export interface MissingAttachment {
+  image: Image;
+  sbom: boolean;
+  signature: boolean;
+}
+
+/** Which images lack an SBOM or a signature that the rule wants: one counts if it verifies. */
+export async function missingAttachments(
   ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
   rule: Rule,
   at: ReadableRepository,
   images: readonly Image[],
   signal: AbortSignal,
-): Promise<string[]> {
-  const lacking = await mapConcurrently(images, LOOKED_AT_ONCE, async (image) => {
-    const lacks: string[] = [];
-    if (image.sbom && rule.sbom.formats.length > 0) {
-      const sbom = await findOurSbom(ports, rule, at, image, signal);
-      if (sbom === undefined) lacks.push(`${image.label} has no SBOM from this app yet`);
-    }
-    if (rule.sign.length > 0) {
-      const { signer } = ports;
-      const signature = signer && (await findOurSignature(ports, at, plainClaim(image), signer, signal));
-      if (signature === undefined) lacks.push(`${image.label} has no signature from this app yet`);
-    }
-    return lacks;
+): Promise<MissingAttachment[]> {
+  const { signer } = ports;
+  const looked = await mapConcurrently(images, LOOKED_AT_ONCE, async (image): Promise<MissingAttachment> => {
+    const wantsSbom = image.sbom && rule.sbom.formats.length > 0;
+    const sbom = wantsSbom && (await findOurSbom(ports, rule, at, image, signal)) === undefined;
+    const signature =
+      rule.sign.length > 0 &&
+      (signer && (await findOurSignature(ports, at, plainClaim(image), signer, signal))) === undefined;
+    return { image, sbom, signature };
   });
-  return lacking.flat();
+  return looked.filter(({ sbom, signature }) => sbom || signature);
+}
+
+/** The same in words. */
+export async function attachmentDifferences(...asked: Parameters<typeof missingAttachments>): Promise<string[]> {
+  return (await missingAttachments(...asked)).flatMap(({ image: { label }, sbom, signature }) => [
+    ...(sbom ? [`${label} has no SBOM from this app yet`] : []),
+    ...(signature ? [`${label} has no signature from this app yet`] : []),
+  ]);
 }
 
 /**

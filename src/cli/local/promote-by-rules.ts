@@ -10,6 +10,7 @@ import { promotionLines } from '../output/promotion-lines.js';
 import type { Session } from '../connection/session.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
+import { dryRun, dryRunLines, type DryRun } from './dry-run.js';
 import { promoteTag, type LocalOutcome } from './promote-tag.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
@@ -26,27 +27,35 @@ export async function promoteByRules(
   source: TagName,
   values: Values,
   tell: (line: string) => void,
-): Promise<{ promotions: LocalOutcome[]; failures: PromoterError[] }> {
+): Promise<{ promotions: (LocalOutcome | DryRun)[]; failures: PromoterError[] }> {
   const rules = rulesHere(values, io);
   const match = matchRules(chooseRules(await rules.load(), values), source);
   if (match.rules.length === 0) {
     throw new PolicyError('NO_RULE_MATCHES', `no rule matches ${formatReference(source)}: ${match.nearest ?? ''}`, {
-      remedy: 'Change a rule to include it, or copy it with acr-promoter copy.',
+      remedy: `Change a rule to include it, or copy it: acr-promoter copy -r ${formatReference(source)} <destination>`,
     });
   }
   const from = await session.client(source.registry, connectionOf(values, 'from'));
-  if ((await resolveTag({ registries: from }, source, io.signal)) === undefined) {
+  const root = await resolveTag({ registries: from }, source, io.signal);
+  if (root === undefined) {
     throw new InputError('SOURCE_NOT_FOUND', `${formatReference(source)} is not there`, {
       remedy: 'Push it first, or correct the reference.',
     });
   }
   const signer = await readSigner(values, io);
-  const promotions: LocalOutcome[] = [];
+  const promotions: (LocalOutcome | DryRun)[] = [];
   const failures: PromoterError[] = [];
   for (const rule of match.rules) {
     const sides = await connectSides(session, source, rule, values);
     try {
-      const outcome = await promoteTag(io, { rule, source, rules, signer, values, tell, ...sides });
+      const promotion = { rule, source, rules, signer, values, tell, ...sides };
+      if (values.dryRun === true) {
+        const planned = await dryRun(io, promotion, root);
+        promotions.push(planned);
+        dryRunLines(planned).forEach(tell);
+        continue;
+      }
+      const outcome = await promoteTag(io, promotion);
       promotions.push(outcome);
       promotionLines(outcome).forEach(tell);
     } catch (error) {

@@ -20,6 +20,7 @@ const VERB: VerbDescription = {
       'By rules of this machine, signed with a key of this machine',
       'acr-promoter promote --rules rules.yaml --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
+    ['What it would do', 'acr-promoter promote --dry-run --rules rules.yaml localhost:5000/samples/app:v1'],
     ['By one rule of them', 'acr-promoter promote --rules rules.yaml --rule staging localhost:5000/samples/app:v1'],
     [
       'By the deployed app, which waits for signatures that are still to come',
@@ -44,6 +45,7 @@ export function addPromote(parent: Command, context: VerbContext): void {
     command
       .option('--rules <path>', 'the rules document, YAML or JSON; by default $PROMOTION_RULES')
       .option('--rule <name>', 'only by this rule of it')
+      .option('--dry-run', 'print what would be attached, copied and mounted, with sizes in bytes; nothing is written')
       .option('--reason <text>', 'with --submit: why you ask; runs show prints it');
     addSigningOptions(command);
     addFormatOptions(command);

@@ -97,6 +97,49 @@ test('key, chain and rules may stand in the environment, as the app has them', a
   expect((await cli(...trust, at)).code).toBe(0);
 });
 
+test('promote --dry-run says what would be attached, copied and mounted, and writes nothing', async () => {
+  await writeRules();
+  const at = image.replace('/samples/', '/staging/samples/');
+  const planned = async (): Promise<unknown> => {
+    const { code, out } = await cli('promote', '--dry-run', '--format', 'json', image);
+    expect(code).toBe(0);
+    return (JSON.parse(out) as { promotions: unknown[] }).promotions[0];
+  };
+  const digest = (await cli('resolve', image)).out.trim();
+  const before = { rule: 'here', source: image, destination: at, digest, gate: [], exists: { count: 0, bytes: 0 } };
+  const first = await planned();
+  expect(first).toMatchObject({
+    ...before,
+    attach: [{ label: 'image', digest, sbom: true, signature: true, readBytes: expect.any(Number) }],
+    copy: { count: 1, bytes: Number((await cli('manifest', 'fetch', image)).out.length) },
+    mount: { count: 2, bytes: expect.any(Number) },
+  });
+  expect(await planned()).toEqual(first);
+  expect((await cli('resolve', at)).code).toBe(1);
+  expect((await cli('discover', '--format', 'json', image)).out).toContain('"referrers": []');
+  expect((await cli('promote', '--dry-run', image)).out).toMatch(
+    /^Would promote \[here\] \S+ => \S+\n {2}attach {2}image: SBOM \(reads \d+ bytes\), signatures of both\n {2}copy/,
+  );
+  expect((await cli('promote', image)).code).toBe(0);
+  expect(await planned()).toMatchObject({
+    attach: [],
+    copy: { count: 0, bytes: 0 },
+    mount: { count: 0, bytes: 0 },
+    replaces: digest,
+  });
+  expect((await cli('promote', '--dry-run', image)).out).toMatch(/^Nothing to do \[here\] /);
+});
+
+test('promote --dry-run says why a gate is closed', async () => {
+  const trusted = join(folder, 'chain.pem');
+  await writeRules(
+    `, verify: { signatures: [{ format: notary, trustStore: '${trusted}', identities: ['x509.subject: C=US'] }] }`,
+  );
+  const { code, out } = await cli('promote', '--dry-run', image);
+  expect(code).toBe(0);
+  expect(out).toMatch(/\n {2}gate {4}closed: no notary signature/);
+});
+
 test('promote names an image that it leaves at the source, and promotes the rest', async () => {
   await writeRules();
   const { out: digest } = await cli('resolve', image);

@@ -1,0 +1,155 @@
+import {
+  formatReference,
+  mapConcurrently,
+  planGraph,
+  PolicyError,
+  type CopyPlan,
+  type Descriptor,
+  type ReadableRepository,
+} from '../../oci/index.js';
+import { classifyGraph } from '../../evidence/classify.js';
+import { attachedAt, missingAttachments } from '../../evidence/differences.js';
+import { lookAtGate } from '../../evidence/gate-look.js';
+import { destinationOf } from '../../rules/destination.js';
+import type { GateDecision } from '../../rules/gate.js';
+import { isThere } from '../../transfer/is-there.js';
+import { resolveTag } from '../../transfer/resolve-tag.js';
+import { onTerminal } from '../output/status-line.js';
+import type { Io } from '../io.js';
+import { createLocalPorts } from './local-run.js';
+import type { LocalPromotion } from './promote-tag.js';
+
+/** Requests to the destination at once. */
+const ASKED_AT_ONCE = 16;
+
+/** Manifests and blobs, and their bytes. */
+interface Counted {
+  count: number;
+  bytes: number;
+}
+
+/** What a promotion would do. Sizes are in bytes. */
+export interface DryRun {
+  rule: string;
+  /** `registry/repository:tag`, as the destination. */
+  source: string;
+  destination: string;
+  /** The digest that would be promoted. */
+  digest: string;
+  /** Why the gate is closed; empty if it is open. */
+  gate: string[];
+  /** What would be made and attached. An SBOM reads `readBytes` of layers; its own size is known when it is made. */
+  attach: { label: string; digest: string; sbom: boolean; signature: boolean; readBytes: number }[];
+  /** What would be uploaded to the destination, without what is attached first. */
+  copy: Counted;
+  /** Blobs that the destination would take over from another repository of its registry. */
+  mount: Counted;
+  /** What the destination has. */
+  exists: Counted;
+  /** The digest that the destination tag has now. */
+  replaces?: string;
+}
+
+/** Looks at what a rule would do for a tag. Nothing is written. @throws PolicyError `IS_REFERRER`; as the steps of a promotion */
+export async function dryRun(
+  { signal }: Pick<Io, 'signal'>,
+  { rule, source, registries, signer }: LocalPromotion,
+  root: Descriptor,
+): Promise<DryRun> {
+  const to = destinationOf(rule, source);
+  const destination = formatReference(to);
+  const ports = createLocalPorts(registries, signer);
+  const from = registries.repository(source.registry, source.repository);
+  const there = registries.repository(to.registry, to.repository);
+  const graph = await classifyGraph(from, root, signal);
+  if (graph.root.subject !== undefined) {
+    throw new PolicyError('IS_REFERRER', `${formatReference(source)} refers to ${graph.root.subject.digest}`, {
+      remedy: 'Promote its subject: it is copied with it.',
+    });
+  }
+  const { excludeArtifactTypes } = rule.referrers;
+  const plan = await planGraph(from, root, { recursive: true, artifactsOnly: true, excludeArtifactTypes, signal });
+  const at = attachedAt(rule, source, destination);
+  const [missing, gate, counts, now] = await Promise.all([
+    missingAttachments(ports, rule, registries.repository(at.registry, at.repository), graph.images, signal),
+    lookUntilDecided(() => lookAtGate(ports, from, root, rule.verify.signatures, { signal })),
+    countCopy(plan, there, source.registry === to.registry, signal),
+    resolveTag({ registries }, to, signal),
+  ]);
+  return {
+    rule: rule.name,
+    source: formatReference(source),
+    destination,
+    digest: root.digest,
+    gate: gate.passed ? [] : gate.reasons,
+    attach: missing.map(({ image: { label, digest }, ...lacks }) => ({
+      label,
+      digest,
+      ...lacks,
+      readBytes: lacks.sbom ? blobBytes(plan, digest) : 0,
+    })),
+    ...counts,
+    ...(now !== undefined && { replaces: now.digest }),
+  };
+}
+
+async function lookUntilDecided(
+  look: () => Promise<{ decision: GateDecision; isUnfinished: boolean }>,
+): Promise<GateDecision> {
+  for (;;) {
+    // Each look gets further, and what is listed is bounded.
+    const { decision, isUnfinished } = await look();
+    if (!isUnfinished) return decision;
+  }
+}
+
+function blobBytes({ manifests }: CopyPlan, digest: string): number {
+  const blobs = manifests.find(({ descriptor }) => descriptor.digest === digest)?.blobs ?? [];
+  return blobs.reduce((sum, { size }) => sum + size, 0);
+}
+
+async function countCopy(
+  { manifests }: CopyPlan,
+  destination: ReadableRepository,
+  mounts: boolean,
+  signal: AbortSignal,
+): Promise<Pick<DryRun, 'copy' | 'mount' | 'exists'>> {
+  const blobs = new Map(manifests.flatMap((each) => each.blobs.map((blob) => [blob.digest, blob] as const)));
+  const nodes = [
+    ...manifests.map(({ descriptor }) => ({ descriptor, isBlob: false })),
+    ...[...blobs.values()].map((descriptor) => ({ descriptor, isBlob: true })),
+  ];
+  const counts = { copy: { count: 0, bytes: 0 }, mount: { count: 0, bytes: 0 }, exists: { count: 0, bytes: 0 } };
+  await mapConcurrently(nodes, ASKED_AT_ONCE, async ({ descriptor, isBlob }) => {
+    const has = isBlob
+      ? await destination.hasBlob(descriptor, { signal })
+      : await isThere(destination, descriptor, signal);
+    const counted = counts[has ? 'exists' : isBlob && mounts ? 'mount' : 'copy'];
+    counted.count += 1;
+    counted.bytes += descriptor.size;
+  });
+  return counts;
+}
+
+/** Lines for people. */
+export function dryRunLines(run: DryRun): string[] {
+  const { rule, source, destination, digest, gate, attach, copy, mount, exists, replaces } = run;
+  const counted = ({ count, bytes }: Counted): string => `${count} manifests and blobs, ${bytes} bytes`;
+  const isNeeded = attach.length + copy.count + mount.count > 0 || replaces !== digest;
+  return [
+    `${isNeeded ? 'Would promote' : 'Nothing to do'} [${onTerminal(rule)}] ${source} => ${destination}`,
+    ...gate.map((reason) => `  gate    closed: ${onTerminal(reason)}`),
+    ...attach.map(({ label, sbom, signature, readBytes }) => {
+      const what = [
+        ...(sbom ? [`SBOM (reads ${readBytes} bytes)`] : []),
+        ...(signature ? [sbom ? 'signatures of both' : 'signature'] : []),
+      ];
+      return `  attach  ${onTerminal(label)}: ${what.join(', ')}`;
+    }),
+    `  copy    ${counted(copy)}`,
+    `  mount   ${counted(mount)}`,
+    `  exists  ${counted(exists)}`,
+    `  tag     ${replaces === undefined ? 'is not there' : replaces === digest ? 'is there already' : `replaces ${replaces}`}`,
+    `Digest: ${digest}`,
+  ];
+}
