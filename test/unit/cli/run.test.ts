@@ -281,10 +281,23 @@ test.each(['resolve --passwrd=hunter2secret a.io/b:v1', 'resolve u:hunter2secret
   async (line) => {
     const { code, err } = await acrPromoter(line);
     expect(code).toBe(1);
-    expect(err).toMatch(/unknown flag: --passwrd\n|holds no credentials/);
+    expect(err).toMatch(/unknown flag: --passwrd\n|must not contain credentials/);
     expect(err).not.toContain('hunter2');
   },
 );
+
+test.each([
+  ['resolve {r}/nope:v9', 'tag v9 not found in {r}/nope (MANIFEST_UNKNOWN)'],
+  [`manifest fetch {r}/nope@sha256:${'a'.repeat(64)}`, `sha256:${'a'.repeat(64)} not found in {r}/nope`],
+  ['copy {r}/nope:v9 --to-oci-layout {layout}-none:v1', 'tag v9 not found in {r}/nope'],
+])('%s names what is not there, and the command that lists the tags', async (line, said) => {
+  const there = (text: string): string => text.replaceAll('{r}', registry.name).replace('{layout}', layout);
+  const signIn = line.startsWith('copy') ? '--from-username me --from-password secret' : '-u me -p secret';
+  const { code, err } = await acrPromoter(`${there(line)} ${signIn}`);
+  expect(code).toBe(1);
+  expect(err).toContain(`Error: ${there(said)}`);
+  expect(err).toContain(`List tags: acr-promoter repo tags ${there('{r}/nope')}\n`);
+});
 
 test('the remedy of an error keeps what its message must hide: it is a command that works as printed', () => {
   const text = 'acr-promoter copy user:password@r.io/app:v1 r.io/app?tag=v1';
