@@ -17,8 +17,11 @@ const plain = (text) => text.replaceAll('<', '&lt;').replaceAll(/\*|__/g, (found
 
 /** What the page says of a code. */
 function textOf({ code, classes }) {
-  const marks = MARKS.filter(([kind]) => [...classes].every((name) => kind.test(name))).map(([, mark]) => ` (${mark})`);
-  return `${marks.join('')}: ${plain(REMEDIES[code] ?? '')}`;
+  const [when, what] = REMEDIES[code] ?? ['', ''];
+  const marks = MARKS.filter(([kind]) => [...classes].every((name) => kind.test(name))).map(
+    ([, mark]) => `; *${mark}*`,
+  );
+  return ` (${plain(when)}${marks.join('')}): ${plain(what)}`;
 }
 
 function page(codes) {
