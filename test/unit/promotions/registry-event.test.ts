@@ -9,6 +9,7 @@ import type { Rule } from '../../../src/rules/rule.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import { writeDigest } from '../../../src/rows/run-digest.js';
 import { observeStep } from '../../../src/promotions/observe.js';
+import { countStoreCalls } from '../../support/counted-store.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';
@@ -119,7 +120,7 @@ describe('what a promotion knows already', () => {
     const [digest] = digests;
     if (digest === undefined) throw new Error('nothing was pushed');
     expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
-    const { calls } = counting();
+    const calls = countStoreCalls(world);
     expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([]);
     await promoted(digest);
     calls.length = 0;
@@ -173,27 +174,10 @@ describe('what a promotion knows already', () => {
   });
 });
 
-/** Calls of the store from here on. */
-function counting(): { calls: string[] } {
-  const calls: string[] = [];
-  const { store } = world;
-  world.store = new Proxy(store, {
-    get: (target, key) => {
-      const value: unknown = Reflect.get(target, key);
-      if (typeof value !== 'function') return value;
-      return (...args: unknown[]): unknown => {
-        calls.push(String(key));
-        return value.apply(target, args) as unknown;
-      };
-    },
-  });
-  return { calls };
-}
-
 describe('what an event asks of the tables', () => {
   test('a push, of one promotion', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
-    const { calls } = counting();
+    const calls = countStoreCalls(world);
     await handle({ tag: SOURCE.tag, digest });
     expect(calls).toEqual(['attachedBy', 'getPromotion', 'insertPromotion', 'insertRun']);
   });
@@ -203,7 +187,7 @@ describe('what an event asks of the tables', () => {
       rule({ name, destination: { reference: `${REGISTRY}/${name}/{repository}:{tag}` } }),
     );
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
-    const { calls } = counting();
+    const calls = countStoreCalls(world);
     await handle({ tag: SOURCE.tag, digest });
     expect(calls).toHaveLength(13);
   });
@@ -219,7 +203,7 @@ describe('what an event asks of the tables', () => {
       await closePromotion(world, run.promotionId, run.runId, { generation, rule: rule(), result });
     }
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
-    const { calls } = counting();
+    const calls = countStoreCalls(world);
     expect((await handle({ digest })).incremented).toHaveLength(4);
     expect(calls).toHaveLength(2 + 4 * 4);
   });

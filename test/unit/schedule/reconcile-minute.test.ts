@@ -7,6 +7,7 @@ import { handleTickMessage, reviveClock } from '../../../src/schedule/clock.js';
 import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcile-promotions.js';
 import { reconcileRuns } from '../../../src/schedule/reconcile-runs.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
+import { countStoreCalls } from '../../support/counted-store.js';
 import { rule } from '../../support/rules.fixture.js';
 import { SOURCE, begin, newWorld, openRun, rowOf, type World } from '../../support/world.js';
 
@@ -22,18 +23,7 @@ beforeEach(() => use(newWorld(rule())));
 
 function use(fresh: World): void {
   world = fresh;
-  asked = [];
-  const { store } = world;
-  world.store = new Proxy(store, {
-    get: (_target, key) => {
-      const value: unknown = Reflect.get(store, key);
-      if (typeof value !== 'function') return value;
-      return (...args: unknown[]): unknown => {
-        asked.push(String(key));
-        return value.apply(store, args) as unknown;
-      };
-    },
-  });
+  asked = countStoreCalls(world);
 }
 
 const id = (tag = SOURCE.tag): string => promotionId(world.ruleList[0]?.name ?? '', { ...SOURCE, tag });
@@ -71,7 +61,7 @@ describe('a quiet minute', () => {
     }
     await reviveClock(world);
     const { text } = world.queues.sent.at(-1) ?? { text: '' };
-    asked = [];
+    asked.length = 0;
     await handleTickMessage(world, text, async (state) => {
       await reconcileRuns(world);
       await reconciled();
@@ -169,7 +159,7 @@ describe('a failed promotion', () => {
     world.nowMs += 5 * MINUTE;
     await reconciled();
     expect(await rowOf(world, kept)).not.toHaveProperty('retryAt');
-    asked = [];
+    asked.length = 0;
     await reconciled();
     expect(asked).toEqual(['listDuePromotions']);
     expect(starts()).toBe(1);

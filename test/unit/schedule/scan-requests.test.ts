@@ -10,6 +10,7 @@ import { anonymousCredentials, createRegistries, type Digest, type RegistryClien
 import { fingerprint } from '../../../src/rules/fingerprint.js';
 import { promotionId } from '../../../src/rules/promotion-id.js';
 import type { Rule } from '../../../src/rules/rule.js';
+import { countStoreCalls } from '../../support/counted-store.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { scanAll, scanTick, type Scanned } from '../../support/scan-world.js';
@@ -51,14 +52,8 @@ async function prepare(
     destination: { reference: `${name}/staging/{repository}:{tag}` },
   });
   world = newWorld(which);
-  storeCalls = [];
   const { store } = world;
-  world.store = new Proxy(store, {
-    get: (target, key: keyof typeof store) => {
-      storeCalls.push(key);
-      return target[key];
-    },
-  });
+  storeCalls = countStoreCalls(world);
   let digest: Digest | undefined;
   for (const repository of repositories.flatMap((each) => [each, `staging/${each}`]))
     ({ digest } = await pushImage(client.repository(name, repository), { tag: tags[0] ?? '' }));
