@@ -1,7 +1,7 @@
 // Writes schemas/job.schema.json from what the code reads (dist must be built); --check only says whether it still fits.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { format, resolveConfig } from 'prettier';
-import { jobJsonSchema } from '../dist/src/operations/job-json-schema.js';
+import { jobJsonSchema } from '../dist/src/operations/job-schema.js';
 
 const path = new URL('../schemas/job.schema.json', import.meta.url);
 const text = await format(JSON.stringify(jobJsonSchema()), {

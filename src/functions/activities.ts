@@ -28,7 +28,7 @@ import type { StepContract } from '../rows/step-contract.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { copyStep } from '../transfer/copy.js';
-import { readAcceptedJob } from '../operations/accepted-job.js';
+import { readAcceptedJob } from '../operations/job-schema.js';
 import { copyRequestOf } from '../operations/copy-request.js';
 import { portsOfJob } from '../operations/credential.js';
 import { awaitPromotionsStep, incrementPromotionsStep } from '../operations/promote.js';

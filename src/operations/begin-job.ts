@@ -1,4 +1,4 @@
-import { readAcceptedJob } from './accepted-job.js';
+import { readAcceptedJob } from './job-schema.js';
 import type { JobInput } from './job-schema.js';
 import { InputError, parseReference } from '../oci/index.js';
 import { untilWritten } from '../rows/until-written.js';

@@ -1,4 +1,4 @@
-import { readAcceptedJob } from './accepted-job.js';
+import { readAcceptedJob } from './job-schema.js';
 import type { JobOf } from './job-schema.js';
 import { InputError, PromoterError, parseReference, type Reference } from '../oci/index.js';
 import type { RunRow } from '../rows/run-row.js';

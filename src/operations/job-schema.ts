@@ -21,6 +21,9 @@ import { blobPush } from './blob-push.schema.js';
 import { blobDelete } from './blob-delete.schema.js';
 import { sbom } from './sbom.schema.js';
 import { sign } from './sign.schema.js';
+import { InputError } from '../oci/index.js';
+import { listProblems, problemsOf } from '../messages/problems.js';
+import type { AcceptedJob } from '../rows/run-row.js';
 import type { Use } from './operation-schema.js';
 
 const operations = [
@@ -69,3 +72,27 @@ export const SCOPES = new Map<JobOperation, Readonly<Record<string, Use | undefi
 export const storedJobSchema = z
   .discriminatedUnion('operation', [first.schema.strip(), ...rest.map(({ schema }) => schema.strip())])
   .refine((stored): stored is JobInput => stored.id !== undefined, 'a stored job has an id');
+
+/**
+ * The job of a run's row. Another version of the app may have written the row.
+ * @throws InputError `JOB_INVALID`
+ */
+export function readAcceptedJob(job: AcceptedJob): JobInput {
+  const parsed = storedJobSchema.safeParse(job);
+  if (parsed.success) return parsed.data;
+  throw new InputError('JOB_INVALID', `This app cannot read the job: ${listProblems(problemsOf(parsed.error))}`, {
+    remedy: 'Another version of the app accepted it. Send the job again, under another id.',
+  });
+}
+
+/** The schema of a job as JSON Schema 2020-12, for editors and for people who write jobs. */
+export function jobJsonSchema(): Record<string, unknown> {
+  const { $schema, ...schema } = z.toJSONSchema(jobSchema, { io: 'input', target: 'draft-2020-12' });
+  return {
+    $schema,
+    title: 'A job of acr-promoter',
+    description:
+      'One message of the queue “jobs”, or the body of POST /api/jobs. docs/reference/jobs.md has an example of each.',
+    ...schema,
+  };
+}

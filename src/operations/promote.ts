@@ -1,6 +1,6 @@
 import { InputError, PolicyError, formatReference } from '../oci/index.js';
 import { matchRules } from '../rules/match.js';
-import { readAcceptedJob } from './accepted-job.js';
+import { readAcceptedJob } from './job-schema.js';
 import { incrementGeneration } from '../rows/increment.js';
 import type { RunResult } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';

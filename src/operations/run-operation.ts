@@ -3,7 +3,7 @@ import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { subjectLease, underLease } from '../transfer/under-lease.js';
-import { readAcceptedJob } from './accepted-job.js';
+import { readAcceptedJob } from './job-schema.js';
 import * as attach from './attach.js';
 import * as blobDelete from './blob-delete.js';
 import * as blobFetch from './blob-fetch.js';

@@ -4,8 +4,7 @@ import { dirname } from 'node:path';
 import { InputError, makeFolder } from '../oci/index.js';
 import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
 import type { Claim } from './claims.js';
-import { fileErrorCode } from './file-error.js';
-import { isWithin } from './within.js';
+import { fileErrorCode, isWithin } from './file-system.js';
 
 export interface PlaceOptions {
   root: string;

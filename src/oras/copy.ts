@@ -1,16 +1,12 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import {
-  CopyError,
   copyGraph,
   compareGraphs,
-  digestAlgorithm,
   InputError,
   isNothingMissing,
   onSide,
   planGraph,
   rememberReads,
   rootBytes,
-  RegistryError,
   verifyArrival,
   type ArrivalReport,
   type CallOptions,
@@ -24,6 +20,7 @@ import {
   type ReadableRepository,
   type Repository,
 } from '../oci/index.js';
+import { checkTag, resolveIfThere } from './read-tag.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 
 /** Pauses in milliseconds before a tag that does not read back as it was set is looked at again. `TAG_LOST` */
@@ -70,22 +67,13 @@ export interface CopyReceipt {
   arrival: ArrivalReport;
 }
 
-async function resolveIfThere(destination: Repository, tag: string, call: CallOptions): Promise<Digest | undefined> {
-  try {
-    return (await destination.resolve(tag, call)).digest;
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
-}
-
 async function resolveTags(destination: Repository, options: CopyArtifactOptions): Promise<Map<string, Digest>> {
   const { tags = [], signal } = options;
   const standing = new Map<string, Digest>();
   await Promise.all(
     tags.map(async (tag) => {
-      const digest = await resolveIfThere(destination, tag, signal ? { signal } : {});
-      if (digest !== undefined) standing.set(tag, digest);
+      const found = await resolveIfThere(destination, tag, signal ? { signal } : {});
+      if (found !== undefined) standing.set(tag, found.digest);
     }),
   );
   return standing;
@@ -102,11 +90,7 @@ async function isInSync(
   return isNothingMissing(compared) ? compared : undefined;
 }
 
-/**
- * Sets the tag and reads it back: a registry may take it and forget it.
- * @throws CopyError `TAG_LOST`, with what stands there instead; `DIGEST_MISMATCH` where that is of another algorithm, as most
- * registries take what is put under a tag for sha256.
- */
+/** Sets the tag and reads it back. @throws CopyError `TAG_LOST`, `DIGEST_MISMATCH` */
 async function setTag(
   destination: Repository,
   tag: string,
@@ -114,34 +98,11 @@ async function setTag(
   root: Descriptor,
   { pausesMs = TAG_PAUSES_MS, ...call }: CallOptions & { pausesMs?: readonly number[] },
 ): Promise<void> {
-  const { digest } = root;
+  const { digest, mediaType } = root;
   await onSide('destination', 'tag', () =>
-    destination.pushManifest(bytes, root.mediaType, { ...call, tag, digest, described: root }),
+    destination.pushManifest(bytes, mediaType, { ...call, tag, digest, described: root }),
   );
-  const read = (): Promise<Digest | undefined> =>
-    onSide('destination', 'read the tag back', () => resolveIfThere(destination, tag, call));
-  let actual = await read();
-  for (const waitMs of pausesMs) {
-    if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) break;
-    if (actual === digest) return;
-    await pause(waitMs, undefined, call);
-    actual = await read();
-  }
-  if (actual === digest) return;
-  if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) {
-    throw new CopyError(
-      'DIGEST_MISMATCH',
-      `${destination.name} keeps ${digest}, and has the tag ${tag} lead to it under another digest, ${actual}`,
-      {
-        details: { destination: destination.name, tag, expected: digest, actual },
-        remedy: 'Copy to the digest alone, or to a registry that keeps tags of digests of this algorithm.',
-      },
-    );
-  }
-  throw new CopyError('TAG_LOST', `${destination.name}:${tag} was set to ${digest} and is ${actual ?? 'not there'}`, {
-    details: { destination: destination.name, tag, expected: digest, actual: actual ?? null },
-    remedy: 'Copy again; where it stays so, find out who else writes this tag, or ask the registry’s operator.',
-  });
+  await checkTag(destination, tag, root, { ...call, pausesMs });
 }
 
 /**

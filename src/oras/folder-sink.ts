@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { InputError, makeFolder } from '../oci/index.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
 import { StagedFolder } from './staged-folder.js';
-import { isWithin } from './within.js';
+import { isWithin } from './file-system.js';
 
 export interface FolderSinkOptions {
   /** Takes names that lead out of the folder. By default they are refused. */

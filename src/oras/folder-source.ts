@@ -1,9 +1,8 @@
 import { lstat, open, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { InputError } from '../oci/index.js';
-import { fileErrorCode } from './file-error.js';
 import type { FileSource, FolderEntry, SourceStat } from './file-source.js';
-import { isNullDevice } from './null-device.js';
+import { fileErrorCode, isNullDevice } from './file-system.js';
 
 const PERMISSIONS = 0o7777;
 const FIRST_PIECE_BYTES = 16 * 1024;

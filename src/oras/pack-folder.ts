@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { pack, type Pack } from 'tar-stream';
 import { createDigester, InputError, isRecord, type Digest } from '../oci/index.js';
-import { asFileError, fileErrorCode } from './file-error.js';
+import { asFileError, fileErrorCode } from './file-system.js';
 import type { FileSource, FolderEntry } from './file-source.js';
 import { SMALL_FILE_BYTES } from './archive-entries.js';
 

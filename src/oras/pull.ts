@@ -8,7 +8,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
-import { asFileError } from './file-error.js';
+import { asFileError } from './file-system.js';
 import type { FileReference } from './file-reference.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
 import { UNPACK } from './load-layers.js';

@@ -11,7 +11,8 @@ import {
   MANIFEST_BYTES,
 } from '../oci/index.js';
 import { putTags } from './tag.js';
-import { digestAt, type UploadProgress } from './upload.js';
+import { resolveIfThere } from './read-tag.js';
+import type { UploadProgress } from './upload.js';
 
 export interface PushManifestOptions extends CallOptions {
   /** By default what the manifest itself says. */
@@ -67,7 +68,7 @@ export async function pushManifest(
   }
   const descriptor: Descriptor = { mediaType, digest, size: bytes.length };
   const [first, ...others] = tags;
-  if ((await digestAt(repository, first ?? digest, call)) === digest) {
+  if ((await resolveIfThere(repository, first ?? digest, call))?.digest === digest) {
     options.onProgress?.({ state: 'exists', descriptor });
   } else {
     options.onProgress?.({ state: 'uploading', descriptor });

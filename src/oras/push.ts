@@ -5,9 +5,10 @@ import type { FileSource } from './file-source.js';
 import { loadFile, loadLayers, type LoadProgress } from './load-layers.js';
 import { packManifest, UNKNOWN_ARTIFACT, UNKNOWN_CONFIG, type PackedManifest } from './pack-artifact.js';
 import type { WantedPlatform } from './platform.js';
-import { withTempFolder } from './temp-folder.js';
+import { withTempFolder } from './file-system.js';
 import type { Moving } from './moving.js';
-import { digestAt, uploadArtifact, type UploadOptions, type UploadProgress } from './upload.js';
+import { resolveIfThere } from './read-tag.js';
+import { uploadArtifact, type UploadOptions, type UploadProgress } from './upload.js';
 
 export type PushProgress = LoadProgress | UploadProgress | Moving;
 
@@ -140,7 +141,7 @@ export async function pushFiles({ repository, files }: PushPorts, options: PushO
       for (const tag of tags) {
         if (!existed && tag === first) continue;
         // A push that changes nothing would be an event all the same.
-        if ((await digestAt(repository, tag, call)) === descriptor.digest) continue;
+        if ((await resolveIfThere(repository, tag, call))?.digest === descriptor.digest) continue;
         await repository.pushManifest(packed.bytes, descriptor.mediaType, {
           ...call,
           tag,

@@ -5,7 +5,7 @@ import { createDigester, InputError, type Digest } from '../oci/index.js';
 import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
 import { Claims, duplicate, type Claim } from './claims.js';
 import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
-import { fileErrorCode } from './file-error.js';
+import { fileErrorCode } from './file-system.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
 
 export interface StageOptions {

@@ -14,7 +14,7 @@ import {
 } from '../oci/index.js';
 import { ArchiveEntries, SMALL_FILE_BYTES } from './archive-entries.js';
 import { Tasks, FILES_AT_ONCE } from './at-once.js';
-import { fileErrorCode } from './file-error.js';
+import { fileErrorCode } from './file-system.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
 import { CONTENT_DIGEST } from './load-layers.js';
 import type { UnpackBudget } from './unpack-budget.js';

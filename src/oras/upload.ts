@@ -1,6 +1,7 @@
-import { RegistryError, type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
+import { type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
 import { forEachAtOnce } from './at-once.js';
 import type { Moving } from './moving.js';
+import { resolveIfThere } from './read-tag.js';
 import { TITLE, type PackedContent, type PackedManifest } from './pack-artifact.js';
 
 export interface UploadProgress {
@@ -43,20 +44,6 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
   for (const other of others) options.onUpload?.({ state: 'exists', descriptor: other.descriptor });
 }
 
-/** The digest that a tag or digest leads to, where it is there. */
-export async function digestAt(
-  repository: Repository,
-  tagOrDigest: string,
-  options: CallOptions,
-): Promise<Digest | undefined> {
-  try {
-    return (await repository.resolve(tagOrDigest, options)).digest;
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
-}
-
 function labelOf({ descriptor }: PackedContent): string {
   return descriptor.annotations?.[TITLE] ?? descriptor.mediaType;
 }
@@ -91,7 +78,7 @@ export async function uploadArtifact(
   const { signal, tag, onUpload, concurrency } = options;
   const { descriptor, bytes } = packed;
   const call = signal ? { signal } : {};
-  if ((await digestAt(repository, descriptor.digest, call)) !== undefined) {
+  if ((await resolveIfThere(repository, descriptor.digest, call)) !== undefined) {
     await uploadContents(repository, packed, { ...call, concurrency });
     onUpload?.({ state: 'exists', descriptor });
     return true;

@@ -80,7 +80,7 @@ export const triggerSchema = triggerCauseSchema.extend({
 export type Trigger = z.infer<typeof triggerSchema>;
 
 const acceptedJobSchema = z.looseObject({ id: z.string(), operation: z.string() });
-/** A job as it was accepted, defaults included: JSON that operations/accepted-job.ts reads again. */
+/** A job as it was accepted, defaults included: JSON that operations/job-schema.ts reads again. */
 export type AcceptedJob = z.infer<typeof acceptedJobSchema>;
 
 const runInputSchema = z.discriminatedUnion('kind', [

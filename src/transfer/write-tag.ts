@@ -1,5 +1,6 @@
 import type { Runs } from '../ports/runs.js';
-import { CopyError, type Descriptor, type HeldLease } from '../oci/index.js';
+import type { Descriptor, HeldLease } from '../oci/index.js';
+import { checkTag } from '../oras/index.js';
 import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
 import { resolveTag, CLOSING_LOOK_MS } from './resolve-tag.js';
 import type { Ports } from '../ports/ports.js';
@@ -80,10 +81,5 @@ export async function writeTag(
     () => repository.pushManifest(bytes, descriptor.mediaType, { tag: destination.tag, signal: deadline }),
     async () => (await listed.isWritable(destination.tag, { signal: lasting })) === false,
   );
-  const after = await resolveTag(ports, destination, lasting);
-  if (after?.digest === root.digest) return;
-  throw new CopyError('TAG_LOST', `${reference} was set to ${root.digest} and is ${after?.digest ?? 'not there'}`, {
-    remedy:
-      'See that the registry shows what it has taken: a replica, or a proxy before it, may be late. Otherwise find out who else writes this tag.',
-  });
+  await checkTag(repository, destination.tag, root, { signal: lasting });
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { JOB_OPERATIONS, storedJobSchema } from '../../../src/operations/job-schema.js';
-import { jobJsonSchema } from '../../../src/operations/job-json-schema.js';
+import { jobJsonSchema } from '../../../src/operations/job-schema.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { codeOf, problemPaths } from '../../support/codes.js';
 

@@ -1,0 +1,60 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import {
+  CopyError,
+  digestAlgorithm,
+  onSide,
+  RegistryError,
+  type CallOptions,
+  type Descriptor,
+  type ReadableRepository,
+} from '../oci/index.js';
+
+/** What a tag or digest stands for; undefined if it, or the repository, is not there. */
+export async function resolveIfThere(
+  repository: Pick<ReadableRepository, 'resolve'>,
+  tagOrDigest: string,
+  options: CallOptions,
+): Promise<Descriptor | undefined> {
+  try {
+    return await repository.resolve(tagOrDigest, options);
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Reads a tag back that was set: a registry may accept it and lose it, or a replica may be late.
+ * @param options.pausesMs pauses in milliseconds before it is read again; by default it is read once
+ * @throws CopyError `TAG_LOST`, with what the tag stands for instead; `DIGEST_MISMATCH` if that is a digest of another algorithm: most
+ * registries take what is put under a tag for sha256
+ */
+export async function checkTag(
+  destination: Pick<ReadableRepository, 'name' | 'resolve'>,
+  tag: string,
+  { digest }: Pick<Descriptor, 'digest'>,
+  { pausesMs = [], ...call }: CallOptions & { pausesMs?: readonly number[] },
+): Promise<void> {
+  const read = (): Promise<Descriptor | undefined> =>
+    onSide('destination', 'read the tag back', () => resolveIfThere(destination, tag, call));
+  let actual = (await read())?.digest;
+  for (const waitMs of pausesMs) {
+    if (actual === digest) return;
+    if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) break;
+    await pause(waitMs, undefined, call);
+    actual = (await read())?.digest;
+  }
+  if (actual === digest) return;
+  const details = { destination: destination.name, tag, expected: digest, actual: actual ?? null };
+  if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) {
+    throw new CopyError(
+      'DIGEST_MISMATCH',
+      `${destination.name} stores ${digest}, but its tag ${tag} stands for another digest, ${actual}`,
+      { details, remedy: 'Copy to the digest alone, or to a registry that keeps tags of digests of this algorithm.' },
+    );
+  }
+  throw new CopyError('TAG_LOST', `${destination.name}:${tag} was set to ${digest} and is ${actual ?? 'missing'}`, {
+    details,
+    remedy: 'Copy again. If it stays, a replica or a proxy may be late, or another client writes this tag.',
+  });
+}
