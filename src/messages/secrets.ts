@@ -1,5 +1,4 @@
 import { MOST_LEVELS } from './shape.js';
-import { INLINE_BYTES } from './message-text.js';
 import { MOST_PROBLEMS } from './problems.js';
 
 // A job is kept in queues, rows and logs, so it may hold no secret. These are the secrets that are recognised: fields with the name of a
@@ -35,7 +34,7 @@ const REFERENCE_NAME = /^(?:source|destination|reference|registry|subject|target
 /** Before the first slash. A digest stands behind a repository, and no host. */
 const USERINFO = /^[^/@\s]+@(?!sha(?:256|512):)/;
 
-export const REDACTED = '(a secret, left out)';
+const REDACTED = '(a secret, left out)';
 
 /** Whether a text contains a secret. */
 export function looksSecret(text: string): boolean {
@@ -102,10 +101,5 @@ function treat(value: unknown, name: string, path: readonly string[], treatment:
 function holdsSecret(text: string, name: string): boolean {
   if (looksSecret(text) || (REFERENCE_NAME.test(name) && USERINFO.test(text))) return true;
   // The bytes of a file.
-  return name === 'base64' && looksSecret(textIn(text));
-}
-
-/** As much as a job may hold of a file. */
-function textIn(base64: string): string {
-  return Buffer.from(base64.slice(0, Math.ceil(INLINE_BYTES / 3) * 4), 'base64').toString('utf8');
+  return name === 'base64' && looksSecret(Buffer.from(text, 'base64').toString('utf8'));
 }
