@@ -12,7 +12,6 @@ export * from './manifest.js';
 export * from './content-kind.js';
 export { repeatedNames } from './strict-json.js';
 export * from './store.js';
-export * from './blob-access.js';
 export { readBlob } from './content.js';
 export * from './lease.js';
 export * from './tar-header.js';
@@ -29,7 +28,7 @@ export {
   type GraphOptions,
   type PlannedManifest,
 } from './copy/plan.js';
-export * from './copy/move-stretch.js';
+export { movePart, type MovedPart, type MovePartOptions } from './copy/move-blob.js';
 export * from './copy/move.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
 export { LEFT_OUT_REASONS, type LeftOut } from './copy/walk-context.js';
@@ -51,7 +50,6 @@ export {
 export type { ChangedManifest, ChangedTag } from './registry/newest.js';
 export type { TagDetails } from './registry/tags.js';
 export { isLoopback, isSameRegistry } from './registry/urls.js';
-export { anonymousCredentials, basicCredentials, credentialsOf } from './registry/static-credentials.js';
 export { REQUEST_CHANNEL, type RequestEvent } from './registry/diagnostics.js';
 export {
   defaultDockerConfigPath,
@@ -63,4 +61,4 @@ export * from './layout/open-layout.js';
 export { onSide } from './copy/side.js';
 export { rootBytes } from './copy/bodies.js';
 export { rememberReads, rememberRepository, type Answer, type Memory } from './copy/remember.js';
-export { mapConcurrently } from './registry/concurrently.js';
+export { mapConcurrently } from './concurrency.js';

@@ -79,7 +79,7 @@ export interface OpenUpload {
   restarts: number;
 }
 
-export interface StretchOptions extends CallOptions {
+export interface PartOptions extends CallOptions {
   /** The upload to continue. By default a new one is started. */
   from?: OpenUpload;
   /** Called after each chunk. Return true to stop here. */
@@ -107,10 +107,10 @@ export interface WritableRepository {
    * @param openAt opens the blob at an offset
    * @returns the upload to continue, or undefined if the blob exists
    */
-  pushStretch?(
+  pushPart?(
     descriptor: Descriptor,
     openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
-    options: StretchOptions,
+    options: PartOptions,
   ): Promise<OpenUpload | undefined>;
   /** Mounts the blob from another repository of the same registry. False if that is not possible. */
   mountBlob(descriptor: Descriptor, fromRepository: string, options?: CallOptions): Promise<boolean>;
@@ -136,3 +136,17 @@ export type Repository = ReadableRepository & WritableRepository;
 export interface Registries {
   repository(registry: string, repository: string): Repository;
 }
+
+/** A repository, in a registry or a layout, whose blobs can also be looked up by digest and deleted. */
+export interface BlobRepository extends Repository {
+  /**
+   * The descriptor of a blob. Its media type is always `application/octet-stream`, because stores do not keep one.
+   * @throws RegistryError `BLOB_UNKNOWN`, with `notFound`
+   */
+  resolveBlob(digest: Digest, options?: CallOptions): Promise<Descriptor>;
+  /** @throws RegistryError `BLOB_UNKNOWN`, with `notFound` */
+  deleteBlob(descriptor: Descriptor, options?: CallOptions): Promise<void>;
+}
+
+/** Media type of a blob of which only the bytes are known. */
+export const OCTET_STREAM = 'application/octet-stream';

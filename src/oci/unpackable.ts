@@ -1,7 +1,7 @@
 import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 import { remember } from './memo.js';
-import { mapConcurrently } from './registry/concurrently.js';
+import { mapConcurrently } from './concurrency.js';
 import type { CallOptions, ReadableRepository } from './store.js';
 import { hasTarChecksum, TAR_BLOCK } from './tar-header.js';
 

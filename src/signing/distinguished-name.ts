@@ -1,5 +1,5 @@
 import type { Name } from '@peculiar/asn1-x509';
-import { ConfigurationError } from '../oci/index.js';
+import { ConfigurationError, quoted } from '../oci/index.js';
 
 /** Maximum characters of a trusted identity. `TRUST_IDENTITY_INVALID` */
 const IDENTITY_CHARS = 4096;
@@ -77,14 +77,30 @@ export function parseTrustedIdentity(text: string): TrustedIdentity {
   };
   if (text.length > IDENTITY_CHARS) return fail(`it is longer than ${IDENTITY_CHARS} characters`);
   if (!text.startsWith(PREFIX)) return fail(`it does not start with ${PREFIX}`);
+  const typeOf = (written: string): string | undefined => {
+    const type = SHORT_NAMES.get(written) ?? written;
+    return KNOWN_TYPES.has(type) || DOTTED.test(type) ? type : undefined;
+  };
+  return readAttributes(text.slice(PREFIX.length), typeOf, fail);
+}
+
+/**
+ * Reads a list of attributes, `C=US, ST=WA, O=Example`, in any order (RFC 4514, without hexadecimal or multiple values).
+ * @param typeOf the type of a name in capitals; undefined if it is not supported
+ * @param fail throws for the reason that it gets
+ */
+export function readAttributes(
+  text: string,
+  typeOf: (written: string) => string | undefined,
+  fail: (why: string) => never,
+): Map<string, string> {
   const result = new Map<string, string>();
-  for (const part of splitUnescaped(text.slice(PREFIX.length), ',')) {
+  for (const part of splitUnescaped(text, ',')) {
     const equals = part.indexOf('=');
-    if (equals < 0) return fail(`${JSON.stringify(part.trim())} has no =`);
+    if (equals < 0) return fail(`${quoted(part.trim(), 100)} has no =`);
     const written = part.slice(0, equals).trim().toUpperCase();
-    const type = written === 'S' ? 'ST' : (SHORT_NAMES.get(written) ?? written);
-    if (!KNOWN_TYPES.has(type) && !DOTTED.test(type))
-      return fail(`${JSON.stringify(type)} is not a supported attribute`);
+    const type = typeOf(written === 'S' ? 'ST' : written);
+    if (type === undefined) return fail(`${quoted(written, 100)} is not a supported attribute`);
     // Only spaces are trimmed. Other white space is part of the value.
     const raw = part.slice(equals + 1).replace(/^ +/, '');
     if (raw.startsWith('#')) return fail('values in hexadecimal are not supported');
@@ -105,7 +121,7 @@ export function matchesIdentity(subject: DistinguishedName, identity: TrustedIde
   });
 }
 
-export function splitUnescaped(text: string, separator: string): string[] {
+function splitUnescaped(text: string, separator: string): string[] {
   const parts: string[] = [];
   let start = 0;
   for (let index = 0; index < text.length; index += 1) {
@@ -129,7 +145,7 @@ function trimEndUnescaped(text: string): string {
  * Decodes escapes such as `\,` and `\C3\A9`.
  * @returns undefined if an escape or a quote is malformed
  */
-export function unescapeValue(text: string): string | undefined {
+function unescapeValue(text: string): string | undefined {
   const bytes: Buffer[] = [];
   let rest = text;
   while (rest !== '') {

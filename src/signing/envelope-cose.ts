@@ -1,8 +1,7 @@
 import { decode, encode, Tagged } from 'cborg';
-import { invalidSignature, type NotaryEnvelope, MOST_CRITICAL_ATTRIBUTES } from './envelope.js';
+import { invalidSignature, readChain, readCritical, readTimes, type NotaryEnvelope } from './envelope.js';
 import { AUTHENTIC_SIGNING_TIME, EXPIRY, SIGNING_SCHEME, SIGNING_TIME, TIMESTAMP_SIGNATURE } from './notary-format.js';
 import { isSignedBy, type NotaryAlgorithm } from './signature-algorithm.js';
-import { MOST_CHAIN_CERTIFICATES } from './certificate-chain.js';
 
 /**
  * Labels of COSE's standard header parameters.
@@ -57,18 +56,13 @@ export function readCoseEnvelope(bytes: Uint8Array): NotaryEnvelope {
   if (algorithm === undefined || typeof contentType !== 'string' || typeof scheme !== 'string') {
     throw invalidSignature('algorithm, content type or signing scheme is missing or unknown');
   }
-  const signingTime = readTime(attributes, SIGNING_TIME);
-  const authenticSigningTime = readTime(attributes, AUTHENTIC_SIGNING_TIME);
-  const expiry = readTime(attributes, EXPIRY);
   return {
-    chain: readChain(unprotectedHeader.get(X5CHAIN)),
+    chain: readChain(unprotectedHeader.get(X5CHAIN), (der) => (isBytes(der) ? der : undefined)),
     algorithm,
     contentType,
     scheme,
-    ...(signingTime !== undefined && { signingTime }),
-    ...(authenticSigningTime !== undefined && { authenticSigningTime }),
-    ...(expiry !== undefined && { expiry }),
-    critical: readCritical(attributes.get(CRIT)),
+    ...readTimes((name) => attributes.get(name), toDate),
+    critical: readCritical(attributes.get(CRIT), (label) => typeof label === 'string' || typeof label === 'number'),
     extended: new Set([...attributes.keys()].filter((label) => !STANDARD.has(label)).map(String)),
     timestamped: unprotectedHeader.has(TIMESTAMP_SIGNATURE),
     open: async (key, keyAlgorithm) => {
@@ -102,34 +96,7 @@ function isMap(value: unknown): value is Headers {
   return value instanceof Map;
 }
 
-function readCritical(value: unknown): string[] {
-  if (!Array.isArray(value) || value.length > MOST_CRITICAL_ATTRIBUTES) {
-    throw invalidSignature('the list of critical attributes is missing or malformed');
-  }
-  return value.map((label: unknown) => {
-    if (typeof label !== 'string' && typeof label !== 'number') {
-      throw invalidSignature('the list of critical attributes is malformed');
-    }
-    return String(label);
-  });
-}
-
-function readTime(attributes: Headers, name: string): Date | undefined {
-  const value = attributes.get(name);
-  if (value === undefined || value === null) return undefined;
+function toDate(value: unknown): Date | undefined {
   const seconds = value instanceof Tagged && value.tag === TAG_EPOCH ? (value.value as unknown) : undefined;
-  const time = typeof seconds === 'number' ? new Date(seconds * 1000) : undefined;
-  if (time === undefined || Number.isNaN(time.getTime())) throw invalidSignature(`${name} is not a time`);
-  return time;
-}
-
-function readChain(value: unknown): Uint8Array[] {
-  if (!Array.isArray(value) || value.length === 0) throw invalidSignature('the certificate chain is missing');
-  if (value.length > MOST_CHAIN_CERTIFICATES) {
-    throw invalidSignature(`the chain has ${value.length} certificates; the most is ${MOST_CHAIN_CERTIFICATES}`);
-  }
-  return value.map((der: unknown) => {
-    if (!isBytes(der)) throw invalidSignature('the certificate chain is malformed');
-    return der;
-  });
+  return typeof seconds === 'number' ? new Date(seconds * 1000) : undefined;
 }

@@ -13,7 +13,7 @@ export {
   type SelfSignedOptions,
 } from './self-signed.js';
 export { describeSigner, type SignerStatus, type SignerWarning } from './signer-status.js';
-export { holdAgainst, type Present } from './renewal.js';
+export { holdAgainst, type Present } from './certificate-pool.js';
 export { missingForNotation, parseSubject, type SubjectAttribute } from './subject.js';
 export { keyHash, readCertificates, thumbprint } from './certificate.js';
 export { isNotarySignature, NOTARY_SIGNATURE, thumbprintsOf } from './notary-format.js';

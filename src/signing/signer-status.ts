@@ -1,5 +1,5 @@
 import { parseCertificate } from './certificate.js';
-import { endOf } from './renewal.js';
+import { endOf } from './certificate-pool.js';
 import type { NotaryAlgorithm } from './signature-algorithm.js';
 import type { Signer } from './signer.js';
 

@@ -1,5 +1,5 @@
 import { ConfigurationError, quoted } from '../oci/index.js';
-import { splitUnescaped, unescapeValue } from './distinguished-name.js';
+import { readAttributes } from './distinguished-name.js';
 
 /** An attribute of a subject. */
 export interface SubjectAttribute {
@@ -36,19 +36,9 @@ export function parseSubject(text: string): SubjectAttribute[] {
         'Write it as "C=US, ST=WA, O=Example, CN=release": C, ST, L, O, OU and CN, each once; a comma in a value as \\,',
     });
   };
-  const found = new Map<string, string>();
-  for (const part of splitUnescaped(text, ',')) {
-    const equals = part.indexOf('=');
-    if (equals < 0) return fail(`${quoted(part.trim(), 100)} has no =`);
-    const written = part.slice(0, equals).trim().toUpperCase();
-    const type = written === 'S' ? 'ST' : written;
-    const known = ATTRIBUTES.get(type);
-    if (known === undefined) return fail(`${quoted(written, 100)} is not a supported attribute`);
-    if (found.has(type)) return fail(`${type} occurs twice`);
-    const value = unescapeValue(part.slice(equals + 1).trim());
-    if (value === undefined || value === '') return fail(`the value of ${type} is empty or not well formed`);
-    if (value.length > known[1]) return fail(`${type} has more than ${known[1]} characters`);
-    found.set(type, value);
+  const found = readAttributes(text, (written) => (ATTRIBUTES.has(written) ? written : undefined), fail);
+  for (const [type, [, characters]] of ATTRIBUTES) {
+    if ((found.get(type) ?? '').length > characters) return fail(`${type} has more than ${characters} characters`);
   }
   const country = found.get('C');
   if (country !== undefined && !/^[A-Z]{2}$/.test(country))

@@ -1,7 +1,7 @@
 import { InconclusiveError, isRecord, VerificationError, type Descriptor } from '../oci/index.js';
 import { keyHash, parseCertificate, thumbprint, type CodeSigningCertificate } from './certificate.js';
 import { chainProblem, invalidAt } from './certificate-chain.js';
-import { invalidSignature, type NotaryEnvelope } from './envelope.js';
+import { invalidSignature, readJson, type NotaryEnvelope } from './envelope.js';
 import { readCoseEnvelope } from './envelope-cose.js';
 import { readJwsEnvelope } from './envelope-jws.js';
 import {
@@ -169,13 +169,7 @@ function checkAttributes({ contentType, scheme, critical, extended, expiry, ...t
  * @returns the user metadata
  */
 function checkSubject(payload: Uint8Array, subject: Descriptor): Readonly<Record<string, string>> {
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
-  } catch (cause) {
-    throw invalidSignature('its payload is not JSON', cause);
-  }
-  const target = isRecord(value) ? value.targetArtifact : undefined;
+  const target = readJson(payload, 'its payload').targetArtifact;
   if (!isRecord(target)) throw invalidSignature('its payload names no artifact');
   const { mediaType, digest, size } = target;
   if (mediaType !== subject.mediaType || digest !== subject.digest || size !== subject.size) {

@@ -5,7 +5,7 @@ import {
   CopyError,
   copyGraph,
   mapConcurrently,
-  moveStretch,
+  movePart,
   type Arrival,
   type CopiedNode,
   type CopyPlan,
@@ -144,7 +144,7 @@ async function moveLarge(
     if (step.isTimeUp) return;
     const what = uploadOf(blob.digest);
     const kept: OpenUpload | undefined = uploadSchema.safeParse(step.noted(what)).data?.upload;
-    const moved = await moveStretch(blob, from, to, {
+    const moved = await movePart(blob, from, to, {
       signal,
       mountFrom,
       ...(kept && { from: kept }),

@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { isIndexMediaType } from '../manifest.js';
 import { getOrMake } from '../memo.js';
 import type { ReadableRepository } from '../store.js';
-import { allOrAbort } from './all.js';
+import { allOrAbort } from '../concurrency.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { askedOf, missingOf, type Asked, type Expected, type Missing } from './missing.js';
 import { walkInOrder, type GraphOptions, type OrderedGraph } from './plan.js';

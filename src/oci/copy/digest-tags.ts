@@ -2,7 +2,7 @@ import type { Digest } from '../digest.js';
 import { RegistryError } from '../errors.js';
 import type { ReadableRepository } from '../store.js';
 import type { Budget } from './budget.js';
-import { resolveIfThere } from './resolve-if-there.js';
+import { resolveIfThere } from './side.js';
 
 /** Maximum tags that are listed to find digest tags. Beyond that, the tags of each digest are requested one by one. */
 export const DIGEST_TAG_SCAN = 1000;

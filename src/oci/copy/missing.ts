@@ -2,11 +2,10 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { getOrMake } from '../memo.js';
 import type { CallOptions, ReadableRepository } from '../store.js';
-import { allOrAbort } from './all.js';
+import { allOrAbort } from '../concurrency.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import type { CopyPlan } from './plan.js';
-import { resolveIfThere } from './resolve-if-there.js';
-import { onSide } from './side.js';
+import { onSide, resolveIfThere } from './side.js';
 
 /** A referrer and the subject in whose list it should be. */
 export interface Listing {

@@ -1,12 +1,11 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { getOrMake } from '../memo.js';
-import type { ReadableRepository, WritableRepository } from '../store.js';
-import { openBody } from './bodies.js';
+import type { OpenUpload, ReadableRepository, PartOptions, WritableRepository } from '../store.js';
+import { fromSource, openBody } from './bodies.js';
 import type { Budget } from './budget.js';
-import { mountFrom } from './mount-from.js';
 import type { Arrival, Reporter } from './report.js';
-import { onSide } from './side.js';
+import { mountFrom, onSide } from './side.js';
 
 /** Maximum share of the byte budget for one blob, whatever its size. */
 const BYTES_OF_ONE_STREAM = 8 * 1024 * 1024;
@@ -57,4 +56,43 @@ export function createBlobMover(move: BlobMove): (descriptor: Descriptor) => Pro
   const moved = new Map<Digest, Promise<void>>();
   return (descriptor) =>
     getOrMake(moved, descriptor.digest, async () => move.reporter.blob(await moveBlob(descriptor, move), descriptor));
+}
+
+export interface MovePartOptions extends PartOptions {
+  /** Repositories of the destination registry to mount the blob from, most likely first. Default: none. */
+  mountFrom?: readonly string[];
+}
+
+/** `more`: call again with `upload` to continue. */
+export type MovedPart = { state: 'more'; upload: OpenUpload } | { state: Arrival };
+
+/**
+ * Copies a part of one blob, for a blob that takes longer than one process may run. It reads by Range from the source
+ * and writes chunks of an upload that stays open between calls. The destination verifies the digest after the last
+ * chunk.
+ * @throws CopyError with the code of the failure and its side
+ */
+export async function movePart(
+  blob: Descriptor,
+  source: ReadableRepository,
+  destination: WritableRepository,
+  options: MovePartOptions,
+): Promise<MovedPart> {
+  const { signal = new AbortController().signal } = options;
+  // If an upload is already open, mounting has been tried before.
+  for (const from of options.from === undefined ? (options.mountFrom ?? []) : []) {
+    if (await onSide('destination', 'mount blob', () => mountFrom(destination, blob, from, signal)))
+      return { state: 'mounted' };
+  }
+  let opened = false;
+  const openAt = (offset: number): Promise<AsyncIterable<Uint8Array>> => {
+    opened = true;
+    return onSide('source', 'fetch blob', async () => fromSource(await source.openBlob(blob, { offset, signal })));
+  };
+  const upload = await onSide('destination', 'push blob', async () => {
+    if (destination.pushPart) return destination.pushPart(blob, openAt, options);
+    return destination.pushBlob(blob, () => openAt(0), { signal });
+  });
+  if (upload) return { state: 'more', upload };
+  return { state: opened || options.from !== undefined ? 'copied' : 'existed' };
 }

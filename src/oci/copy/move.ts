@@ -2,14 +2,13 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../store.js';
-import { allOrAbort } from './all.js';
+import { allOrAbort } from '../concurrency.js';
 import { manifestBytes } from './bodies.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { createBlobMover } from './move-blob.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { Reporter, type CopyProgress, type CopyReport } from './report.js';
-import { resolveIfThere } from './resolve-if-there.js';
-import { onSide } from './side.js';
+import { onSide, resolveIfThere } from './side.js';
 
 /** Default maximum bytes of blobs in transit. Option: `bytesInFlight`. */
 const BYTES_IN_FLIGHT = 32 * 1024 * 1024;

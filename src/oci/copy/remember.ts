@@ -3,7 +3,7 @@ import type { Descriptor } from '../descriptor.js';
 import { digestOf, isDigest, type Digest } from '../digest.js';
 import { RegistryError, type RegistryErrorInfo } from '../errors.js';
 import { once } from '../content.js';
-import { withArtifactTypes } from '../registry/artifact-types.js';
+import { withArtifactTypes } from '../registry/referrers-index.js';
 import type {
   CallOptions,
   FetchedManifest,

@@ -1,4 +1,7 @@
-import { CopyError, PromoterError } from '../errors.js';
+import type { Descriptor } from '../descriptor.js';
+import { CopyError, PromoterError, RegistryError } from '../errors.js';
+import type { ReadableRepository, WritableRepository } from '../store.js';
+import type { Budget } from './budget.js';
 
 /**
  * Runs one operation of a copy and names the operation and its side in errors.
@@ -16,5 +19,38 @@ export async function onSide<T>(side: 'source' | 'destination', operation: strin
       ...(error.remedy !== undefined && { remedy: error.remedy }),
       transient: error.transient,
     });
+  }
+}
+
+/** Resolves a tag or digest. Undefined if it does not exist. */
+export async function resolveIfThere(
+  repository: Pick<ReadableRepository, 'resolve'>,
+  tagOrDigest: string,
+  requests: Budget,
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  try {
+    return await requests.run(() => repository.resolve(tagOrDigest, { signal }), signal);
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Tries to mount a blob. False if the registry refuses, for example because of missing rights in the other repository:
+ * the blob is then copied.
+ */
+export async function mountFrom(
+  destination: WritableRepository,
+  descriptor: Descriptor,
+  from: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    return await destination.mountBlob(descriptor, from, { signal });
+  } catch (error) {
+    if (error instanceof RegistryError && !error.transient) return false;
+    throw error;
   }
 }

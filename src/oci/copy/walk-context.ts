@@ -13,7 +13,7 @@ import type { FetchedManifest, ReadableRepository } from '../store.js';
 import type { Budget } from './budget.js';
 import type { DigestTags } from './digest-tags.js';
 import type { Misplaced } from './overlooked.js';
-import { resolveIfThere } from './resolve-if-there.js';
+import { resolveIfThere } from './side.js';
 
 /** Maximum levels of referrers of referrers and of indexes in indexes. `GRAPH_TOO_DEEP` */
 export const GRAPH_DEPTH = 16;

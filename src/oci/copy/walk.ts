@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { InputError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import type { FetchedManifest, ReadableRepository } from '../store.js';
-import { allOrAbort } from './all.js';
+import { allOrAbort } from '../concurrency.js';
 import { Budget } from './budget.js';
 import { DigestTags } from './digest-tags.js';
 import { findOverlooked } from './overlooked.js';

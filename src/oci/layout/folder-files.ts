@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { open, readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { isRecord } from '../descriptor.js';
+import { join, resolve } from 'node:path';
 import { tooLarge } from '../content.js';
-import type { LayoutFiles } from './files.js';
+import { isRecord } from '../descriptor.js';
+import { ConfigurationError } from '../errors.js';
 
 /** Bytes of one read from disk. */
 const READ_BYTES = 256 * 1024;
@@ -63,5 +63,56 @@ export class FolderFiles implements LayoutFiles {
   async stamp(folder: string): Promise<string> {
     const entry = await unlessMissing(() => stat(join(this.#root, folder), { bigint: true }));
     return entry === undefined ? '' : `${entry.mtimeNs}`;
+  }
+}
+
+/** The files of a layout: in a folder or a tar archive. Names are relative, with `/`. */
+export interface LayoutFiles {
+  /**
+   * Reads a file.
+   * @returns undefined if it does not exist
+   * @throws IntegrityError `TOO_LARGE` for more than `limitBytes`
+   */
+  read(name: string, limitBytes: number): Promise<Uint8Array | undefined>;
+  /** The size in bytes. Undefined if the file does not exist. */
+  size(name: string): Promise<number | undefined>;
+  /** Reads from `offset` to the end. */
+  open(name: string, offset: number): AsyncIterable<Uint8Array>;
+  /** Names and sizes of the files directly in a folder. Empty if the folder does not exist. */
+  list(folder: string): Promise<{ name: string; size: number }[]>;
+  /** A value that changes when a file is added to the folder or removed from it. */
+  stamp(folder: string): Promise<string>;
+}
+
+/**
+ * True if the file system refused to write a file of the layout. Reading the source can fail as well, and is not meant
+ * here.
+ */
+function isRefusal(error: unknown, root: string): error is Record<string, unknown> {
+  if (!isRecord(error) || typeof error.code !== 'string' || typeof error.syscall !== 'string') return false;
+  if (typeof error.path !== 'string') return error.syscall === 'write';
+  // mkdir may have failed for a parent folder.
+  const [path, own] = [resolve(error.path), resolve(root)];
+  return path.startsWith(own) || (error.syscall === 'mkdir' && own.startsWith(path));
+}
+
+/**
+ * Runs work that writes to a layout.
+ * @throws ConfigurationError `LAYOUT_UNWRITABLE` if the file system refuses
+ * @throws any other error of `work`
+ */
+export async function writing<T>(root: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!isRefusal(cause, root)) throw cause;
+    throw new ConfigurationError(
+      'LAYOUT_UNWRITABLE',
+      `the OCI image layout ${root} cannot be written (${String(cause.code)})`,
+      {
+        cause,
+        remedy: 'Choose a writable folder with free space.',
+      },
+    );
   }
 }

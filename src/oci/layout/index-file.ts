@@ -3,7 +3,7 @@ import { InputError } from '../errors.js';
 import { refuseFoldedInManifest } from '../manifest-names.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import { refuseRepeatedNames } from '../strict-json.js';
-import type { LayoutFiles } from './files.js';
+import type { LayoutFiles } from './folder-files.js';
 
 /** Maximum bytes of index.json, which lists every manifest of the layout. `TOO_LARGE` */
 const INDEX_BYTES = 64 * 1024 * 1024;

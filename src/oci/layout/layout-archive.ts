@@ -1,5 +1,5 @@
 import { InputError } from '../errors.js';
-import type { BlobRepository } from '../blob-access.js';
+import type { BlobRepository } from '../store.js';
 import { LayoutReader } from './layout-reader.js';
 
 /** An OCI image layout in a tar archive: whatever writes is refused with `LAYOUT_READ_ONLY`. */

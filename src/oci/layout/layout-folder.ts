@@ -1,18 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { BlobRepository } from '../blob-access.js';
+import type { BlobRepository, CallOptions, OpenBody } from '../store.js';
 import type { Descriptor } from '../descriptor.js';
 import { verified } from '../content.js';
 import { digestAlgorithm, digestOf, type Digest } from '../digest.js';
 import { makeFolder } from '../make-folder.js';
 import { parseManifest } from '../manifest.js';
-import type { CallOptions, OpenBody } from '../store.js';
-import { FolderFiles } from './folder-files.js';
+import { FolderFiles, writing } from './folder-files.js';
 import { encodeIndex, INDEX_FILE, readIndex, tagOf, withManifest } from './index-file.js';
 import { blobFile, LayoutReader } from './layout-reader.js';
 import { unneededWithout } from './unneeded.js';
-import { writing } from './writing.js';
 
 /** Folder for incomplete files, as in oras. */
 const INGEST = 'ingest';

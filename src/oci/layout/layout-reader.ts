@@ -1,11 +1,10 @@
-import { OCTET_STREAM } from '../blob-access.js';
+import { type CallOptions, type FetchedManifest, OCTET_STREAM, type ReadableRepository } from '../store.js';
 import type { Descriptor } from '../descriptor.js';
 import { checkBytes, verified } from '../content.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest, MANIFEST_BYTES } from '../manifest.js';
-import type { CallOptions, FetchedManifest, ReadableRepository } from '../store.js';
-import type { LayoutFiles } from './files.js';
+import type { LayoutFiles } from './folder-files.js';
 import { readIndex, tagOf } from './index-file.js';
 
 export function blobFile(digest: Digest): string {

@@ -2,13 +2,12 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
-import type { BlobRepository } from '../blob-access.js';
-import { FolderFiles, isMissingFile } from './folder-files.js';
+import type { BlobRepository } from '../store.js';
+import { FolderFiles, isMissingFile, writing } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE, readIndex } from './index-file.js';
 import { archiveReadOnly, LayoutArchive } from './layout-archive.js';
 import { LayoutFolder } from './layout-folder.js';
 import { TarFiles } from './tar-files.js';
-import { writing } from './writing.js';
 
 /** Creates a layout in a folder, which may have other content. An existing index.json is kept as the layout's. */
 async function create(path: string, files: FolderFiles): Promise<void> {

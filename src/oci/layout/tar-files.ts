@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
 import { tooLarge } from '../content.js';
-import type { LayoutFiles } from './files.js';
+import type { LayoutFiles } from './folder-files.js';
 import { indexTar, type TarEntry } from './tar-index.js';
 
 /** The files in a tar archive. The archive must not change while it is open. */

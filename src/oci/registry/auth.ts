@@ -1,13 +1,13 @@
 import { PromoterError } from '../errors.js';
 import { getOrMake } from '../memo.js';
-import { abortable } from './abortable.js';
+import { abortable } from '../concurrency.js';
 import { drain } from './body.js';
 import { parseChallenges, type Challenge } from './challenge.js';
 import type { Credentials } from './credentials.js';
 import { challengedScopes, mergeScopes } from './scopes.js';
 import { basicAuthorization, isAcrRealm, Tokens, type Realm } from './tokens.js';
 import type { Transport, TransportRequest, TransportResponse } from './transport.js';
-import { markUnsent } from './unsent.js';
+import { markUnsent } from './network-error.js';
 
 export interface AuthOptions {
   credentials: Credentials;

@@ -1,9 +1,8 @@
-import { OCTET_STREAM } from '../blob-access.js';
+import { type CallOptions, OCTET_STREAM } from '../store.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, type Digest } from '../digest.js';
 import { digestMismatch, sizeMismatch } from '../content.js';
 import { answerError, TransportError } from '../errors.js';
-import type { CallOptions } from '../store.js';
 import { leave } from './body.js';
 import { apiRequest, ask, askHeaders, kindOf, type Actions, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';

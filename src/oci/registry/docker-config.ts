@@ -5,7 +5,7 @@ import { isRecord } from '../descriptor.js';
 import { ConfigurationError } from '../errors.js';
 import type { Credential, Credentials } from './credentials.js';
 import { askCredentialHelper, type HelperOptions } from './docker-helper.js';
-import { Shared } from './shared.js';
+import { Shared } from '../concurrency.js';
 
 /** Maximum characters of a Docker config. `DOCKER_CONFIG_INVALID` */
 const DOCKER_CONFIG_BYTES = 4 * 1024 * 1024;

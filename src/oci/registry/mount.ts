@@ -7,7 +7,7 @@ import { drain } from './body.js';
 import { apiRequest, follow, scopesFor, type RepositoryContext } from './endpoint.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import { repositoryScope } from './scopes.js';
-import { checkStored } from './stored-digest.js';
+import { checkStored } from './upload-chunks.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
 
 /** Statuses with which a registry declines a mount: refused, unknown or unsupported. */

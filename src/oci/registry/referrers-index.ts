@@ -1,10 +1,13 @@
-import { isRecord, parseDescriptor, parseObject, type Descriptor } from '../descriptor.js';
+import { mapConcurrently } from '../concurrency.js';
+import { type Descriptor, isRecord, parseDescriptor, parseObject } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { CopyError, PolicyError, RegistryError } from '../errors.js';
+import { CopyError, PolicyError, PromoterError, RegistryError } from '../errors.js';
+import { artifactTypeOf, isManifestMediaType, parseManifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions, FetchedManifest } from '../store.js';
 import type { RepositoryContext } from './endpoint.js';
-import { fetchManifest, type FetchedWithETag } from './manifests.js';
+import { type FetchedWithETag, fetchManifest } from './manifests.js';
+import { ENTRIES_AT_ONCE } from './pages.js';
 
 /** Maximum referrers of one subject. `GRAPH_TOO_WIDE` */
 export const MOST_REFERRERS = 10_000;
@@ -111,4 +114,24 @@ export function hasEntry(index: ReferrersIndex, digest: Digest): boolean {
 
 export function formatIndex(index: ReferrersIndex): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ ...index.fields, manifests: index.entries }));
+}
+
+/** Adds missing artifact types to a list of referrers. ACR omits them in some entries; the manifest has them. */
+export function withArtifactTypes(
+  name: string,
+  entries: readonly Descriptor[],
+  fetch: (entry: Descriptor) => Promise<FetchedManifest>,
+): Promise<Descriptor[]> {
+  return mapConcurrently(entries, ENTRIES_AT_ONCE, async (entry) => {
+    if (entry.artifactType !== undefined || !isManifestMediaType(entry.mediaType)) return entry;
+    try {
+      const { bytes } = await fetch(entry);
+      const artifactType = artifactTypeOf(parseManifest(bytes, entry.mediaType, `${name}@${entry.digest}`));
+      return artifactType === undefined ? entry : { ...entry, artifactType };
+    } catch (error) {
+      // An entry whose manifest is missing or malformed stays in the list. A client that fetches it gets the error.
+      if (error instanceof PromoterError && !error.transient) return entry;
+      throw error;
+    }
+  });
 }

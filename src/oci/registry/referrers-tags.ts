@@ -4,12 +4,11 @@ import { PromoterError, RegistryError } from '../errors.js';
 import type { HeldLease, Lease } from '../lease.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions } from '../store.js';
-import { abortable } from './abortable.js';
+import { abortable, Shared } from '../concurrency.js';
 import type { RepositoryContext } from './endpoint.js';
 import { putManifest, removeManifest } from './manifests.js';
 import { formatIndex, hasEntry, readReferrersIndex, referrersTag, type ReferrersIndex } from './referrers-index.js';
 import { pauseMs, sleepMs } from './retry.js';
-import { Shared } from './shared.js';
 
 /** Maximum times that an index is read, written and read back. `REFERRERS_INDEX_CONTENDED` */
 const INDEX_TRIES = 12;

@@ -5,12 +5,11 @@ import { artifactTypeOf, parseManifest, type Manifest } from '../manifest.js';
 import { remember } from '../memo.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../store.js';
-import { abortable } from './abortable.js';
-import { withArtifactTypes } from './artifact-types.js';
+import { abortable } from '../concurrency.js';
+import { hasEntry, MOST_REFERRERS, parseReferrers, readReferrersIndex, withArtifactTypes } from './referrers-index.js';
 import { apiUrl, scopesFor, type RepositoryContext, type WholeAnswer } from './endpoint.js';
 import { fetchManifest, removeManifest, type PutResult } from './manifests.js';
 import { readPages } from './pages.js';
-import { hasEntry, parseReferrers, readReferrersIndex, MOST_REFERRERS } from './referrers-index.js';
 import type { ReferrersTags } from './referrers-tags.js';
 
 /**

@@ -1,10 +1,9 @@
-import type { BlobRepository } from '../blob-access.js';
+import type { BlobRepository, CallOptions, Registries } from '../store.js';
 import { quoted } from '../credentials-in-text.js';
 import { InputError, PolicyError, PromoterError } from '../errors.js';
 import type { Lease } from '../lease.js';
 import { parseManifest, type Manifest } from '../manifest.js';
 import { isRegistryHost, isRepository } from '../reference.js';
-import type { CallOptions, Registries } from '../store.js';
 import { isWritable } from './attributes.js';
 import { deleteBlob, hasBlob, openBlob, resolveBlob } from './blobs.js';
 import { checkAccess, listRepositories } from './catalog.js';
@@ -18,7 +17,7 @@ import { ReferrersTags } from './referrers-tags.js';
 import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDetailsOptions } from './tags.js';
 import { pushBlob } from './upload.js';
 import type { Transport } from './transport.js';
-import { pushStretch } from './upload-stretch.js';
+import { pushPart } from './upload-part.js';
 import { isLoopback, registryOrigin } from './urls.js';
 import { RETRY_BASE_MS } from './retry.js';
 
@@ -123,7 +122,7 @@ function createRepository(context: RepositoryContext, referrers: Referrers): Reg
     listNewestManifests: (options) => listNewestManifests(context, options),
     isWritable: (tag, options) => isWritable(context, tag, options),
     pushBlob: (descriptor, open, options) => pushBlob(context, descriptor, open, options),
-    pushStretch: (descriptor, openAt, options) => pushStretch(context, descriptor, openAt, options),
+    pushPart: (descriptor, openAt, options) => pushPart(context, descriptor, openAt, options),
     mountBlob: (descriptor, fromRepository, options) => mountBlob(context, descriptor, fromRepository, options),
     deleteBlob: (descriptor, options) => deleteBlob(context, descriptor, options),
     pushManifest: async (bytes, mediaType, options = {}) => {

@@ -3,7 +3,7 @@ import { PromoterError, RegistryError, TransportError } from '../errors.js';
 import { drain } from './body.js';
 import { parseRetryAfter } from './error-from-answer.js';
 import type { Transport, TransportRequest } from './transport.js';
-import { isUnsent } from './unsent.js';
+import { isUnsent } from './network-error.js';
 
 /** Maximum tries of one request, including the first. Option `retry.attempts` */
 const REQUEST_TRIES = 5;

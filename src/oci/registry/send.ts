@@ -3,9 +3,8 @@ import type { Dispatcher } from 'undici';
 import { isRecord } from '../descriptor.js';
 import { announceRequest } from './diagnostics.js';
 import { createDispatchers, type DispatcherOptions } from './dispatchers.js';
-import { transportErrorFrom } from './network-error.js';
+import { markSent, transportErrorFrom } from './network-error.js';
 import type { StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
-import { markSent } from './unsent.js';
 import { redactUrl } from './urls.js';
 
 /** The body is opened only when the connection is ready for it, so that an unread body is never opened. */

@@ -5,7 +5,7 @@ import { readBounded } from './body.js';
 import { remember } from '../memo.js';
 import type { Credential, Credentials } from './credentials.js';
 import { registryErrorFrom } from './error-from-answer.js';
-import { Shared } from './shared.js';
+import { Shared } from '../concurrency.js';
 import type { Transport, TransportRequest } from './transport.js';
 
 /** Maximum bytes of a token endpoint's answer. `TOO_LARGE` */

@@ -1,14 +1,14 @@
-import type { Descriptor } from '../descriptor.js';
 import { sizeMismatch } from '../content.js';
-import { RegistryError, TransportError, type PromoterError } from '../errors.js';
+import type { Descriptor } from '../descriptor.js';
+import { digestAlgorithm, isDigest } from '../digest.js';
+import { IntegrityError, type PromoterError, RegistryError, TransportError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { BlobReading, type OpenAt } from './blob-reading.js';
 import { drain } from './body.js';
-import { follow, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
+import { follow, type NextRequest, type RepositoryContext, scopesFor } from './endpoint.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import { pauseMs, sleepMs } from './retry.js';
 import type { TransportRequest, TransportResponse } from './transport.js';
-import { SessionLost, uploadFailure } from './upload-failure.js';
 import type { UploadOptions } from './upload.js';
 
 /** Maximum times that one chunk is sent within its session. */
@@ -138,4 +138,44 @@ async function pushPiece(
     if (status.receivedBytes > start) return status;
     current = status.session;
   }
+}
+
+/** The registry has lost or closed the upload session. The upload starts over with POST. */
+export class SessionLost extends Error {
+  readonly reason: PromoterError;
+
+  constructor(reason: PromoterError) {
+    super(reason.message);
+    this.reason = reason;
+  }
+}
+
+const LOST_CODES = new Set(['BLOB_UPLOAD_UNKNOWN', 'BLOB_UPLOAD_INVALID']);
+
+/**
+ * Converts an unexpected answer within an upload session to an error, or to SessionLost if the upload must start over.
+ */
+export async function uploadFailure(
+  response: TransportResponse,
+  request: TransportRequest,
+  what: string,
+): Promise<PromoterError | SessionLost> {
+  const error = await registryErrorFrom(response, request, what);
+  const { status, registryCodes } = error.info;
+  const lost = status === 404 || status === 416 || status >= 500 || registryCodes.some((code) => LOST_CODES.has(code));
+  return lost ? new SessionLost(error) : error;
+}
+
+/**
+ * Compares the digest that the registry reports as stored with the descriptor.
+ * @throws IntegrityError `DIGEST_MISMATCH`
+ */
+export function checkStored(response: TransportResponse, descriptor: Descriptor, what: string): void {
+  const stored = response.headers['docker-content-digest'];
+  if (stored === undefined || !isDigest(stored) || digestAlgorithm(stored) !== digestAlgorithm(descriptor.digest))
+    return;
+  if (stored === descriptor.digest) return;
+  throw new IntegrityError('DIGEST_MISMATCH', `${what}: the registry has stored ${stored}`, {
+    details: { expected: descriptor.digest, actual: stored },
+  });
 }

@@ -4,12 +4,10 @@ import type { CallOptions, OpenBody } from '../store.js';
 import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
 import { skipping } from './blob-reading.js';
-import { pushPieces } from './upload-chunks.js';
+import { checkStored, pushPieces, SessionLost, uploadFailure } from './upload-chunks.js';
 import { apiRequest, ask, follow, kindOf, scopesFor, type NextRequest, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
-import { checkStored } from './stored-digest.js';
 import type { TransportRequest } from './transport.js';
-import { SessionLost, uploadFailure } from './upload-failure.js';
 
 /** Maximum times that an upload is started. After that, the last error is thrown. */
 export const UPLOAD_TRIES = 4;

@@ -1,4 +1,4 @@
-import { digestOf, type Descriptor, type OpenUpload, type StretchOptions } from '../../../src/oci/index.js';
+import { digestOf, type Descriptor, type OpenUpload, type PartOptions } from '../../../src/oci/index.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 
 /** Bytes of one piece of an upload, and pieces that one call sends. */
@@ -10,10 +10,10 @@ export function takesPieces(repository: MemoryRepository): MemoryRepository {
   const uploads = new Map<string, Buffer>();
   let opened = 0;
   return Object.assign(repository, {
-    async pushStretch(
+    async pushPart(
       { digest, size }: Descriptor,
       openAt: (offset: number) => Promise<AsyncIterable<Uint8Array>>,
-      { from, onReached }: StretchOptions,
+      { from, onReached }: PartOptions,
     ): Promise<OpenUpload | undefined> {
       if (repository.blobs.has(digest)) return undefined;
       const url = from?.url ?? `upload-${(opened += 1)}`;

@@ -16,7 +16,7 @@ import {
 } from '../../../../src/oci/registry/error-from-answer.js';
 import { pauseMs, retry, type RetryOptions } from '../../../../src/oci/registry/retry.js';
 import { isLoopback, redactUrl, registryOrigin, resolveLocation } from '../../../../src/oci/registry/urls.js';
-import { markUnsent } from '../../../../src/oci/registry/unsent.js';
+import { markUnsent } from '../../../../src/oci/registry/network-error.js';
 import { failureOf } from './clients.js';
 
 type Step = number | { status: number; headers: Record<string, string> } | Error;

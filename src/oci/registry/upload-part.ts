@@ -1,12 +1,11 @@
 import type { Descriptor } from '../descriptor.js';
 import { RegistryError, TransportError, type PromoterError } from '../errors.js';
-import type { CallOptions, OpenUpload, StretchOptions } from '../store.js';
+import type { CallOptions, OpenUpload, PartOptions } from '../store.js';
 import { hasBlob } from './blobs.js';
 import type { OpenAt } from './blob-reading.js';
-import { askStatus, pushPieces, type Reached } from './upload-chunks.js';
+import { askStatus, pushPieces, type Reached, SessionLost } from './upload-chunks.js';
 import { follow, scopesFor, type RepositoryContext } from './endpoint.js';
 import { pauseMs, sleepMs } from './retry.js';
-import { SessionLost } from './upload-failure.js';
 import { redactUrl } from './urls.js';
 import { commit, startSession, takeSmaller, UPLOAD_TRIES } from './upload.js';
 
@@ -74,7 +73,7 @@ async function send(
   descriptor: Descriptor,
   openAt: OpenAt,
   open: Open,
-  options: StretchOptions,
+  options: PartOptions,
 ): Promise<Open | undefined> {
   const { isEnough, onReached } = options;
   let current = open;
@@ -93,11 +92,11 @@ async function send(
  * verifies the digest when the upload is closed. An upload that the registry has lost is restarted, a limited number of
  * times.
  */
-export async function pushStretch(
+export async function pushPart(
   context: RepositoryContext,
   descriptor: Descriptor,
   openAt: OpenAt,
-  options: StretchOptions,
+  options: PartOptions,
 ): Promise<OpenUpload | undefined> {
   let kept = options.from;
   for (let attempt = 1; ; attempt += 1) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import type { OpenUpload, RegistriesOptions, RegistryRepository, StretchOptions } from '../../../../src/oci/index.js';
+import type { OpenUpload, RegistriesOptions, RegistryRepository, PartOptions } from '../../../../src/oci/index.js';
 import { blobOf, chunksOf, failureOf, quickClient } from './clients.js';
 import { scripted, type Exchange } from './scripted-server.js';
 
@@ -41,13 +41,13 @@ const PUT: Exchange = {
 };
 const LOST = { status: 404, body: { errors: [{ code: 'BLOB_UPLOAD_UNKNOWN' }] } };
 
-interface Stretched {
+interface PartResult {
   upload: OpenUpload | undefined;
   /** Offsets at which the source was opened. */
   opened: number[];
   reached: OpenUpload[];
 }
-type Push = (options?: Partial<StretchOptions>, content?: Uint8Array) => Promise<Stretched>;
+type Push = (options?: Partial<PartOptions>, content?: Uint8Array) => Promise<PartResult>;
 
 async function using(
   exchanges: Exchange[],
@@ -61,7 +61,7 @@ async function using(
       await run(async (more = {}, content = BYTES) => {
         const opened: number[] = [];
         const reached: OpenUpload[] = [];
-        const upload = await repository.pushStretch?.(
+        const upload = await repository.pushPart?.(
           BLOB,
           async (offset) => {
             opened.push(offset);
