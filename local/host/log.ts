@@ -1,9 +1,6 @@
 export type LogLevel = 'trace' | 'debug' | 'information' | 'warning' | 'error' | 'critical' | 'none';
 
-/**
- * Writes one line to standard error: time, level, source, message. Line breaks are written as `\
- * `.
- */
+/** Writes one line to standard error: time, level, source, message. Line breaks in the message are escaped. */
 export function log(level: LogLevel, source: string, message: string): void {
   const line = `${new Date().toISOString()} ${level} ${source}: ${message.replaceAll(/\r?\n/g, String.raw`\n`)}\n`;
   process.stderr.write(line);

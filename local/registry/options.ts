@@ -52,7 +52,7 @@ export interface RegistryOptions {
   untaggedEvents?: boolean;
   /** Pauses before further delivery attempts, in milliseconds. The last one repeats. */
   eventPausesMs?: number[];
-  /** If true, a manifest may be pushed before what it refers to. ACR refuses that, and so does this by default. */
+  /** If true, a manifest may be pushed before what it refers to. ACR refuses that, and so does this registry by default. */
   sparse?: boolean;
   /** Serves HTTPS with this certificate and key, both PEM. */
   tls?: { cert: string; key: string };

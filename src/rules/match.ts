@@ -30,7 +30,7 @@ function firstFailure(rule: Rule, name: TagName): { condition: Condition; reason
     return fail('repositories', `repository ${name.repository} is not in ${rule.source.repositories.join(', ')}`);
   }
   if (writesTo(rule, name.registry, name.repository)) {
-    return fail('own destination', `repository ${name.repository} is written by the rule itself`);
+    return fail('own destination', `repository ${name.repository} is a destination of the rule itself`);
   }
   if (subjectOfDigestTag(name.tag) !== undefined)
     return fail('tags', `tag ${name.tag} names a referrer, which travels with its subject`);

@@ -7,7 +7,7 @@ const noteSchema = z.object({ looking: z.array(z.string()) });
 
 /**
  * Records which promotions a tick is about to compare, to find one that crashes its host. After a tick that did not
- * finish, the next tick compares each of these alone. A crash during that names the promotion.
+ * finish, the next tick compares each of these alone. If that tick crashes, the promotion being compared is the cause.
  */
 export class CrashMarker {
   readonly #ports: StorePort<Notes>;

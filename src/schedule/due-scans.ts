@@ -9,8 +9,8 @@ import { isRunLimitReached, mustPause, type RepositoryScan, type Scan } from './
 import type { RuledRow } from './scan-rows.js';
 
 /**
- * Maximum age of the last full scan, in milliseconds. With the duration of a scan, each repository has one every six
- * hours.
+ * A full scan is due this long after the last one, in milliseconds. That leaves an hour to run it, so that each
+ * repository has one within six hours.
  */
 const FULL_SCAN_EVERY_MS = 5 * 3_600_000;
 

@@ -33,7 +33,7 @@ interface Reading extends RepositoryScan {
   rows: PromotionRows;
   destinations: DestinationTags;
   existing: ExistingTags | undefined;
-  /** Tags whose rows are listed with a later page of tags. For example, `v1` is listed after `v10` there. */
+  /** Tags whose rows come with a later page, because rows are sorted differently (`v1` after `v10`). */
   apart: Set<string>;
   troubles: number;
 }

@@ -24,7 +24,7 @@ type RunsPorts = JobPorts & Pick<Ports, 'documents' | 'queues' | 'store'>;
 
 /**
  * Ids of the runs that were handled. `started`: jobs started, for the first time or again. `orphaned`: orphaned
- * jobs that ended. `sent`: result events sent.
+ * jobs that were ended. `sent`: result events sent.
  */
 export interface ReconciledRuns {
   started: string[];

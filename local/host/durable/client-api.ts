@@ -128,7 +128,7 @@ export class ClientApi {
       case 'POST instances raiseevent': {
         const input = await readJson(request);
         return input === undefined || name === undefined
-          ? problem(400, 'The data of an event is JSON.')
+          ? problem(400, 'The data of an event must be JSON.')
           : this.#tell(id, { kind: 'event', name, input });
       }
       case 'POST instances terminate':

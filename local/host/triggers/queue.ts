@@ -36,7 +36,7 @@ function connect(fn: AppFunction, settings: QueueTriggerOptions['settings']): Qu
     return QueueServiceClient.fromConnectionString(text);
   }
   if (Object.keys(settings).some((key) => key.startsWith(`${name}__`))) {
-    throw unsupported(`queues under an identity (${name}__…, function ${fn.name})`);
+    throw unsupported(`queues with an identity (${name}__…, function ${fn.name})`);
   }
   throw new ConfigurationError(
     'SETTING_MISSING',

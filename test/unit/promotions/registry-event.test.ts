@@ -304,7 +304,7 @@ describe('nobody wants it', () => {
   test('our own copy: the rule’s own destination', async () => {
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['**'] } })];
     await handle({ repository: 'staging/samples/app', tag: 'v1' });
-    expect(await ignored()).toEqual([expect.stringContaining('written by the rule itself')]);
+    expect(await ignored()).toEqual([expect.stringContaining('is a destination of the rule itself')]);
     expect(world.engine.starts).toEqual([]);
   });
 
