@@ -5,7 +5,7 @@ import { readMessageText } from '../messages/message-text.js';
 import type { Notes } from '../ports/notes.js';
 import type { Queues } from '../ports/queues.js';
 import type { StorePort } from '../ports/store.js';
-import type { Versioned } from '../ports/versioned.js';
+import { readNote } from './notes.js';
 
 // One loop over all hosts, kept going by one row and one message: docs/decisions/clock.md.
 
@@ -54,7 +54,7 @@ export async function handleTickMessage(
   raw: unknown,
   tick: (state: TickState) => Promise<TickState>,
 ): Promise<boolean> {
-  const row = await readClock(ports);
+  const row = await readNote(ports.store, NOTE, clockRowSchema);
   const message = messageSchema.safeParse(typeof raw === 'string' ? readMessageText(raw)?.value : raw);
   if (row?.value === undefined || message.data?.id !== row.value.next) return false;
   const beganMs = ports.now().getTime();
@@ -74,7 +74,7 @@ export async function handleTickMessage(
  * @returns true if it started the loop
  */
 export async function reviveClock(ports: ClockPorts): Promise<boolean> {
-  const row = await readClock(ports);
+  const row = await readNote(ports.store, NOTE, clockRowSchema);
   const now = ports.now();
   // Also restarts if a wrong clock wrote a time in the future.
   if (row !== undefined && Math.abs(now.getTime() - Date.parse(row.value?.at ?? '')) < STOPPED_MS) return false;
@@ -86,7 +86,7 @@ export async function reviveClock(ports: ClockPorts): Promise<boolean> {
 export async function lastTick(
   ports: StorePort<Notes> & { now(): Date },
 ): Promise<{ at: string; ageSeconds: number } | undefined> {
-  const at = (await readClock(ports))?.value?.tickedAt;
+  const at = (await readNote(ports.store, NOTE, clockRowSchema))?.value?.tickedAt;
   if (at === undefined) return undefined;
   const ageMs = ports.now().getTime() - Date.parse(at);
   return { at, ageSeconds: Math.max(0, Math.round(ageMs / 1_000)) };
@@ -106,23 +106,6 @@ async function sendNext(
   const next = randomUUID();
   await queues.send('schedule', JSON.stringify({ id: next }), { delaySeconds });
   return store.putNote(NOTE, JSON.stringify({ ...rest, next }), version);
-}
-
-/** If the row cannot be parsed, its value is undefined and the loop starts again. */
-async function readClock({
-  store,
-}: StorePort<Notes>): Promise<{ value: ClockRow | undefined; version: string } | undefined> {
-  const note: Versioned<string> | undefined = await store.getNote(NOTE);
-  if (note === undefined) return undefined;
-  return { value: parseRow(note.value), version: note.version };
-}
-
-function parseRow(text: string): ClockRow | undefined {
-  try {
-    return clockRowSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
-  }
 }
 
 /** A recorded time further in the future than this came from a wrong clock. Milliseconds. */

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Notes } from '../ports/notes.js';
 import type { StorePort } from '../ports/store.js';
+import { readNote } from './notes.js';
 
 const NOTE = 'resync';
 const noteSchema = z.object({ looking: z.array(z.string()) });
@@ -15,38 +16,31 @@ export class CrashMarker {
   /** The promotions that a crashed tick was comparing. */
   readonly before: readonly string[];
 
-  private constructor(ports: StorePort<Notes>, kept: { value: string; version: string } | undefined) {
+  private constructor(ports: StorePort<Notes>, version: string | undefined, before: readonly string[]) {
     this.#ports = ports;
-    this.#version = kept?.version;
-    this.before = lookingIn(kept?.value);
+    this.#version = version;
+    this.before = before;
   }
 
   static async open(ports: StorePort<Notes>): Promise<CrashMarker> {
-    return new CrashMarker(ports, await ports.store.getNote(NOTE));
+    const kept = await readNote(ports.store, NOTE, noteSchema);
+    return new CrashMarker(ports, kept?.version, kept?.value?.looking ?? []);
   }
 
-  /** @returns false if another tick wrote the note; then that tick continues and this one stops */
-  async say(looking: readonly string[]): Promise<boolean> {
+  /** Records what is compared next. @returns false if another tick wrote the note; then that tick continues and this one stops */
+  async mark(looking: readonly string[]): Promise<boolean> {
     if (!(await this.#put(looking))) return false;
     const kept = await this.#ports.store.getNote(NOTE);
     this.#version = kept?.version;
     return kept?.value === JSON.stringify({ looking });
   }
 
-  async end(): Promise<void> {
+  /** Records that the tick finished. */
+  async clear(): Promise<void> {
     await this.#put([]);
   }
 
   #put(looking: readonly string[]): Promise<boolean> {
     return this.#ports.store.putNote(NOTE, JSON.stringify({ looking }), this.#version);
-  }
-}
-
-/** If another version wrote the note, it counts as empty. */
-function lookingIn(text: string | undefined): string[] {
-  try {
-    return noteSchema.parse(JSON.parse(text ?? '')).looking;
-  } catch {
-    return [];
   }
 }

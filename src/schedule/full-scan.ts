@@ -2,7 +2,6 @@ import { RegistryError, parseReference, type TagDetails } from '../oci/index.js'
 import type { TagName } from '../rules/match.js';
 import { scanFingerprint } from '../rules/fingerprint.js';
 import type { Rule } from '../rules/rule.js';
-import { incrementGeneration } from '../rows/increment.js';
 import { isDestinationFree } from '../rows/claims.js';
 import { listedTag } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
@@ -14,12 +13,13 @@ import {
   addProblem,
   decide,
   everyTagOf,
-  isRunLimitReached,
   isRowError,
+  isRunLimitReached,
   isTaken,
   mustPause,
   type RepositoryScan,
   SCANNED_TAGS,
+  startRun,
 } from './scan.js';
 import { isOutdated } from './rerun-after-edit.js';
 
@@ -34,7 +34,7 @@ interface Reading extends RepositoryScan {
   destinations: DestinationTags;
   existing: ExistingTags | undefined;
   /** Tags whose rows come with a later page, because rows are sorted differently (`v1` after `v10`). */
-  apart: Set<string>;
+  outOfOrder: Set<string>;
   troubles: number;
 }
 
@@ -57,7 +57,7 @@ export async function fullScan(place: RepositoryScan): Promise<boolean> {
     rows: new PromotionRows(ports.store, rule, repository, after === undefined ? {} : { fromTag: after }),
     destinations: new DestinationTags(ports, signal),
     existing: existing && new ExistingTags(ports, rule, repository, existing),
-    apart: new Set<string>(),
+    outOfOrder: new Set<string>(),
     troubles: 0,
   });
   let page: TagDetails[] = [];
@@ -113,9 +113,9 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
   const rowless = tags.filter(({ name }) => !rows.has(name));
   const existing = await reading.existing?.digestsOf(rowless.map(({ name }) => name));
   for (const listed of tags) {
-    const isApart = last !== undefined && listedTag(listed.name) > listedTag(last);
-    if (isApart) reading.apart.add(listed.name);
-    const row = isApart ? await reading.rows.now(listed.name) : rows.get(listed.name);
+    const isOutOfOrder = last !== undefined && listedTag(listed.name) > listedTag(last);
+    if (isOutOfOrder) reading.outOfOrder.add(listed.name);
+    const row = isOutOfOrder ? await reading.rows.now(listed.name) : rows.get(listed.name);
     // The tag is unchanged since it was recorded as existing, and nothing asked for it since.
     if (row === undefined && existing?.get(listed.name) === listed.digest) continue;
     const candidate = await candidateOf(reading, listed, row);
@@ -123,7 +123,7 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
     rows.delete(listed.name);
   }
   for (const row of rows.values())
-    if (!reading.apart.delete(row.source.tag) && isLeft(reading, row)) candidates.push({ name: row.source });
+    if (!reading.outOfOrder.delete(row.source.tag) && isInSync(reading, row)) candidates.push({ name: row.source });
   candidates.sort((a, b) => (a.name.tag < b.name.tag ? -1 : 1));
   const confirmed = await destinations.listed(candidates.filter(isCompared));
   const open = candidates.filter((candidate) => !isCompared(candidate) || !confirmed.has(candidate));
@@ -131,15 +131,15 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
     if (isRunLimitReached(scan)) return false;
     // Never start more runs than are left.
     const some = open.slice(from, from + Math.min(AT_ONCE, scan.maxStarted - scan.started));
-    const isDone = await Promise.all(some.map((candidate) => incrementSeen(reading, candidate)));
+    const isDone = await Promise.all(some.map((candidate) => startIfNeeded(reading, candidate)));
     // Other repositories are scanned in parallel and may have used up the last run.
     const stopped = isDone.indexOf(false);
     from += some.length;
     // Record the position even then, so that a tag that changes on every scan does not use up the runs of every tick.
-    reach(reading, (stopped === -1 ? some : some.slice(0, stopped)).at(-1)?.name.tag);
-    if (stopped !== -1 || isSpent(scan, rule, some)) return false;
+    savePosition(reading, (stopped === -1 ? some : some.slice(0, stopped)).at(-1)?.name.tag);
+    if (stopped !== -1 || isDestinationShareSpent(scan, rule, some)) return false;
   }
-  reach(reading, last);
+  savePosition(reading, last);
   return true;
 }
 
@@ -147,14 +147,18 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
  * True if the request share of a destination registry is used up. Destinations without ACR lists cost a request for
  * each tag.
  */
-function isSpent({ share }: RepositoryScan['scan'], { source }: Rule, some: readonly Candidate[]): boolean {
+function isDestinationShareSpent(
+  { share }: RepositoryScan['scan'],
+  { source }: Rule,
+  some: readonly Candidate[],
+): boolean {
   return some.some(
     ({ destination: to }) => to !== undefined && to.registry !== source.registry && share.left(to.registry) <= 0,
   );
 }
 
 /** Keeps the position in the state. */
-function reach(reading: Reading, tag: string | undefined): void {
+function savePosition(reading: Reading, tag: string | undefined): void {
   const { full } = reading.state;
   if (full !== undefined && tag !== undefined) reading.state = { ...reading.state, full: { ...full, after: tag } };
 }
@@ -182,21 +186,21 @@ async function candidateOf(
       return undefined;
     }
     case 'leave':
-      return row !== undefined && (await isFreeAgain(reading, name, row)) ? { name, listed } : undefined;
+      return row !== undefined && (await isClaimFreed(reading, name, row)) ? { name, listed } : undefined;
   }
 }
 
 /**
  * True if the promotion was refused because another promotion had claimed the destination, and the claim is free again.
  */
-async function isFreeAgain({ scan, rule }: Reading, name: TagName, row: PromotionRow): Promise<boolean> {
+async function isClaimFreed({ scan, rule }: Reading, name: TagName, row: PromotionRow): Promise<boolean> {
   if (row.runOpen || row.last?.code !== 'DESTINATION_TAKEN') return false;
   const { id, destination } = row;
   return isDestinationFree(scan.ports, { promotionId: id, rule, source: name, destination });
 }
 
 /** True for a row that is in sync although its tag is not listed. Cancelled and refused rows stay as they are. */
-function isLeft({ rule, repository }: Reading, { source, runOpen, state }: PromotionRow): boolean {
+function isInSync({ rule, repository }: Reading, { source, runOpen, state }: PromotionRow): boolean {
   return !runOpen && state === 'in_sync' && isTaken(rule, repository, source.tag);
 }
 
@@ -204,16 +208,12 @@ function isLeft({ rule, repository }: Reading, { source, runOpen, state }: Promo
  * Checks the row and the tag again before it starts a run: the row may have changed, and a tag list may lag behind.
  * @returns false if a run is needed but no more may be started
  */
-async function incrementSeen(reading: Reading, { name, listed }: Candidate): Promise<boolean> {
+async function startIfNeeded(reading: Reading, { name, listed }: Candidate): Promise<boolean> {
   const { scan, rule, rows, destinations } = reading;
   try {
-    if (!(await (listed === undefined ? isGone(reading, name) : isWanted()))) return true;
+    if (!(await (listed === undefined ? isTagGone(reading, name) : isNeeded()))) return true;
     if (isRunLimitReached(scan)) return false;
-    scan.started += 1;
-    await incrementGeneration(scan.ports, rule, name, { kind: 'schedule' }).catch((error: unknown) => {
-      scan.started -= 1;
-      throw error;
-    });
+    await startRun(scan, rule, name);
   } catch (error) {
     // One bad row, a destination that cannot be formed, or a failing request does not stop the scan. The next full scan
     // tries again.
@@ -225,15 +225,15 @@ async function incrementSeen(reading: Reading, { name, listed }: Candidate): Pro
   }
   return true;
 
-  async function isWanted(): Promise<boolean> {
+  async function isNeeded(): Promise<boolean> {
     if (listed === undefined) return false;
     const now = await candidateOf(reading, listed, await rows.now(name.tag));
     return now !== undefined && !(isCompared(now) && (await destinations.stands(now)));
   }
 }
 
-async function isGone(reading: Reading, name: TagName): Promise<boolean> {
+async function isTagGone(reading: Reading, name: TagName): Promise<boolean> {
   const row = await reading.rows.now(name.tag);
-  if (row === undefined || !isLeft(reading, row)) return false;
+  if (row === undefined || !isInSync(reading, row)) return false;
   return (await resolveTag(reading.scan.ports, name, reading.signal)) === undefined;
 }

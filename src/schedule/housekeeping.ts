@@ -7,6 +7,7 @@ import { needsResultEvent } from '../rows/filters.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { RunSummary } from '../rows/run-row.js';
 import type { SubjectIndexEntry } from '../rows/subject-index.js';
+import { readNote } from './notes.js';
 import { pageFrom } from './pages.js';
 import type { Ports } from '../ports/ports.js';
 import { isRowError } from './scan.js';
@@ -73,8 +74,8 @@ interface Page {
  * @throws the first error, after everything else is done
  */
 export async function removeOld(ports: HousePorts): Promise<Removed> {
-  const kept = await ports.store.getNote(NOTE);
-  const note = noteOf(kept?.value);
+  const kept = await readNote(ports.store, NOTE, noteSchema);
+  const note = kept?.value ?? {};
   const now = ports.now().getTime();
   const house: House = { ports, note, cutoff: new Date(now - ports.retentionDays * DAY_MS), failures: [] };
   const part = async <T>(work: Promise<T>, otherwise: T): Promise<T> =>
@@ -132,15 +133,6 @@ async function removeIgnored({ store }: HousePorts, before: Date): Promise<numbe
     if (count < HOUSE_PAGE) break;
   }
   return removed;
-}
-
-/** If another version wrote the note, start again. */
-function noteOf(text: string | undefined): Note {
-  try {
-    return noteSchema.parse(JSON.parse(text ?? '{}'));
-  } catch {
-    return {};
-  }
 }
 
 /**

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Notes } from '../ports/notes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
+import { readNote } from './notes.js';
 
 /** Who sends the requests: `scan` is the change scan and the full scan. */
 export type ShareName = 'scan' | 'resync';
@@ -13,7 +14,7 @@ const MOST_INDEBTED = 200;
 
 const NOTE = 'shares';
 const debtsSchema = z.record(z.string(), z.number().min(0));
-const noteSchema = z.object({ scan: debtsSchema.default({}), resync: debtsSchema.default({}) });
+const noteSchema = z.object({ scan: debtsSchema, resync: debtsSchema });
 
 export type SharePorts = Pick<Ports, 'counted' | 'scheduleRequests'> & StorePort<Notes>;
 
@@ -40,19 +41,20 @@ export interface Share {
  */
 export class Shares {
   readonly #ports: SharePorts;
-  readonly #kept: { value: string; version: string } | undefined;
+  readonly #version: string | undefined;
   readonly #debts: z.infer<typeof noteSchema>;
   readonly #asked: Record<ShareName, Map<string, number>> = { scan: new Map(), resync: new Map() };
 
-  private constructor(ports: SharePorts, kept: { value: string; version: string } | undefined) {
+  private constructor(ports: SharePorts, version: string | undefined, debts: z.infer<typeof noteSchema>) {
     this.#ports = ports;
-    this.#kept = kept;
-    this.#debts = noteOf(kept?.value);
+    this.#version = version;
+    this.#debts = debts;
   }
 
   /** Starts a tick. Costs one table request. */
   static async open(ports: SharePorts): Promise<Shares> {
-    return new Shares(ports, await ports.store.getNote(NOTE));
+    const kept = await readNote(ports.store, NOTE, noteSchema);
+    return new Shares(ports, kept?.version, kept?.value ?? { scan: {}, resync: {} });
   }
 
   of(name: ShareName): Share {
@@ -76,8 +78,7 @@ export class Shares {
   /** Ends the tick: keeps the requests beyond each share as a debt. If two ticks end at once, the first one wins. */
   async close(): Promise<void> {
     const text = JSON.stringify({ scan: this.#owed('scan'), resync: this.#owed('resync') });
-    if (text === (this.#kept?.value ?? JSON.stringify({ scan: {}, resync: {} }))) return;
-    await this.#ports.store.putNote(NOTE, text, this.#kept?.version);
+    if (text !== JSON.stringify(this.#debts)) await this.#ports.store.putNote(NOTE, text, this.#version);
   }
 
   #owed(name: ShareName): Record<string, number> {
@@ -85,14 +86,5 @@ export class Shares {
     const registries = new Set([...this.#asked[name].keys(), ...Object.keys(this.#debts[name])]);
     const owed = [...registries].map((registry) => [registry, Math.min(-this.#left(name, registry), most)] as const);
     return Object.fromEntries(owed.filter(([, requests]) => requests > 0).slice(0, MOST_INDEBTED));
-  }
-}
-
-/** If another version wrote the note, there is no debt. */
-function noteOf(text: string | undefined): z.infer<typeof noteSchema> {
-  try {
-    return noteSchema.parse(JSON.parse(text ?? '{}'));
-  } catch {
-    return { scan: {}, resync: {} };
   }
 }

@@ -1,8 +1,7 @@
 import { fingerprint } from '../rules/fingerprint.js';
-import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { PromotionRows } from './promotion-rows.js';
-import { addProblem, isRunLimitReached, isRowError, isTaken, type RepositoryScan } from './scan.js';
+import { addProblem, isRowError, isRunLimitReached, isTaken, type RepositoryScan, startRun } from './scan.js';
 
 /** True if promotions of this repository may have last run under a former version of the rule. */
 export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state'>): boolean {
@@ -47,10 +46,8 @@ async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow
 
 async function increment({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
   try {
-    scan.started += 1;
-    await incrementGeneration(scan.ports, rule, source, { kind: 'schedule' });
+    await startRun(scan, rule, source);
   } catch (error) {
-    scan.started -= 1;
     if (!isRowError(error)) throw error;
     addProblem(scan, rule, error);
   }

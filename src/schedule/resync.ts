@@ -44,20 +44,23 @@ export async function resync(scan: Resync): Promise<void> {
   const { ports } = scan;
   if (ports.paused) return;
   const rules = (await ports.rules.load()).filter((rule) => rule.triggers.includes('schedule'));
-  const begun = await CrashMarker.open(ports);
-  const [killer, ...others] = begun.before;
-  if (killer !== undefined && others.length === 0) await noteKiller(scan, killer);
+  const marker = await CrashMarker.open(ports);
+  const [suspect, ...others] = marker.before;
+  if (suspect !== undefined && others.length === 0) await recordCrash(scan, suspect);
   const isAlone = others.length > 0;
   const lanes = await Promise.all(lanesOf(rules).map((lane) => readLane(scan, lane)));
   const due = lanes.flatMap(({ urgent, all }) => [...urgent, ...all].map(({ id }) => id));
-  if (due.length === 0 && begun.before.length === 0) return;
-  if (!(await begun.say(isAlone ? [] : due))) return;
+  if (due.length === 0 && marker.before.length === 0) return;
+  if (!(await marker.mark(isAlone ? [] : due))) return;
   try {
-    const alone = isAlone ? begun : undefined;
-    if (isAlone) for (const lane of lanes) await new LaneResync(scan, rules, lane, alone).look();
-    else await Promise.all(lanes.map((lane) => new LaneResync(scan, rules, lane, alone).look()));
+    if (isAlone)
+      for (const lane of lanes) await new LaneResync(scan, rules, lane, isAlone ? marker : undefined).compareAll();
+    else
+      await Promise.all(
+        lanes.map((lane) => new LaneResync(scan, rules, lane, isAlone ? marker : undefined).compareAll()),
+      );
   } finally {
-    await begun.end();
+    await marker.clear();
   }
 }
 
@@ -102,24 +105,24 @@ function isDue(now: Date, turn: ResyncTurn | undefined): boolean {
 }
 
 /** Records that a tick crashed while it compared this promotion alone. */
-async function noteKiller(scan: Resync, id: string): Promise<void> {
+async function recordCrash(scan: Resync, id: string): Promise<void> {
   const current = await scan.ports.store.getPromotion(id);
   if (current === undefined || resyncTurnOf(current.value) === undefined) return;
   addProblemText(
     scan,
     `promotion ${id}: a schedule tick crashed while it compared this promotion; it is tried again later`,
   );
-  await noteTrouble(scan, current);
+  await recordFailure(scan, current);
 }
 
-async function noteTrouble({ ports }: Resync, { value: row, version }: Versioned<PromotionRow>): Promise<void> {
-  const times = timesInTrouble(row) + 1;
+async function recordFailure({ ports }: Resync, { value: row, version }: Versioned<PromotionRow>): Promise<void> {
+  const times = failuresInARow(row) + 1;
   const retryAt = new Date(ports.now().getTime() + failurePauseMs(times)).toISOString();
   await ports.store.replacePromotion(withResync(row, { ...row.resync, trouble: { times, retryAt } }), version);
 }
 
 /** Counted since the promotion's last run. */
-function timesInTrouble({ resync: known, runId }: PromotionRow): number {
+function failuresInARow({ resync: known, runId }: PromotionRow): number {
   return known?.runId === runId ? (known?.trouble?.times ?? 0) : 0;
 }
 
@@ -133,30 +136,30 @@ class LaneResync {
   readonly #rules: readonly Rule[];
   readonly #lane: DueLane;
   /** Set if each comparison must be recorded before it begins. */
-  readonly #alone: CrashMarker | undefined;
+  readonly #marker: CrashMarker | undefined;
   #troubles = 0;
   /** Requests of the current comparison. */
   #asked = 0;
 
-  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, alone: CrashMarker | undefined) {
+  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, marker: CrashMarker | undefined) {
     this.#scan = scan;
     this.#rules = rules;
     this.#lane = lane;
-    this.#alone = alone;
+    this.#marker = marker;
   }
 
   /**
    * Urgent promotions come first. They get half of the share while others are due, because they are due again and
    * again.
    */
-  async look(): Promise<void> {
+  async compareAll(): Promise<void> {
     const { urgent, all } = this.#lane;
     const half = this.#left() / 2;
     while (!this.#isEnough()) {
       const row = all.length === 0 || this.#left() > half ? (urgent.shift() ?? all.shift()) : all.shift();
       if (row === undefined) return;
-      if (this.#alone !== undefined && !(await this.#alone.say([row.id]))) return;
-      await this.#lookAt(row.id);
+      if (this.#marker !== undefined && !(await this.#marker.mark([row.id]))) return;
+      await this.#compare(row.id);
     }
   }
 
@@ -171,7 +174,7 @@ class LaneResync {
     );
   }
 
-  async #lookAt(id: string): Promise<void> {
+  async #compare(id: string): Promise<void> {
     const { ports, call } = this.#scan;
     const current = await ports.store.getPromotion(id);
     if (current === undefined || !isDue(ports.now(), resyncTurnOf(current.value))) return;
@@ -184,7 +187,7 @@ class LaneResync {
       else await ports.store.replacePromotion(withResync(row, this.#seen(row)), current.version);
     } catch (error) {
       call.signal.throwIfAborted();
-      await this.#noteTrouble(current, error);
+      await this.#recordFailure(current, error);
     }
   }
 
@@ -218,14 +221,14 @@ class LaneResync {
     this.#scan.started += 1;
   }
 
-  async #noteTrouble(current: Versioned<PromotionRow>, error: unknown): Promise<void> {
+  async #recordFailure(current: Versioned<PromotionRow>, error: unknown): Promise<void> {
     const { value: row, version } = current;
-    const isSlow = tookTooLong(error) && this.#asked >= SLOW_LOOK_REQUESTS && timesInTrouble(row) + 1 >= SLOW_LOOKS;
+    const isSlow = tookTooLong(error) && this.#asked >= SLOW_LOOK_REQUESTS && failuresInARow(row) + 1 >= SLOW_LOOKS;
     if (error instanceof TooLarge || isSlow) {
       const tooLarge = row.last?.digest;
       const known = { ...this.#seen(row), ...(tooLarge !== undefined && { tooLarge }) };
       await this.#scan.ports.store.replacePromotion(withResync(row, known), version);
-    } else await noteTrouble(this.#scan, current);
+    } else await recordFailure(this.#scan, current);
     if (error instanceof TooLarge) return;
     const { code, message } = describeError(error);
     // A refusal costs little and says nothing about the other promotions.

@@ -1,8 +1,9 @@
 import { PromoterError, RegistryError, describeError, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../rules/decide.js';
 import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
-import { matchRules } from '../rules/match.js';
+import { matchRules, type TagName } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
+import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ScanState } from '../rows/scan-row.js';
 import type { Ports } from '../ports/ports.js';
@@ -130,5 +131,16 @@ export async function* everyTagOf(
     yield* ports.listing.repository(rule.source.registry, repository).listTagDetails(options);
   } catch (error) {
     if (!(error instanceof RegistryError && error.notFound)) throw error;
+  }
+}
+
+/** Increments the generation of a promotion, which starts a run, and counts the run. An error takes it back. */
+export async function startRun(scan: Scan, rule: Rule, source: TagName): Promise<void> {
+  scan.started += 1;
+  try {
+    await incrementGeneration(scan.ports, rule, source, { kind: 'schedule' });
+  } catch (error) {
+    scan.started -= 1;
+    throw error;
   }
 }
