@@ -1,7 +1,7 @@
 import { Cron } from 'croner';
 import { z } from 'zod';
 import { isVaultId } from './azure/vault-id.js';
-import { readLoginServers } from './messages/login-servers.js';
+import { readLoginServers } from './messages/registry-event.js';
 import { JOB_OPERATIONS } from './operations/job-schema.js';
 import { looksSecret } from './messages/secrets.js';
 import { isRegistryHost, quoted } from './oci/index.js';

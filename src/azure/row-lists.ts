@@ -1,10 +1,18 @@
-import { globPrefix, needsResultEvent, listedAt, type PromotionFilter, type RunFilter } from '../rows/filters.js';
+import {
+  globPrefix,
+  needsResultEvent,
+  listedAt,
+  type PromotionFilter,
+  type RunFilter,
+  resyncTurnOf,
+  type ResyncLane,
+  type ResyncTurn,
+  summaryOfRun,
+} from '../rows/lists.js';
 import { isDigest } from '../oci/index.js';
 import { promotionRowSchema, type PromotionRow } from '../rows/promotion-row.js';
-import { resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
 import { runRowSchema, runSummarySchema, type RunRow, type RunSummary } from '../rows/run-row.js';
-import { invertedTime } from '../rows/run-id.js';
-import { summaryOfRun } from '../rows/run-summary.js';
+import { invertedTime } from '../rows/open-run.js';
 import type { Listing } from './listed-rows.js';
 import { encodeKey, encodePrefix, hashKey, pageToken, REPOSITORY_CHARACTERS } from './table-keys.js';
 

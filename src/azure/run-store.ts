@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { PromoterError } from '../oci/index.js';
-import { matchesPromotion, matchesRun } from '../rows/filters.js';
+import { matchesPromotion, matchesRun } from '../rows/lists.js';
 import {
   IGNORED_ALIKE,
   isAlike,
@@ -16,7 +16,7 @@ import { destinationClaimSchema } from '../rows/claims.js';
 import { scanRowSchema, type ScanRow } from '../rows/scan-row.js';
 import { subjectIndexEntrySchema } from '../rows/subject-index.js';
 import { stepProgressSchema } from '../rows/step-progress.js';
-import { invertedTime, newRunId } from '../rows/run-id.js';
+import { invertedTime, newRunId } from '../rows/open-run.js';
 import { ListedRows } from './listed-rows.js';
 import { unpackRow, type RowPlace } from './row-json.js';
 import {

@@ -1,4 +1,4 @@
-import type { AnyContract, Order } from '../promotions/effects.js';
+import type { AnyContract, Order } from '../rows/steps.js';
 
 /**
  * Runs an order here: each step is called until it is done, and what it throws is thrown.

@@ -1,18 +1,17 @@
 import type { Attachments } from '../ports/attachments.js';
 import { mapConcurrently, parseReference, type Descriptor, type Digest } from '../oci/index.js';
-import { readAt } from './attach-packed.js';
-import { attachSbomStep } from './attach-sbom.js';
-import { attachSignatureStep } from './attach-signature.js';
+import { attachSbomStep, type SigningRule } from './our-sbom.js';
+import { attachSignatureStep } from './our-signature.js';
 import { classifyGraph } from './classify.js';
 import type { Image, attachContract } from './contracts.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
-import { keepAttached } from '../transfer/attached.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
+import { keepAttached } from '../transfer/plan-copy.js';
 import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
-import { openedBy } from '../rows/opened-run.js';
-import type { SigningRule } from './our-sbom.js';
+import { openedBy } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
+import { readAt } from '../transfer/registry-access.js';
 
 /** SBOMs that one call makes at once: each reads one layer at a time, and keeps a core busy. */
 const SBOMS_AT_ONCE = 2;

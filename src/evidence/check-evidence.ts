@@ -1,15 +1,14 @@
 import type { Promotions } from '../ports/promotions.js';
-import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
-import { writeGatePassed, readOwned } from '../rows/owned-promotion.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import { demandsEvidence, fingerprint } from '../rules/rule.js';
+import { writeGatePassed, readOwned, openedBy } from '../rows/row-writes.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
-import { openedBy } from '../rows/opened-run.js';
-import { noteKey } from './our-keys.js';
+import { noteKey } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { readSourceTag } from '../transfer/late-tag.js';
+import { readSourceTag } from '../transfer/tag.js';
 
 /**
  * Gate 1: the evidence of others that the rule demands is there and verifies. No key of ours, present or former, ever satisfies it.

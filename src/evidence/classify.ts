@@ -16,7 +16,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 import type { Image } from './contracts.js';
-import { LABEL_CHARACTERS } from '../transfer/left-behind.js';
+import { LABEL_CHARACTERS } from '../transfer/copy-report.js';
 
 /** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
 const MOST_IMAGES = 100;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contract, long, digest, descriptor, owned } from '../rows/step-contract.js';
+import { contract, long, digest, descriptor, owned } from '../rows/steps.js';
 
 /** One manifest of the promoted graph that gets something attached. */
 export const imageSchema = descriptor.extend({

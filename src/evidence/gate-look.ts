@@ -12,9 +12,8 @@ import { decideGate, type Finding, type GateDecision } from '../rules/gate.js';
 import type { SignaturePolicy } from '../rules/rule.js';
 import { readCertificates, thumbprint, verifyNotary } from '../signing/index.js';
 import { GateMemory } from './gate-memory.js';
-import { isOurKey } from './our-keys.js';
+import { isOurKey, fetchSignature, hashOfList, listSignatures, rankSignatures } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
-import { fetchSignature, hashOfList, listSignatures, rankSignatures } from './signature-list.js';
 
 /**
  * Notary signatures of one subject that one call of the gate reads for one policy, how many at once, and bytes of them; a list has

@@ -1,12 +1,215 @@
-import { mapConcurrently, type Descriptor, type ReadableRepository } from '../oci/index.js';
-import type { Rule } from '../rules/rule.js';
-import { CYCLONEDX_JSON } from '../sbom/index.js';
-import { isThere } from '../transfer/is-there.js';
-import { sbomsMadeOf } from './made-sboms.js';
-import { findOurSignature } from './our-signature.js';
+import { signerOf, signSubject, findOurSignature } from './our-signature.js';
+import type { Attachments } from '../ports/attachments.js';
+import {
+  InputError,
+  packArtifact,
+  parseManifest,
+  type Descriptor,
+  type Digest,
+  type ReadableRepository,
+  isDigest,
+  mapConcurrently,
+} from '../oci/index.js';
+import type { SourceRepository, Rule } from '../rules/rule.js';
+import { type Sbom, type SbomInput, CYCLONEDX_JSON } from '../sbom/index.js';
+import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
+import type { Image } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
-import { sbomClaim } from './signed-claim.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
+import { sbomClaim } from './signature-checks.js';
+import { z } from 'zod';
+import { untilWritten } from '../rows/row-writes.js';
 import { LOOKED_AT_ONCE } from './classify.js';
+
+interface Input {
+  /** The command line has none. */
+  runId?: string;
+  rule: SigningRule;
+  source: SourceRepository;
+  image: Image;
+  /** Where the image is looked into and its SBOM attached: the source by default. */
+  at?: SourceRepository;
+  /** Where it keeps what the layers have given so far. */
+  kept?: SbomInput['kept'];
+  /** Recalls the manifests that this run has read; the repository by default. */
+  manifests?: Pick<ReadableRepository, 'fetchManifest'>;
+}
+
+type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
+
+/**
+ * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
+ * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ */
+export async function attachSbomStep(
+  ports: SbomPorts,
+  input: Input,
+  call: StepCall,
+): Promise<StepReply<{ sbom: Digest; signature?: Digest; made: boolean }>> {
+  const { signal, finish = signal, progress } = call;
+  const at = input.at ?? input.source;
+  const { registry, repository: name } = at;
+  const repository = ports.registries.repository(registry, name);
+  return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held, lease) => {
+    const existing = await findOurSbom(ports, input.rule, repository, input.image, held);
+    if (existing !== undefined) {
+      progress.text(`is there already: ${existing.digest}`);
+      return { sbom: existing.digest, made: false };
+    }
+    // Whoever cannot sign it attaches nothing.
+    if (input.rule.sign.length > 0) signerOf(ports);
+    // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
+    const lasting = AbortSignal.any([finish, lease.signal]);
+    const { sbom, text, made } = await attach(ports, input, held, lasting, (done, total) =>
+      progress.bytes(done, total),
+    );
+    progress.text(text);
+    const signed =
+      input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
+    if (signed === undefined) return { sbom: sbom.digest, made };
+    return { sbom: sbom.digest, signature: signed.signature, made: made || signed.made };
+  });
+}
+
+/**
+ * The SBOM of one image, by streaming its layers.
+ * @param name the root component's
+ * @throws InputError `NOT_AN_IMAGE`; as the generator
+ */
+export async function generateSbom(
+  { sbom }: Pick<Ports, 'sbom'>,
+  {
+    repository,
+    name,
+    image,
+    kept,
+    manifests = repository,
+  }: { repository: ReadableRepository; name: string; image: Descriptor } & Pick<Input, 'kept' | 'manifests'>,
+  signal: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ subject: Descriptor; sbom: Sbom }> {
+  const reference = `${name}@${image.digest}`;
+  const { bytes, descriptor } = await manifests.fetchManifest(image, { signal });
+  const manifest = parseManifest(bytes, descriptor.mediaType, reference);
+  if (manifest.kind !== 'image') {
+    throw new InputError('NOT_AN_IMAGE', `${reference} is no image`, {
+      remedy: 'Name one of the images of the index: only an image has layers to look into.',
+    });
+  }
+  const made = await sbom.generate({
+    name,
+    descriptor,
+    manifest,
+    openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
+    hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
+    signal,
+    onProgress,
+    ...(kept && { kept }),
+  });
+  return { subject: descriptor, sbom: made };
+}
+
+interface Attached {
+  sbom: Descriptor;
+  text: string;
+  made: boolean;
+}
+
+async function attach(
+  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<Attachments>,
+  input: Input,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+  onProgress: (done: number, total: number) => void,
+): Promise<Attached> {
+  const { registry, repository: path } = input.at ?? input.source;
+  const repository = ports.registries.repository(registry, path);
+  const { image, source } = input;
+  const named = {
+    repository,
+    name: `${source.registry}/${source.repository}`,
+    image,
+    ...(input.kept && { kept: input.kept }),
+    ...(input.manifests && { manifests: input.manifests }),
+  };
+  const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
+  const packed = packArtifact({
+    artifactType: sbom.mediaType,
+    layers: [
+      {
+        mediaType: sbom.mediaType,
+        bytes: sbom.bytes,
+        annotations: { 'org.opencontainers.image.title': 'sbom.cdx.json' },
+      },
+    ],
+    subject,
+    annotations: { 'org.opencontainers.image.created': sbom.created },
+  });
+  const { digest } = packed.descriptor;
+  // Unsigned, and with no row that knows of it: it was made under another store than this. Or a list only says so: anybody can foresee it.
+  const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
+  const made =
+    !listed.some((referrer) => referrer.digest === digest) || !(await isThere(repository, { digest }, signal));
+  await noteMadeSbom(ports, subject, packed.descriptor);
+  await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
+  signal.throwIfAborted();
+  if (made) await attachPacked(input, repository, packed, lasting);
+  return { sbom: packed.descriptor, text: `${describeSbom(sbom)}: ${digest}`, made };
+}
+
+/** What was found, and what could not be read, in one line. */
+export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): string {
+  const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
+  return [counted.length === 0 ? 'no components' : counted.join(', '), ...gaps].join('; ');
+}
+
+/** SBOMs of one image that are known as ours: one for each repository that it was promoted from. */
+const MOST_MADE_SBOMS = 1_000;
+
+const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
+const madeSchema = z.object({
+  sboms: z.array(z.object({ mediaType: z.string(), digest, size: z.number().int().nonnegative() })),
+});
+type Made = z.infer<typeof madeSchema>['sboms'];
+
+function nameOf(image: Pick<Descriptor, 'digest'>): string {
+  return `sboms/${image.digest.replace(':', '-')}.json`;
+}
+
+/** Unreadable counts as empty: such SBOMs are made again, with the same bytes. */
+function parse(bytes: Uint8Array | undefined): Made {
+  try {
+    return madeSchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8'))).sboms;
+  } catch {
+    return [];
+  }
+}
+
+/** The SBOMs that we made of an image, wherever they stand by now, newest first. */
+export async function sbomsMadeOf(
+  { documents }: Pick<Ports, 'documents'>,
+  image: Pick<Descriptor, 'digest'>,
+): Promise<Made> {
+  return parse(await documents.get('documents', nameOf(image)));
+}
+
+/** Notes an SBOM as ours, before it is pushed. */
+async function noteMadeSbom(
+  { documents }: Pick<Ports, 'documents'>,
+  image: Pick<Descriptor, 'digest'>,
+  { mediaType, digest: made, size }: Descriptor,
+): Promise<void> {
+  await untilWritten(image.digest, async () => {
+    const found = await documents.getVersioned('documents', nameOf(image));
+    const before = parse(found?.value);
+    if (before.some((sbom) => sbom.digest === made)) return true;
+    const sboms = [{ mediaType, digest: made, size }, ...before].slice(0, MOST_MADE_SBOMS);
+    const bytes = Buffer.from(JSON.stringify({ sboms }));
+    return documents.putVersioned('documents', nameOf(image), bytes, found?.version);
+  });
+}
 
 /** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */
 const MOST_FOREIGN_SBOMS = 100;

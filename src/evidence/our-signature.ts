@@ -1,11 +1,226 @@
-import { InputError, IntegrityError, RegistryError, type Descriptor, type ReadableRepository } from '../oci/index.js';
-import { thumbprintsOf, type Signer } from '../signing/index.js';
-import { isThere } from '../transfer/is-there.js';
-import { isSignedByUs, leafThumbprint } from './our-signature-check.js';
+import type { Attachments } from '../ports/attachments.js';
+import {
+  ConfigurationError,
+  InputError,
+  IntegrityError,
+  RegistryError,
+  type ReadableRepository,
+  PolicyError,
+  type Descriptor,
+  type Digest,
+  type Repository,
+  packArtifact,
+  type PackedArtifact,
+} from '../oci/index.js';
+import { type Signer, thumbprintsOf, NOTARY_SIGNATURE, notaryAnnotations, signNotary } from '../signing/index.js';
+import {
+  attachPacked,
+  readAt,
+  type Attaching,
+  isThere,
+  subjectLease,
+  underLease,
+} from '../transfer/registry-access.js';
+import {
+  noteKey,
+  listSignatures,
+  fetchSignature,
+  type FetchedSignature,
+  plainClaim,
+  type SignedClaim,
+  isSignedByUs,
+  leafThumbprint,
+} from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
-import { recordedSignature } from './recorded-signature.js';
-import type { SignedClaim } from './signed-claim.js';
-import { fetchSignature, listSignatures, type FetchedSignature } from './signature-list.js';
+import type { StepCall, StepReply } from '../ports/step.js';
+import type { StorePort } from '../ports/store.js';
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { untilWritten } from '../rows/row-writes.js';
+
+/** Which subject is signed, and where it stands. */
+interface Input extends Attaching {
+  subject: SignedClaim['subject'];
+}
+
+interface Signed {
+  signature: Digest;
+  made: boolean;
+}
+
+type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<Attachments>;
+
+/**
+ * Attaches our Notary signature to one manifest, where it has none that verifies.
+ * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ */
+export async function attachSignatureStep(
+  ports: SigningPorts & Pick<Ports, 'lease'>,
+  input: Input,
+  call: StepCall,
+): Promise<StepReply<Signed>> {
+  const { signal, finish = signal, progress } = call;
+  const { registry, repository: name } = input.at ?? input.source;
+  return underLease(ports, subjectLease(registry, name, input.subject.digest), signal, async (held, lease) => {
+    const lasting = AbortSignal.any([finish, lease.signal]);
+    const signed = await signSubject(ports, input, plainClaim(input.subject), held, lasting);
+    progress.text(`${signed.made ? 'signed' : 'was signed already'}: ${signed.signature}`);
+    return signed;
+  });
+}
+
+/** The key that signs. @throws ConfigurationError `SIGNING_KEY_MISSING` */
+export function signerOf(ports: Pick<Ports, 'signer'>): Signer {
+  if (ports.signer !== undefined) return ports.signer;
+  throw new ConfigurationError('SIGNING_KEY_MISSING', 'the rule signs, and no signing key is set', {
+    remedy: 'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/reference/settings.md), or give the rule "sign": [].',
+  });
+}
+
+/**
+ * Signs a subject whose lease the caller holds, where our signature with this claim is not there yet. We sign what was fetched: the
+ * registry must give the subject the media type and the size that the claim says.
+ * @throws PolicyError `DESCRIPTOR_MISMATCH`; as {@link recordSignature}
+ */
+export async function signSubject(
+  ports: SigningPorts,
+  where: Attaching,
+  claim: SignedClaim,
+  signal: AbortSignal,
+  /** For its push, which is not left half made. */
+  lasting = signal,
+): Promise<Signed> {
+  const signer = signerOf(ports);
+  const { subject } = claim;
+  const { registry, repository: repositoryName } = where.at ?? where.source;
+  const repository: Repository = ports.registries.repository(registry, repositoryName);
+  await noteKey(ports, signer);
+  const existing = await findOurSignature(ports, repository, claim, signer, signal);
+  if (existing !== undefined) return { signature: existing.digest, made: false };
+  // What is attached to a subject that is gone is never cleared away.
+  checkIsSame(repository.name, subject, await readAt(where, () => repository.resolve(subject.digest, { signal })));
+  const packed = await recordSignature(ports, claim, signer, signal);
+  await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest }, where.runId);
+  signal.throwIfAborted();
+  await attachPacked(where, repository, packed, lasting);
+  return { signature: packed.descriptor.digest, made: true };
+}
+
+function checkIsSame(name: string, subject: SignedClaim['subject'], found: Descriptor): void {
+  if (found.mediaType === subject.mediaType && found.size === subject.size) return;
+  throw new PolicyError(
+    'DESCRIPTOR_MISMATCH',
+    `${name}@${subject.digest} is ${found.mediaType} of ${found.size} bytes, not ${subject.mediaType} of ${subject.size} bytes`,
+    { remedy: 'Build the index again from the manifests that it lists.' },
+  );
+}
+
+type RecordPorts = Pick<Ports, 'documents' | 'now'>;
+
+/** What is kept of a signature before it is pushed. */
+const keptSchema = z.object({
+  created: z.iso.datetime(),
+  mediaType: z.string(),
+  envelope: z.base64(),
+  annotations: z.record(z.string(), z.string()),
+});
+type Kept = z.infer<typeof keptSchema>;
+
+/** Media type, digest, size, format, certificate and metadata name it: what was made for another descriptor is never found. */
+function nameOf({ subject: { mediaType, digest, size }, metadata }: SignedClaim, signer: Signer): string {
+  const claim = JSON.stringify([mediaType, digest, size, 'notary', leafThumbprint(signer), metadata]);
+  const hash = createHash('sha256').update(claim).digest('hex');
+  return `signatures/${digest.replace(':', '-')}/${hash}.json`;
+}
+
+function pack(kept: Kept, { subject }: SignedClaim): PackedArtifact {
+  return packArtifact({
+    artifactType: NOTARY_SIGNATURE,
+    layers: [{ mediaType: kept.mediaType, bytes: Buffer.from(kept.envelope, 'base64') }],
+    subject,
+    annotations: { ...kept.annotations, 'org.opencontainers.image.created': kept.created },
+  });
+}
+
+interface Recorded {
+  /** Undefined where it could not be read. */
+  kept: Kept | undefined;
+  version: string;
+}
+
+async function readRecord(
+  { documents }: Pick<Ports, 'documents'>,
+  claim: SignedClaim,
+  signer: Signer,
+): Promise<Recorded | undefined> {
+  const found = await documents.getVersioned('documents', nameOf(claim, signer));
+  if (found === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(found.value).toString('utf8'));
+  } catch {
+    // Spoilt: it is replaced.
+  }
+  return { kept: keptSchema.safeParse(json).data, version: found.version };
+}
+
+/** True while it verifies, and would be packed as the signer packs it now. */
+async function isGood(kept: Kept, claim: SignedClaim, signer: Signer, now: Date): Promise<boolean> {
+  const expected = notaryAnnotations(signer);
+  const { annotations, mediaType, envelope } = kept;
+  const isPackedSo = JSON.stringify(annotations) === JSON.stringify(expected);
+  const signature = { mediaType, envelope: Buffer.from(envelope, 'base64') };
+  return isPackedSo && (await isSignedByUs(claim, signature, signer, now));
+}
+
+/** The digest of the signature that is recorded, whether it verifies or not; undefined where there is none. */
+export async function recordedDigest(
+  ports: Pick<Ports, 'documents'>,
+  claim: SignedClaim,
+  signer: Signer,
+): Promise<string | undefined> {
+  const { kept } = (await readRecord(ports, claim, signer)) ?? {};
+  return kept && pack(kept, claim).descriptor.digest;
+}
+
+/** The signature that is recorded and verifies. */
+async function recordedSignature(
+  ports: RecordPorts,
+  claim: SignedClaim,
+  signer: Signer,
+): Promise<PackedArtifact | undefined> {
+  const { kept } = (await readRecord(ports, claim, signer)) ?? {};
+  return kept && (await isGood(kept, claim, signer, ports.now())) ? pack(kept, claim) : undefined;
+}
+
+/**
+ * The signature to push. A signature made with ECDSA differs each time, so it is recorded first, and the recorded one is what
+ * everybody pushes: a crash or a late second holder of the lease makes no second signature. One that no longer verifies is replaced.
+ * @throws as {@link signNotary}; PromoterError `ROW_CONTENDED` (transient)
+ */
+async function recordSignature(
+  ports: RecordPorts,
+  claim: SignedClaim,
+  signer: Signer,
+  signal: AbortSignal,
+): Promise<PackedArtifact> {
+  const { subject, metadata } = claim;
+  return untilWritten(subject.digest, async () => {
+    const record = await readRecord(ports, claim, signer);
+    const now = ports.now();
+    if (record?.kept !== undefined && (await isGood(record.kept, claim, signer, now))) return pack(record.kept, claim);
+    const made = await signNotary(subject, signer, { signingTime: now, metadata, signal });
+    const fresh: Kept = {
+      created: now.toISOString(),
+      mediaType: made.layer.mediaType,
+      envelope: Buffer.from(made.layer.bytes).toString('base64'),
+      annotations: made.annotations,
+    };
+    const bytes = Buffer.from(JSON.stringify(fresh));
+    const written = await ports.documents.putVersioned('documents', nameOf(claim, signer), bytes, record?.version);
+    return written !== undefined ? pack(fresh, claim) : undefined;
+  });
+}
 
 /** Signatures of one subject that are read to find our own, where none is recorded. */
 const MOST_OWN_SIGNATURES = 100;

@@ -1,12 +1,11 @@
 import { app as durable, getClient, input as durableInput, type DurableClient } from 'durable-functions';
 import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
-import { InputError, PolicyError, PromoterError, VerificationError, describeError, isRecord } from '../oci/index.js';
-import { formatDuration } from '../rules/duration.js';
+import { InputError, PromoterError, isRecord } from '../oci/index.js';
 import type { Engine } from '../ports/engine.js';
-import type { SignerSource } from '../signing/index.js';
+import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
 import type { ActivityReply } from './durable-driver.js';
-import { attemptSchema, type Attempt } from '../promotions/attempt.js';
+import { attemptSchema, type Attempt, busyPauseMs, outlastsCall } from '../promotions/backoff.js';
 import { attachStep } from '../evidence/attach.js';
 import { checkEvidenceStep } from '../evidence/check-evidence.js';
 import { closeRunStep } from '../promotions/close-run.js';
@@ -24,10 +23,10 @@ import {
   awaitPromotionsContract,
   tagCopyContract,
 } from '../operations/contracts.js';
-import type { StepContract } from '../rows/step-contract.js';
+import type { StepContract } from '../rows/steps.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
-import { copyStep } from '../transfer/copy.js';
+import { copyStep, verifyArrivalStep } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/job-schema.js';
 import { copyRequestOf } from '../operations/copy-request.js';
 import { portsOfJob } from '../operations/credential.js';
@@ -39,20 +38,11 @@ import { observeStep } from '../promotions/observe.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { runOperationStep } from '../operations/run-operation.js';
-import { asSourceGone } from '../transfer/source-gone.js';
 import { tagCopyStep } from '../operations/tag-copy.js';
 import { tagDestinationStep } from '../promotions/tag-destination.js';
-import { verifyArrivalStep } from '../transfer/verify-arrival.js';
+import { failedStep, understood } from './failed-step.js';
 import { watchForCancel } from './cancel-watch.js';
-import { Permits } from './permits.js';
-import { signerOfNow } from './signer-of-now.js';
-import { busyPauseMs, isOverdue, outlastsCall, passing, troublePauseMs, type Passing } from '../promotions/backoff.js';
-import { remedyFor } from '../promotions/remedies.js';
-import { stepLog, type StepLog } from './step-log.js';
-import type { RunRow } from '../rows/run-row.js';
-import { unansweredOf, unansweredText } from '../promotions/unanswered.js';
-import { noteUnanswered } from '../promotions/unanswered-registries.js';
-import { stepProgress, type StepProgressRow } from './step-progress.js';
+import { stepLog, stepProgress, type StepProgressRow } from './step-reporting.js';
 
 /** All ports but the engine, which needs the client of the invocation, and the signer, which is another after a rotation. */
 export interface StaticPorts extends Omit<Ports, 'engine' | 'signer'> {
@@ -73,10 +63,6 @@ const NEXT_PERMIT_MS = 3_000;
 const PERMIT_MS = 2_000;
 /** Steps that take a moment: their progress is written when they end, or wait. */
 const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
-/** A look at the tag of a run whose source is not there; in milliseconds. */
-const LOOK_MS = 60_000;
-/** Characters of an error's message that go into history; more are cut off. */
-const MESSAGE_CHARACTERS = 2_000;
 
 interface Registration {
   ports: StaticPorts;
@@ -169,7 +155,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         }
       };
       const answer = (error: unknown): Promise<ActivityReply> =>
-        failed(error, { ports, name: contract.name, attempt, now: nowMs(), progress, log, run: cancel.run });
+        failedStep(error, { ports, name: contract.name, attempt, now: nowMs(), progress, log, run: cancel.run });
       try {
         // Whatever a step makes of it: it was stopped.
         const reply = await log
@@ -225,91 +211,59 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContrac
   );
 }
 
-/** Where it is the source of a promotion that is not there, that is what it is. */
-async function understood(ports: StaticPorts, raw: unknown, error: unknown): Promise<unknown> {
-  const runId = isRecord(raw) && typeof raw.runId === 'string' ? raw.runId : undefined;
-  try {
-    return await asSourceGone(ports, runId, error, AbortSignal.timeout(LOOK_MS));
-  } catch (other) {
-    return other;
-  }
-}
-
 /** What the driver says of the calls before this one. */
 function attemptOf(raw: unknown): Attempt | undefined {
   return isRecord(raw) ? attemptSchema.safeParse(raw.attempt).data : undefined;
 }
 
-/** The steps whose input names what somebody asks for by a job. */
-const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, incrementPromotionsContract.name]);
+/** How many pieces of work of one kind a process does at once. */
+export class Permits {
+  #free: number;
+  #handOver: (() => void) | undefined;
 
-interface Failing {
-  ports: StaticPorts;
-  /** The run's row, as far as the step has read it. */
-  run: RunRow | undefined;
-  name: string;
-  attempt: Attempt | undefined;
-  now: number;
-  progress: StepProgressRow;
-  log: StepLog;
+  /** @param count from 1 */
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** True while somebody waits for one. */
+  get isWaitedFor(): boolean {
+    return this.#handOver !== undefined;
+  }
+
+  /**
+   * Takes one, or waits for the next that is given back, if nobody else waits: whoever waits keeps an activity from running.
+   * @returns gives it back; undefined if there is none
+   */
+  async take(waitMs: number): Promise<(() => void) | undefined> {
+    if (this.#free > 0) this.#free -= 1;
+    else if (this.#handOver !== undefined || !(await this.#next(waitMs))) return undefined;
+    return () => {
+      if (this.#handOver === undefined) this.#free += 1;
+      else this.#handOver();
+    };
+  }
+
+  /** @returns whether it was given one in time */
+  #next(waitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const end = (isGiven: boolean): void => {
+        clearTimeout(timer);
+        this.#handOver = undefined;
+        resolve(isGiven);
+      };
+      const timer = setTimeout(() => end(false), waitMs);
+      this.#handOver = () => end(true);
+    });
+  }
 }
 
-/**
- * What may pass is asked for again, later; what trying again won't mend is an answer. Only what nobody foresaw is thrown, for the
- * engine to try again at once, as it does where a worker dies.
- */
-async function failed(error: unknown, failing: Failing): Promise<ActivityReply> {
-  const { name, attempt, now, progress, log } = failing;
-  const passes = passing(error, name, ASKED.has(name));
-  if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(error, passes, failing);
-  const { code, message: whole, remedy: advice } = describeError(error);
-  const remedy = remedyFor(code, advice);
-  const message = whole.slice(0, MESSAGE_CHARACTERS);
-  await progress.fail(`${code}: ${message}`);
-  if (passes === undefined && !(error instanceof PromoterError)) {
-    // A bug shows itself by its stack; only code and message go into history.
-    log.warn(error instanceof Error ? (error.stack ?? message) : `${code}: ${message}`);
-    throw new Error(`${code}: ${message}`);
+/** One signer for a whole call. What signs nothing goes on if there is none at the moment. */
+export async function signerOfNow(source: SignerSource | undefined, signal: AbortSignal): Promise<Signer | undefined> {
+  try {
+    return await source?.current(signal);
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    return failingSigner(error);
   }
-  log.warn(`failed: ${code}: ${message}`);
-  const refused = error instanceof PolicyError || error instanceof VerificationError;
-  const spent =
-    passes === undefined || attempt === undefined ? '' : `, for ${formatDuration(now - attempt.codeSinceMs)}`;
-  return { failed: { code, message: `${message}${spent}`, refused, remedy } };
-}
-
-/** The run's row says what it waits for. */
-async function putOff(error: unknown, passes: Passing, failing: Failing): Promise<ActivityReply> {
-  const { ports, attempt, now, progress, log, run } = failing;
-  const { code, message: whole, remedy: advice } = passes.trouble;
-  const remedy = remedyFor(code, advice);
-  const message = whole.slice(0, MESSAGE_CHARACTERS);
-  const retryAfterMs = troublePauseMs(passes, attempt, now);
-  const tries = (attempt?.count ?? 0) + 1;
-  const isLast = attempt !== undefined && now >= attempt.untilMs;
-  const nextMs = Math.min(now + retryAfterMs, attempt?.untilMs ?? Infinity);
-  const unanswered = unansweredOf(error, run);
-  const isSame = unanswered === undefined || attempt === undefined || attempt.code === code;
-  const sinceMs = unanswered === undefined ? attempt?.sinceMs : isSame ? attempt?.codeSinceMs : now;
-  const waitsFor = {
-    code,
-    tries,
-    since: new Date(sinceMs ?? now).toISOString(),
-    nextAt: new Date(nextMs).toISOString(),
-    ...(unanswered !== undefined && { unanswered: unanswered.host }),
-  };
-  const text = `${code}: ${message}`;
-  log.warn(`${text}; tried ${tries} times, ${isLast ? 'given up' : `again in ${formatDuration(nextMs - now)}`}`);
-  await (isLast
-    ? progress.fail(`${text}; given up after ${tries} tries`)
-    : progress.wait(unanswered === undefined ? text : unansweredText(unanswered, waitsFor), waitsFor));
-  // For people: a table that is down must not fail the step.
-  if (unanswered !== undefined && !isLast) {
-    try {
-      await noteUnanswered(ports, unanswered, waitsFor);
-    } catch {
-      log.warn('it could not be noted for status');
-    }
-  }
-  return { retryAfterMs, trouble: { code, message, remedy } };
 }

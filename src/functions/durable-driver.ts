@@ -1,9 +1,13 @@
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
-import { isRecord } from '../oci/index.js';
-import { formatDuration } from '../rules/duration.js';
-import { attemptOnce, troubleSchema, type Attempt, type Trouble } from '../promotions/attempt.js';
-import { StepFailed, type AnyContract, type Effect, type Order } from '../promotions/effects.js';
+import { isRecord, ConfigurationError } from '../oci/index.js';
+import { formatDuration } from '../rules/rule.js';
+import { attemptOnce, troubleSchema, type Attempt, type Trouble } from '../promotions/backoff.js';
+import { StepFailed, type AnyContract, type Effect, type Order } from '../rows/steps.js';
+import { runJob } from '../operations/run-job.js';
+import { promote } from '../promotions/promote.js';
+import { JOB_MS } from '../rows/job-instance.js';
+import { ORCHESTRATION_VERSION } from '../promotions/orchestration-version.js';
 
 /** What an activity answers. Only bugs and dead workers throw. */
 export type ActivityReply =
@@ -42,7 +46,7 @@ function retryOptions(): RetryOptions {
  * Runs an order as an orchestration: steps are activities, waits are durable timers and events. Counts attempts and holds the deadline.
  * @param deadlineMs until when trouble is waited for, in milliseconds since 1970
  */
-export function* driveDurably<T>(
+function* driveDurably<T>(
   context: OrchestrationContext,
   order: Order<T>,
   deadlineMs: number,
@@ -185,8 +189,54 @@ function givenUp(name: string, trouble: Trouble | undefined, { count, sinceMs }:
 }
 
 /** The input of an orchestration is a record: what the order is about, and its deadline. */
-export function deadlineOf(context: OrchestrationContext, defaultMs: number): number {
+function deadlineOf(context: OrchestrationContext, defaultMs: number): number {
   const input = context.df.getInput();
   const forMs = isRecord(input) && typeof input.deadlineMs === 'number' ? input.deadlineMs : defaultMs;
   return nowOf(context) + forMs;
+}
+
+/** How long a promotion's run waits for trouble if its input does not say, in milliseconds. */
+const DEADLINE_MS = 24 * 3_600_000;
+
+const runKeySchema = z.object({ promotionId: z.string(), runId: z.string() });
+const runSchema = z.object({ runId: z.string() });
+
+/** A promotion's run as an orchestration. Its input: the two ids, and the rule's deadline in milliseconds. */
+export function* promoteDurably(context: OrchestrationContext): Generator<Task, unknown, unknown> {
+  const key = runKeySchema.parse(context.df.getInput());
+  return yield* driveDurably(context, promote(key), deadlineOf(context, DEADLINE_MS));
+}
+
+/** A job's run as an orchestration. */
+export function* runJobDurably(context: OrchestrationContext): Generator<Task, unknown, unknown> {
+  const run = runSchema.parse(context.df.getInput());
+  return yield* driveDurably(context, runJob(run), deadlineOf(context, JOB_MS));
+}
+
+type Orchestrator = (context: OrchestrationContext) => Generator<Task, unknown, unknown>;
+
+function versionOf(input: unknown): number {
+  return isRecord(input) && typeof input.version === 'number' ? input.version : 1;
+}
+
+/**
+ * An orchestration whose instances each go on with the code that began them. One of a version that isn't kept, or of a newer one
+ * after a deployment was taken back, fails at once: its row is open and its instance has ended, so that the next look at the
+ * row, within a tick, opens the next run, which goes on from what is there.
+ * @param kept the former ones, by version, for as long as there can be instances of them
+ * @throws ConfigurationError `ORCHESTRATION_VERSION_UNKNOWN`
+ */
+export function versioned(current: Orchestrator, kept: Readonly<Record<number, Orchestrator>> = {}): Orchestrator {
+  return function* (context) {
+    const version = versionOf(context.df.getInput());
+    const orchestrator = version === ORCHESTRATION_VERSION ? current : kept[version];
+    if (orchestrator === undefined) {
+      throw new ConfigurationError(
+        'ORCHESTRATION_VERSION_UNKNOWN',
+        `this code has version ${ORCHESTRATION_VERSION} of its orchestrations, and keeps ${Object.keys(kept).join(', ') || 'no other'}: not ${version}`,
+        { remedy: 'Nothing: the next run does it all. A job is to be sent again, under another id.' },
+      );
+    }
+    return yield* orchestrator(context);
+  };
 }

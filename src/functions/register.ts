@@ -6,14 +6,11 @@ import { registerJobs } from './http/jobs.js';
 import { registerPromotions } from './http/promotions.js';
 import { registerRunPromotion } from './http/run-promotion.js';
 import { registerRuns } from './http/runs.js';
-import { promoteDurably, runJobDurably } from './orchestrations/orders.js';
-import { versioned } from './orchestrations/versioned.js';
+import { promoteDurably, runJobDurably, versioned } from './durable-driver.js';
 import { lastTick } from '../schedule/clock.js';
 import { registerOnJobMessage } from './triggers/on-job-message.js';
-import { registerOnRegistryEventMessage } from './triggers/on-registry-event-message.js';
-import { registerOnRegistryEvent } from './triggers/on-registry-event.js';
-import { registerOnSchedule } from './triggers/on-schedule.js';
-import { registerOnScheduleMessage } from './triggers/on-schedule-message.js';
+import { registerOnRegistryEventMessage, registerOnRegistryEvent } from './triggers/on-registry-event.js';
+import { registerOnSchedule, registerOnScheduleMessage } from './triggers/on-schedule.js';
 
 /** Registers everything that the app is made of. @param schedule when scans are due: six fields, UTC */
 export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {

@@ -1,8 +1,8 @@
-import { endRunRow } from '../rows/end-run.js';
-import type { InputOf } from '../rows/step-contract.js';
+import { endRunRow } from '../rows/run-end.js';
+import type { InputOf } from '../rows/steps.js';
 import type { closeJobContract } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
-import { sendResultEvent } from '../promotions/result-event.js';
+import { sendResultEvent } from '../promotions/close-run.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 

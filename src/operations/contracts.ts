@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contract, long, digest, descriptor, tagName, resultSchema } from '../rows/step-contract.js';
+import { contract, long, digest, descriptor, tagName, resultSchema } from '../rows/steps.js';
 
 /** A job's run begins: what it may do is checked here. */
 export const beginJobContract = contract(

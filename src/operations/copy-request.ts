@@ -2,7 +2,7 @@ import { readAcceptedJob } from './job-schema.js';
 import type { JobOf } from './job-schema.js';
 import { InputError, PromoterError, parseReference, type Reference } from '../oci/index.js';
 import type { RunRow } from '../rows/run-row.js';
-import type { CopyRequest } from '../transfer/copy-request.js';
+import type { CopyRequest } from '../transfer/copy.js';
 
 /** What the copy of a run is about. @throws PromoterError `RUN_UNKNOWN` if it is of a run that copies nothing */
 export function copyRequestOf(run: RunRow | undefined): CopyRequest {

@@ -2,9 +2,7 @@ import type { AcceptedJob } from '../rows/run-row.js';
 import { SCOPES, storedJobSchema, type JobInput } from './job-schema.js';
 import type { Use } from './operation-schema.js';
 import { PolicyError, formatReference, isSameRegistry, parseReference } from '../oci/index.js';
-import { writesTo } from '../rules/destination.js';
-import { matchesGlobs } from '../rules/glob.js';
-import { isSourceRepository } from '../rules/match.js';
+import { writesTo, matchesGlobs, isSourceRepository } from '../rules/match.js';
 import type { JobScope } from '../ports/job-policy.js';
 import type { Ports } from '../ports/ports.js';
 

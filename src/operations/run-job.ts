@@ -1,5 +1,5 @@
-import { StepFailed, call, now, type Order } from '../promotions/effects.js';
-import { failedResult } from '../promotions/failed-result.js';
+import { StepFailed, call, now, type Order, type InputOf, type ResultOf } from '../rows/steps.js';
+import { failedResult } from '../promotions/promote.js';
 import {
   awaitPromotionsContract,
   beginJobContract,
@@ -9,7 +9,6 @@ import {
   tagCopyContract,
 } from './contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
 
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;

@@ -1,6 +1,6 @@
 import type { JobInput } from './job-schema.js';
 import { jobInstanceOf } from '../rows/job-instance.js';
-import { newRunId } from '../rows/run-id.js';
+import { newRunId } from '../rows/open-run.js';
 import type { RunRow, TriggerCause } from '../rows/run-row.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';

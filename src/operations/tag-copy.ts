@@ -1,13 +1,13 @@
 import { formatReference } from '../oci/index.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { tagCopyContract } from './contracts.js';
 import { readReceipt } from '../transfer/copy-report.js';
-import type { CopyRequest } from '../transfer/copy-request.js';
+import type { CopyRequest } from '../transfer/copy.js';
 import { keepOutput } from './keep-output.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
-import { destinationLease, underLease } from '../transfer/under-lease.js';
-import { unlessStopped, isTagged, writeTag } from '../transfer/write-tag.js';
+import { destinationLease, underLease } from '../transfer/registry-access.js';
+import { unlessStopped, isTagged, writeTag } from '../transfer/tag.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 

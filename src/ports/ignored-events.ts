@@ -1,4 +1,4 @@
-import type { IgnoredFilter } from '../rows/filters.js';
+import type { IgnoredFilter } from '../rows/lists.js';
 import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { FilteredPageOptions, Page } from './page.js';
 

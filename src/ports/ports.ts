@@ -1,4 +1,4 @@
-import type { LoginServers } from '../messages/login-servers.js';
+import type { LoginServers } from '../messages/registry-event.js';
 import type { Lease, Registries } from '../oci/index.js';
 import type { Documents } from './documents.js';
 import type { Engine } from './engine.js';

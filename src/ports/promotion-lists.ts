@@ -1,6 +1,5 @@
-import type { PromotionFilter } from '../rows/filters.js';
+import type { PromotionFilter, ResyncLane, ResyncTurn } from '../rows/lists.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import type { ResyncLane, ResyncTurn } from '../rows/resync-turn.js';
 import type { FilteredPageOptions, Page, PageOptions } from './page.js';
 
 /** Lists of promotions, and what takes them out of the lists. */

@@ -1,4 +1,4 @@
-import type { RunFilter } from '../rows/filters.js';
+import type { RunFilter } from '../rows/lists.js';
 import type { RunSummary } from '../rows/run-row.js';
 import type { FilteredPageOptions, Page, PageOptions } from './page.js';
 

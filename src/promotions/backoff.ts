@@ -1,7 +1,44 @@
+import { z } from 'zod';
 import { PromoterError, RegistryError, TransportError, describeError } from '../oci/index.js';
-import type { Attempt, Trouble } from './attempt.js';
-import { MissingAtSource } from '../transfer/source-gone.js';
+import { MissingAtSource } from '../transfer/registry-access.js';
 import { BROKEN_RULES } from '../ports/rules-source.js';
+
+/** Why a step is to be called again, if that is trouble and not only its turn that it waits for. */
+export const troubleSchema = z.object({ code: z.string(), message: z.string(), remedy: z.string().optional() });
+export type Trouble = z.infer<typeof troubleSchema>;
+
+/** What a step that was put off is told with its input, under `attempt`. Times are milliseconds since 1970. */
+export const attemptSchema = z.object({
+  /** Calls so far. */
+  count: z.number(),
+  /** When it was put off first. */
+  sinceMs: z.number(),
+  /** The code of the last trouble, and when it came first without another in between. */
+  code: z.string().optional(),
+  codeSinceMs: z.number(),
+  /** When the run gives up. */
+  untilMs: z.number(),
+  /** When it is called, by the same clock as the others: that of the host that works may be an hour off. */
+  nowMs: z.number().optional(),
+});
+export type Attempt = z.infer<typeof attemptSchema>;
+
+/** Put off once more. */
+export function attemptOnce(
+  before: Attempt | undefined,
+  trouble: Trouble | undefined,
+  nowMs: number,
+  untilMs: number,
+): Attempt {
+  const isSame = before !== undefined && before.code === trouble?.code;
+  return {
+    count: (before?.count ?? 0) + 1,
+    sinceMs: before?.sinceMs ?? nowMs,
+    ...(trouble !== undefined && { code: trouble.code }),
+    codeSinceMs: isSame ? before.codeSinceMs : nowMs,
+    untilMs,
+  };
+}
 
 /**
  * How long what may pass is waited for. The client has already tried for some seconds; from here on each further try is an

@@ -1,19 +1,24 @@
-import { formatDuration } from '../rules/duration.js';
+import { formatDuration } from '../rules/rule.js';
 import { cancelledResult } from '../rows/cancellation.js';
 import { closePromotion } from '../rows/close-promotion.js';
-import { endingOf } from '../rows/ending.js';
+import { endingOf } from '../rows/run-end.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { closeRunContract } from './contracts.js';
-import { resolveTag, CLOSING_LOOK_MS } from '../transfer/resolve-tag.js';
+import { resolveTag, CLOSING_LOOK_MS } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
-import { lookAgain } from './look-again.js';
-import { sendResultEvent } from './result-event.js';
 import type { StorePort } from '../ports/store.js';
 import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
+import { isRecord, isDigest } from '../oci/index.js';
+import { needsResultEvent, summaryOfRun } from '../rows/lists.js';
+import { untilWritten } from '../rows/row-writes.js';
+import { readLeftBehind, type LeftBehind } from '../transfer/copy-report.js';
+import { formatRegistryEvent } from '../messages/registry-event.js';
+import { nextLookMs } from '../rows/news.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
 
 /** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
 const LATE_PUSH_MS = 15 * 60_000;
@@ -116,4 +121,112 @@ function withoutUndefined(result: Input['result']): Parameters<typeof closePromo
     ...(evidence !== undefined && { evidence }),
     ...(digest !== undefined && { digest }),
   };
+}
+
+/** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
+const EVENT_BYTES = 40 * 1024;
+const EVENT_REASON_CHARACTERS = 2_000;
+
+export type ResultEventPorts = Pick<Ports, 'documents' | 'queues' | 'now'> & StorePort<Runs>;
+
+/**
+ * Tells of a run that has ended, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
+ * again after a crash, it tells what the receipt has; only between sending and marking the event can come twice, under one id.
+ * @param did what the run did, for the receipt
+ */
+export async function sendResultEvent(
+  ports: ResultEventPorts,
+  runId: string,
+  did?: readonly string[],
+): Promise<boolean> {
+  const run = await ports.store.getRun(runId);
+  if (run === undefined || !needsResultEvent(summaryOfRun(run.value))) return false;
+  const left = run.value.input.kind === 'promotion' ? await readLeftBehind(ports, runId) : undefined;
+  const receipt = Buffer.from(JSON.stringify(eventOf(run.value, did, left), undefined, 2));
+  const kept = await ports.documents.putIfAbsent('receipts', `${runId}.json`, receipt);
+  await ports.queues.send('promotion-results', messageOf(JSON.parse(Buffer.from(kept).toString('utf8'))));
+  let current: typeof run | undefined = run;
+  await untilWritten(runId, async () => {
+    current ??= await ports.store.getRun(runId);
+    if (current === undefined || current.value.eventSentAt !== undefined) return true;
+    const told = { ...current.value, eventSentAt: ports.now().toISOString() };
+    if (await ports.store.replaceRun(told, current.version)) return true;
+    current = undefined;
+    return undefined;
+  });
+  return true;
+}
+
+/** The CloudEvent: docs/reference/http.md describes it. */
+function eventOf(
+  run: RunRow,
+  did: readonly string[] | undefined,
+  leftOut: LeftBehind | undefined,
+): Record<string, unknown> {
+  const { kind, source, digest, result, ...about } = summaryOfRun(run);
+  const reference = source && referenceOf(source, digest);
+  const { promotionId, rule, jobId, operation, destination, trigger, openedAt, finishedAt } = about;
+  const outcome = result?.outcome ?? 'failed';
+  return {
+    specversion: '1.0',
+    id: run.id,
+    type: `acr-promoter.${kind}.${outcome}`,
+    source: promotionId === undefined ? `/jobs/${encodeURIComponent(jobId ?? run.id)}` : `/promotions/${promotionId}`,
+    ...(reference !== undefined && { subject: reference }),
+    time: finishedAt,
+    datacontenttype: 'application/json',
+    data: {
+      runId: run.id,
+      ...(promotionId !== undefined && { promotionId, rule }),
+      ...(jobId !== undefined && { jobId, operation }),
+      ...(reference !== undefined && { source: reference }),
+      ...(destination !== undefined && { destination }),
+      ...(digest !== undefined && { digest }),
+      ...(trigger !== undefined && { trigger }),
+      openedAt,
+      finishedAt,
+      ...result,
+      ...(did !== undefined && { did }),
+      ...(leftOut !== undefined && { leftOut }),
+    },
+  };
+}
+
+function referenceOf(
+  { registry, repository, tag }: { registry: string; repository: string; tag?: string },
+  digest: string | undefined,
+): string {
+  const name = `${registry}/${repository}`;
+  if (tag !== undefined) return `${name}:${tag}`;
+  return digest === undefined ? name : `${name}@${digest}`;
+}
+
+/** The receipt as a message, which has room for so much and no more. */
+function messageOf(receipt: unknown): string {
+  const text = JSON.stringify(receipt);
+  if (Buffer.byteLength(text) <= EVENT_BYTES || !isRecord(receipt) || !isRecord(receipt.data)) return text;
+  const { did: _long, leftOut: _longer, reason, ...data } = receipt.data;
+  const short = typeof reason === 'string' ? { reason: reason.slice(0, EVENT_REASON_CHARACTERS) } : {};
+  return JSON.stringify({ ...receipt, data: { ...data, ...short, shortened: true } });
+}
+
+/**
+ * Puts the events of referrers that a run did not find back into the queue, with a pause: each is handled like the first, and starts the run
+ * that looks again. Done twice, it sends them twice, and the second is known by then.
+ */
+async function lookAgain(
+  ports: Pick<Ports, 'queues' | 'now'>,
+  { id, source, news }: PromotionRow,
+  unseen: readonly string[],
+): Promise<void> {
+  const now = ports.now();
+  for (const { digest, at, tag, looks } of news?.referrers ?? []) {
+    if (!unseen.includes(digest) || !isDigest(digest)) continue;
+    const pauseMs = nextLookMs({ at, ...(looks !== undefined && { looks }) }, now);
+    if (pauseMs === undefined) continue;
+    const { registry, repository } = source;
+    const named = { registry, repository, digest, ...(tag !== undefined && { tag }), time: at };
+    const event = formatRegistryEvent({ id: `again-${id}-${digest}`, kind: 'pushed', ...named });
+    await ports.queues.send('registry-events', JSON.stringify(event), { delaySeconds: Math.ceil(pauseMs / 1000) });
+  }
 }

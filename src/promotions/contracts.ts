@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
-import { contract, long, digest, descriptor, lookedSchema, owned, resultSchema } from '../rows/step-contract.js';
+import { contract, long, digest, descriptor, lookedSchema, owned, resultSchema } from '../rows/steps.js';
 
 /** What stands at the source and at the destination. A long step; its first call takes the row. */
 export const observeContract = long(

@@ -6,7 +6,7 @@ import type { StepProgress } from '../rows/step-progress.js';
 import { isSourceRepository, matchRules, type TagName } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import { lookAtEvidence } from './look-at-evidence.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
+import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { SignerSource } from '../signing/index.js';
 import { signingWarnings } from '../evidence/signing-warnings.js';

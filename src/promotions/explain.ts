@@ -1,9 +1,6 @@
 import { isGatePassed } from '../rules/decide.js';
-import { destinationOf } from '../rules/destination.js';
-import { matchRules, type TagName } from '../rules/match.js';
-import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
-import { promotionId } from '../rules/promotion-id.js';
-import type { Rule } from '../rules/rule.js';
+import { destinationOf, matchRules, type TagName } from '../rules/match.js';
+import { demandsEvidence, fingerprint, promotionId, type Rule } from '../rules/rule.js';
 import { PromoterError, formatReference } from '../oci/index.js';
 import type { Check, Checks, ExplainedPromotion, Explanation, Unknown } from './explanation.js';
 import type { IgnoredEvent } from '../rows/ignored-event.js';

@@ -1,18 +1,26 @@
-import { InputError, RegistryError, formatReference, parseManifest } from '../oci/index.js';
-import { writesTo } from '../rules/destination.js';
-import { isSourceRepository, matchRules, subjectOfDigestTag, type TagName } from '../rules/match.js';
-import { promotionId } from '../rules/promotion-id.js';
-import type { Rule } from '../rules/rule.js';
-import type { Ports } from '../ports/ports.js';
-import { done, ignored, referenceOf, unreadable, type Change, type EventPorts, type Handled } from './change.js';
+import { InputError, RegistryError, formatReference, parseManifest, mapConcurrently } from '../oci/index.js';
 import {
-  INCREMENTS_PER_CALL,
-  causeOf,
-  knowsOf,
-  incrementBySubject,
-  incrementer,
-  type Above,
-} from './increment-by-subject.js';
+  writesTo,
+  isSourceRepository,
+  matchRules,
+  subjectOfDigestTag,
+  type TagName,
+  currentRule,
+} from '../rules/match.js';
+import { promotionId, type Rule } from '../rules/rule.js';
+import type { Ports } from '../ports/ports.js';
+import { incrementGeneration, type RowTrigger } from '../rows/increment.js';
+import type { Told } from '../rows/news.js';
+import type { TriggerCause } from '../rows/run-row.js';
+import type { StorePort } from '../ports/store.js';
+import type { Runs } from '../ports/runs.js';
+import type { RegistryEvent } from '../messages/registry-event.js';
+import type { Attachments } from '../ports/attachments.js';
+import type { IgnoredEvents } from '../ports/ignored-events.js';
+import type { Progress } from '../ports/progress.js';
+import type { PromotionLists } from '../ports/promotion-lists.js';
+import type { Promotions } from '../ports/promotions.js';
+import type { SubjectIndex } from '../ports/subject-index.js';
 
 /** Levels of referrers of referrers that are followed upwards. */
 const MOST_LEVELS = 16;
@@ -149,4 +157,164 @@ async function subjectsAbove(
     }
   }
   return { subjects };
+}
+
+/** Promotions that one call raises: some seconds' work, since Event Grid waits 30 seconds for its answer. */
+const INCREMENTS_PER_CALL = 50;
+const RAISED_AT_ONCE = 8;
+
+/** What a row says of the change. */
+function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 'push'): Omit<TriggerCause, 'at'> {
+  if (by === 'schedule') return { kind: 'schedule' };
+  return { kind: kind === 'deleted' ? 'deletion' : ofTag, ...(id !== undefined && { id }) };
+}
+
+type Increment = (rule: Rule, source: TagName, trigger: RowTrigger) => Promise<void>;
+
+/** Raises, and keeps the promotions and their runs for the log. */
+function incrementer(ports: EventPorts): Pick<Handled, 'incremented' | 'runs'> & { increment: Increment } {
+  const incremented: string[] = [];
+  const runs: string[] = [];
+  const increment: Increment = async (rule, source, trigger) => {
+    const { promotionId: id, runId, isNew } = await incrementGeneration(ports, rule, source, trigger);
+    if (isNew) incremented.push(id);
+    if (runId !== undefined) runs.push(runId);
+  };
+  return { incremented, runs, increment };
+}
+
+export interface Above {
+  subjects: readonly string[];
+  /** One of them, or of those above, that is not there. */
+  missing?: string;
+  reference: string;
+  from: string | undefined;
+  most: number;
+}
+
+/** Who needs not look at what a run of ours has attached, or a job. */
+type Knows = (promotionId: string, rule: Rule) => boolean;
+
+/**
+ * We attached it ourselves: the promotion that did so knows, and so do those whose rules ask for as much and find it. All others that
+ * stand on its subject look, as after anybody's referrer; each attaches once, so that this comes to an end.
+ */
+async function knowsOf({ store }: StorePort<Runs>, runId: string): Promise<Knows> {
+  const input = (await store.getRun(runId))?.value.input;
+  const by = input?.kind === 'promotion' ? input : undefined;
+  return (id, rule) => by !== undefined && (id === by.promotionId || asksForAsMuch(rule, by.rule));
+}
+
+function asksForAsMuch({ attachTo, sbom, sign }: Rule, than: Rule): boolean {
+  return (
+    attachTo === 'source' &&
+    than.sbom.formats.every((format) => sbom.formats.includes(format)) &&
+    than.sign.every((format) => sign.includes(format))
+  );
+}
+
+/**
+ * Evidence came, or a manifest is gone: every promotion that stands on one of these digests looks again, in the order of their ids; of more
+ * than 2,000 the schedule finds the rest.
+ */
+async function incrementBySubject(
+  ports: EventPorts,
+  rules: readonly Rule[],
+  change: Change,
+  { subjects, missing, reference, from = '', most }: Above,
+  knows: Knows = () => false,
+): Promise<Handled> {
+  const { registry, repository } = change;
+  const standing = new Set<string>();
+  for (const digest of subjects) {
+    for (const id of await ports.store.listPromotionsOfSubject({ registry, repository, digest })) standing.add(id);
+  }
+  if (standing.size === 0 && missing !== undefined) return unreadable(reference, missing);
+  const left = [...standing].filter((id) => id > from).toSorted();
+  const { incremented, runs, increment } = incrementer(ports);
+  const some = left.slice(0, Math.min(most, INCREMENTS_PER_CALL));
+  await mapConcurrently(some, RAISED_AT_ONCE, async (id) => {
+    const row = (await ports.store.getPromotion(id))?.value;
+    const rule = row && currentRule(rules, row.rule, row.source);
+    if (row === undefined || rule === undefined || knows(id, rule)) return;
+    await increment(rule, row.source, { ...causeOf(change, 'referrer'), ...newsOf(change, subjects) });
+  });
+  const next = some.length < left.length ? some.at(-1) : undefined;
+  const what = change.kind === 'deleted' ? 'deleted' : `refers to ${subjects.at(-1) ?? ''}`;
+  const more = next === undefined ? '' : `, ${left.length - some.length} more to come`;
+  return {
+    ...done(`${reference}: ${what}, ${incremented.length} promotions look${more}`),
+    ...(next !== undefined && { state: 'more', next }),
+    incremented,
+    runs,
+  };
+}
+
+/** What a promotion hears that stands on the subject. */
+function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): Told {
+  if (digest === undefined) return {};
+  if (kind === 'deleted') return { digest, deleted: true, at };
+  const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;
+  // A referrers tag is a list, and moves with each referrer.
+  if (isDigestTag && !tag.includes('.')) return {};
+  const told = { referrer: digest, ...(subject !== undefined && { referrerSubject: subject }), at };
+  return isDigestTag ? { ...told, referrerTag: tag } : told;
+}
+
+export type EventPorts = Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'> &
+  StorePort<Promotions & Runs & Progress & PromotionLists & SubjectIndex & Attachments & IgnoredEvents>;
+
+/** A tag or a manifest was pushed or deleted, by whomever that is told: an event, or a scan of what is new. */
+export interface Change {
+  kind: RegistryEvent['kind'];
+  registry: string;
+  repository: string;
+  tag?: string;
+  digest?: string;
+  /** When, by the registry's clock. */
+  at: string;
+  /** Rules with this trigger are asked. */
+  by: 'push' | 'schedule';
+  /** Of an event. */
+  id?: string;
+}
+
+/** What came of a change. */
+export interface Handled {
+  /**
+   * - `done`: nothing more is to be done.
+   * - `unreadable`: the manifest, or one above it, is not there: a replica may be late. To be handled again.
+   * - `more`: there are more promotions than one call raises. To be handled again, from `next` on.
+   */
+  state: 'done' | 'unreadable' | 'more';
+  next?: string;
+  /** The promotions that were raised: not those that knew of it. */
+  incremented: string[];
+  /** The runs that see to it: opened by this, or open before. */
+  runs: string[];
+  /** Why nothing was raised, if no rule matches it. */
+  ignored?: string;
+  /** For the log. */
+  text: string;
+}
+
+export function referenceOf({
+  registry,
+  repository,
+  tag,
+  digest,
+}: Pick<Change, 'registry' | 'repository' | 'tag' | 'digest'>): string {
+  return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}
+
+function done(text: string): Handled {
+  return { state: 'done', incremented: [], runs: [], text };
+}
+
+function ignored(reference: string, reason: string): Handled {
+  return { ...done(`${reference}: ignored: ${reason}`), ignored: reason };
+}
+
+function unreadable(reference: string, missing: string): Handled {
+  return { ...done(`${reference}: the registry does not know ${missing} yet`), state: 'unreadable' };
 }

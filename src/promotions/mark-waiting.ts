@@ -1,6 +1,6 @@
 import { throwIfStopped } from '../rows/cancellation.js';
-import { writePausing, writeWaiting } from '../rows/owned-promotion.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import { writePausing, writeWaiting } from '../rows/row-writes.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { markWaitingContract } from './contracts.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';

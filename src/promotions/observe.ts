@@ -12,26 +12,24 @@ import {
   type Descriptor,
   type Registries,
 } from '../oci/index.js';
-import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
-import { writeBegun, beginRun } from './begin-run.js';
+import { demandsEvidence, fingerprint } from '../rules/rule.js';
 import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
 import { longStep, type LongStep } from '../transfer/long-step.js';
-import { openedBy, type OpenedPromotion } from '../rows/opened-run.js';
-import { noteKey } from '../evidence/our-keys.js';
+import { openedBy, type OpenedPromotion, believeTag, takePromotion, untilWritten } from '../rows/row-writes.js';
+import { noteKey } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
-import { atSource } from '../transfer/source-gone.js';
-import { awaitReferrers, type Walked } from '../transfer/late-referrers.js';
-import { readSourceTag } from '../transfer/late-tag.js';
-import { believeTag } from '../rows/owned-promotion.js';
+import { resolveTag, readSourceTag } from '../transfer/tag.js';
+import { atSource } from '../transfer/registry-access.js';
+import { awaitReferrers, type Walked } from '../transfer/plan-copy.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { wasReplaced } from '../rows/news.js';
+import { INTERRUPTED, endRunRow } from '../rows/run-end.js';
 
 type Input = InputOf<typeof observeContract>;
 type Result = ResultOf<typeof observeContract>;
@@ -205,4 +203,40 @@ async function destinationDifferences(
     }),
   );
   return { isInPlace: true, differences, walked };
+}
+
+type BeginPorts = Pick<Ports, 'now'> & StorePort<Promotions & Runs>;
+
+/**
+ * The first thing that a run does: takes its promotion's row, and reads there what it is to answer.
+ * @returns undefined if the run has ended, or the row is another run's: then it is to do nothing
+ */
+export async function beginRun(
+  ports: BeginPorts,
+  { promotionId, runId }: { promotionId: string; runId: string },
+  { run }: Pick<StepCall, 'run'>,
+): Promise<PromotionRow | undefined> {
+  // One that was given up before it began has ended.
+  if (run?.input.kind !== 'promotion' || run.state === 'ended') return undefined;
+  const row = await takePromotion(ports, promotionId, runId);
+  // Another's, or at rest, before this one had a row of its own to be ended.
+  if (row === undefined) await endRunRow(ports, runId, INTERRUPTED);
+  return row;
+}
+
+/** Writes into the run's row that it works, what it answers, and what its tag stands on, as far as that is known. May be done twice. */
+export async function writeBegun(
+  ports: StorePort<Runs>,
+  runId: string,
+  generation: number,
+  root: Pick<Descriptor, 'digest'> | undefined,
+): Promise<void> {
+  await untilWritten(runId, async () => {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined || current.value.state === 'ended') return true;
+    const { state, digest } = current.value;
+    if (state === 'running' && (root === undefined || digest === root.digest)) return true;
+    const begun = { ...current.value, state: 'running' as const, generation, ...(root && { digest: root.digest }) };
+    return (await ports.store.replaceRun(begun, current.version)) ? true : undefined;
+  });
 }

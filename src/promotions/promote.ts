@@ -1,10 +1,9 @@
 import { attachContract, checkEvidenceContract } from '../evidence/contracts.js';
 import { closeRunContract, markWaitingContract, observeContract, tagDestinationContract } from './contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
-import { StepFailed, call, now, waitFor, type Order } from './effects.js';
-import { failedResult } from './failed-result.js';
-import { pauseBeforeNext } from './gate-pace.js';
+import { type InputOf, type ResultOf, StepFailed, call, now, waitFor, type Order } from '../rows/steps.js';
+import { RUN_CANCELLED } from '../rows/cancellation.js';
+import type { Outcome } from '../rows/run-row.js';
 
 export interface RunKey {
   promotionId: string;
@@ -161,4 +160,39 @@ function* waitAtGate(
 function* attach(key: RunKey, { root }: Found, progress: Progress): Order<void> {
   const { did } = yield* call(attachContract, { ...key, root: root.digest });
   progress.did.push(...did);
+}
+
+/** How a run ends in which a step failed for good. */
+export function failedResult({ code, message, remedy, refused }: StepFailed): {
+  outcome: Outcome;
+  code?: string;
+  reason: string;
+  remedy?: string;
+} {
+  // The tag moved on while something was waited for: the next run is about what it means now.
+  if (code === 'SUPERSEDED') return { outcome: 'superseded', reason: message };
+  const outcome = code === RUN_CANCELLED ? 'cancelled' : refused ? 'refused' : 'failed';
+  return { outcome, code, reason: message, ...(remedy !== undefined && { remedy }) };
+}
+
+/** Looks at a closed gate that are made as soon as somebody asks. */
+const FREE_LOOKS = 5;
+/** The pause before the next, in milliseconds, by how much it grows each time, and how long it gets. */
+const FIRST_MS = 2_000;
+const GROWTH = 1.25;
+const MOST_MS = 120_000;
+
+/**
+ * For how long a run keeps from looking again, in milliseconds: the more it has looked, the rarer, however much is pushed. What is
+ * saved in a quiet time may be spent later. An hour holds about fifty looks, which is what keeps its history small.
+ * @param looks so far @param spentMs since the first
+ */
+export function pauseBeforeNext(looks: number, spentMs: number): number {
+  let earliestMs = 0;
+  for (let paced = 0; paced <= looks - FREE_LOOKS; paced += 1) earliestMs += paceMs(paced);
+  return Math.max(0, Math.min(earliestMs - spentMs, MOST_MS));
+}
+
+function paceMs(paced: number): number {
+  return Math.min(Math.round(FIRST_MS * GROWTH ** paced), MOST_MS);
 }

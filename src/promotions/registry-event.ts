@@ -2,8 +2,7 @@ import type { RegistryEvent } from '../messages/registry-event.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 import type { IgnoredEvents } from '../ports/ignored-events.js';
-import { referenceOf, type Change, type EventPorts, type Handled } from './change.js';
-import { handleChange } from './handle-change.js';
+import { referenceOf, type Change, type EventPorts, type Handled, handleChange } from './handle-change.js';
 
 /**
  * A push or a deletion as an event: {@link handleChange}. What no rule matches is kept for a week with the nearest rule.

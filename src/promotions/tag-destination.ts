@@ -2,19 +2,17 @@ import type { Runs } from '../ports/runs.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Claims } from '../ports/claims.js';
 import { parseReference, type HeldLease } from '../oci/index.js';
-import { readOwned } from '../rows/owned-promotion.js';
-import { checkArrivedEvidence } from '../evidence/check-arrived-evidence.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
+import { readOwned, openedBy } from '../rows/row-writes.js';
+import { checkArrivedEvidence } from '../evidence/differences.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { tagDestinationContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
-import { openedBy } from '../rows/opened-run.js';
 import { wasReplaced } from '../rows/news.js';
-import { readSourceTag } from '../transfer/late-tag.js';
+import { readSourceTag, unlessStopped, isTagged, writeTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { destinationLease, underLease } from '../transfer/under-lease.js';
-import { unlessStopped, isTagged, writeTag } from '../transfer/write-tag.js';
+import { destinationLease, underLease } from '../transfer/registry-access.js';
 
 type Tagged = ResultOf<typeof tagDestinationContract>;
 

@@ -1,6 +1,6 @@
 import { PromoterError, TransportError, parseReference } from '../oci/index.js';
 import type { RunRow } from '../rows/run-row.js';
-import { summaryOfRun } from '../rows/run-summary.js';
+import { summaryOfRun } from '../rows/lists.js';
 import { causesOf } from './backoff.js';
 
 /** What a person calls it. */

@@ -1,6 +1,11 @@
 import type { Runs } from '../ports/runs.js';
 import { PromoterError } from '../oci/index.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
+import type { Engine } from '../ports/engine.js';
+import type { Progress } from '../ports/progress.js';
+import type { Promotions } from '../ports/promotions.js';
+import { jobInstanceOf } from './job-instance.js';
+import { untilWritten } from './row-writes.js';
 
 /** The code by which a run that was stopped ends; its outcome is `cancelled`. */
 export const RUN_CANCELLED = 'RUN_CANCELLED';
@@ -43,4 +48,75 @@ export async function throwIfStopped(store: Runs, runId: string): Promise<void> 
 /** Whether that is why something failed. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof PromoterError && error.code === RUN_CANCELLED;
+}
+
+interface CancelPorts {
+  store: Promotions & Runs & Progress;
+  engine: Engine;
+  now(): Date;
+}
+
+export type CancelAnswer =
+  | { state: 'unknown' }
+  /**
+   * It ended before anybody asked it to stop, or did its last write before it saw that it should.
+   * @param next the run of its promotion that is open by now
+   */
+  | { state: 'ended'; result?: RunResult; next?: string }
+  /** It stops, or has stopped; asked twice, the first one's answer. */
+  | { state: 'accepted'; cancel: Cancellation };
+
+/**
+ * Asks a run to stop: writes the flag into its row, then ends its waits. The instance is never terminated: the run closes its
+ * row itself, as `cancelled`. May be called any number of times.
+ * @throws PromoterError `ROW_CONTENDED` (transient)
+ */
+export async function cancelRun(
+  ports: CancelPorts,
+  runId: string,
+  who: { by: string; reason?: string },
+): Promise<CancelAnswer> {
+  const row = await untilWritten(runId, async (): Promise<RunRow | 'unknown' | undefined> => {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined) return 'unknown';
+    const { value, version } = current;
+    if (value.state === 'ended' || value.cancel !== undefined) return value;
+    const generation = await generationOf(ports.store, value);
+    const cancel = { ...who, at: ports.now().toISOString(), ...(generation !== undefined && { generation }) };
+    const marked: RunRow = { ...value, cancel };
+    return (await ports.store.replaceRun(marked, version)) ? marked : undefined;
+  });
+  if (row === 'unknown') return { state: 'unknown' };
+  const { cancel, state, result } = row;
+  if (cancel === undefined || (state === 'ended' && result?.outcome !== 'cancelled')) {
+    const next = await openRunOf(ports.store, row);
+    return { state: 'ended', ...(result !== undefined && { result }), ...(next !== undefined && { next }) };
+  }
+  if (state !== 'ended') await endWaits(ports, row);
+  return { state: 'accepted', cancel };
+}
+
+async function openRunOf(store: Promotions, { id, input }: RunRow): Promise<string | undefined> {
+  if (input.kind !== 'promotion') return undefined;
+  const row = (await store.getPromotion(input.promotionId))?.value;
+  return row?.runOpen === true && row.runId !== id ? row.runId : undefined;
+}
+
+async function generationOf(store: Promotions, { id, input }: RunRow): Promise<number | undefined> {
+  if (input.kind !== 'promotion') return undefined;
+  const row = (await store.getPromotion(input.promotionId))?.value;
+  return row?.runId === id ? row.generation : undefined;
+}
+
+/** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */
+async function endWaits({ store, engine }: CancelPorts, run: RunRow): Promise<void> {
+  const { id, input } = run;
+  const waits = (await store.listProgress(id)).flatMap(({ state, event }) =>
+    state === 'waiting' && event !== undefined ? [event] : [],
+  );
+  if (input.kind === 'promotion') {
+    const row = (await store.getPromotion(input.promotionId))?.value;
+    if (row?.runId === id && row.waitingFor !== undefined) waits.push(row.waitingFor);
+  }
+  for (const event of waits) await engine.notify(jobInstanceOf(run), event);
 }

@@ -1,7 +1,6 @@
 import type { Claims } from '../ports/claims.js';
 import { PolicyError, PromoterError, formatReference, parseReference } from '../oci/index.js';
-import { destinationOf } from '../rules/destination.js';
-import { matchRules, type TagName } from '../rules/match.js';
+import { destinationOf, matchRules, type TagName } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import type { RulesSource } from '../ports/rules-source.js';
 import type { Ports } from '../ports/ports.js';

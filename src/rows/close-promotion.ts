@@ -1,8 +1,6 @@
-import { fingerprint } from '../rules/fingerprint.js';
-import type { Rule } from '../rules/rule.js';
-import { currentRule } from '../rules/current-rule.js';
-import { rowAfterRun, closedRow } from './row-after-run.js';
-import { endRunRow } from './end-run.js';
+import { fingerprint, type Rule } from '../rules/rule.js';
+import { currentRule } from '../rules/match.js';
+import { rowAfterRun, closedRow, endRunRow } from './run-end.js';
 import { PromoterError } from '../oci/index.js';
 import type { RulesSource } from '../ports/rules-source.js';
 import type { RunPorts } from '../ports/run-ports.js';
@@ -12,7 +10,7 @@ import type { Looked } from './news.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { RunResult, RunRow, Trigger } from './run-row.js';
 import type { Versioned } from '../ports/versioned.js';
-import { untilWritten } from './until-written.js';
+import { untilWritten } from './row-writes.js';
 
 /**
  * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is

@@ -1,12 +1,10 @@
 import type { TagName } from '../rules/match.js';
-import { promotionId } from '../rules/promotion-id.js';
-import { fingerprint } from '../rules/fingerprint.js';
-import type { Rule } from '../rules/rule.js';
+import { promotionId, fingerprint, type Rule } from '../rules/rule.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import { NO_NEWS, hear, isAnsweredBy, type Told } from './news.js';
 import type { TriggerCause } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
-import { untilWritten } from './until-written.js';
+import { untilWritten } from './row-writes.js';
 import { notifyForSource } from './notify-run.js';
 import { withNewRun, startRun, destinationText } from './open-run.js';
 import { reconcilePromotion } from './reconcile.js';

@@ -1,16 +1,13 @@
-import { fingerprint } from '../rules/fingerprint.js';
-import { deadlineMs, type Rule } from '../rules/rule.js';
+import { fingerprint, deadlineMs, type Rule } from '../rules/rule.js';
 import { cancelledResult } from './cancellation.js';
-import { rowAfterRun, closedRow } from './row-after-run.js';
-import { INTERRUPTED, endRunRow } from './end-run.js';
+import { rowAfterRun, closedRow, INTERRUPTED, endRunRow, retryAtOf } from './run-end.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { StepProgress } from './step-progress.js';
 import type { Versioned } from '../ports/versioned.js';
-import { untilWritten } from './until-written.js';
+import { untilWritten } from './row-writes.js';
 import { startRun, openNext } from './open-run.js';
-import { retryAtOf } from './retry-at.js';
 
 /** How long a run may be pending, or do nothing outside of a wait, before that is noted, in milliseconds: as long as an activity may hang. */
 export const SILENT_MS = 10 * 60_000;

@@ -1,5 +1,4 @@
-import { destinationOf } from './destination.js';
-import { matchRules, type TagName } from './match.js';
+import { destinationOf, matchRules, type TagName } from './match.js';
 import type { Rule } from './rule.js';
 
 /** Turns a glob into one name that it matches, close enough to detect cycles. */

@@ -1,6 +1,46 @@
-import { writesTo } from './destination.js';
-import { matchesGlobs } from './glob.js';
+import picomatch from 'picomatch';
 import type { Rule } from './rule.js';
+import { InputError, parseReference, type Reference } from '../oci/index.js';
+
+/**
+ * Matches globs as rules use them: `*` stays within one path segment, `**` crosses segments, and a leading `!`
+ * excludes. A list that starts with an exclusion includes everything else. Case-sensitive.
+ */
+export function matchesGlobs(globs: readonly string[], text: string): boolean {
+  let matched = globs[0]?.startsWith('!') ?? false;
+  for (const glob of globs) {
+    const takesAway = glob.startsWith('!');
+    if (takesAway === matched && isMatch(takesAway ? glob.slice(1) : glob, text)) matched = !takesAway;
+  }
+  return matched;
+}
+
+/** Characters with a meaning in a glob; neither repositories, tags nor names of rules have them. */
+const GLOB_CHARACTER = /[*?[\](){}!|]/;
+
+export function isGlob(text: string): boolean {
+  return GLOB_CHARACTER.test(text);
+}
+
+/** What every name that matches the glob begins with. */
+export function globPrefix(glob: string): string {
+  const [prefix = ''] = glob.split(GLOB_CHARACTER, 1);
+  return prefix;
+}
+
+const compiled = new Map<string, (text: string) => boolean>();
+const MOST_COMPILED = 1000;
+
+function isMatch(glob: string, text: string): boolean {
+  let matcher = compiled.get(glob);
+  if (matcher === undefined) {
+    if (compiled.size >= MOST_COMPILED) compiled.clear();
+    // `dot`: repositories and tags have no hidden files.
+    matcher = picomatch(glob, { dot: true, nonegate: true, strictSlashes: true });
+    compiled.set(glob, matcher);
+  }
+  return matcher(text);
+}
 
 /** Tags of the referrers tag schema and of cosign. They are never promoted; they travel with their subject. */
 const DIGEST_TAG = /^sha256-[a-f0-9]{64}(?:\.(?:sig|att|sbom))?$/;
@@ -68,4 +108,58 @@ export function isSourceRepository(rule: Rule, registry: string, repository: str
     matchesGlobs(rule.source.repositories, repository) &&
     !writesTo(rule, registry, repository)
   );
+}
+
+/**
+ * Finds a rule by name in the present rules. Undefined if it is gone, no longer matches the tag, or has no valid
+ * destination for it.
+ */
+export function currentRule(rules: readonly Rule[], name: string, source: TagName): Rule | undefined {
+  const rule = rules.find((each) => each.name === name);
+  if (rule === undefined || matchRules([rule], source).rules.length === 0) return undefined;
+  try {
+    destinationOf(rule, source);
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return undefined;
+  }
+  return rule;
+}
+
+interface SourceName {
+  repository: string;
+  tag: string;
+}
+
+/**
+ * Returns a rule's destination for one source tag.
+ * @throws InputError `REFERENCE_INVALID` if the result is not a reference with a tag
+ */
+export function destinationOf(rule: Rule, source: SourceName): Required<Omit<Reference, 'digest'>> {
+  const text = rule.destination.reference.replaceAll('{repository}', source.repository).replaceAll('{tag}', source.tag);
+  const { registry, repository, tag } = parseReference(text);
+  return { registry, repository, tag: tag ?? source.tag };
+}
+
+/** The repositories that the template can produce, for any source tag. */
+function repositoryPattern(rule: Rule): { registry: string; pattern: RegExp } {
+  const template = rule.destination.reference;
+  const slash = template.indexOf('/');
+  const path = template.slice(slash + 1);
+  const colon = path.lastIndexOf(':');
+  const repository = colon < 0 ? path : path.slice(0, colon);
+  const pattern = repository
+    .replaceAll(/[.*+?^$()|[\]\\]/g, '\\$&')
+    .replaceAll('{repository}', '.+')
+    .replaceAll('{tag}', '[^/]+');
+  return { registry: template.slice(0, slash), pattern: new RegExp(`^${pattern}$`) };
+}
+
+/**
+ * True if the rule can write to this repository. Such a repository is never part of the rule's own source, or `**` to
+ * `staging/{repository}` would feed itself.
+ */
+export function writesTo(rule: Rule, registry: string, repository: string): boolean {
+  const template = repositoryPattern(rule);
+  return template.registry === registry && template.pattern.test(repository);
 }

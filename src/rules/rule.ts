@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { parseDuration } from './duration.js';
+import { createHash } from 'node:crypto';
+import type { TagName } from './match.js';
 
 /** Limits of a rule's deadline, in milliseconds. `RULES_INVALID` */
 const SHORTEST_DEADLINE_MS = 10_000;
@@ -87,4 +88,56 @@ export function deadlineMs(rule: Rule): number {
 export interface SourceRepository {
   registry: string;
   repository: string;
+}
+
+/**
+ * Identifies everything in a rule that can change a promotion's outcome. 16 hex digits. Leaves out the deadline and the
+ * triggers; also the source, because it does not change what happens to a tag that it matches.
+ */
+export function fingerprint({ mode, verify, sbom, sign, attachTo, referrers, destination }: Rule): string {
+  return hash([mode, verify, sbom, sign, attachTo, referrers, destination]);
+}
+
+/** Identifies everything in a rule that requires a new full scan of its source. 16 hex digits. */
+export function scanFingerprint(rule: Rule): string {
+  return hash([fingerprint(rule), rule.source, rule.existing]);
+}
+
+/** True if the rule demands evidence. */
+export function demandsEvidence({ verify }: Pick<Rule, 'verify'>): boolean {
+  return verify.signatures.length > 0;
+}
+
+function hash(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 16);
+}
+
+/** The id of a promotion: a hash of rule name and source tag, never of a digest. 32 hex digits. */
+export function promotionId(ruleName: string, source: TagName): string {
+  const text = JSON.stringify([ruleName, source.registry, source.repository, source.tag]);
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}
+
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 24 * 3_600_000 } as const;
+
+/** Parses `90s`, `10m`, `24h` or `7d` into milliseconds; undefined if the text is not a duration. */
+export function parseDuration(text: string): number | undefined {
+  const { count = '', unit = '' } = /^(?<count>[1-9]\d{0,5})(?<unit>[smhd])$/.exec(text)?.groups ?? {};
+  const unitMs = Object.entries(UNITS).find(([name]) => name === unit)?.[1];
+  return unitMs === undefined ? undefined : Number(count) * unitMs;
+}
+
+/** Formats a duration for people, in its two largest units: `1 h 5 min`, `40 s`; below a second in milliseconds: `120 ms`. */
+export function formatDuration(ms: number): string {
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  if (seconds < 600) return join([Math.floor(seconds / 60), 'min'], [seconds % 60, 's']);
+  if (minutes < 60) return `${minutes} min`;
+  return join([Math.floor(minutes / 60), 'h'], [minutes % 60, 'min']);
+}
+
+function join(...parts: readonly (readonly [number, string])[]): string {
+  return parts.flatMap(([count, unit]) => (count === 0 ? [] : [`${count} ${unit}`])).join(' ');
 }

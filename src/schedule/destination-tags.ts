@@ -1,6 +1,6 @@
 import { RegistryError, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
+import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import { SCANNED_TAGS } from './scan.js';
 

@@ -1,6 +1,5 @@
 import { PromoterError } from '../oci/index.js';
-import { scanFingerprint } from '../rules/fingerprint.js';
-import type { Rule } from '../rules/rule.js';
+import { scanFingerprint, type Rule } from '../rules/rule.js';
 import type { ScanState } from '../rows/scan-row.js';
 import { changeScan, newestCursor } from './change-scan.js';
 import { forgetExisting, globsHash, recordExisting } from './existing-tags.js';

@@ -1,11 +1,10 @@
 import { RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
-import { scanFingerprint } from '../rules/fingerprint.js';
-import type { Rule } from '../rules/rule.js';
+import { scanFingerprint, type Rule } from '../rules/rule.js';
 import { isDestinationFree } from '../rows/claims.js';
-import { listedTag } from '../rows/filters.js';
+import { listedTag } from '../rows/lists.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import { resolveTag } from '../transfer/resolve-tag.js';
+import { resolveTag } from '../transfer/tag.js';
 import { DestinationTags } from './destination-tags.js';
 import { ExistingTags } from './existing-tags.js';
 import { PromotionRows } from './promotion-rows.js';

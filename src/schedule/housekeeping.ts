@@ -3,7 +3,7 @@ import { PromoterError } from '../oci/index.js';
 import { matchRules } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import { jobInstanceOf } from '../rows/job-instance.js';
-import { needsResultEvent } from '../rows/filters.js';
+import { needsResultEvent } from '../rows/lists.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { RunSummary } from '../rows/run-row.js';
 import type { SubjectIndexEntry } from '../rows/subject-index.js';

@@ -9,7 +9,7 @@ import type { Rule } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { classifyGraph } from '../evidence/classify.js';
 import { attachmentDifferences, graphDifferences, isAllListed } from '../evidence/differences.js';
-import { hashOfList, listSignatures } from '../evidence/signature-list.js';
+import { hashOfList, listSignatures } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 
 export type LookPorts = Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'>;

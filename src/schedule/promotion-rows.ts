@@ -1,6 +1,5 @@
-import { promotionId } from '../rules/promotion-id.js';
-import type { Rule } from '../rules/rule.js';
-import { listedTag } from '../rows/filters.js';
+import { promotionId, type Rule } from '../rules/rule.js';
+import { listedTag } from '../rows/lists.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { PromotionLists } from '../ports/promotion-lists.js';
 import type { Promotions } from '../ports/promotions.js';

@@ -1,4 +1,4 @@
-import { currentRule } from '../rules/current-rule.js';
+import { currentRule } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
 import { incrementGeneration } from '../rows/increment.js';
 import { reconcilePromotion } from '../rows/reconcile.js';

@@ -4,14 +4,14 @@ import type { RunResult, RunRow, RunSummary } from '../rows/run-row.js';
 import { workInTurn } from './pages.js';
 import { isRowError } from './scan.js';
 import { cancelledResult } from '../rows/cancellation.js';
-import { endRunRow } from '../rows/end-run.js';
+import { endRunRow } from '../rows/run-end.js';
 import { JOB_MS, jobInstanceOf } from '../rows/job-instance.js';
 import type { Versioned } from '../ports/versioned.js';
 import { isSafeToRepeat } from '../operations/policy.js';
 import { OVERDUE_MS } from '../rows/reconcile.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
-import { type ResultEventPorts, sendResultEvent } from '../promotions/result-event.js';
+import { type ResultEventPorts, sendResultEvent } from '../promotions/close-run.js';
 
 /** Runs per page. */
 const PAGE_RUNS = 100;

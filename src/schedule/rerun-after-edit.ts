@@ -1,4 +1,4 @@
-import { fingerprint } from '../rules/fingerprint.js';
+import { fingerprint } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { PromotionRows } from './promotion-rows.js';
 import { addProblem, isRowError, isRunLimitReached, isTaken, type RepositoryScan, startRun } from './scan.js';

@@ -1,11 +1,10 @@
 import { InputError, PromoterError, describeError } from '../oci/index.js';
 import { failurePauseMs } from '../rules/decide.js';
-import { destinationOf } from '../rules/destination.js';
+import { destinationOf, currentRule } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
-import { currentRule } from '../rules/current-rule.js';
 import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/resync-turn.js';
+import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/lists.js';
 import type { Ports } from '../ports/ports.js';
 import type { Versioned } from '../ports/versioned.js';
 import { CrashMarker } from './crash-marker.js';

@@ -1,7 +1,6 @@
 import { describeError, isRepository } from '../oci/index.js';
-import { scanFingerprint } from '../rules/fingerprint.js';
+import { scanFingerprint, type Rule } from '../rules/rule.js';
 import { isSourceRepository } from '../rules/match.js';
-import type { Rule } from '../rules/rule.js';
 import type { ScanRow, ScanState } from '../rows/scan-row.js';
 import type { Versioned } from '../ports/versioned.js';
 import { firstRepositories, forgetExisting, forgetRule, globsHash } from './existing-tags.js';

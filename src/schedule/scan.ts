@@ -1,8 +1,7 @@
 import { PromoterError, RegistryError, describeError, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../rules/decide.js';
-import { demandsEvidence, fingerprint } from '../rules/fingerprint.js';
+import { demandsEvidence, fingerprint, type Rule } from '../rules/rule.js';
 import { matchRules, type TagName } from '../rules/match.js';
-import type { Rule } from '../rules/rule.js';
 import { incrementGeneration } from '../rows/increment.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ScanState } from '../rows/scan-row.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { lookedSchema, long, digest, descriptor } from '../rows/step-contract.js';
+import { lookedSchema, long, digest, descriptor } from '../rows/steps.js';
 
 /** Plans the copy of a run, of a promotion or of a job, and copies what the destination does not have. A long step. */
 export const copyContract = long(

@@ -1,7 +1,56 @@
-import { z } from 'zod';
-import { LEFT_OUT_REASONS, isDigest, type ArrivalReport, type CopyReport, type Digest } from '../oci/index.js';
-import { findPlan, planNameOf } from './kept-plan.js';
+import {
+  ConfigurationError,
+  InputError,
+  parsePlan,
+  type CopyPlan,
+  LEFT_OUT_REASONS,
+  isDigest,
+  type ArrivalReport,
+  type CopyReport,
+  type Digest,
+  type LeftOut,
+} from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
+import { z } from 'zod';
+
+/** The document with the copy plan of a run. */
+export function planNameOf(runId: string): string {
+  return `plans/${runId}/plan.json`;
+}
+
+/** Keeps a plan, unless there is one: two calls at the same time go on with the same. @returns the one that is kept */
+export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, plan: CopyPlan): Promise<CopyPlan> {
+  const bytes = Buffer.from(JSON.stringify(plan));
+  const kept = await ports.documents.putIfAbsent('documents', name, bytes);
+  if (bytes.equals(kept)) return plan;
+  const first = parse(kept);
+  if (first === undefined) await ports.documents.put('documents', name, bytes);
+  return first ?? plan;
+}
+
+/** The plan of a run that has planned its copy; what another version wrote is none. */
+export async function findPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan | undefined> {
+  const bytes = await ports.documents.get('documents', name);
+  return bytes && parse(bytes);
+}
+
+function parse(bytes: Uint8Array): CopyPlan | undefined {
+  try {
+    return parsePlan(Buffer.from(bytes).toString('utf8'));
+  } catch (error) {
+    if (error instanceof InputError || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */
+export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
+  const plan = await findPlan(ports, name);
+  if (plan !== undefined) return plan;
+  throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`, {
+    remedy: 'Ask for the promotion again: the next run plans anew. Leave the container "documents" to the app.',
+  });
+}
 
 type DocumentPorts = Pick<Ports, 'documents'>;
 
@@ -75,4 +124,62 @@ export async function readReceipt(
   const arrival = await readKept(ports, arrivalNameOf(runId), arrivalSchema);
   const report = await readKept(ports, reportNameOf(runId), reportSchema);
   return plan && arrival && report && { report, leftOut: plan.leftOut, arrival };
+}
+
+/** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
+export const MOST_LEFT_BEHIND = 50;
+/** Characters of what a manifest is called in a run; more are cut off. */
+export const LABEL_CHARACTERS = 100;
+
+/** Why a referrer stays at the source. What a rule excludes is no news to whoever wrote the rule. */
+const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy?: string }> = {
+  image: {
+    code: 'REFERRER_IS_IMAGE',
+    remedy:
+      'If only the source needs it (a converted image, say), do nothing. To have it at the destination, give it a tag that a rule matches: then it is inventoried and signed.',
+  },
+  unreadable: {
+    code: 'REFERRER_UNREADABLE',
+    remedy: 'Find out who attached it, and delete it, or attach it again with a current client.',
+  },
+  'not-its-subject': {
+    code: 'REFERRER_MISLISTED',
+    remedy:
+      'Nothing: a list of referrers or a digest tag names it for an image that it does not refer to. Correct the list, or move the tag.',
+  },
+  gone: { code: 'REFERRER_UNKNOWN' },
+};
+
+/** What a promotion left at the source: how many, and the first MOST_LEFT_BEHIND of them. */
+export interface LeftBehind {
+  count: number;
+  referrers: { digest: string; artifactType?: string; code: string }[];
+}
+
+/** Images first, then by digest, so that the same referrers give the same receipt. */
+export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
+  const order = Object.keys(WHY);
+  const named = leftOut
+    .flatMap(({ digest, artifactType, reason }) => (reason === 'excluded' ? [] : [{ digest, artifactType, reason }]))
+    .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.digest < b.digest ? -1 : 1));
+  const referrers = named.slice(0, MOST_LEFT_BEHIND).map(({ digest, artifactType, reason }) => ({
+    digest,
+    ...(artifactType !== undefined && { artifactType: artifactType.slice(0, LABEL_CHARACTERS) }),
+    code: WHY[reason].code,
+  }));
+  return { count: named.length, referrers };
+}
+
+/** For whoever watches the step: empty, or `; left out …` with the first three. */
+export function formatLeftBehind({ count, referrers }: LeftBehind): string {
+  if (count === 0) return '';
+  const names = referrers.slice(0, 3).map(({ digest, code }) => `${digest} (${code})`);
+  return `; left out ${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
+}
+
+/** Of the run's plan. Undefined if the run planned nothing, or left nothing. */
+export async function readLeftBehind(ports: Pick<Ports, 'documents'>, runId: string): Promise<LeftBehind | undefined> {
+  const plan = await findPlan(ports, planNameOf(runId));
+  const left = plan && leftBehindOf(plan.leftOut);
+  return left?.count === 0 ? undefined : left;
 }

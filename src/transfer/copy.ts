@@ -13,18 +13,38 @@ import {
   type Descriptor,
   type OpenUpload,
   type Repository,
+  verifyArrival,
 } from '../oci/index.js';
-import type { InputOf, ResultOf } from '../rows/step-contract.js';
-import type { copyContract } from './contracts.js';
-import type { CopyRequest } from './copy-request.js';
-import { keepReport } from './copy-report.js';
+import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { copyContract, verifyArrivalContract } from './contracts.js';
+import { keepReport, formatLeftBehind, leftBehindOf, keepArrival, planNameOf, readPlan } from './copy-report.js';
 import { longStep, type LongStep } from './long-step.js';
-import { formatLeftBehind, leftBehindOf } from './left-behind.js';
 import { planCopy } from './plan-copy.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { writeAtDestination } from './refused-write.js';
+import { writeAtDestination } from './registry-access.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** What a run copies, and where to: of a promotion what its rule says, of a job what was asked for. */
+export interface CopyRequest {
+  source: { registry: string; repository: string };
+  /** A tag or a digest. */
+  root: string;
+  /** Of a promotion: the tag that must still stand on the root. A run whose tag has moved on copies nothing. */
+  tag?: string;
+  recursive: boolean;
+  excludeArtifactTypes: readonly string[];
+  /** That child of an index. */
+  platform?: string;
+  /** What the root must be, as it is copied. */
+  digest?: string;
+  destination: { registry: string; repository: string };
+  /** The tags that a job sets. */
+  tags?: readonly string[];
+  /** True if what was copied is kept, node by node, for what a job has to show. */
+  receipt?: boolean;
+}
 
 /**
  * A blob with more bytes is moved in pieces of an upload that goes on after a crash: at 2.5 MB/s it takes two minutes.
@@ -192,4 +212,37 @@ function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): C
   const copied = those('copied');
   const movedBytes = copied.reduce((sum, { size }) => sum + size, 0);
   return { ...report, copied, mounted: those('mounted'), existed: those('existed'), movedBytes };
+}
+
+/**
+ * Asks the destination whether all has arrived that was copied; puts again, one by one, what it lost.
+ * @throws CopyError `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`; PolicyError `DESTINATION_LOCKED`
+ */
+export async function verifyArrivalStep(
+  ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'>,
+  { source, destination, receipt }: CopyRequest,
+  input: InputOf<typeof verifyArrivalContract>,
+  call: StepCall,
+): Promise<StepReply<ResultOf<typeof verifyArrivalContract>>> {
+  const { signal, progress } = call;
+  const plan = await readPlan(ports, planNameOf(input.runId));
+  const arrived = await longStep(ports, 'verifyArrival', input, call, (step) => {
+    const to = (round?: number) => step.repository(destination.registry, destination.repository, round);
+    const verify = () =>
+      verifyArrival(plan, to(), {
+        source: step.repository(source.registry, source.repository),
+        after: async (round, waitMs) => {
+          await step.once(`pause ${round}`, () => sleep(waitMs, null, { signal }));
+          return to(round);
+        },
+        signal,
+        onAsked: (done, total) => progress.nodes(done, total),
+      });
+    return writeAtDestination(to().name, verify);
+  });
+  if (!('done' in arrived)) return arrived;
+  if (receipt === true) await keepArrival(ports, input.runId, arrived.done);
+  const { restored } = arrived.done;
+  progress.text(restored.length === 0 ? 'all there' : `${restored.length} put again`);
+  return { done: { repaired: restored.length } };
 }

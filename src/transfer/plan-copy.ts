@@ -1,21 +1,33 @@
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
-import { InputError, RegistryError, planGraph, type CopyPlan, type Descriptor } from '../oci/index.js';
+import {
+  InputError,
+  RegistryError,
+  planGraph,
+  type CopyPlan,
+  type Descriptor,
+  CopyError,
+  type Digest,
+  type LeftOut,
+  isDigest,
+  joinPlans,
+  mapConcurrently,
+  type GraphOptions,
+  type Repository,
+} from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
-import type { Looked, News } from '../rows/news.js';
-import { writeDigest } from '../rows/run-digest.js';
-import type { InputOf } from '../rows/step-contract.js';
-import { attachedBy, withAttached } from './attached.js';
+import { type Looked, type News, lookFor } from '../rows/news.js';
+import { writeDigest } from '../rows/row-writes.js';
+import type { InputOf } from '../rows/steps.js';
 import type { copyContract } from './contracts.js';
-import type { CopyRequest } from './copy-request.js';
-import { findPlan, keepPlan, planNameOf } from './kept-plan.js';
-import { longStep } from './long-step.js';
+import type { CopyRequest } from './copy.js';
+import { findPlan, keepPlan, planNameOf } from './copy-report.js';
+import { longStep, type LongStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { awaitReferrers, lookIn, type Walked } from './late-referrers.js';
-import { readSourceTag } from './late-tag.js';
-import { atSource } from './source-gone.js';
+import { readSourceTag } from './tag.js';
+import { atSource } from './registry-access.js';
 
 /** A plan, and what it has of the referrers that triggers have named. */
 export interface PlannedCopy {
@@ -104,4 +116,116 @@ async function resolveRoot(
   }
   await writeDigest(ports, runId, root.digest);
   return root;
+}
+
+/** How long a run waits for referrers that are listed and not there, or were reported and are not listed, in milliseconds: a replica may be late. */
+const LATE_REFERRERS_MS = 2 * 60_000;
+
+/** What a walk of a graph found at the source. */
+export interface Walked {
+  /** The repository. */
+  name: string;
+  digests: ReadonlySet<Digest>;
+  leftOut: readonly LeftOut[];
+}
+
+/** Which referrers a walk found, of those that triggers have named. */
+function lookIn({ digests, leftOut }: Walked, news: News | undefined): Looked {
+  const there = new Set<string>(leftOut.flatMap(({ digest, reason }) => (reason === 'gone' ? [] : [digest])));
+  return lookFor(news, { copied: digests, leftOut: there });
+}
+
+/**
+ * Waits for referrers that are listed and not there, and for those that triggers have named and that are not found. After two minutes the run
+ * goes on without them: they are looked for again later.
+ * @throws CopyError `REFERRER_UNKNOWN`
+ */
+export function awaitReferrers(
+  ports: Pick<Ports, 'now'>,
+  step: Pick<LongStep, 'since'>,
+  walked: Walked,
+  news: News | undefined,
+  { waitedMs }: Pick<StepCall, 'waitedMs'>,
+): Looked {
+  const gone = walked.leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
+  const looked = lookIn(walked, news);
+  const unknown = [...new Set<string>([...gone, ...looked.unseen])];
+  // On the command line nobody waits.
+  if (unknown.length === 0 || waitedMs === undefined) return looked;
+  const forMs = ports.now().getTime() - step.since('referrers are unknown');
+  // One of two hosts' clocks may be wrong.
+  if (Math.abs(forMs) < LATE_REFERRERS_MS) throw referrersUnknown(walked.name, unknown, gone.length);
+  return looked;
+}
+
+/** Some are listed and not there: a replica is late, or the list is out of date. Others were reported, and are not listed yet. */
+function referrersUnknown(source: string, unknown: readonly string[], listed: number): CopyError {
+  const names = unknown.slice(0, 5).join(', ');
+  const reported = unknown.length - listed;
+  const what = [
+    ...(listed > 0 ? [`lists ${listed} referrers that it does not know`] : []),
+    ...(reported > 0 ? [`does not list ${reported} referrers whose push was reported`] : []),
+  ];
+  return new CopyError('REFERRER_UNKNOWN', `${source} ${what.join(', and ')}: ${names}`, {
+    transient: true,
+    details: { unknown: unknown.slice(0, 100) },
+    remedy: 'Nothing: after two minutes the run goes on without them, and they are looked for again for a day.',
+  });
+}
+
+/** Attachments that are read side by side. */
+const READ_AT_ONCE = 8;
+
+/** The document with what a run has attached, or found, at its source. */
+function nameOf(runId: string): string {
+  return `plans/${runId}/attached.json`;
+}
+
+/** Keeps what a run has attached, or found, at its source, for its copy: the source's lists may learn of it later. */
+export async function keepAttached(
+  ports: Pick<Ports, 'documents'>,
+  runId: string,
+  digests: readonly Digest[],
+): Promise<void> {
+  if (digests.length === 0) return;
+  await ports.documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(digests)));
+}
+
+/** What the run has attached or found; nothing if another version kept it. */
+export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string): Promise<Digest[]> {
+  const bytes = await ports.documents.get('documents', nameOf(runId));
+  if (bytes === undefined) return [];
+  const kept: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  return Array.isArray(kept) ? kept.filter((each): each is Digest => typeof each === 'string' && isDigest(each)) : [];
+}
+
+/**
+ * The plan of a graph, with what its run has attached, or found, and the source's lists do not show: a replica is late, or somebody else has
+ * written the list since. What the source does not know yet is left out as `gone`.
+ */
+async function withAttached(
+  source: Repository,
+  listed: CopyPlan,
+  attached: readonly Digest[],
+  options: GraphOptions,
+): Promise<CopyPlan> {
+  const known = new Set([...listed.manifests.map(({ descriptor }) => descriptor.digest), ...leftOutOf(listed)]);
+  const unlisted = attached.filter((digest) => !known.has(digest));
+  const more = await mapConcurrently(unlisted, READ_AT_ONCE, async (digest): Promise<CopyPlan> => {
+    try {
+      const root = await source.resolve(digest, { ...(options.signal && { signal: options.signal }) });
+      const plan = await planGraph(source, root, { ...options, recursive: true });
+      const type = plan.manifests.find(({ descriptor }) => descriptor.digest === digest)?.artifactType;
+      const isExcluded = type !== undefined && options.excludeArtifactTypes?.includes(type) === true;
+      return isExcluded ? { ...plan, manifests: [] } : plan;
+    } catch (error) {
+      if (!(error instanceof RegistryError && error.notFound)) throw error;
+      return { ...listed, manifests: [], leftOut: [{ digest, reason: 'gone' }] };
+    }
+  });
+  return joinPlans(listed, ...more);
+}
+
+function leftOutOf({ leftOut }: CopyPlan): Digest[] {
+  return leftOut.map(({ digest }) => digest);
 }

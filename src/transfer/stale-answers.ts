@@ -1,5 +1,5 @@
 import { PromoterError, RegistryError, TransportError, isDigest } from '../oci/index.js';
-import type { KeptAnswer } from './kept-answers.js';
+import type { KeptAnswer } from './checkpoint.js';
 
 /** A request to a registry, and its answer. */
 export type Answered = readonly [question: string, answer: KeptAnswer];

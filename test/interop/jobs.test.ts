@@ -8,7 +8,7 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { QueueServiceClient } from '@azure/storage-queue';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createStorage } from '../../src/azure/storage.js';
-import { newRunId } from '../../src/rows/run-id.js';
+import { newRunId } from '../../src/rows/open-run.js';
 import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import {
   basicCredentials,

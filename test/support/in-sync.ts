@@ -2,8 +2,8 @@ import { copyGraph, parseReference, planGraph, type Descriptor } from '../../src
 import type { Rule } from '../../src/rules/rule.js';
 import { closePromotion } from '../../src/rows/close-promotion.js';
 import type { RunResult } from '../../src/rows/run-row.js';
-import { attachSbomStep } from '../../src/evidence/attach-sbom.js';
-import { attachSignatureStep } from '../../src/evidence/attach-signature.js';
+import { attachSbomStep } from '../../src/evidence/our-sbom.js';
+import { attachSignatureStep } from '../../src/evidence/our-signature.js';
 import { classifyGraph } from '../../src/evidence/classify.js';
 import { SOURCE, newCall, openRun, rowOf, type World } from './world.js';
 

@@ -1,20 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import { InputError } from '../../src/oci/index.js';
-import { globPrefix } from '../../src/rules/glob.js';
-import { needsResultEvent, matchesPromotion, matchesRun } from '../../src/rows/filters.js';
+import { globPrefix } from '../../src/rules/match.js';
+import { needsResultEvent, matchesPromotion, matchesRun, resyncTurnOf, summaryOfRun } from '../../src/rows/lists.js';
 import { isAlike, mergedIgnored, nameOfIgnored, type IgnoredEvent } from '../../src/rows/ignored-event.js';
 import type { Page, PageOptions } from '../../src/ports/page.js';
 import type { Store } from '../../src/ports/store.js';
 import type { StoredDigest } from '../../src/ports/stored-digest.js';
 import type { DestinationClaim } from '../../src/rows/claims.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
-import { resyncTurnOf } from '../../src/rows/resync-turn.js';
 import type { RunRow, RunSummary } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';
 import type { SubjectIndexEntry } from '../../src/rows/subject-index.js';
 import type { StepProgress } from '../../src/rows/step-progress.js';
 import type { Versioned } from '../../src/ports/versioned.js';
-import { summaryOfRun } from '../../src/rows/run-summary.js';
 
 interface Kept {
   json: string;

@@ -5,7 +5,7 @@ import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunRow, Trigger } from '../../src/rows/run-row.js';
 import { createStreamingSbomGenerator } from '../../src/sbom/index.js';
 import { createSelfSignedCertificate, loadPemSigner, type Signer } from '../../src/signing/index.js';
-import { writeBegun, beginRun } from '../../src/promotions/begin-run.js';
+import { writeBegun, beginRun } from '../../src/promotions/observe.js';
 import type { Ports } from '../../src/ports/ports.js';
 import type { RegistryListing } from '../../src/ports/registry-listing.js';
 import type { StepCall } from '../../src/ports/step.js';

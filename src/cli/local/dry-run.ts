@@ -10,10 +10,10 @@ import {
 import { classifyGraph } from '../../evidence/classify.js';
 import { attachedAt, missingAttachments } from '../../evidence/differences.js';
 import { lookAtGate } from '../../evidence/gate-look.js';
-import { destinationOf } from '../../rules/destination.js';
+import { destinationOf } from '../../rules/match.js';
 import type { GateDecision } from '../../rules/gate.js';
-import { isThere } from '../../transfer/is-there.js';
-import { resolveTag } from '../../transfer/resolve-tag.js';
+import { isThere } from '../../transfer/registry-access.js';
+import { resolveTag } from '../../transfer/tag.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Io } from '../io.js';
 import { createLocalPorts } from './local-run.js';

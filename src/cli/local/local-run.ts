@@ -3,7 +3,7 @@ import { PromoterError, type Descriptor, type Digest, type Registries } from '..
 import { createStreamingSbomGenerator } from '../../sbom/index.js';
 import type { Opened, OperationResult } from '../../operations/operation.js';
 import type { OpenedImage } from '../../operations/sbom.js';
-import { newRunId } from '../../rows/run-id.js';
+import { newRunId } from '../../rows/open-run.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Signer } from '../../signing/index.js';
 import type { Ports } from '../../ports/ports.js';

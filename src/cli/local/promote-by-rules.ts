@@ -1,8 +1,7 @@
 import { InputError, PolicyError, PromoterError, formatReference, type RegistryClient } from '../../oci/index.js';
-import { destinationOf } from '../../rules/destination.js';
-import { matchRules, type TagName } from '../../rules/match.js';
+import { destinationOf, matchRules, type TagName } from '../../rules/match.js';
 import type { Rule } from '../../rules/rule.js';
-import { resolveTag } from '../../transfer/resolve-tag.js';
+import { resolveTag } from '../../transfer/tag.js';
 import type { Ports } from '../../ports/ports.js';
 import { connectionOf } from '../connection/connection.js';
 import type { Io } from '../io.js';

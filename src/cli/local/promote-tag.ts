@@ -6,15 +6,13 @@ import {
   formatReference,
   type Registries,
 } from '../../oci/index.js';
-import { destinationOf } from '../../rules/destination.js';
-import type { TagName } from '../../rules/match.js';
-import { promotionId } from '../../rules/promotion-id.js';
-import type { Rule } from '../../rules/rule.js';
+import { destinationOf, type TagName } from '../../rules/match.js';
+import { promotionId, type Rule } from '../../rules/rule.js';
 import { promote, type Result } from '../../promotions/promote.js';
 import type { RulesSource } from '../../ports/rules-source.js';
 import type { PromotionRow } from '../../rows/promotion-row.js';
 import type { RunRow } from '../../rows/run-row.js';
-import { newRunId } from '../../rows/run-id.js';
+import { newRunId } from '../../rows/open-run.js';
 import type { Signer } from '../../signing/index.js';
 import { attachStep } from '../../evidence/attach.js';
 import { checkEvidenceStep } from '../../evidence/check-evidence.js';
@@ -26,14 +24,13 @@ import {
   tagDestinationContract,
 } from '../../promotions/contracts.js';
 import { copyContract, verifyArrivalContract } from '../../transfer/contracts.js';
-import type { InputOf, ResultOf, StepContract } from '../../rows/step-contract.js';
-import { copyStep } from '../../transfer/copy.js';
+import type { InputOf, ResultOf, StepContract } from '../../rows/steps.js';
+import { copyStep, verifyArrivalStep } from '../../transfer/copy.js';
 import { copyRequestOf } from '../../operations/copy-request.js';
 import { observeStep } from '../../promotions/observe.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StepCall, StepReply } from '../../ports/step.js';
 import { tagDestinationStep } from '../../promotions/tag-destination.js';
-import { verifyArrivalStep } from '../../transfer/verify-arrival.js';
 import type { z } from 'zod';
 import type { Io } from '../io.js';
 import { driveHere } from '../local-driver.js';

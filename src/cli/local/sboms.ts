@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { InputError } from '../../oci/index.js';
-import { describeSbom, generateSbom } from '../../evidence/attach-sbom.js';
+import { describeSbom, generateSbom } from '../../evidence/our-sbom.js';
 import { classifyGraph } from '../../evidence/classify.js';
 import { resolveRoot, type Opened, type OperationResult } from '../../operations/operation.js';
 import type { InputOf } from '../../operations/operation-schema.js';

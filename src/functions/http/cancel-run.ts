@@ -1,7 +1,7 @@
 import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { z } from 'zod';
-import { cancelRun, type CancelAnswer } from '../../rows/cancel-run.js';
+import { cancelRun, type CancelAnswer } from '../../rows/cancellation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';

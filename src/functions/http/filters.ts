@@ -1,9 +1,9 @@
 import type { HttpRequest } from '@azure/functions';
 import { z } from 'zod';
 import { formatReference, InputError, isRegistryHost, parseReference } from '../../oci/index.js';
-import { parseDuration } from '../../rules/duration.js';
-import { isGlob } from '../../rules/glob.js';
-import type { IgnoredFilter, NameGlobs, PromotionFilter, RunFilter } from '../../rows/filters.js';
+import { parseDuration } from '../../rules/rule.js';
+import { isGlob } from '../../rules/match.js';
+import type { IgnoredFilter, NameGlobs, PromotionFilter, RunFilter } from '../../rows/lists.js';
 import { OUTCOMES } from '../../rows/run-row.js';
 import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 

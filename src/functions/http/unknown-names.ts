@@ -1,8 +1,8 @@
 import { InputError, PromoterError } from '../../oci/index.js';
 import type { Page } from '../../ports/page.js';
 import type { RulesSource } from '../../ports/rules-source.js';
-import type { NameGlobs } from '../../rows/filters.js';
-import { matchesGlobs } from '../../rules/glob.js';
+import type { NameGlobs } from '../../rows/lists.js';
+import { matchesGlobs } from '../../rules/match.js';
 import type { Rule } from '../../rules/rule.js';
 
 type Names = NameGlobs & { globs?: NameGlobs };

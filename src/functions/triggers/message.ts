@@ -1,9 +1,10 @@
 import type { InvocationContext } from '@azure/functions';
-import { describeError } from '../../oci/index.js';
+import { describeError, InputError, PolicyError } from '../../oci/index.js';
 import { legibleText } from '../../messages/message-text.js';
 import { openMessage, retryEnvelope } from '../../messages/retry.js';
 import type { Ports } from '../../ports/ports.js';
-import { isForGood, keepAsPoison } from './poison.js';
+import { poisonEnvelope } from '../../messages/poison.js';
+import { BROKEN_RULES } from '../../ports/rules-source.js';
 
 /**
  * One queue message: read, handled, and never lost. What can't be read, or can never be handled, goes to the poison queue at the
@@ -69,4 +70,22 @@ export function messageOf(context: InvocationContext): { messageId: string; inse
 function parsedDate(value: unknown): Date {
   const date = value instanceof Date ? value : new Date(typeof value === 'string' ? value : Number.NaN);
   return Number.isNaN(date.getTime()) ? new Date() : date;
+}
+
+/** Keeps what can never be handled, with its reason: in the queue's poison queue, and what is too large for it as a document. */
+export async function keepAsPoison(
+  ports: Pick<Ports, 'queues' | 'documents'>,
+  queue: 'registry-events' | 'jobs',
+  poison: { code: string; reason: string; original: unknown },
+): Promise<void> {
+  const { text, document } = poisonEnvelope(poison);
+  if (document !== undefined) await ports.documents.put('dead-letters', document.name, document.bytes);
+  await ports.queues.send(`${queue}-poison`, text);
+}
+
+/** True for what no later try mends: what the message says is malformed, or a policy forbids it. */
+export function isForGood(error: unknown): boolean {
+  return (
+    (error instanceof InputError || error instanceof PolicyError) && !error.transient && !BROKEN_RULES.has(error.code)
+  );
 }

@@ -5,7 +5,7 @@ import type { JobInput } from '../../operations/job-schema.js';
 import { InputError } from '../../oci/index.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { startJob } from '../../operations/start-job.js';
-import { runIdText } from '../step-log.js';
+import { runIdText } from '../step-reporting.js';
 import { handleMessage, messageOf } from './message.js';
 
 const DAY_MS = 24 * 3_600_000;

@@ -1,6 +1,6 @@
 import { packArtifact, type Descriptor, type PackedArtifact, type Repository } from '../../../src/oci/index.js';
 import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
-import { generateSbom } from '../../../src/evidence/attach-sbom.js';
+import { generateSbom } from '../../../src/evidence/our-sbom.js';
 
 /**
  * The SBOM that the app makes of an image, which anybody can make: the same image of the same source has the same bytes.

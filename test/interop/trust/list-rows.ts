@@ -7,7 +7,7 @@ import {
   type RegistryRepository,
 } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { isThere } from '../../../src/transfer/is-there.js';
+import { isThere } from '../../../src/transfer/registry-access.js';
 import { NOTARY_SIGNATURE } from '../../support/images.js';
 import { until } from '../../support/stack/everything.js';
 import { foreseeSbom } from './foresee.js';

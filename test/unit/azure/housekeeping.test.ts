@@ -5,7 +5,7 @@ import { createStorage, type AzureStorage } from '../../../src/azure/storage.js'
 import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { endRunRow } from '../../../src/rows/end-run.js';
+import { endRunRow } from '../../../src/rows/run-end.js';
 import { removeOld, type Removed } from '../../../src/schedule/housekeeping.js';
 import { newWorld, openRun, rowOf, type World } from '../../support/world.js';
 import { startAzurite, type Azurite } from '../../support/azurite.js';

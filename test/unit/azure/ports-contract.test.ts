@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
-import { listedTag, type PromotionFilter, type RunFilter } from '../../../src/rows/filters.js';
+import { listedTag, type PromotionFilter, type RunFilter } from '../../../src/rows/lists.js';
 import type { IgnoredEvent } from '../../../src/rows/ignored-event.js';
 import type { ScanRow } from '../../../src/rows/scan-row.js';
 import type { RunInput, RunRow } from '../../../src/rows/run-row.js';

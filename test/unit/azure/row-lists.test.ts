@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { listEnd, promotionListOf, runListOf } from '../../../src/azure/row-lists.js';
 import { encodeKey, encodePrefix, hashKey, REPOSITORY_CHARACTERS } from '../../../src/azure/table-keys.js';
-import { invertedTime } from '../../../src/rows/run-id.js';
+import { invertedTime } from '../../../src/rows/open-run.js';
 
 describe('the key range for a filter', () => {
   test.each([

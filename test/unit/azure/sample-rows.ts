@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type Rule, ruleSchema } from '../../../src/rules/rule.js';
 import type { StoredDigest } from '../../../src/ports/stored-digest.js';
-import { newRunId } from '../../../src/rows/run-id.js';
+import { newRunId } from '../../../src/rows/open-run.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import type { StepProgress } from '../../../src/rows/step-progress.js';

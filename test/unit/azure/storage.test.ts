@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { blobLease } from '../../../src/azure/blob-lease.js';
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
-import { summaryOfRun } from '../../../src/rows/run-summary.js';
+import { summaryOfRun } from '../../../src/rows/lists.js';
 import { collectPages } from './collect-pages.js';
 import { startAzurite, type Azurite } from '../../support/azurite.js';
 import { sampleDigest, samplePromotion, sampleRule, sampleRun } from './sample-rows.js';

@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { InputError, parseManifest, type Descriptor } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
-import { attachSignatureStep } from '../../../src/evidence/attach-signature.js';
+import { attachSbomStep } from '../../../src/evidence/our-sbom.js';
+import { attachSignatureStep } from '../../../src/evidence/our-signature.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepReply } from '../../../src/ports/step.js';
-import { subjectLease } from '../../../src/transfer/under-lease.js';
+import { subjectLease } from '../../../src/transfer/registry-access.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere } from '../../support/breaking.js';

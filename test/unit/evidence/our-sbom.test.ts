@@ -1,8 +1,7 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { attachSbomStep } from '../../../src/evidence/attach-sbom.js';
-import { findOurSbom } from '../../../src/evidence/our-sbom.js';
+import { attachSbomStep, findOurSbom } from '../../../src/evidence/our-sbom.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';

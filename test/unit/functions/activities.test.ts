@@ -1,3 +1,4 @@
+import * as contracts from '../../support/contracts.js';
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { ActivityReply } from '../../../src/functions/durable-driver.js';
@@ -8,7 +9,6 @@ import {
   TransportError,
   VerificationError,
 } from '../../../src/oci/index.js';
-import * as contracts from '../../support/contracts.js';
 import { pushImage } from '../../support/images.js';
 import { REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';

@@ -1,8 +1,8 @@
+import fc from 'fast-check';
 import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, jest, test } from '@jest/globals';
-import fc from 'fast-check';
 import type { ActivityReply } from '../../../src/functions/durable-driver.js';
-import { BACKOFF, busyPauseMs, troublePauseMs } from '../../../src/promotions/backoff.js';
+import { BACKOFF, busyPauseMs, troublePauseMs, type Attempt } from '../../../src/promotions/backoff.js';
 import {
   ConfigurationError,
   CopyError,
@@ -13,7 +13,6 @@ import {
   TransportError,
   type RegistryErrorInfo,
 } from '../../../src/oci/index.js';
-import type { Attempt } from '../../../src/promotions/attempt.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, newWorld, openRun, type World } from '../../support/world.js';

@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { TransportError } from '../../../src/oci/index.js';
-import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { cancelRun } from '../../../src/rows/cancellation.js';
 import { incrementGeneration } from '../../../src/rows/increment.js';
 import { rule } from '../../support/rules.fixture.js';
 import { openJobRun } from '../../support/job-world.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
+import { promoteDurably } from '../../../src/functions/durable-driver.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
 import { OBSERVED, KEY, ROOT, promotion, type Answers } from '../../support/scripted.js';
 

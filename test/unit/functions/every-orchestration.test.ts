@@ -1,6 +1,6 @@
+import fc from 'fast-check';
 import { describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
-import fc from 'fast-check';
 import type { ActivityReply } from '../../../src/functions/durable-driver.js';
 import { OUTCOMES } from '../../../src/rows/run-row.js';
 import { newWorld } from '../../support/world.js';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Descriptor, Digest } from '../../../src/oci/index.js';
-import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { cancelRun } from '../../../src/rows/cancellation.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { SOURCE, openRun, rowOf } from '../../support/world.js';

@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { explainReference } from '../../../src/promotions/explain-reference.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/rule.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';

@@ -4,7 +4,7 @@ import type { OrchestrationHandler } from 'durable-functions';
 import { JOB_OPERATIONS, type JobOperation } from '../../../src/operations/job-schema.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { TransportError } from '../../../src/oci/index.js';
-import { endRunRow } from '../../../src/rows/end-run.js';
+import { endRunRow } from '../../../src/rows/run-end.js';
 import type { Engine } from '../../../src/ports/engine.js';
 import type { RunSummary } from '../../../src/rows/run-row.js';
 import { reconcileJobs } from '../../support/reconciled.js';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { Permits } from '../../../src/functions/permits.js';
+import { Permits } from '../../../src/functions/activities.js';
 
 const SHORT_MS = 20;
 

@@ -2,7 +2,7 @@ import { InvocationContext } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { ActivityReply } from '../../../src/functions/durable-driver.js';
 import { CopyError, TransportError } from '../../../src/oci/index.js';
-import type { Attempt } from '../../../src/promotions/attempt.js';
+import type { Attempt } from '../../../src/promotions/backoff.js';
 import { explain } from '../../../src/promotions/explain.js';
 import { rule } from '../../support/rules.fixture.js';
 import { register } from '../../support/registered.js';

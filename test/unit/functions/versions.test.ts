@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
-import { beginRun } from '../../../src/promotions/begin-run.js';
+import { beginRun } from '../../../src/promotions/observe.js';
 import { reconcileJobs } from '../../support/reconciled.js';
 import { openJobRun } from '../../support/job-world.js';
 import { REGISTRY, callOf, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
@@ -11,8 +11,8 @@ import { register, type Registered } from '../../support/registered.js';
 import { NON_DETERMINISTIC, replay, type Activity, type PastEvent, type Played } from '../../support/replay.js';
 import { GATED, KEY, ROOT, activities, promotion, type Answers } from '../../support/scripted.js';
 
-const { versioned } = await import('../../../src/functions/orchestrations/versioned.js');
-const { promoteDurably } = await import('../../../src/functions/orchestrations/orders.js');
+const { versioned } = await import('../../../src/functions/durable-driver.js');
+const { promoteDurably } = await import('../../../src/functions/durable-driver.js');
 
 // Histories that the orchestrations of version 2 have made, under the scripted driver: each is cut off after each of its turns, as by
 // a deployment, and goes on with this code. What takes and closes rows are the real steps, on rows in memory.

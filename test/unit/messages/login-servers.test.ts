@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { registryHost } from '../../../src/messages/login-servers.js';
-import { parseRegistryEvent } from '../../../src/messages/registry-event.js';
+import { registryHost, parseRegistryEvent } from '../../../src/messages/registry-event.js';
 
 const ID = '/subscriptions/11/resourceGroups/g/providers/Microsoft.ContainerRegistry/registries/DemoRegistry';
 const LABELLED = new Map([[ID.toLowerCase(), 'demoregistry-a1b2c3.azurecr.io']]);

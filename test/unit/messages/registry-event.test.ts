@@ -1,5 +1,5 @@
-import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
+import { describe, expect, test } from '@jest/globals';
 import {
   parseRegistryEvent as parse,
   parseRegistryEventMessage as parseMessage,

@@ -1,8 +1,8 @@
 import { artifactTypeOf, childrenOf, isManifestMediaType } from '../../../src/oci/index.js';
-import { destinationOf } from '../../../src/rules/destination.js';
+import { destinationOf } from '../../../src/rules/match.js';
 import type { Rule } from '../../../src/rules/rule.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
-import { leafThumbprint } from '../../../src/evidence/our-signature-check.js';
+import { leafThumbprint } from '../../../src/evidence/signature-checks.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { NOTARY_SIGNATURE } from '../../support/images.js';
 import type { App } from './app.js';

@@ -1,5 +1,5 @@
 import { InputError, artifactTypeOf } from '../../../src/oci/index.js';
-import { destinationOf } from '../../../src/rules/destination.js';
+import { destinationOf } from '../../../src/rules/match.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import type { App } from './app.js';

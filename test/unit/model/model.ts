@@ -1,6 +1,6 @@
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
-import { isRunsToDecide, resyncTurnOf } from '../../../src/rows/resync-turn.js';
-import { currentRule } from '../../../src/rules/current-rule.js';
+import { isRunsToDecide, resyncTurnOf } from '../../../src/rows/lists.js';
+import { currentRule } from '../../../src/rules/match.js';
 import { App } from './app.js';
 import type { Guard } from './guards.js';
 import { Happenings } from './happenings.js';

@@ -1,8 +1,5 @@
-import { promotionId } from '../../../src/rules/promotion-id.js';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
-import { isSourceRepository, matchRules } from '../../../src/rules/match.js';
-import type { Rule } from '../../../src/rules/rule.js';
-import { currentRule } from '../../../src/rules/current-rule.js';
+import { promotionId, fingerprint, type Rule } from '../../../src/rules/rule.js';
+import { isSourceRepository, matchRules, currentRule } from '../../../src/rules/match.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { ExistingTags } from '../../../src/schedule/existing-tags.js';

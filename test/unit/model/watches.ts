@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Rule } from '../../../src/rules/rule.js';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { type Rule, fingerprint } from '../../../src/rules/rule.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunRow, SourceTag } from '../../../src/rows/run-row.js';
 import type { World } from '../../support/world.js';

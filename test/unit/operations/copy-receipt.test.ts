@@ -1,12 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, type CopyReport, type Descriptor } from '../../../src/oci/index.js';
 import { copyArtifact } from '../../../src/oras/index.js';
-import { copyStep } from '../../../src/transfer/copy.js';
+import { copyStep, type CopyRequest, verifyArrivalStep } from '../../../src/transfer/copy.js';
 import { receiptSchema } from '../../../src/transfer/copy-report.js';
-import type { CopyRequest } from '../../../src/transfer/copy-request.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
-import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { breaking } from '../../support/breaking.js';
 import { pushArtifact, pushMultiPlatform } from '../../support/images.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { parseJob, parseJobMessage } from '../../../src/operations/parse-job.js';
-import { newRunId } from '../../../src/rows/run-id.js';
+import { newRunId } from '../../../src/rows/open-run.js';
 import { codeOf, errorOf, problemPaths } from '../../support/codes.js';
 
 // What somebody may write into the queue who wants more than a job may have. Each is refused by both doors with a code.

@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { cancelRun } from '../../../src/rows/cancellation.js';
 import type { Outcome } from '../../../src/rows/run-row.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import type { InputOf } from '../../../src/rows/step-contract.js';
+import type { InputOf } from '../../../src/rows/steps.js';
 import type { closeRunContract } from '../../../src/promotions/contracts.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { DESTINATION, begin, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';

@@ -10,8 +10,7 @@ import {
   createRegistries,
   type RegistryClient,
 } from '../../../src/oci/index.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { promotionId, fingerprint } from '../../../src/rules/rule.js';
 import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { freePort } from '../../support/free-port.js';

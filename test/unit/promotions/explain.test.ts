@@ -1,6 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
+import { fingerprint, promotionId } from '../../../src/rules/rule.js';
 import { explain, type ExplainInput } from '../../../src/promotions/explain.js';
 import type { Check } from '../../../src/promotions/explanation.js';
 import { explanationText } from '../../../src/promotions/explanation-text.js';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { pauseBeforeNext } from '../../../src/promotions/gate-pace.js';
+import { pauseBeforeNext } from '../../../src/promotions/promote.js';
 
 const MINUTE = 60_000;
 

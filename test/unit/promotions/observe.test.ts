@@ -6,13 +6,13 @@ import {
   encodeManifest,
   type Descriptor,
 } from '../../../src/oci/index.js';
-import { endRunRow } from '../../../src/rows/end-run.js';
-import { writeGatePassed } from '../../../src/rows/owned-promotion.js';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { endRunRow } from '../../../src/rows/run-end.js';
+import { writeGatePassed } from '../../../src/rows/row-writes.js';
+import { fingerprint } from '../../../src/rules/rule.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph, MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
 import type { Image } from '../../../src/evidence/contracts.js';
-import type { ResultOf } from '../../../src/rows/step-contract.js';
+import type { ResultOf } from '../../../src/rows/steps.js';
 import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyStep } from '../../../src/transfer/copy.js';
 import { copyRequestOf } from '../../../src/operations/copy-request.js';

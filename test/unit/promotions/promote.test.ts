@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { driveHere } from '../../../src/cli/local-driver.js';
-import { promoteDurably } from '../../../src/functions/orchestrations/orders.js';
+import { promoteDurably } from '../../../src/functions/durable-driver.js';
 import { promote } from '../../../src/promotions/promote.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
 import { DESTINATION, GATED, OBSERVED, KEY, ROOT, promotion, type Answers } from '../../support/scripted.js';

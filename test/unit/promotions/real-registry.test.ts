@@ -7,12 +7,11 @@ import { anonymousCredentials, createRegistries, type RegistryClient } from '../
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import { copyStep } from '../../../src/transfer/copy.js';
+import { copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
 import { copyRequestOf } from '../../../src/operations/copy-request.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
-import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import { scanAll } from '../../support/scan-world.js';
 import { rule } from '../../support/rules.fixture.js';
 import { NOTARY_SIGNATURE, countReferrers, pushMultiPlatform } from '../../support/images.js';

@@ -1,13 +1,13 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { InputError } from '../../../src/oci/index.js';
-import { endRunRow } from '../../../src/rows/end-run.js';
-import { newRunId } from '../../../src/rows/run-id.js';
+import { endRunRow } from '../../../src/rows/run-end.js';
+import { newRunId } from '../../../src/rows/open-run.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
 import { RESULT_EVENT_MS } from '../../../src/schedule/reconcile-runs.js';
 import { sendUnsent } from '../../support/reconciled.js';
-import { sendResultEvent } from '../../../src/promotions/result-event.js';
+import { sendResultEvent } from '../../../src/promotions/close-run.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { REGISTRY, begin, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { takePromotion, writeWaiting, readOwned } from '../../../src/rows/owned-promotion.js';
+import { takePromotion, writeWaiting, readOwned } from '../../../src/rows/row-writes.js';
 import type { RulesSource } from '../../../src/ports/rules-source.js';
 import { incrementGeneration } from '../../../src/rows/increment.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';

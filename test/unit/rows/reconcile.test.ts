@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { cancelRun } from '../../../src/rows/cancel-run.js';
-import { endRunRow } from '../../../src/rows/end-run.js';
+import { cancelRun } from '../../../src/rows/cancellation.js';
+import { endRunRow } from '../../../src/rows/run-end.js';
 import { reconcilePromotion, ORPHANED_AFTER_MS, SILENT_MS } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
-import { beginRun, writeBegun } from '../../../src/promotions/begin-run.js';
+import { beginRun, writeBegun } from '../../../src/promotions/observe.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { RESULT_EVENT_MS } from '../../../src/schedule/reconcile-runs.js';
 import { sendUnsent } from '../../support/reconciled.js';

@@ -1,9 +1,8 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { takePromotion } from '../../../src/rows/owned-promotion.js';
+import { takePromotion, writeDigest } from '../../../src/rows/row-writes.js';
 import { incrementGeneration } from '../../../src/rows/increment.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
-import { writeDigest } from '../../../src/rows/run-digest.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld, openRun, rowOf, runOf, SOURCE, type World } from '../../support/world.js';

@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { formatDuration, parseDuration } from '../../../src/rules/duration.js';
-import { deadlineMs } from '../../../src/rules/rule.js';
+import { formatDuration, parseDuration, deadlineMs } from '../../../src/rules/rule.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const MINUTE = 60_000;

@@ -1,9 +1,7 @@
-import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { matchesGlobs } from '../../../src/rules/glob.js';
-import { destinationOf, writesTo } from '../../../src/rules/destination.js';
-import { matchRules, subjectOfDigestTag } from '../../../src/rules/match.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
+import { describe, expect, test } from '@jest/globals';
+import { matchesGlobs, destinationOf, writesTo, matchRules, subjectOfDigestTag } from '../../../src/rules/match.js';
+import { promotionId } from '../../../src/rules/rule.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const registry = 'r.azurecr.io';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { PromoterError } from '../../../src/oci/index.js';
-import { destinationOf, writesTo } from '../../../src/rules/destination.js';
+import { destinationOf, writesTo } from '../../../src/rules/match.js';
 import { parseRules } from '../../../src/rules/rules-file.js';
 
 function failure(act: () => unknown): PromoterError {

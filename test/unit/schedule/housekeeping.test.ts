@@ -3,7 +3,7 @@ import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
 import { PromoterError, TransportError } from '../../../src/oci/index.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { endRunRow } from '../../../src/rows/end-run.js';
+import { endRunRow } from '../../../src/rows/run-end.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
 import { incrementGeneration } from '../../../src/rows/increment.js';
 import { removeOld } from '../../../src/schedule/housekeeping.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { RegistryError } from '../../../src/oci/index.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/rule.js';
 import { failuresOf } from '../../../src/rows/scan-row.js';
 import { copying, endRuns, pushTo, scanRows, scanTick, type Scanned } from '../../support/scan-world.js';
 import { pushImage } from '../../support/images.js';

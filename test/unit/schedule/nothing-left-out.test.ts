@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { promotionId } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/rule.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import {
   askForFullScans,

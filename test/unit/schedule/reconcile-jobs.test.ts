@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { JobInput } from '../../../src/operations/job-schema.js';
 import { PromoterError } from '../../../src/oci/index.js';
-import { newRunId } from '../../../src/rows/run-id.js';
+import { newRunId } from '../../../src/rows/open-run.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
-import { cancelRun } from '../../../src/rows/cancel-run.js';
+import { cancelRun } from '../../../src/rows/cancellation.js';
 import { reconcileJobs } from '../../support/reconciled.js';
 import { REGISTRY, SOURCE, newWorld, openRun, runOf, type World } from '../../support/world.js';
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { PolicyError, TransportError, type Descriptor } from '../../../src/oci/index.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
-import { hashOfList, listSignatures } from '../../../src/evidence/signature-list.js';
+import { hashOfList, listSignatures } from '../../../src/evidence/signature-checks.js';
 import { LOOK_REQUESTS, type Resync } from '../../../src/schedule/resync.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';

@@ -1,7 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { fingerprint, promotionId } from '../../../src/rules/rule.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
 import type { TickState } from '../../../src/schedule/clock.js';
 import { tick } from '../../../src/schedule/tick.js';
 import { copying, copyAs, endRuns, pushTo, scanAll, scanTick } from '../../support/scan-world.js';

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { incrementGeneration } from '../../../src/rows/increment.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
+import { promotionId } from '../../../src/rules/rule.js';
 import { PromoterError, RegistryError, TransportError, formatReference } from '../../../src/oci/index.js';
 import {
   copyAs,

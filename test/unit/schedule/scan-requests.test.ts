@@ -7,9 +7,7 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { openDatabase, transaction } from '../../../local/registry/storage/database.js';
 import { ManifestStore } from '../../../local/registry/storage/manifests.js';
 import { anonymousCredentials, createRegistries, type Digest, type RegistryClient } from '../../../src/oci/index.js';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
-import { promotionId } from '../../../src/rules/promotion-id.js';
-import type { Rule } from '../../../src/rules/rule.js';
+import { fingerprint, promotionId, type Rule } from '../../../src/rules/rule.js';
 import { countStoreCalls } from '../../support/counted-store.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';

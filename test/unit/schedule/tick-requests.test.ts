@@ -1,6 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { promotionId } from '../../../src/rules/promotion-id.js';
-import { fingerprint } from '../../../src/rules/fingerprint.js';
+import { promotionId, fingerprint } from '../../../src/rules/rule.js';
 import type { TickState } from '../../../src/schedule/clock.js';
 import { tick } from '../../../src/schedule/tick.js';
 import { countStoreCalls } from '../../support/counted-store.js';

@@ -1,11 +1,9 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { CopyPlan, Descriptor } from '../../../src/oci/index.js';
-import type { CopyRequest } from '../../../src/transfer/copy-request.js';
-import { copyStep } from '../../../src/transfer/copy.js';
-import { keepPlan } from '../../../src/transfer/kept-plan.js';
+import { type CopyRequest, copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
+import { keepPlan } from '../../../src/transfer/copy-report.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
 import type { StepReply } from '../../../src/ports/step.js';
-import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';

@@ -16,8 +16,7 @@ import {
   type RegistryClient,
   type Repository,
 } from '../../../src/oci/index.js';
-import type { CopyRequest } from '../../../src/transfer/copy-request.js';
-import { copyStep } from '../../../src/transfer/copy.js';
+import { type CopyRequest, copyStep } from '../../../src/transfer/copy.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepCall, StepReply } from '../../../src/ports/step.js';
 import { newCall, newWorld, type World } from '../../support/world.js';

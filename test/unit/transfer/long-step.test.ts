@@ -1,12 +1,10 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { RegistryError, TransportError, type CopyPlan, type Descriptor, ARRIVAL } from '../../../src/oci/index.js';
-import { copyStep } from '../../../src/transfer/copy.js';
-import type { CopyRequest } from '../../../src/transfer/copy-request.js';
-import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/kept-answers.js';
+import { copyStep, type CopyRequest, verifyArrivalStep } from '../../../src/transfer/copy.js';
+import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/checkpoint.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
 import type { StepCall, StepReply } from '../../../src/ports/step.js';
-import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere, breaking } from '../../support/breaking.js';

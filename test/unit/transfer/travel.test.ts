@@ -1,18 +1,16 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import type { CopyRequest } from '../../../src/transfer/copy-request.js';
-import { copyStep } from '../../../src/transfer/copy.js';
+import { type CopyRequest, copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
 import { hasDifference } from '../../../src/schedule/promotion-difference.js';
 import { observeStep } from '../../../src/promotions/observe.js';
-import { verifyArrivalStep } from '../../../src/transfer/verify-arrival.js';
 import { putRunnable } from '../../support/graphs.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { putInSync } from '../../support/in-sync.js';
 import { REGISTRY, SOURCE, callOf, newCall, newWorld, rowOf, openRun, type World } from '../../support/world.js';
-import { MOST_LEFT_BEHIND } from '../../../src/transfer/left-behind.js';
+import { MOST_LEFT_BEHIND } from '../../../src/transfer/copy-report.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
 

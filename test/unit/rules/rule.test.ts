@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { fingerprint, scanFingerprint } from '../../../src/rules/fingerprint.js';
+import { fingerprint, scanFingerprint } from '../../../src/rules/rule.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const before = rule();

@@ -1,7 +1,30 @@
+import { PromoterError } from '../oci/index.js';
 import type { Promotions } from '../ports/promotions.js';
 import { believed } from './news.js';
 import type { PromotionRow } from './promotion-row.js';
-import { untilWritten } from './until-written.js';
+import type { Runs } from '../ports/runs.js';
+import type { RunInput } from './run-row.js';
+import type { StepCall } from '../ports/step.js';
+
+/** Tries of one conditional write. `ROW_CONTENDED` */
+const ROW_TRIES = 60;
+
+function contended(id: string): PromoterError {
+  return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, {
+    transient: true,
+    remedy: 'It is tried again; nothing was lost.',
+  });
+}
+
+/** Tries a conditional write again, with the row read anew, until it is done. */
+export async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < ROW_TRIES; tries += 1) {
+    const done = await attempt();
+    if (done !== undefined) return done;
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(20 * 2 ** tries, 1000)));
+  }
+  throw contended(id);
+}
 
 interface OwnedPorts {
   store: Promotions;
@@ -89,4 +112,24 @@ export async function writeWaiting(
   );
   if (row === undefined) return 'gone';
   return row.waitingFor === event ? 'waiting' : 'again';
+}
+
+/** Notes in the run's row what its source stands on, as soon as that is known. May be done twice. */
+export async function writeDigest(ports: { store: Runs }, runId: string, digest: string): Promise<void> {
+  await untilWritten(runId, async () => {
+    const current = await ports.store.getRun(runId);
+    if (current === undefined || current.value.state === 'ended' || current.value.digest === digest) return true;
+    return (await ports.store.replaceRun({ ...current.value, digest }, current.version)) ? true : undefined;
+  });
+}
+
+/** What a promotion's run is about: the rule, as it stood when the run was opened, the source tag and the destination. */
+export type OpenedPromotion = Extract<RunInput, { kind: 'promotion' }>;
+
+/** The input of the run that a step is called for. @throws PromoterError `RUN_UNKNOWN` */
+export function openedBy({ run }: Pick<StepCall, 'run'>): OpenedPromotion {
+  if (run?.input.kind === 'promotion') return run.input;
+  throw new PromoterError('RUN_UNKNOWN', 'the run of this step is no promotion that is kept', {
+    remedy: 'Nothing: the next run begins anew.',
+  });
 }

@@ -1,6 +1,6 @@
-import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { invertedTime, newRunId } from '../../../src/rows/run-id.js';
+import { describe, expect, test } from '@jest/globals';
+import { invertedTime, newRunId } from '../../../src/rows/open-run.js';
 
 const LATEST_MS = 2 ** 48 - 1;
 

@@ -1,12 +1,65 @@
-import type { Runs } from '../ports/runs.js';
-import type { Descriptor, HeldLease } from '../oci/index.js';
-import { checkTag } from '../oras/index.js';
-import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
-import { resolveTag, CLOSING_LOOK_MS } from './resolve-tag.js';
+import { checkTag, resolveIfThere } from '../oras/index.js';
+import { type Descriptor, PromoterError, formatReference, type Registries, type HeldLease } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
+import { LATE_MS, lateTag, type LateTag } from '../rows/news.js';
+import type { PromotionRow } from '../rows/promotion-row.js';
+import type { SourceTag } from '../rows/run-row.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import { deletedTag, missingTag, writeAtDestination } from './registry-access.js';
+import type { Runs } from '../ports/runs.js';
+import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
 import type { StorePort } from '../ports/store.js';
-import { writeAtDestination } from './refused-write.js';
+
+/** How long a run that is stopped looks for the tag's digest, in milliseconds. */
+export const CLOSING_LOOK_MS = 10_000;
+
+/** The tag's descriptor; undefined where the tag or the repository is gone. */
+export function resolveTag(
+  ports: Pick<Ports, 'registries'>,
+  name: { registry: string; repository: string; tag: string },
+  signal: AbortSignal,
+): Promise<Descriptor | undefined> {
+  return resolveIfThere(ports.registries.repository(name.registry, name.repository), name.tag, { signal });
+}
+
+const TAG_LATE = 'TAG_LATE';
+
+/** A row, as far as it says what its tag is. */
+type Known = Pick<PromotionRow, 'news' | 'last'>;
+
+/**
+ * What a run's tag reads.
+ * @returns `isLate`: it is what the tag was before, and the run has waited for long enough
+ * @throws PromoterError `TAG_LATE`, `SOURCE_GONE`
+ */
+export async function readSourceTag(
+  ports: { registries: Registries; now(): Date },
+  source: SourceTag,
+  known: Known | undefined,
+  call: Pick<StepCall, 'signal' | 'trouble'>,
+): Promise<{ read: Descriptor; isLate: boolean }> {
+  const read = await resolveTag(ports, source, call.signal);
+  if (read === undefined) throw known?.news?.tag?.deleted === true ? deletedTag(source) : missingTag(source);
+  const late = known && lateTag(known, read.digest, ports.now());
+  if (late !== undefined && mayWait(call)) throw tagLate(source, late);
+  return { read, isLate: late !== undefined };
+}
+
+/** Whether a step that found its tag late, or moved, is to ask again. */
+function mayWait({ trouble }: Pick<StepCall, 'trouble'>): boolean {
+  return trouble?.code !== TAG_LATE || trouble.forMs < LATE_MS;
+}
+
+function tagLate(source: SourceTag, { digest, named, replacedAt }: LateTag): PromoterError {
+  const why =
+    named === undefined
+      ? `which was replaced at ${replacedAt ?? ''}`
+      : `and the push at ${named.at} named ${named.digest}`;
+  return new PromoterError(TAG_LATE, `${formatReference(source)} still reads ${digest}, ${why}`, {
+    transient: true,
+    remedy: 'Nothing: a replica of the registry is late. After a quarter of an hour, what it reads counts.',
+  });
+}
 
 /** How long before the end of a lease a tag is no longer written, in milliseconds. */
 const TAG_MARGIN_MS = 5_000;

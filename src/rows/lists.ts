@@ -1,0 +1,244 @@
+import { matchesGlobs } from '../rules/match.js';
+import type { Outcome, RunSummary, AcceptedJob, RunRow } from './run-row.js';
+import type { PromotionRow, PromotionState } from './promotion-row.js';
+import { PromoterError, parseReference, type Reference } from '../oci/index.js';
+
+export { globPrefix } from '../rules/match.js';
+
+/** Which promotions; what isn't given doesn't count. */
+export interface PromotionFilter {
+  rule?: string;
+  /** Of the source. */
+  registry?: string;
+  repository?: string;
+  tag?: string;
+  /** With a repository, whose tags are listed as {@link listedTag} sorts: those after this one. */
+  afterTag?: string;
+  /** The same: this one, those that begin with it, and those after them. */
+  fromTag?: string;
+  state?: PromotionState;
+  /** `registry/repository:tag`, as it is in the row. */
+  destination?: string;
+  globs?: NameGlobs;
+  /** Whose last run was opened at or after this time. */
+  since?: string;
+}
+
+/** Names as rules write them, with `*`, `**`, `{a,b}`, … */
+export interface NameGlobs {
+  rule?: string;
+  registry?: string;
+  repository?: string;
+  tag?: string;
+  destination?: string;
+}
+
+/** Which runs. */
+export interface RunFilter {
+  /** `open`: pending or running. An outcome: ended with it. */
+  state?: RunSummary['state'] | 'open' | Outcome;
+  rule?: string;
+  /** Of the source. */
+  registry?: string;
+  repository?: string;
+  tag?: string;
+  /** A digest, or what it begins with. */
+  digest?: string;
+  kind?: RunSummary['kind'];
+  /** Of a job. */
+  operation?: string;
+  globs?: NameGlobs;
+  /** Opened at or after this time. */
+  since?: string;
+  /** Opened before this time. */
+  openedBefore?: string;
+}
+
+/** Which ignored events. */
+export interface IgnoredFilter {
+  /** `registry/repository:tag` */
+  name?: string;
+  /** Last seen at or after this time. */
+  since?: string;
+}
+
+/** By what a list of one repository's promotions is sorted: `v-1`, `v.1`, `v1`, `v`. */
+export function listedTag(tag: string): string {
+  return `${tag}|`;
+}
+
+function isOrAny<T>(wanted: T | undefined, value: T | undefined): boolean {
+  return wanted === undefined || wanted === value;
+}
+
+function isInGlobs(globs: NameGlobs, names: { [name in keyof NameGlobs]: string | undefined }): boolean {
+  return (['rule', 'registry', 'repository', 'tag', 'destination'] as const).every((name) => {
+    const glob = globs[name];
+    const value = names[name];
+    return glob === undefined || (value !== undefined && matchesGlobs([glob], value));
+  });
+}
+
+function isSince(since: string | undefined, at: string): boolean {
+  return since === undefined || Date.parse(at) >= Date.parse(since);
+}
+
+/** The time by which promotions are listed: of the last run, or of what asked for the first. */
+export function listedAt({ runOpenedAt, incrementedAt }: PromotionRow): string {
+  return runOpenedAt ?? incrementedAt;
+}
+
+export function matchesPromotion(row: PromotionRow, filter: PromotionFilter): boolean {
+  return (
+    isOrAny(filter.rule, row.rule) &&
+    isOrAny(filter.registry, row.source.registry) &&
+    isOrAny(filter.repository, row.source.repository) &&
+    isOrAny(filter.tag, row.source.tag) &&
+    (filter.afterTag === undefined || listedTag(row.source.tag) > listedTag(filter.afterTag)) &&
+    (filter.fromTag === undefined || listedTag(row.source.tag) > filter.fromTag) &&
+    isOrAny(filter.state, row.state) &&
+    isOrAny(filter.destination, row.destination) &&
+    isSince(filter.since, listedAt(row)) &&
+    isInGlobs(filter.globs ?? {}, { ...row.source, rule: row.rule, destination: row.destination })
+  );
+}
+
+export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
+  const { registry, repository, tag } = run.source ?? {};
+  return (
+    (filter.state === undefined || statesOf(run).includes(filter.state)) &&
+    isOrAny(filter.rule, run.rule) &&
+    isOrAny(filter.registry, registry) &&
+    isOrAny(filter.repository, repository) &&
+    isOrAny(filter.tag, tag) &&
+    (filter.digest === undefined || run.digest?.startsWith(filter.digest) === true) &&
+    isOrAny(filter.kind, run.kind) &&
+    isOrAny(filter.operation, run.operation) &&
+    isSince(filter.since, run.openedAt) &&
+    isInGlobs(filter.globs ?? {}, { rule: run.rule, registry, repository, tag, destination: run.destination }) &&
+    (filter.openedBefore === undefined || Date.parse(run.openedAt) < Date.parse(filter.openedBefore))
+  );
+}
+
+/** Outcomes that change nothing for anybody. */
+const OUTCOMES_WITHOUT_EVENT: ReadonlySet<Outcome> = new Set(['unchanged', 'interrupted']);
+
+/** True for a run of which somebody is still to be told. */
+export function needsResultEvent({ result, eventSentAt }: RunSummary): boolean {
+  return result !== undefined && !OUTCOMES_WITHOUT_EVENT.has(result.outcome) && eventSentAt === undefined;
+}
+
+function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[] {
+  if (state !== 'ended') return [state, 'open'];
+  return result === undefined ? [state] : [state, result.outcome];
+}
+
+/** A run as a list has it. */
+export function summaryOfRun(row: RunRow): RunSummary {
+  const { id, state, openedAt, finishedAt, startedAgainAt, eventSentAt, trigger, result } = row;
+  const about = row.input.kind === 'job' ? aboutJob(row.input.job) : aboutPromotion(row.input);
+  const digest = row.digest ?? result?.digest ?? about.digest;
+  return {
+    id,
+    state,
+    openedAt,
+    ...(finishedAt !== undefined && { finishedAt }),
+    ...(startedAgainAt !== undefined && { startedAgainAt }),
+    ...(eventSentAt !== undefined && { eventSentAt }),
+    ...(trigger !== undefined && { trigger }),
+    ...about,
+    ...(digest !== undefined && { digest }),
+    ...(result !== undefined && { result }),
+  };
+}
+
+type About = Pick<
+  RunSummary,
+  'kind' | 'promotionId' | 'rule' | 'jobId' | 'operation' | 'source' | 'destination' | 'digest'
+>;
+
+function aboutPromotion(input: RunRow['input'] & { kind: 'promotion' }): About {
+  const { promotionId, rule, source, destination } = input;
+  return { kind: 'promotion', promotionId, rule: rule.name, source, destination };
+}
+
+function aboutJob(job: AcceptedJob): About {
+  const { source, reference, destination } = job;
+  const { registry, repository, tag, digest } = parsedOrNothing(source ?? reference) ?? {};
+  return {
+    kind: 'job',
+    jobId: job.id,
+    operation: job.operation,
+    ...(registry !== undefined &&
+      repository !== undefined && { source: { registry, repository, ...(tag !== undefined && { tag }) } }),
+    ...(typeof destination === 'string' && { destination }),
+    ...(digest !== undefined && { digest }),
+  };
+}
+
+/** A job that an older version took may be written otherwise: it is about no repository then. */
+function parsedOrNothing(reference: unknown): Reference | undefined {
+  if (typeof reference !== 'string') return undefined;
+  try {
+    return parseReference(reference);
+  } catch (error) {
+    if (!(error instanceof PromoterError)) throw error;
+    return undefined;
+  }
+}
+
+/** How long after a look, or a run, resync looks again at the earliest, in milliseconds: lists may be late for as long. */
+const RESYNC_PAUSE_MS = 15 * 60_000;
+/** How often a run looks at what resync cannot decide, in milliseconds. */
+export const DAILY_MS = 24 * 3_600_000;
+
+/**
+ * Refusals that nothing but the digest, the rule or the claim changes: scans see those. Content that was refused stays what it is.
+ */
+const SEEN_BY_SCANS = new Set([
+  'DESTINATION_TAKEN',
+  'RULE_GONE',
+  'IS_REFERRER',
+  'REFERRER_IN_INDEX',
+  'DESCRIPTOR_MISMATCH',
+  'IMAGE_CONFIG_MISMATCH',
+  'MANIFEST_AMBIGUOUS',
+]);
+
+/** Two registries of which promotions are compared; each such pair has its lists. */
+export interface ResyncLane {
+  source: string;
+  destination: string;
+}
+
+/** A promotion's turn: `urgent` ones (evidence that was missing, a look that failed, what a run looks at daily) come before `all`. */
+export interface ResyncTurn extends ResyncLane {
+  list: 'urgent' | 'all';
+  /** When it is due: RFC 3339. */
+  at: string;
+}
+
+/** When resync looks at a promotion next, by what its row says; undefined: never, as the row stands. */
+export function resyncTurnOf(row: PromotionRow): ResyncTurn | undefined {
+  const { state, runOpen, generation, observedGeneration, last, runId, resync } = row;
+  if (runOpen || generation > observedGeneration || last === undefined) return undefined;
+  const isRefused = state === 'refused' && !SEEN_BY_SCANS.has(last.code ?? '');
+  // One in sync with a code is in sync with nothing: its tag names a referrer.
+  if (!isRefused && (state !== 'in_sync' || last.code !== undefined)) return undefined;
+  const lane = { source: row.source.registry, destination: parseReference(row.destination).registry };
+  // A later run has compared everything itself.
+  const own = resync?.runId === runId ? resync : undefined;
+  if (own?.trouble !== undefined) return { ...lane, list: 'urgent', at: own.trouble.retryAt };
+  if (isRunsToDecide(row)) return { ...lane, list: 'urgent', at: later(last.finishedAt, DAILY_MS) };
+  return { ...lane, list: isRefused ? 'urgent' : 'all', at: later(own?.at ?? last.finishedAt, RESYNC_PAUSE_MS) };
+}
+
+/** True if only a run can tell: a lock, a setting, or more than one look may ask for. */
+export function isRunsToDecide({ state, last, resync }: PromotionRow): boolean {
+  if (state === 'refused') return last?.code !== 'EVIDENCE_MISSING';
+  return resync?.tooLarge !== undefined && resync.tooLarge === last?.digest;
+}
+
+function later(at: string, ms: number): string {
+  return new Date(Date.parse(at) + ms).toISOString();
+}

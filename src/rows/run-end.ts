@@ -1,0 +1,217 @@
+import { fingerprint, type Rule } from '../rules/rule.js';
+import { NO_NEWS, answered as answeredNews, isAnsweredBy, lookedFor, type Looked, type News } from './news.js';
+import type { PromotionRow, PromotionState } from './promotion-row.js';
+import type { RunResult, RunRow } from './run-row.js';
+import { cancelledResult } from './cancellation.js';
+import { failurePauseMs } from '../rules/decide.js';
+import type { RunPorts } from '../ports/run-ports.js';
+import type { Runs } from '../ports/runs.js';
+import type { Versioned } from '../ports/versioned.js';
+import { untilWritten } from './row-writes.js';
+
+const STATES: Record<RunResult['outcome'], PromotionState> = {
+  promoted: 'in_sync',
+  unchanged: 'in_sync',
+  completed: 'in_sync',
+  observed: 'observed',
+  superseded: 'working',
+  refused: 'refused',
+  failed: 'failed',
+  cancelled: 'cancelled',
+  interrupted: 'working',
+};
+
+/** An `unchanged` after a `promoted` of the same digest changes nothing. */
+function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
+  const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
+  return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
+}
+
+/**
+ * A promotion's row with what its run has answered; it is neither closed yet, nor has the next run.
+ * @param answered.wanted the generation that is answered @param answered.read the one that the run has read
+ */
+export function rowAfterRun(
+  row: PromotionRow,
+  runId: string,
+  { generation, read, result, rule, looked }: Answer,
+  now: Date,
+): { row: PromotionRow; isFinal: boolean } {
+  const finishedAt = now.toISOString();
+  const isFinal = result.outcome !== 'superseded';
+  const failures = result.outcome === 'failed' ? row.failures + 1 : isFinal ? 0 : row.failures;
+  const {
+    waitingFor: _waited,
+    silent: _silent,
+    superseded: _before,
+    unconfirmed: _put,
+    interrupted: _times,
+    retryAt: _again,
+    ...rest
+  } = row;
+  const retryAt = retryAtOf(rule, result, failures, now);
+  const known = isFinal ? newsAfter(row, result, now) : row.news;
+  const news = known === undefined || looked === undefined ? known : lookedFor(known, looked);
+  const after: PromotionRow = {
+    ...rest,
+    ...(news !== undefined && { news }),
+    ...keptOf(row, result, read),
+    failures,
+    ...(retryAt !== undefined && { retryAt }),
+    ...(isFinal && { observedGeneration: generation, since: sinceOf(row, result, finishedAt) }),
+    ...(isFinal && { last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) } }),
+  };
+  if (isFinal && hasMissed(after, result)) after.generation += 1;
+  return { row: after, isFinal };
+}
+
+/** What a run answers. */
+interface Answer {
+  /** The generation that is answered, and the one that the run has read. */
+  generation: number;
+  read: number;
+  result: RunResult;
+  rule: Rule;
+  /** Referrers that triggers have named, if the run looked for them. */
+  looked?: Looked | undefined;
+}
+
+/** What the last final run saw under the tag before this one is no longer there. */
+function newsAfter({ news, last }: PromotionRow, { digest }: RunResult, now: Date): News | undefined {
+  if (digest === undefined) return news;
+  if (news === undefined && (last?.digest === undefined || last.digest === digest)) return undefined;
+  return answeredNews(news ?? NO_NEWS, last?.digest, digest, now);
+}
+
+/** Outcomes that stand for what the tag was; after any other the schedule tries again, or somebody has stopped it. */
+const ANSWERS: ReadonlySet<RunResult['outcome']> = new Set(['promoted', 'unchanged', 'observed', 'refused']);
+
+/** True if the run saw another digest than the row's triggers named last, and did not wait for that: the next run does. */
+function hasMissed({ news }: PromotionRow, { outcome, digest }: RunResult): boolean {
+  return news !== undefined && digest !== undefined && ANSWERS.has(outcome) && !isAnsweredBy(news, digest);
+}
+
+/** The row at rest. @param result of the run, which is the row's last one if it was final */
+export function closedRow(row: PromotionRow, result: RunResult): PromotionRow {
+  const { outcome } = row.last?.runId === row.runId && row.last !== undefined ? row.last : result;
+  return { ...row, runOpen: false, state: STATES[outcome] };
+}
+
+/**
+ * The pauses before the run that follows one that was superseded, in milliseconds, where nobody has told of a tag that moved: the first
+ * may be an event that is late. One more, and it is a failure: the schedule tries again, with its own pauses.
+ */
+const PAUSES_MS = [0, 10_000, 60_000] as const;
+
+/** How a run ends, seen together with those before it; or how long it waits before it does. */
+export type Ending = { result: RunResult } | { pauseMs: number };
+
+/**
+ * What a run's end comes to. `superseded` over and over, with nothing wanted in between, is no tag that moves, but a registry whose
+ * answers disagree: paced, and then a failure. An `unchanged` that finds what a run before has put, and could not see, is that
+ * one's `promoted`.
+ * @param wanted what the run has read
+ * @param waitedMs how long its close has been put off so far
+ */
+export function endingOf(
+  {
+    row,
+    run,
+    generation,
+    waitedMs,
+  }: { row: PromotionRow | undefined; run: RunRow; generation: number; waitedMs: number },
+  result: RunResult,
+): Ending {
+  if (result.outcome !== 'superseded' && result.outcome !== 'unchanged') return { result };
+  if (row?.runId !== run.id || !row.runOpen || run.state === 'ended') return { result };
+  if (result.outcome === 'unchanged') return { result: confirmed(row, result) };
+  if (run.cancel !== undefined) return { result: cancelledResult(run.cancel) };
+  const times = timesSuperseded(row, generation);
+  const pauseMs = times === 0 ? 0 : PAUSES_MS[times - 1];
+  if (pauseMs === undefined) return { result: unsettled(row, times) };
+  return waitedMs < pauseMs ? { pauseMs: pauseMs - waitedMs } : { result };
+}
+
+/** How often in a row runs were superseded, this one counted, and nothing was wanted meanwhile; 0 where something was. */
+function timesSuperseded(row: PromotionRow, generation: number): number {
+  if (row.generation !== generation) return 0;
+  return (row.superseded?.generation === generation ? row.superseded.times : 0) + 1;
+}
+
+/** Without a digest: which one it is isn't known, and so none is news to the schedule. */
+function unsettled({ source: { registry, repository, tag } }: PromotionRow, times: number): RunResult {
+  return {
+    outcome: 'failed',
+    code: 'TAG_UNSETTLED',
+    reason: `${registry}/${repository}:${tag} was another digest than just before, ${times} runs in a row, and nobody told of a push`,
+    remedy:
+      'Look at the registry, and at proxies and replicas before it: they give different answers. The schedule tries again; so does the next push.',
+  };
+}
+
+function confirmed(row: PromotionRow, result: RunResult): RunResult {
+  if (row.unconfirmed === undefined || row.unconfirmed !== result.digest) return result;
+  return { ...result, outcome: 'promoted', reason: 'a run before brought it there, and could not say so' };
+}
+
+/** What the row keeps of it for the runs that follow. @param wanted what the run has read */
+function keptOf(
+  row: PromotionRow,
+  result: RunResult,
+  generation: number,
+): Pick<PromotionRow, 'superseded' | 'unconfirmed'> {
+  const { unconfirmed } = row;
+  if (result.outcome === 'superseded') {
+    const times = timesSuperseded(row, generation);
+    return {
+      ...(times > 0 && { superseded: { times, generation } }),
+      ...(unconfirmed !== undefined && { unconfirmed }),
+    };
+  }
+  // Written, and it did not read back.
+  const put = result.code === 'TAG_LOST' ? result.digest : unconfirmed;
+  const isOver = result.outcome === 'promoted' || result.outcome === 'unchanged';
+  return put === undefined || isOver ? {} : { unconfirmed: put };
+}
+
+/**
+ * When the schedule tries again what failed: after 5 minutes, doubled with each failure in a row, a day at most.
+ * @returns RFC 3339; undefined if it does not: it did not fail, its rule has no schedule, or its tag is gone, which a scan sees come back
+ */
+export function retryAtOf(rule: Rule, result: RunResult, failures: number, now: Date): string | undefined {
+  if (result.outcome !== 'failed' || result.code === 'SOURCE_GONE' || !rule.triggers.includes('schedule'))
+    return undefined;
+  return new Date(now.getTime() + failurePauseMs(failures)).toISOString();
+}
+
+/** How a run ends whose orchestration is gone, or ended without closing its promotion. */
+export const INTERRUPTED: RunResult = {
+  outcome: 'interrupted',
+  reason: 'its orchestration is gone, or it ended without closing its promotion: a worker died, say, or a host stopped',
+  remedy: 'Nothing: the next run goes on from what is there.',
+};
+
+/**
+ * Ends the run's own row. May be done twice, and by several.
+ * @param known the row as it was just read
+ * @returns how it ended: the first to say so is right
+ */
+export async function endRunRow(
+  ports: { store: Runs } & Pick<RunPorts, 'now'>,
+  runId: string,
+  result: RunResult,
+  known?: Versioned<RunRow>,
+): Promise<RunResult> {
+  let knownRow = known;
+  return untilWritten(runId, async () => {
+    const current = knownRow ?? (await ports.store.getRun(runId));
+    knownRow = undefined;
+    if (current === undefined) return result;
+    if (current.value.state === 'ended') return current.value.result ?? result;
+    const { cancel } = current.value;
+    // One that is to stop is followed by none.
+    const end = result.outcome === 'superseded' && cancel !== undefined ? cancelledResult(cancel) : result;
+    const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result: end };
+    return (await ports.store.replaceRun(row, current.version)) ? end : undefined;
+  });
+}
