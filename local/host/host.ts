@@ -24,6 +24,10 @@ import { createHttpTrigger } from './triggers/http.js';
 import type { QueueTrigger, QueueTriggerOptions } from './triggers/queue.js';
 import { createTimerTrigger } from './triggers/timer.js';
 
+/** Interval of looks at the database when nothing else wakes the host, in milliseconds. */
+const POLL_MS = 50;
+/** The longest pause between looks at an empty queue, unless host.json's maxPollingInterval is shorter. Milliseconds. */
+const QUEUE_POLL_MS = 500;
 /** Turns handled in parallel. Each instance has one at a time. */
 const TURNS_AT_ONCE = 10;
 /** Timer functions run in parallel. */
@@ -104,7 +108,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   const worker = startWorker(engine, {
     hostId,
     beatMs: Math.min(BEAT_MS, ...Object.values(locks).map((ms) => ms / 4)),
-    pollMs: options.pollMs,
+    pollMs: POLL_MS,
     // Messages without a function wait in the database. The real host then starts no worker for the task hub either.
     atOnce: {
       instance: has('orchestrationTrigger') ? TURNS_AT_ONCE : 0,
@@ -122,7 +126,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
     chaos,
     queues: extensions.queues,
     lockMs: options.queueLockMs,
-    pollMs: Math.min(options.queuePollMs, extensions.queues.maxPollingInterval),
+    pollMs: Math.min(QUEUE_POLL_MS, extensions.queues.maxPollingInterval),
     settings,
   });
 

@@ -25,10 +25,6 @@ export interface HostOptions {
   visibilityMs: number | undefined;
   /** How long a queue message stays locked without a sign of life. The real host has 600,000. */
   queueLockMs: number;
-  /** Interval of looks at the database when nothing else wakes the host. */
-  pollMs: number;
-  /** The longest pause between looks at an empty queue, or host.json's maxPollingInterval if that is shorter. */
-  queuePollMs: number;
   /** How long SIGTERM waits for running functions. */
   graceMs: number;
 }
@@ -38,7 +34,7 @@ function badOption(message: string, cause?: unknown): ConfigurationError {
     cause,
     remedy:
       'Options: --app DIR --port N --data-dir DIR --settings FILE --keys --chaos SEED --lies NAME,… --function-timeout-ms N ' +
-      '--visibility-ms N --queue-lock-ms N --poll-ms N --queue-poll-ms N --grace-ms N.',
+      '--visibility-ms N --queue-lock-ms N --grace-ms N.',
   });
 }
 
@@ -71,8 +67,6 @@ export function parseOptions(args: string[]): HostOptions {
         'function-timeout-ms': { type: 'string' },
         'visibility-ms': { type: 'string' },
         'queue-lock-ms': text('10000'),
-        'poll-ms': text('50'),
-        'queue-poll-ms': text('500'),
         'grace-ms': text('5000'),
       },
     }).values;
@@ -96,8 +90,6 @@ export function parseOptions(args: string[]): HostOptions {
     visibilityMs:
       values['visibility-ms'] === undefined ? undefined : whole('visibility-ms', values['visibility-ms'], 100, day),
     queueLockMs: whole('queue-lock-ms', values['queue-lock-ms'], 1000, day),
-    pollMs: whole('poll-ms', values['poll-ms'], 1, 60_000),
-    queuePollMs: whole('queue-poll-ms', values['queue-poll-ms'], 10, 60_000),
     graceMs: whole('grace-ms', values['grace-ms'], 0, day),
   };
 }

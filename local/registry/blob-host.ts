@@ -1,7 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isDigest, type Digest } from '../../src/oci/index.js';
 import type { RequestLogEntry } from './call.js';
 import { closeServer, listen } from './http.js';
@@ -28,10 +27,7 @@ export class BlobHost {
   constructor(blobs: BlobStore, options: RegistryOptions, log: (entry: RequestLogEntry) => void) {
     this.#blobs = blobs;
     this.#server = options.tls === undefined ? createServer() : createSecureServer(options.tls);
-    const latencyMs = options.quirks?.latencyMs ?? 0;
-    this.#server.on('request', (request, response) => {
-      void sleep(latencyMs).then(() => this.#answer(request, response, log));
-    });
+    this.#server.on('request', (request, response) => this.#answer(request, response, log));
   }
 
   async start(host: string): Promise<void> {

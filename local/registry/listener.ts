@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { isLoopback, refusedAsForeign } from '../own-site.js';
 import { Call, type RequestLogEntry } from './call.js';
 import type { Context } from './context.js';
@@ -18,12 +17,11 @@ export function createListener(
   const own = new Set([context.name, context.options.host, new URL(origin).host]);
   const isOwnHost = (authority: string): boolean =>
     isLoopback(authority) || own.has(authority) || own.has(authority.replace(/:[0-9]+$/, ''));
-  const { latencyMs = 0, absoluteLocations = false } = context.quirks;
+  const { absoluteLocations = false } = context.quirks;
   return async (request, response) => {
     response.setHeader('docker-distribution-api-version', 'registry/2.0');
     const call = new Call(request, response, { origin, absoluteLocations, log });
     try {
-      if (latencyMs > 0) await sleep(latencyMs);
       const refused = refusedAsForeign(request, isOwnHost);
       if (refused !== undefined) throw new Refusal(403, 'DENIED', refused);
       throttle();

@@ -9,9 +9,9 @@ const USAGE = `Usage: node dist/local/registry/main.js --data-dir FOLDER [option
   --port N               port (0: any free one)          --host ADDRESS         127.0.0.1 by default
   --name NAME            login server's name             --users USER:PASSWORD  may be repeated
   --users-file FILE      JSON: [{"name","password","grants":[{"repository","actions"}]}]
-  --token-secret FILE    what tokens are signed with     --entra-keys FILE      public keys of the identity endpoint
-  --anonymous            no token is asked for           --anonymous-pull       tokens to pull for everybody
-  --events-url URL       who is told of pushes           --event-schema eventgrid|cloudevents
+  --entra-keys FILE      public keys of the identity endpoint
+  --anonymous            no token is required            --anonymous-pull       everybody may pull
+  --events-url URL       receiver of push events         --event-schema eventgrid|cloudevents
   --access-token-seconds N   --refresh-token-seconds N   --sparse
   --tls-cert FILE --tls-key FILE                         --quirk NAME[=VALUE]   may be repeated
 `;
@@ -24,7 +24,6 @@ const { values } = parseArgs({
     name: { type: 'string' },
     users: { type: 'string', multiple: true },
     'users-file': { type: 'string' },
-    'token-secret': { type: 'string' },
     'entra-keys': { type: 'string' },
     anonymous: { type: 'boolean' },
     'anonymous-pull': { type: 'boolean' },
@@ -69,7 +68,6 @@ function options(dataDir: string): RegistryOptions {
   const access = seconds(values['access-token-seconds']);
   const refresh = seconds(values['refresh-token-seconds']);
   const { host, name, anonymous, sparse } = values;
-  const secret = values['token-secret'];
   const keys = values['entra-keys'];
   const eventsUrl = values['events-url'];
   const { 'tls-cert': cert, 'tls-key': key } = values;
@@ -84,7 +82,6 @@ function options(dataDir: string): RegistryOptions {
     ...(name !== undefined && { name }),
     ...(anonymous !== undefined && { anonymous }),
     ...(sparse !== undefined && { sparse }),
-    ...(secret !== undefined && { tokenSecret: readFileSync(secret) }),
     ...(keys !== undefined && { entraKeysFile: keys }),
     ...(eventsUrl !== undefined && { eventsUrl }),
     ...(access !== undefined && { accessTokenSeconds: access }),

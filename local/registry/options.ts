@@ -29,15 +29,11 @@ export interface RegistryOptions {
   anonymous?: boolean;
   /** If true, clients without credentials get tokens that allow pulling. */
   anonymousPull?: boolean;
-  /** The secret with which tokens are signed, at least 32 bytes. Default: made and stored in the data folder. */
-  tokenSecret?: Uint8Array;
   /**
    * A file with the public keys (a JWK set) of the issuer of Entra tokens, that is local/identity. Without it, Entra
    * tokens cannot be exchanged.
    */
   entraKeysFile?: string;
-  /** What identities may do, by client id or object id. An identity without an entry may do everything. */
-  identityGrants?: Record<string, Grant[]>;
   /** Lifetime of access tokens in seconds. Default: 75 minutes. */
   accessTokenSeconds?: number;
   /** Lifetime of refresh tokens in seconds. Default: 3 hours. */
@@ -48,8 +44,6 @@ export interface RegistryOptions {
    */
   eventsUrl?: string;
   eventSchema?: 'eventgrid' | 'cloudevents';
-  /** If false, an untagged push raises no event. ACR's behaviour is not documented. Default: true. */
-  untaggedEvents?: boolean;
   /** Pauses before further delivery attempts, in milliseconds. The last one repeats. */
   eventPausesMs?: number[];
   /** If true, a manifest may be pushed before what it refers to. ACR refuses that, and so does this registry by default. */

@@ -12,8 +12,6 @@ export interface Quirks {
   loseEveryNthUpload?: number;
   /** Every nth request is answered 429. */
   throttleEveryNth?: number;
-  /** More requests than this in one second are answered 429. */
-  throttlePerSecond?: number;
   /** `Retry-After` of a 429 in seconds. Default: 1. */
   retryAfterSeconds?: number;
   /** A blob's GET is answered 307 to another host (a second port), which refuses any request with `Authorization`. */
@@ -26,10 +24,6 @@ export interface Quirks {
   referrersWithoutArtifactType?: boolean;
   /** The largest page of tags, catalog and referrers. */
   pageEntries?: number;
-  /** `If-Match` on a manifest's PUT is honoured: 412 if the tag has moved. */
-  honourIfMatch?: boolean;
-  /** A token request with `*` as the repository name is refused, as by ABAC registries. */
-  refuseWildcardScopes?: boolean;
   /** There is no `/acr/v1/<name>/_tags` and `_manifests`, as in registries other than ACR. */
   noAcrLists?: boolean;
   /** An Entra token for Azure Resource Manager is refused; only tokens for ACR are accepted. */
@@ -41,8 +35,6 @@ export interface Quirks {
   lateReadsMs?: number;
   /** No event is sent. */
   loseEvents?: boolean;
-  /** Each request waits this long before it is handled, like a network round trip. */
-  latencyMs?: number;
   /** Each reader gets a blob at most at this rate, so that a test can act in the middle of a blob on any machine. */
   blobBytesPerSecond?: number;
 }
@@ -53,20 +45,16 @@ const KINDS: Record<keyof Quirks, 'flag' | 'number'> = {
   refuseChunkedTransfer: 'flag',
   loseEveryNthUpload: 'number',
   throttleEveryNth: 'number',
-  throttlePerSecond: 'number',
   retryAfterSeconds: 'number',
   redirectBlobs: 'flag',
   noReferrersApi: 'flag',
   subjectHeaderWithoutApi: 'flag',
   referrersWithoutArtifactType: 'flag',
   pageEntries: 'number',
-  honourIfMatch: 'flag',
-  refuseWildcardScopes: 'flag',
   noAcrLists: 'flag',
   refuseArmAudience: 'flag',
   lateReadsMs: 'number',
   loseEvents: 'flag',
-  latencyMs: 'number',
   blobBytesPerSecond: 'number',
 };
 

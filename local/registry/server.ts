@@ -108,7 +108,7 @@ export async function startRegistry(options: RegistryOptions): Promise<RunningRe
 }
 
 function createContext(options: RegistryOptions, database: DatabaseSync, blobs: BlobStore, name: string): Context {
-  const tokens = new Tokens(options.tokenSecret ?? keptSecret(options.dataDir), name, {
+  const tokens = new Tokens(keptSecret(options.dataDir), name, {
     access: options.accessTokenSeconds ?? 75 * 60,
     refresh: options.refreshTokenSeconds ?? 3 * 3600,
   });

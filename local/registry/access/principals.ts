@@ -26,15 +26,13 @@ export class Principals {
   readonly #tokens: Tokens;
   readonly #keysFile: string | undefined;
   readonly #audiences: string[];
-  readonly #identityGrants: Record<string, Grant[]>;
 
-  constructor({ users = [], entraKeysFile, identityGrants = {}, quirks = {} }: RegistryOptions, tokens: Tokens) {
+  constructor({ users = [], entraKeysFile, quirks = {} }: RegistryOptions, tokens: Tokens) {
     this.#users = users;
     this.#tokens = tokens;
     this.#keysFile = entraKeysFile;
     const audiences = quirks.refuseArmAudience === true ? [ACR_AUDIENCE] : [ACR_AUDIENCE, ARM_AUDIENCE];
     this.#audiences = audiences.flatMap((audience) => [audience, `${audience}/`]);
-    this.#identityGrants = identityGrants;
   }
 
   async byPassword(name: string, password: string): Promise<Principal | undefined> {
@@ -71,9 +69,9 @@ export class Principals {
   /** Finds the subject of a refresh token; undefined if the user no longer exists. */
   bySubject(subject: string): Principal | undefined {
     const [kind, id] = splitOnce(subject);
-    const grants = kind === 'user' ? this.#users.find(({ name }) => name === id)?.grants : this.#identityGrants[id];
-    if (kind === 'user' && !this.#users.some(({ name }) => name === id)) return undefined;
-    return { subject, ...(grants !== undefined && { grants }) };
+    if (kind !== 'user') return { subject };
+    const user = this.#users.find(({ name }) => name === id);
+    return user && { subject, ...(user.grants !== undefined && { grants: user.grants }) };
   }
 }
 

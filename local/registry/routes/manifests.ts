@@ -53,20 +53,11 @@ export const putManifest: Handler = async (context, call, { repository, referenc
   if (!context.locks.mayWrite(repository, [read.digest])) throw refuse.locked();
   const incoming: IncomingManifest = { ...read, described: await describeManifest(context, repository, manifest) };
   if (context.options.sparse !== true) refuseDangling(context, repository, manifest);
-  const { honourIfMatch, noReferrersApi, subjectHeaderWithoutApi } = context.quirks;
-  const expected = call.request.headers['if-match'];
+  const { noReferrersApi, subjectHeaderWithoutApi } = context.quirks;
   const now = new Date().toISOString();
   transaction(context.database, () => {
-    if (honourIfMatch === true && expected !== undefined) {
-      const present = incoming.tag === undefined ? undefined : context.manifests.tag(repository, incoming.tag)?.digest;
-      if (expected !== (present === undefined ? '' : `"${present}"`)) {
-        throw new Refusal(412, 'DENIED', 'the tag has moved, so If-Match does not match');
-      }
-    }
     context.manifests.put(repository, incoming, now);
-    if (incoming.tag !== undefined || context.options.untaggedEvents !== false) {
-      context.events.add(pushEvent(context, call, repository, incoming));
-    }
+    context.events.add(pushEvent(context, call, repository, incoming));
   });
   context.reads.later((store) => store.put(repository, incoming, now));
   context.events.wake();

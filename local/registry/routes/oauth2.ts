@@ -62,8 +62,6 @@ async function answer(
   principal: Principal | undefined,
 ): Promise<void> {
   const requested = scopesOf(parameters);
-  const wildcard = requested.some(({ type, name }) => type === 'repository' && name.includes('*'));
-  if (wildcard && context.quirks.refuseWildcardScopes === true) throw unauthorized('wildcard scopes are not supported');
   call.scope = requested.map(formatScope).join(' ');
   const { anonymous, anonymousPull } = context.options;
   if (principal === undefined && anonymous !== true && anonymousPull !== true) {

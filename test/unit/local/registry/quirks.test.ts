@@ -86,15 +86,11 @@ describe('quirks', () => {
     expect((await send('PUT', locationOf(first, `digest=${sha256('hello')}`))).code).toBe('BLOB_UPLOAD_UNKNOWN');
   });
 
-  test('throttling answers 429 with Retry-After, every nth time or above a rate', async () => {
+  test('throttleEveryNth answers 429 with Retry-After every nth time', async () => {
     const nth = sender(await start({ quirks: { throttleEveryNth: 3, retryAfterSeconds: 7 } }));
     const answers = [await nth('GET', '/v2/'), await nth('GET', '/v2/'), await nth('GET', '/v2/')];
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 429]);
     expect([answers[2]?.headers.get('retry-after'), answers[2]?.code]).toEqual(['7', 'TOOMANYREQUESTS']);
-    const rate = sender(await start({ quirks: { throttlePerSecond: 5 } }));
-    const many = await Promise.all(Array.from({ length: 30 }, async () => await rate('GET', '/v2/')));
-    expect(many.filter(({ status }) => status === 429).length).toBeGreaterThan(0);
-    expect(many.filter(({ status }) => status === 200).length).toBeGreaterThan(0);
   });
 
   test('redirectBlobs serves blobs from another host that refuses credentials', async () => {
@@ -138,34 +134,10 @@ describe('quirks', () => {
     expect(answer.text).toContain('"size"');
   });
 
-  test('honourIfMatch checks If-Match', async () => {
-    const send = sender(await start({ quirks: { honourIfMatch: true } }));
-    const { digest, text } = await putImage(send, 'a', 'v1');
-    const put = async (ifMatch: string) =>
-      await send('PUT', '/v2/a/manifests/v1', { headers: { 'content-type': IMAGE, 'if-match': ifMatch }, body: text });
-    expect((await put(`"${sha256('other')}"`)).status).toBe(412);
-    expect((await put(`"${digest}"`)).status).toBe(201);
-    expect((await send('HEAD', '/v2/a/manifests/v1')).headers.get('etag')).toBe(`"${digest}"`);
-  });
-
-  test('refuseWildcardScopes refuses wildcard scopes', async () => {
-    const send = sender(await start({ quirks: { refuseWildcardScopes: true } }));
-    const ask = async (scope: string) => (await send('GET', `/oauth2/token?scope=${scope}`)).status;
-    expect([await ask('repository:*:pull'), await ask('repository:a:*')]).toEqual([401, 200]);
-  });
-
   test('are parsed from text, and an unknown one is an error', () => {
-    expect(parseQuirks(['redirectBlobs', 'latencyMs=20'])).toEqual({ redirectBlobs: true, latencyMs: 20 });
-    for (const text of ['nothing', 'redirectBlobs=1', 'latencyMs', 'latencyMs=x', 'toString']) {
+    expect(parseQuirks(['redirectBlobs', 'pageEntries=20'])).toEqual({ redirectBlobs: true, pageEntries: 20 });
+    for (const text of ['nothing', 'redirectBlobs=1', 'pageEntries', 'pageEntries=x', 'toString']) {
       expect(() => parseQuirks([text])).toThrow(expect.objectContaining({ code: 'QUIRK_INVALID' }));
     }
-  });
-
-  test('latencyMs delays each request', async () => {
-    const send = sender(await start({ quirks: { latencyMs: 60 } }));
-    const started = performance.now();
-    await send('GET', '/v2/');
-    await send('GET', '/v2/');
-    expect(performance.now() - started).toBeGreaterThan(110);
   });
 });
