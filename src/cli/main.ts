@@ -21,7 +21,7 @@ process.stdout.on('error', ({ code = 'unknown' }: NodeJS.ErrnoException) => {
 });
 
 let stdin: typeof process.stdin | undefined;
-/** Standard input, opened when it is wanted: who waits for it is told of an interruption. */
+/** Standard input, opened on first use: an interruption ends a read that waits. */
 function openStdin(): typeof process.stdin {
   if (stdin === undefined) {
     stdin = process.stdin;

@@ -175,7 +175,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
   });
 }
 
-/** A long step without a permit has asked for nothing: what it was put off for has not ended. */
+/** A long step without a permit has made no request: the trouble that it backed off for has not ended. */
 async function waitForPermit(
   progress: StepProgressRow,
   attempt: Attempt | undefined,

@@ -181,7 +181,7 @@ function givenUp(name: string, trouble: Trouble | undefined, { count, sinceMs }:
   }
   return new StepFailed({
     code: 'STEP_BUSY',
-    message: `given up: ${spent}, and was put off each time`,
+    message: `given up: ${spent}, and found a lease held each time`,
     remedy:
       'See which run holds the same image or destination, or which promotion a job waits for, and ask again when it has ended.',
     refused: false,

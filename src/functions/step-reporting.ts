@@ -36,13 +36,13 @@ function attemptOf(input: unknown): Attempt | undefined {
   return isRecord(input) ? attemptSchema.safeParse(input.attempt).data : undefined;
 }
 
-/** When a step was called first: a long one is told, another that is called again has been at it since it was put off first. */
+/** When a step was called first: a long one is told, another one that is called again started with its first backoff. */
 function firstCallOf(input: unknown, attempt: Attempt | undefined): Date | undefined {
   const startedMs = isRecord(input) && typeof input.startedMs === 'number' ? input.startedMs : attempt?.sinceMs;
   return startedMs === undefined ? undefined : new Date(startedMs);
 }
 
-/** What it was put off for, until it says something else. */
+/** The trouble that it backs off for, until it reports something else. */
 function lastTrouble(attempt: Attempt | undefined): string {
   return attempt?.code === undefined ? '' : `tried again, after ${attempt.code} ${attempt.count} times`;
 }

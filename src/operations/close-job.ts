@@ -6,7 +6,7 @@ import { sendResultEvent } from '../promotions/close-run.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
-/** Ends a job's run, and tells of it. */
+/** Ends a job's run, and sends its result event. */
 export async function closeJobStep(
   ports: Pick<Ports, 'engine' | 'documents' | 'queues' | 'paused' | 'now'> & StorePort<Runs>,
   input: InputOf<typeof closeJobContract>,

@@ -50,7 +50,7 @@ export interface CopyArtifactOptions extends CallOptions {
   pausesMs?: readonly number[];
   /** Told before anything moves; not where nothing has to. */
   onPlanned?: (plan: CopyPlan) => void;
-  /** Where nothing has to move, told of what nothing else refers to. */
+  /** If nothing has to move, called for manifests that nothing else refers to. */
   onProgress?: (progress: CopyProgress) => void;
 }
 

@@ -10,7 +10,7 @@ export interface FolderSinkOptions {
   allowOutside?: boolean;
   /** Refuses what is there already instead of replacing it. */
   keepOldFiles?: boolean;
-  /** Told of the folder that a pull puts its files into before they are moved, as soon as it is there. Staged names are numbers. */
+  /** Called with the folder in which a pull stages its files, once it exists. Staged names are numbers. */
   onStage?: (path: string) => Promise<void>;
 }
 

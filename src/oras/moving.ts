@@ -7,7 +7,7 @@ export interface Moving {
   moreBytes: number;
 }
 
-/** The same bytes, and each piece told of. */
+/** The same bytes; each piece is reported. */
 export async function* countMoving(
   body: AsyncIterable<Uint8Array>,
   descriptor: Descriptor,

@@ -15,7 +15,7 @@ export interface PackFolderOptions {
   modifiedSeconds: number;
   /** Where the archive is kept. */
   archivePath: string;
-  /** Told of what is neither file, folder nor link. */
+  /** Called for each entry that is neither file, folder nor link. */
   onLeftOut?: (name: string) => void;
 }
 
@@ -36,7 +36,7 @@ const PIECE_BYTES = 256 * 1024;
 
 type NewEntry = Parameters<Pack['entry']>[0];
 
-/** Passes bytes on, and tells of each piece and how many came before it. */
+/** Passes bytes on, and reports each piece with the number of bytes before it. */
 function tap(see: (chunk: Uint8Array, before: number) => void): Transform {
   let before = 0;
   return new Transform({

@@ -15,7 +15,7 @@ export interface UploadOptions extends CallOptions {
   onUpload?: (progress: UploadProgress | Moving) => void;
 }
 
-/** Puts a blob that isn't there; each title of it is told of. */
+/** Pushes a blob that is missing; each of its titles is reported. */
 async function uploadBlob(repository: Repository, contents: PackedContent[], options: UploadOptions): Promise<void> {
   const [content, ...others] = contents;
   if (content === undefined) return;

@@ -12,7 +12,7 @@ import {
 import { encodeIndex } from './index-json.js';
 import { putTags } from './tag.js';
 
-/** What is told of while an index is made. */
+/** What is reported while an index is made. */
 export type IndexProgress =
   | { state: 'fetching'; reference: string }
   | { state: 'fetched' | 'added' | 'merged'; reference: string; digest: Digest }

@@ -27,8 +27,8 @@ type Asked = InputOf<typeof closeRunContract>;
 type Input = Omit<Asked, 'generation'> & { generation: number };
 
 /**
- * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. Put off if
- * the next run is not to come at once: so long the run is there to be stopped.
+ * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. It backs off
+ * if the next run is not to come at once; until then the run can be cancelled.
  */
 export async function closeRunStep(
   ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'> &
@@ -50,7 +50,7 @@ export async function closeRunStep(
   const about = { row: row?.value, run, generation: input.generation, waitedMs: waitedMs ?? 0 };
   const ending = endingOf(about, withoutUndefined(result));
   if ('pauseMs' in ending) {
-    progress.text(`the tag moved on, and nobody told of it: the next run comes in ${formatDuration(ending.pauseMs)}`);
+    progress.text(`the tag moved, and no event reported it: the next run starts in ${formatDuration(ending.pauseMs)}`);
     return { retryAfterMs: ending.pauseMs };
   }
   const { outcome } = ending.result;
@@ -62,7 +62,7 @@ export async function closeRunStep(
     const rested = (await ports.store.getPromotion(promotionId))?.value;
     if (rested !== undefined) await lookAgain(ports, rested, looked.unseen);
   }
-  // If somebody else has ended it, and otherwise, the schedule tells of it.
+  // If this is cut off, the schedule sends the event.
   if (ending.result.outcome !== 'unchanged') await sendResultEvent(ports, runId, did);
   return { done: closed };
 }
@@ -75,7 +75,7 @@ function asStopped({ cancel }: RunRow, input: Input): Input {
 
 /**
  * A run whose source's tag is not there has answered all that was wanted until it is looked at for the last time, here: its deletion
- * told of that, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
+ * was reported, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
  */
 async function asGone(
   ports: Pick<Ports, 'registries' | 'now'> & StorePort<Promotions>,

@@ -6,7 +6,7 @@ export type Check =
   /** `digest` of a tag; evidence has none. */
   { state: 'there'; digest?: string | undefined } | { state: 'missing' } | Unknown;
 
-/** It could not be checked. `since`: the first look that failed, as far as the row knows; otherwise this one. */
+/** It could not be checked. `since`: the first failed check that the row knows; otherwise this one. */
 export interface Unknown {
   state: 'unknown';
   since: string;

@@ -24,7 +24,7 @@ export function nameOfIgnored({ reference }: IgnoredEvent): string {
   return name;
 }
 
-/** True where both say the same: one row tells of them, and counts. */
+/** True if both say the same: one row stands for them, with a count. */
 export function isAlike(a: IgnoredEvent, b: IgnoredEvent): boolean {
   return nameOfIgnored(a) === nameOfIgnored(b) && a.reason === b.reason;
 }

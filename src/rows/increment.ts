@@ -74,7 +74,7 @@ export async function incrementGeneration(
       isKnown &&
       (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule))
     ) {
-      // Whoever told of it first may have died before the run was started, or woken.
+      // The first trigger may have died before the run was started or notified.
       if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))
         await reconcilePromotion(ports, id, rule);
       return { promotionId: id, generation: before.generation, isNew: false, ...open };

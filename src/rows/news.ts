@@ -186,7 +186,7 @@ export function believed(news: News, digest: string): News {
 
 /**
  * What is known after a run that has read this digest under the tag. A push that was reported and that the run did not read stays open;
- * otherwise the tag has moved on since the news, and nobody told of it.
+ * otherwise the tag has moved since the news, and no event reported it.
  * @param before what the run before has read
  */
 export function answered(news: News, before: string | undefined, digest: string, now: Date): News {

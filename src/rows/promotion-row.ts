@@ -75,7 +75,7 @@ export const promotionRowSchema = z.object({
     .exactOptional(),
   /** How often in a row runs were superseded, while `generation` was this. */
   superseded: z.object({ times: z.number(), generation: z.number() }).exactOptional(),
-  /** What a run has put under the destination's tag, or was about to, and did not tell of: who finds it there later does. */
+  /** What a run has put under the destination's tag, or was about to, without a result event: the run that finds it there sends one. */
   unconfirmed: z.string().exactOptional(),
 });
 /** One rule on one source tag: what should stand at the destination. The truth; the engine only does the work. */

@@ -60,7 +60,7 @@ export async function reconcileRun(
 }
 
 /**
- * Since when a run has done nothing, outside of a wait that it told of, if that is long: an activity hangs, or a part of its instance was
+ * Since when a run has done nothing, outside of a wait that it reported, if that is long: an activity hangs, or a part of its instance was
  * lost. In milliseconds since 1970.
  * @param createdAt of an instance that is pending: nothing of it has begun
  */
@@ -102,7 +102,7 @@ function livesUntilMs({ state, updatedAt, waitsFor }: StepProgress): number {
   return waitsFor === undefined ? writtenMs + LONGEST_TURN_MS : Date.parse(waitsFor.nextAt);
 }
 
-/** Steps that bring something to the destination: where the next run finds all of it there, that is the lost one's work, and is told of. */
+/** Steps that write to the destination. If the next run finds everything there, the orphaned run did it, and a result event is sent. */
 const WRITES: ReadonlySet<string> = new Set(['copy', 'tagDestination']);
 
 /** Runs that were interrupted one after the other, without a trigger and without progress in between, before it is a failure. */

@@ -102,7 +102,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     symptom: /when the schedule has looked: .* opens a run of promotion .* which is cancelled/,
   },
   // A report comes while the image is promoted, and then the rule goes.
-  'standing rule': {
+  'rule still there': {
     histories: fc.record({
       setting: fc.constant(simple),
       happenings: fc

@@ -196,7 +196,7 @@ test('every job that docs/how-to/oras-guide.md shows does what the line above it
     const [door, other] = done.size % 2 === 0 ? doors : doors.toReversed();
     const run = await send(job, door ?? 'http', placeholders);
     if (operations.delete(job.operation)) {
-      // What is there already is found, and the same is told of it; what was deleted has to be put there anew.
+      // Existing content is found, with the same result; what was deleted must be pushed again.
       const isGone = job.operation === 'manifest.delete' && pushed !== undefined;
       if (isGone && pushed) await send(pushed, 'http', placeholders);
       expect(shown(await send(job, other ?? 'queue', placeholders))).toEqual(shown(run));

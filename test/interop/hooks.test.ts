@@ -118,7 +118,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     path?: string;
     /** Folder of the project; this one by default. */
     project?: string;
-    /** Told of what is printed. */
+    /** Called with what is printed. */
     heard?: (text: string) => void;
   }
 

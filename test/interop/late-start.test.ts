@@ -52,7 +52,7 @@ const giveWay = () => {
 };
 http.request = (...args) => {
   if (existsSync(${JSON.stringify(armed)}) && JSON.stringify(args[0]?.path ?? '').includes('/orchestrators/runJob/')) {
-    // A connection that was kept would have ended by the time that the host goes on, and the start would be put off.
+    // A connection that was kept would have ended by the time that the host goes on, and the start would be delayed.
     args[0].agent = false;
     if (!isSecond) giveWay();
     let isFirst = isSecond;

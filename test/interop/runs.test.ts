@@ -294,7 +294,7 @@ describe('all together', () => {
   test('one CloudEvent for each finished run that is not unchanged', async () => {
     const connection = (await readFile(join(up.dataDir, 'storage-connection-string.txt'), 'utf8')).trim();
     const queue = new QueueClient(connection, 'promotion-results');
-    const { told, wanted } = await until('every run to be told of', async () => {
+    const { told, wanted } = await until('a result event of every run', async () => {
       const { peekedMessageItems } = await queue.peekMessages({ numberOfMessages: 32 });
       const events = peekedMessageItems.map(
         ({ messageText }) => JSON.parse(Buffer.from(messageText, 'base64').toString()) as { id: string; type: string },

@@ -8,7 +8,7 @@ const PAGE_ENTRIES: Record<string, number> = {
 };
 
 /**
- * Registries in memory that tell of each request that real ones would be asked: a call is one, a list one for each of its pages.
+ * Registries in memory that report each request that real ones would get: a call is one, a list one for each of its pages.
  * @param registry undefined: the object gives repositories and registries by their hosts
  */
 export function countedCalls<T extends object>(target: T, onRequest: (registry: string) => void, registry?: string): T {

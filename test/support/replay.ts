@@ -38,7 +38,7 @@ export interface Script {
   activities: Record<string, Activity>;
   /** Asked when only timers and events are left: the event that comes now, or undefined: the next timer fires. */
   event?: (waitedFor: readonly string[]) => string | undefined;
-  /** Told of the time before each activity; the clock begins at `startMs`, or at the start of 2026. */
+  /** Called with the time before each activity; the clock begins at `startMs`, or at the start of 2026. */
   clock?: (nowMs: number) => void | Promise<void>;
   startMs?: number;
   /** In which order activities that are under way together end. Default: as they began. */

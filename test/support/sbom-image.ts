@@ -95,7 +95,7 @@ export interface ImageOptions extends StreamingSbomOptions {
   /** Called when a blob's stream has been read to its end, or let go. */
   onClose?: () => void;
   signal?: AbortSignal;
-  /** Told of each blob before it is opened; may throw. */
+  /** Called for each blob before it is opened; may throw. */
   onOpen?: (opened: readonly string[]) => void;
   kept?: SbomInput['kept'];
   onProgress?: (readBytes: number, totalBytes: number) => void;

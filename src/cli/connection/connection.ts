@@ -97,7 +97,7 @@ export function addConnectionOptions(command: Command, side: Side): Command {
 
 /** What concerns all connections of a command. */
 export function addDebugOption(command: Command): Command {
-  return command.option('-d, --debug', 'tell of each request and answer, on standard error, without secrets');
+  return command.option('-d, --debug', 'log requests and responses on standard error, without secrets');
 }
 
 /** The options of one side out of all that commander has read. */

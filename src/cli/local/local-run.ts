@@ -135,7 +135,7 @@ async function doPart<T>(
   const shown = parts && showBytes(transfers, { word: parts.word, title: label, digest });
   let said = '';
   const tell = lines.next();
-  // One that fails, or is done again later, keeps no other from being told of.
+  // A part that fails or is repeated does not hide the others.
   let line = unseen;
   try {
     const done = await work({ ...silent(), text: (text) => void (said = text), bytes: shown?.bytes ?? unseen });

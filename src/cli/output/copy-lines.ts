@@ -54,7 +54,7 @@ export class CopyLines {
     }
   }
 
-  /** All has arrived. @param silent what is not told of: oras sets a tag without a word */
+  /** All has arrived. @param silent a manifest that gets no line, as in oras */
   finish(silent?: Digest): void {
     for (const [digest, descriptor] of this.#existing) {
       const isTop = !this.#needed.has(digest) && (this.#manifests.has(digest) || this.#manifests.size === 0);

@@ -6,7 +6,7 @@ import { ProgressBars } from './progress-bars.js';
 import { formatStatus } from './status-line.js';
 import type { Values } from '../verb.js';
 
-/** Told of what a command moves, while it does. */
+/** Receives what a command moves, while it moves. */
 export interface Transfers {
   /** A node begins to move, or goes on under another word. @param word padded to its column */
   start(word: string, descriptor: Descriptor): void;

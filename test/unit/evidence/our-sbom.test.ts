@@ -39,7 +39,7 @@ test('none is ours: a bounded number is looked at', async () => {
 test('ours comes last, and is found by its row at once', async () => {
   const input = { ...KEY, rule: rule(), source: SOURCE, image: { ...image, label: 'image', sbom: true } };
   const attached = await attachSbomStep(world, input, newCall());
-  if (!('done' in attached)) throw new Error('put off');
+  if (!('done' in attached)) throw new Error('the step backed off');
   source.calls.length = 0;
   expect((await find())?.digest).toBe(attached.done.sbom);
   expect(source.count('listReferrers')).toBe(2);

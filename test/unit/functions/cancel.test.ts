@@ -368,7 +368,7 @@ describe('over HTTP', () => {
     expect(await answerCancel(world, 'none', body(''))).toMatchObject({ status: 404 });
   });
 
-  test('a promotion is run: an open one absorbs it; without its rule, or for a tag that it no longer takes, 409', async () => {
+  test('a promotion is run: an open one coalesces it; without its rule, or for a tag that it no longer takes, 409', async () => {
     const { promotionId, runId } = await openRun(world);
     world.engine.setState(runId, 'running');
     expect(await answerRun(world, promotionId)).toMatchObject({ status: 202, jsonBody: { runId, generation: 2 } });

@@ -204,7 +204,7 @@ describe('a long step that goes on', () => {
     },
   );
 
-  test('is told in each call when it was called first, also after it was put off', async () => {
+  test('is told in each call when it was called first, also after it backed off', async () => {
     const replies = [goesOn, { retryAfterMs: MINUTE, trouble }, goesOn, DONE];
     const played = await play({ copy: (_input, call) => replies[call - 1] ?? DONE });
     const told = callsOf(played, 'copy').map(({ input }) => (input as { startedMs?: number }).startedMs);

@@ -28,7 +28,7 @@ beforeEach(async () => {
   second = await pushImage(play.source, { content: 'B' });
 });
 
-/** A registry tells of what happened to the tag, just now by default. */
+/** A registry reports what happened to the tag, just now by default. */
 async function tell(kind: 'ImagePushed' | 'ImageDeleted', digest?: string, ageMs = 0): Promise<void> {
   events += 1;
   const event = {
@@ -109,7 +109,7 @@ describe('nothing is waited for', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
-  test('if the tag is an image that nobody told of', async () => {
+  test('if the tag is an image that no event reported', async () => {
     const third = await pushImage(play.source, { tag: SOURCE.tag, content: 'C' });
     await openRun(play.world);
     expect(await played()).toEqual({ ends: ['promoted'], tookMs: 0 });

@@ -30,7 +30,7 @@ beforeEach(() => {
   events = 0;
 });
 
-/** A registry tells of a push. */
+/** A registry reports a push. */
 async function told(what: { tag?: string; digest?: Digest }, world: World = play.world): Promise<string[]> {
   events += 1;
   const event = { id: `e${events}`, kind: 'pushed', registry: REGISTRY, repository: SOURCE.repository } as const;

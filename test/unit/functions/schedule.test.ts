@@ -20,7 +20,7 @@ beforeEach(() => {
   play = newPlayedWorld(promoting());
 });
 
-/** Pushes, and the registry tells of it where it is asked to. */
+/** Pushes; the registry reports it if asked to. */
 async function push(content: string, { tag = SOURCE.tag, told = true } = {}): Promise<Descriptor> {
   const image = await pushImage(play.source, { tag, content });
   if (told) {
@@ -157,7 +157,7 @@ test('a repository that is deleted, of which nobody is told: its rows are closed
   play.world.nowMs += 31 * 24 * HOUR_MS;
   expect(await removeOld(play.world)).toMatchObject({ promotions: 2, subjectIndex: 2 });
   expect(play.destination.tags.get('v1')).toBe(images[0]?.digest);
-  // It comes again, and nobody tells of that either.
+  // It comes again, and no event reports that either.
   const again = await push('A2', { tag: 'v1', told: false });
   expect(await tickUntilQuiet()).toEqual(['promoted']);
   expect(play.destination.tags.get('v1')).toBe(again.digest);

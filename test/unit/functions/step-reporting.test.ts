@@ -81,7 +81,7 @@ describe('a step', () => {
     expect(lines[0]?.text).toMatch(new RegExp(`^runId=${run.runId} step="markWaiting" `));
   });
 
-  test('tells of requests that failed meanwhile, its own and no other’s', async () => {
+  test('reports requests that failed meanwhile, its own and no other’s', async () => {
     const runs = [await openRun(world), await openRun(world, world.ruleList[0], { ...SOURCE, tag: 'v2' })];
     const { store } = newWorld();
     world.store.getPromotion = async (id) => {
@@ -158,7 +158,7 @@ describe('a step that is called again', () => {
     ]);
   });
 
-  test('has been at it since it was put off first, and says once that it waits', async () => {
+  test('has run since its first backoff, and says once that it waits', async () => {
     const { runId, promotionId } = await openRun(world);
     const since = world.nowMs;
     const poll = { runId, promotions: [{ promotionId, generation: 1 }] };

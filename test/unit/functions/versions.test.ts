@@ -51,7 +51,7 @@ const RECORDINGS: Record<string, { orchestration: Recorded['orchestration']; ans
       markWaiting: () => ({ done: 'waiting' }),
     },
   },
-  'a promotion that is put off, and one step of which failed': {
+  'a promotion that backs off, and one step of which failed': {
     orchestration: 'promote',
     answers: {
       attach: (_input, call) =>

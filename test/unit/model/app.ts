@@ -31,7 +31,7 @@ export class App {
   setting: Setting;
   /** Replicas that are late are no excuse. */
   readonly isStrict: boolean;
-  /** Something happened that nobody is told of: only the schedule can find it. */
+  /** Something happened that no event reports: only the schedule can find it. */
   needsSchedule = false;
   readonly #leases: SimulatedLeases;
   readonly #copies: readonly number[];
@@ -178,7 +178,7 @@ export class App {
     return viewWithout(this.#without, name, task, view, this.#firstRules);
   }
 
-  /** The registries tell of what is pushed, whoever pushes it. */
+  /** The registries report every push. */
   #watchRepositories(): void {
     const { registries } = this.world;
     const find = registries.repository.bind(registries);

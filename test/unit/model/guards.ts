@@ -12,7 +12,7 @@ export type Guard =
   | 'ended run'
   | 'event name'
   | 'cancelled mark'
-  | 'standing rule'
+  | 'rule still there'
   | 'conditional removal'
   | 'pace';
 
@@ -58,7 +58,7 @@ export function viewWithout(
       return withRows(view, ({ last, ...row }) =>
         last === undefined || last.outcome === 'cancelled' ? row : { ...row, last },
       );
-    case 'standing rule':
+    case 'rule still there':
       if (name !== 'closeRun') return view;
       return { ...view, rules: { ...view.rules, load: async () => [...firstRules] } };
     case 'pace':

@@ -213,7 +213,7 @@ export class Happenings {
         return;
       case 'trouble':
         this.known.troubled = true;
-        // A registry that doesn't know what it has told of: the event comes to nothing.
+        // A registry that does not know what it reported: the event has no effect.
         if (what.how === 'gone') app.needsSchedule = true;
         if (what.how === 'stale' || what.how === 'torn') this.#excuse();
         app.troubles.begin(what);
@@ -239,7 +239,7 @@ export class Happenings {
   end(): void {
     const app = this.#app;
     app.world.paused = false;
-    // What the schedule doesn't look at, and what nobody tells of, is nobody's to find.
+    // Nothing finds what the schedule does not scan and no event reports.
     for (const change of ['unscheduled', 'unpushed'] as const) if (app.setting[change] === true) app.rule(change);
     app.troubles.end();
     for (const reference of this.known.locked) {

@@ -278,7 +278,7 @@ function historiesOf(only: readonly Happening['is'][], lossy = false): fc.Arbitr
 /** Those in which the engine does what the cloud does, over and over. */
 const lying: fc.Arbitrary<History> = historiesOf(LIES);
 
-/** Of all kinds: those in which the app is told of everything, and those in which it isn't. */
+/** Of all kinds: those in which events report everything to the app, and those in which they do not. */
 export const histories: fc.Arbitrary<History> = fc.oneof(
   { weight: 3, arbitrary: historiesOf(SEEN) },
   { weight: 2, arbitrary: historiesOf(ALL) },

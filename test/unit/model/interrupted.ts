@@ -2,7 +2,7 @@ import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 
 // What becomes of a run whose orchestration is gone, or ended without closing it:
-// - It ends as `interrupted`. Nobody is told of it, it is no failure, and its promotion is not answered by it.
+// - It ends as `interrupted`. It sends no result event, it is no failure, and its promotion is not answered by it.
 // - The third in a row without a trigger has failed, RUN_LOST, and not one before.
 // - A promotion's state is what its last run says, also if that run had ended itself before its promotion heard of it.
 

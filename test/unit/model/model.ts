@@ -27,7 +27,7 @@ import { inVirtualTime } from './virtual-time.js';
 //
 // At rest (oracle.ts), all rules as they are then:
 // 1. When all events are delivered and nobody does anything any more, before the schedule looks: unless something happened that
-//    nobody is told of (an event that is lost, a change of rules, a worker that slept, an instance that was lost), a run failed, or
+//    no event reports (an event that is lost, a change of rules, a worker that slept, an instance that was lost), a run failed, or
 //    its tag was locked.
 // 2. When the schedule finds nothing to do any more.
 // 3. When somebody has asked again for what the schedule leaves alone, and it finds nothing to do.
@@ -37,8 +37,8 @@ import { inVirtualTime } from './virtual-time.js';
 //   In 1 and 2, what was stopped is left as it is, if nothing was wanted since.
 // - `observe`: the last run saw the tag's digest, by the rule as it is.
 // - `existing: ignore`: a tag that was there when its repository was first scanned, and that nobody touched, is left alone.
-// Of all: nothing of ours is anywhere twice; no run and no instance is open; nothing is wanted and not answered; whoever is told of
-// a run is told what its row says, and of each final one once; nothing is poison, unless it waited for more than a day.
+// Of all: nothing of ours is anywhere twice; no run and no instance is open; nothing is wanted and not answered; each result event
+// says what its row says, and each ended run has one; nothing is poison, unless it waited for more than a day.
 //
 // A replica may be late, for ten minutes: only the schedule sees to that, unless a history is `strict` (late.test.ts).
 //

@@ -2,7 +2,7 @@ import type { App } from './app.js';
 import { WORKER_DIED } from './engine.js';
 import type { Known } from './happenings.js';
 
-/** Outcomes that somebody is told of. */
+/** Outcomes that have a result event. */
 const TOLD = new Set(['promoted', 'observed', 'refused', 'failed', 'cancelled']);
 
 /** Nothing is open, nothing runs, and what was told is what happened. */
@@ -19,9 +19,10 @@ export async function restProblems({ world, engine, watches }: App, known: Known
     if (queue.endsWith('-poison') && !known.slept) problems.push(`poison in ${queue}: ${text}`);
     if (queue !== 'promotion-results') continue;
     const event = JSON.parse(text) as { id: string; data: { outcome: string } };
-    if ((told.get(event.id) ?? text) !== text) problems.push(`run ${event.id} is told of in two ways`);
+    if ((told.get(event.id) ?? text) !== text) problems.push(`run ${event.id} has two different result events`);
     told.set(event.id, text);
-    if (watches.interruptions.runs.has(event.id)) problems.push(`run ${event.id} is told of, and was interrupted`);
+    if (watches.interruptions.runs.has(event.id))
+      problems.push(`run ${event.id} has a result event, and was interrupted`);
     const run = (await store.getRun(event.id))?.value;
     if (run === undefined && watches.removedRuns.has(event.id)) continue;
     if (run?.result?.outcome !== event.data.outcome) {
@@ -44,7 +45,7 @@ export async function restProblems({ world, engine, watches }: App, known: Known
       );
     }
     if (row.last !== undefined && TOLD.has(row.last.outcome) && !told.has(row.last.runId)) {
-      problems.push(`promotion ${row.id}: nobody is told of run ${row.last.runId}, ${row.last.outcome}`);
+      problems.push(`promotion ${row.id}: no result event of run ${row.last.runId}, ${row.last.outcome}`);
     }
   }
   let from: string | undefined;
@@ -54,7 +55,7 @@ export async function restProblems({ world, engine, watches }: App, known: Known
       if (state !== 'ended') problems.push(`the row of run ${id} is ${state}`);
       // Also of a run that another has followed: no result is lost.
       const isTold = told.has(id) || watches.interruptions.runs.has(id) || !TOLD.has(result?.outcome ?? '');
-      if (promotionId !== undefined && !isTold) problems.push(`nobody is told of run ${id}, ${result?.outcome}`);
+      if (promotionId !== undefined && !isTold) problems.push(`no result event of run ${id}, ${result?.outcome}`);
     }
     from = page.next;
   } while (from !== undefined);

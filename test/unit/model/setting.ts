@@ -17,7 +17,7 @@ export interface Setting {
   elsewhere: boolean;
   /** A second rule: on the same source to another place, from staging on, or to the very same tags. */
   second: 'none' | 'mirror' | 'onward' | 'same';
-  /** Whether the registry tells of manifests that are pushed without a tag. */
+  /** Whether the registry reports manifests that are pushed without a tag. */
   tellsUntagged: boolean;
   /** The first rule attaches SBOMs and signatures at its destination; where it leads to another rule's source or tags, at the source. */
   attachesThere?: boolean;

@@ -49,7 +49,7 @@ describe('what only looks', () => {
     expect(await valueOf(world, { ...job, last: 'v1' }, 'b')).toEqual({ tags: ['v2'] });
   });
 
-  test('repos: those outside the scope are not told of', async () => {
+  test('repos: those outside the scope are not listed', async () => {
     await pushSample(world, 'private/app', 'v1');
     const job = { operation: 'repos', registry: REGISTRY };
     expect(await valueOf(world, job, 'a')).toEqual({

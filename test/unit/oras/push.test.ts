@@ -130,7 +130,7 @@ describe('files', () => {
     expect(repository.blobs.has(digestOf(Buffer.from('one')))).toBe(true);
   });
 
-  test('two names of the same bytes: read twice, sent once, told of twice', async () => {
+  test('two names of the same bytes are read twice, sent once, and reported twice', async () => {
     const { repository, states, source } = await push({ files: ['a.txt', 'twin.txt'] });
     expect(repository.calls.filter(({ method }) => method === 'pushBlob')).toHaveLength(2);
     expect(states).toContain('exists twin.txt');

@@ -158,7 +158,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     false,
   ],
   [
-    'working, and put off by trouble that may pass',
+    'working, and backing off for a transient error',
     {
       rows: [row({ runOpen: true, state: 'working' })],
       steps: new Map([
@@ -422,7 +422,7 @@ describe('what could not be checked is unknown', () => {
     ]);
   });
 
-  test('since when: the first look that failed, where an open run waits for the same trouble', () => {
+  test('since when: the first failed check, where an open run waits for the same trouble', () => {
     const waitsFor = { code: 'CONNECT_FAILED', tries: 7, since: AT, nextAt: LATER };
     const open = asked({
       rows: [row({ runOpen: true, state: 'working' })],

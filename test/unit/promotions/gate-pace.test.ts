@@ -10,7 +10,7 @@ function looksWithin(ms: number, fromMs = 0, looks = 0): number[] {
   return at;
 }
 
-test('the first looks come at once, the next after seconds, the last every two minutes: fifty in an hour', () => {
+test('the first checks come at once, the next after seconds, the last every two minutes: fifty in an hour', () => {
   const at = looksWithin(60 * MINUTE);
   expect(at.slice(0, 7)).toEqual([0, 0, 0, 0, 0, 2_000, 4_500]);
   expect(at).toHaveLength(49);

@@ -75,7 +75,7 @@ test('a job that ended as unchanged, one that is open, and none: nobody is told'
   expect(events()).toEqual([]);
 });
 
-test('a run that was interrupted: nobody is told; one that ended, and told nobody, is told of by the schedule, once', async () => {
+test('an interrupted run sends no event; for a run that ended without one, the schedule sends it, once', async () => {
   const run = await openRun(world);
   await begin(world, run);
   world.engine.setState(run.runId, 'missing');

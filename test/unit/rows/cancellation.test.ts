@@ -84,7 +84,7 @@ describe('asking a run to stop', () => {
     expect(world.engine.notified).toEqual([]);
   });
 
-  test('wakes what waits: the gate by its event, a step that was put off by its own', async () => {
+  test('wakes what waits: the gate by its event, a step that backs off by its own', async () => {
     const { promotionId, runId } = await openRun(world);
     await writeWaiting(world, promotionId, runId, 1, 'evidence-3');
     const step = { runId, text: '', startedAt: '', updatedAt: '' };

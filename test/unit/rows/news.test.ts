@@ -63,7 +63,7 @@ describe('what a trigger says of a tag', () => {
   });
 
   test('an event that comes again takes a tag nowhere from where a run has seen it since', () => {
-    // Nobody told of the push of B, and a run has read it.
+    // No event reported the push of B, and a run has read it.
     const moved = answered(heard({ digest: A, at: at(1) }), A, B, now(5));
     expect(hear({ news: moved, ...lastOf(B) }, { digest: A, at: at(1) }, now(6))).toEqual({
       news: moved,
@@ -84,7 +84,7 @@ describe('what a trigger says of a tag', () => {
   test('a manifest that is deleted is gone only from the tag that named it last', () => {
     const news = heard({ digest: A, at: at(1) }, { digest: A, deleted: true, at: at(5) });
     expect(news.tag).toEqual({ digest: A, deleted: true, at: at(1) });
-    // Moved before the deletion, and told of after it.
+    // Moved before the deletion, and reported after it.
     expect(hear({ news }, { digest: B, at: at(3) }, now(6)).news.tag).toEqual({ digest: B, at: at(3) });
     expect(heard({ digest: B, at: at(1) }, { digest: A, deleted: true, at: at(5) }).tag).toEqual({
       digest: B,
@@ -139,7 +139,7 @@ describe('a run that read a digest', () => {
     expect(lateTag({ news, ...lastOf(A) }, A, now(4))).toMatchObject({ named: { digest: B } });
   });
 
-  test('that nobody told of, after one that was: the tag has moved on, and does not go back to what the news named', () => {
+  test('that no event reported, after one that was reported: the tag has moved, and does not go back to what the news named', () => {
     const told = answered(heard({ digest: A, at: at(1) }), undefined, A, now(2));
     const news = answered(told, A, B, now(30));
     expect(isAnsweredBy(news, B)).toBe(true);

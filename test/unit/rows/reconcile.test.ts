@@ -13,7 +13,7 @@ import { SOURCE, newCall, newWorld, openRun, rowOf, runOf, type World } from '..
 import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcile-promotions.js';
 import { scanTick } from '../../support/scan-world.js';
 
-// A run that the engine has lost: whatever breaks while it is given up, it ends as interrupted, nobody is told of that, and its promotion
+// A run that the engine has lost: whatever breaks while it is given up, it ends as interrupted, without a result event, and its promotion
 // is closed.
 
 type Run = Awaited<ReturnType<typeof openRun>>;
@@ -71,7 +71,7 @@ async function closeWithoutRule(world: World, run: Run): Promise<void> {
   }
 }
 
-/** Each run with how it ended and how often it was told of, newest first; what the promotion says, and whether it is at rest. */
+/** Each run with how it ended and how many result events it has, newest first; what the promotion says, and whether it is at rest. */
 async function standing(world: World, { promotionId }: Run): Promise<unknown> {
   const { state, last, runOpen } = await rowOf(world, promotionId);
   const told = world.queues.sent.map(({ text }) => (JSON.parse(text) as { id: string }).id);
@@ -352,7 +352,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     ['while it wrote the tag', 'tagDestination', { outcome: 'promoted', told: ['acr-promoter.promotion.promoted'] }],
     ['while it copied', 'copy', { outcome: 'promoted', told: ['acr-promoter.promotion.promoted'] }],
     ['before it copied', 'attach', { outcome: 'unchanged', told: [] }],
-  ])('lost %s, and the next finds nothing to do: what it did is told of', async (_when, step, expected) => {
+  ])('lost %s, and the next finds nothing to do: what it did has a result event', async (_when, step, expected) => {
     const runId = await lose();
     await writeBegun(world, runId, 1, { digest: DIGEST });
     const at = world.now().toISOString();
@@ -361,7 +361,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await nextFindsNothing()).toEqual(expected);
   });
 
-  test('lost twice, the first while it wrote the tag: that is told of all the same', async () => {
+  test('lost twice, the first while it wrote the tag: that has a result event all the same', async () => {
     const first = await lose();
     await writeBegun(world, first, 1, { digest: DIGEST });
     const at = world.now().toISOString();

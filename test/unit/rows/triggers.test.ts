@@ -77,7 +77,7 @@ test('what was known when a run was stopped starts no other: an event that comes
   });
 });
 
-test('one that was put off while paused says who wanted it', async () => {
+test('a trigger that waited while paused says who asked', async () => {
   world.paused = true;
   const id = await increment('push', 'e1');
   const incrementedAt = at();

@@ -155,7 +155,7 @@ async function ran(argv: string[], env: Record<string, string> = {}, input = '')
 const here = (line: string): Promise<Ran> => ran(words(line));
 const there = (line: string): Promise<Ran> => ran([...words(line), '--submit', '--wait']);
 
-/** Without the lines that tell of one node on its way, of which a job keeps none. */
+/** Without the lines of single nodes on their way, which a job does not keep. */
 const results = (out: string): string =>
   out.replaceAll(
     /^(?:Uploading|Uploaded|Exists|Downloading|Downloaded|Restored|Processing|Preparing|Fetching|Fetched|Added|Removed|Merged) .*\n/gm,

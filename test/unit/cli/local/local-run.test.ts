@@ -8,7 +8,7 @@ const DIGEST = digestOf(Buffer.from('x'));
 
 afterEach(() => void jest.restoreAllMocks());
 
-test('a step of which one part fails tells of the parts that were done, the later ones too', async () => {
+test('a step of which one part fails reports the parts that were done, the later ones too', async () => {
   const lines: string[] = [];
   const parts = { values: {}, word: 'Reading', tell: (_step: string, label: string) => void lines.push(label) };
   const done = doStep(

@@ -65,7 +65,7 @@ test('kept for the owner alone, in one step, and only when the registry has take
   expect(wrongly.err).toContain('(UNAUTHORIZED)');
 });
 
-test('a Docker config that can’t be written is told of, and ends', async () => {
+test('a Docker config that can’t be written is an error', async () => {
   await writeFile(join(folder, 'a-file'), '');
   for (const path of ['/proc/no-such-folder/config.json', join(folder, 'a-file', 'config.json')]) {
     const argv = ['login', host, '-u', 'me', '--password-stdin', '--registry-config', path];
