@@ -12,7 +12,7 @@ export * from './manifest.js';
 export * from './content-kind.js';
 export { repeatedNames } from './strict-json.js';
 export * from './store.js';
-export { readBlob } from './content.js';
+export { once, readBlob } from './content.js';
 export * from './lease.js';
 export * from './tar-header.js';
 export { makeFolder } from './make-folder.js';

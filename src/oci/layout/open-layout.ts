@@ -5,9 +5,24 @@ import { makeFolder } from '../make-folder.js';
 import type { BlobRepository } from '../store.js';
 import { FolderFiles, isMissingFile, writing } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE, readIndex } from './index-file.js';
-import { archiveReadOnly, LayoutArchive } from './layout-archive.js';
 import { LayoutFolder } from './layout-folder.js';
+import { LayoutReader } from './layout-reader.js';
 import { TarFiles } from './tar-files.js';
+
+function archiveReadOnly(path: string): InputError {
+  return new InputError('LAYOUT_READ_ONLY', `${path} is a tar archive, which is read-only`, {
+    remedy: 'Write to a layout folder, and create an archive of it with tar.',
+  });
+}
+
+/** An OCI image layout in a tar archive. Every write fails with `LAYOUT_READ_ONLY`. */
+class LayoutArchive extends LayoutReader implements BlobRepository {
+  readonly pushBlob = (): Promise<never> => Promise.reject(archiveReadOnly(this.name));
+  readonly mountBlob = this.pushBlob;
+  readonly pushManifest = this.pushBlob;
+  readonly deleteManifest = this.pushBlob;
+  readonly deleteBlob = this.pushBlob;
+}
 
 /** Creates a layout in a folder, which may have other content. An existing index.json is kept as the layout's. */
 async function create(path: string, files: FolderFiles): Promise<void> {

@@ -11,16 +11,11 @@ import { markUnsent } from './network-error.js';
 
 export interface AuthOptions {
   credentials: Credentials;
-  /** Other hosts whose token endpoints may receive the registry's credential. Default: none. */
-  trustedRealms?: readonly string[];
   /** Hosts that may be asked for a token without a credential. Default: all. */
-  mayAsk?: (host: string) => boolean;
+  mayAsk?: ((host: string) => boolean) | undefined;
   /** Transport for token endpoints. Default: the inner transport. */
   tokenTransport?: Transport;
 }
-
-/** Docker Hub and GitLab.com issue tokens on another host. */
-const KNOWN_REALMS = ['auth.docker.io', 'gitlab.com'];
 
 /** What an origin is known to require. */
 interface Origin {
@@ -64,7 +59,6 @@ function challengeOf(response: TransportResponse, origin: string): Challenge | u
 export function authenticate(inner: Transport, options: AuthOptions): Transport {
   const tokens = new Tokens(options.tokenTransport ?? inner, {
     credentials: options.credentials,
-    trustedRealms: new Set([...KNOWN_REALMS, ...(options.trustedRealms ?? [])]),
     mayAsk: options.mayAsk ?? (() => true),
   });
   const origins = new Map<string, Origin>();

@@ -18,8 +18,6 @@ export interface TransportOptions extends DispatcherOptions {
   headers?: Readonly<Record<string, string>>;
   /** Receives a text about each request and response, without secrets. */
   trace?: (text: string) => void;
-  /** Other hosts whose token endpoints may receive the registry's credential. Default: none. */
-  trustedRealms?: readonly string[];
   /** Hosts that may be asked for a token without a credential. Default: all. */
   mayAsk?: (host: string) => boolean;
   /**
@@ -57,22 +55,10 @@ export function createTransport(options: TransportOptions): ClientTransport {
     options.trace === undefined ? send : traceRequests(send, options.trace, Object.keys(options.headers ?? {})),
     options,
   );
-  const { maxRetryAfterMs } = options.retry ?? {};
-  const rates = {
-    ...(options.sharing !== undefined && { sharing: options.sharing }),
-    ...(options.limitsFor !== undefined && { limitsFor: options.limitsFor }),
-    ...(maxRetryAfterMs !== undefined && { maxRetryAfterMs }),
-  };
-  const redirecting = followRedirects(named, {
-    ...(options.mayFollow !== undefined && { mayFollow: options.mayFollow }),
-  });
-  const authenticating = authenticate(redirecting, {
-    credentials: options.credentials,
-    // A token request follows no redirect, and has a rate limit of its own.
-    tokenTransport: limitRate(named, rates),
-    ...(options.trustedRealms !== undefined && { trustedRealms: options.trustedRealms }),
-    ...(options.mayAsk !== undefined && { mayAsk: options.mayAsk }),
-  });
+  const rates = { ...options, maxRetryAfterMs: options.retry?.maxRetryAfterMs };
+  // A token request follows no redirect, and has a rate limit of its own.
+  const tokenTransport = limitRate(named, rates);
+  const authenticating = authenticate(followRedirects(named, options), { ...options, tokenTransport });
   const outer = retry(limitRate(authenticating, rates), options.retry);
   return {
     send: (request) => outer.send(request),

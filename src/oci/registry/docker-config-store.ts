@@ -7,6 +7,7 @@ import { makeFolder } from '../make-folder.js';
 import {
   defaultDockerConfigPath,
   dockerConfigKey,
+  helperOf,
   matchingKeys,
   readDockerConfig,
   type DockerConfigOptions,
@@ -50,13 +51,6 @@ async function changeAuths(path: string, change: (auths: Record<string, unknown>
   }
 }
 
-async function helperFor(path: string, registry: string): Promise<string | undefined> {
-  const config = await readDockerConfig(path);
-  const key = matchingKeys(config.credHelpers, registry)[0];
-  const own = key === undefined ? undefined : config.credHelpers[key];
-  return typeof own === 'string' && own !== '' ? own : config.credsStore;
-}
-
 function helperOptions({ environment }: DockerConfigOptions): HelperOptions {
   return environment === undefined ? {} : { environment };
 }
@@ -74,7 +68,7 @@ export async function storeDockerCredential(
 ): Promise<void> {
   const path = options.path ?? defaultDockerConfigPath();
   const key = dockerConfigKey(registry);
-  const helper = await helperFor(path, registry);
+  const helper = helperOf(await readDockerConfig(path), registry);
   if (helper !== undefined) {
     const entry = JSON.stringify({ ServerURL: key, Username: username === '' ? '<token>' : username, Secret: secret });
     const { code } = await runCredentialHelper(helper, 'store', entry, helperOptions(options));
@@ -100,9 +94,9 @@ export async function storeDockerCredential(
  */
 export async function eraseDockerCredential(registry: string, options: DockerConfigOptions = {}): Promise<boolean> {
   const path = options.path ?? defaultDockerConfigPath();
-  const helper = await helperFor(path, registry);
-  const { auths } = await readDockerConfig(path);
-  const keys = matchingKeys(auths, registry);
+  const config = await readDockerConfig(path);
+  const helper = helperOf(config, registry);
+  const keys = matchingKeys(config.auths, registry);
   let erased = keys.length > 0;
   if (helper !== undefined) {
     const { code } = await runCredentialHelper(helper, 'erase', dockerConfigKey(registry), helperOptions(options));

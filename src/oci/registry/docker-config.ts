@@ -26,7 +26,7 @@ export interface DockerConfigOptions {
   environment?: Record<string, string | undefined>;
 }
 
-export interface DockerConfig {
+interface DockerConfig {
   auths: Record<string, unknown>;
   credHelpers: Record<string, unknown>;
   credsStore?: string;
@@ -97,6 +97,13 @@ export function matchingKeys(map: Record<string, unknown>, registry: string, hos
   return Object.hasOwn(map, key) ? [key, ...others] : others;
 }
 
+/** The credential helper for a registry: its own, or the one for all. */
+export function helperOf({ credHelpers, credsStore }: DockerConfig, registry: string): string | undefined {
+  const [key] = matchingKeys(credHelpers, registry);
+  const own = key === undefined ? undefined : credHelpers[key];
+  return typeof own === 'string' && own !== '' ? own : credsStore;
+}
+
 /**
  * Converts a user and secret to a credential. Recognizes the user names with which ACR and Docker mark refresh tokens.
  */
@@ -124,9 +131,7 @@ function credentialOfEntry(entry: unknown): Credential | undefined {
 
 async function lookUp(path: string, registry: string, call: HelperOptions): Promise<Credential> {
   const config = await readDockerConfig(path);
-  const helperKey = matchingKeys(config.credHelpers, registry)[0];
-  const ownHelper = helperKey === undefined ? undefined : config.credHelpers[helperKey];
-  const helper = typeof ownHelper === 'string' && ownHelper !== '' ? ownHelper : config.credsStore;
+  const helper = helperOf(config, registry);
   const keys = matchingKeys(config.auths, registry);
   if (helper !== undefined) {
     // A helper finds entries only by the exact key that was used to log in.

@@ -26,7 +26,7 @@ const REMEDIES: ReadonlyMap<string, string> = new Map([
       'endpoints for the registry and its data, or by its IP address; docs/how-to/deploy.md, "Registries that restrict networks".',
   ],
   ['TOOMANYREQUESTS', 'The registry limits requests; try again later.'],
-  ['MANIFEST_UNKNOWN', 'See that the tag or digest exists in this repository.'],
+  ['MANIFEST_UNKNOWN', 'Check that the tag or digest exists in this repository.'],
   ['NAME_UNKNOWN', 'Check that the repository exists in this registry.'],
   [
     'MANIFEST_BLOB_UNKNOWN',
@@ -86,6 +86,17 @@ export function redactText(text: string): string {
   return hideSecrets(cutBetweenWords(text).replace(/[\p{Cc}\s]+/gu, ' '))
     .trim()
     .slice(0, MESSAGE_CHARACTERS);
+}
+
+/** The message and the remedy for a tag or digest that does not exist. @param what `registry/repository:tag` or `…@digest` */
+function missingManifest(what: string): { message: string; remedy?: string } {
+  const [digested = what, digest] = what.split('@');
+  if (digest !== undefined) return { message: `manifest ${digest} not found in ${digested}` };
+  const [, repository = what, tag = ''] = /^(.*):([^:/]*)$/.exec(what) ?? [];
+  return {
+    message: `tag ${tag} not found in ${repository}`,
+    remedy: `List tags: acr-promoter repo tags ${repository}`,
+  };
 }
 
 interface Told {
@@ -150,9 +161,12 @@ export async function registryErrorFrom(
   const code = isFirewall(status, words) ? 'REGISTRY_FIREWALL' : (told[0]?.code ?? fallback);
   const digests = [...new Set(told.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
   const about = code === 'MANIFEST_BLOB_UNKNOWN' && digests.length > 0 ? `: ${digests.join(', ')}` : '';
-  const remedy = remedyOf(code, words, method);
+  const isMissing = code === 'MANIFEST_UNKNOWN' && (method === 'GET' || method === 'HEAD');
+  const missing = isMissing ? missingManifest(what) : undefined;
+  const answered = `${what}: the registry answers ${status} ${code} to ${method}`;
+  const remedy = missing?.remedy ?? remedyOf(code, words, method);
   return new RegistryError(
-    `${what}: the registry answers ${status} ${code} to ${method}${words === '' ? '' : `: ${words}`}${about}`,
+    missing?.message ?? `${answered}${words === '' ? '' : `: ${words}`}${about}`,
     {
       method,
       url: redactUrl(response.url),

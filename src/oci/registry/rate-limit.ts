@@ -63,7 +63,7 @@ export interface RateClock {
 export interface RateLimitOptions {
   limitsFor?: (host: string) => RateLimits;
   /** Maximum backoff that a request waits for. Default: RETRY_AFTER_MS. */
-  maxRetryAfterMs?: number;
+  maxRetryAfterMs?: number | undefined;
   /** Other processes with the same identity. Default: none. */
   sharing?: RateSharing;
   /** Default: the clock of the process. */

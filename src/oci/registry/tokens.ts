@@ -22,11 +22,12 @@ export interface Realm {
 
 export interface TokenOptions {
   credentials: Credentials;
-  /** Other hosts whose token endpoints may receive the registry's credential. */
-  trustedRealms: ReadonlySet<string>;
   /** Hosts that may be asked for a token without a credential. */
   mayAsk: (host: string) => boolean;
 }
+
+/** Hosts of token endpoints that may receive a registry's credential: those of Docker Hub and GitLab.com. */
+const TRUSTED_REALMS = new Set(['auth.docker.io', 'gitlab.com']);
 
 interface Held {
   token: string;
@@ -89,9 +90,11 @@ export function isAcrRealm(realm: Realm): boolean {
   return realm.url.pathname === '/oauth2/token';
 }
 
-function form(fields: readonly (readonly [string, string | undefined])[]): Uint8Array {
+function form(fields: Readonly<Record<string, string | readonly string[] | undefined>>): Uint8Array {
   const parameters = new URLSearchParams();
-  for (const [name, value] of fields) if (value !== undefined) parameters.append(name, value);
+  for (const [name, value] of Object.entries(fields)) {
+    for (const each of [value ?? []].flat()) parameters.append(name, each);
+  }
   return new TextEncoder().encode(parameters.toString());
 }
 
@@ -170,14 +173,14 @@ export class Tokens {
   /** The credential if the realm may receive it, otherwise anonymous. */
   #admit(registry: string, realm: Realm, credential: Credential): Credential {
     const { host } = realm.url;
-    if (host === registry || this.#options.trustedRealms.has(host)) return credential;
+    if (host === registry || TRUSTED_REALMS.has(host)) return credential;
     if (this.#options.mayAsk(host)) return { kind: 'anonymous' };
     throw new PolicyError(
       'REALM_NOT_TRUSTED',
       `${registry} names ${host} as its token endpoint, which is not trusted`,
       {
         details: { registry, realm: host },
-        remedy: `If ${host} does belong to ${registry}, add it to the trusted realms.`,
+        remedy: `If ${host} belongs to ${registry}, add it to ALLOWED_REGISTRIES: it is then asked without a credential.`,
       },
     );
   }
@@ -185,7 +188,7 @@ export class Tokens {
   async #anonymous(realm: Realm, scopes: readonly string[], signal: AbortSignal): Promise<Held> {
     if (isAcrRealm(realm)) {
       try {
-        return await this.#byPost(realm, scopes, [['grant_type', 'password']], signal);
+        return await this.#byPost(realm, scopes, { grant_type: 'password' }, signal);
       } catch (error) {
         // The endpoint has ACR's path but is not ACR.
         if (!(error instanceof RegistryError) || ![400, 404, 405].includes(error.info.status)) throw error;
@@ -194,21 +197,8 @@ export class Tokens {
     return this.#byGet(realm, scopes, {}, signal);
   }
 
-  async #byRefreshToken(
-    realm: Realm,
-    scopes: readonly string[],
-    refreshToken: string,
-    signal: AbortSignal,
-  ): Promise<Held> {
-    return this.#byPost(
-      realm,
-      scopes,
-      [
-        ['grant_type', 'refresh_token'],
-        ['refresh_token', refreshToken],
-      ],
-      signal,
-    );
+  #byRefreshToken(realm: Realm, scopes: readonly string[], refreshToken: string, signal: AbortSignal): Promise<Held> {
+    return this.#byPost(realm, scopes, { grant_type: 'refresh_token', refresh_token: refreshToken }, signal);
   }
 
   async #byEntra(
@@ -263,12 +253,12 @@ export class Tokens {
       repeatable: true,
       signal,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: form([
-        ['grant_type', 'access_token'],
-        ['service', realm.service ?? realm.url.host],
-        ['tenant', credential.tenant],
-        ['access_token', credential.accessToken],
-      ]),
+      body: form({
+        grant_type: 'access_token',
+        service: realm.service ?? realm.url.host,
+        tenant: credential.tenant,
+        access_token: credential.accessToken,
+      }),
     });
     return this.#held(answer, url, ['refresh_token'], DEFAULT_REFRESH_LIFETIME_S);
   }
@@ -276,7 +266,7 @@ export class Tokens {
   async #byPost(
     realm: Realm,
     scopes: readonly string[],
-    grant: readonly (readonly [string, string])[],
+    grant: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<Held> {
     const acr = isAcrRealm(realm);
@@ -287,15 +277,13 @@ export class Tokens {
       repeatable: true,
       signal,
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: form([
+      body: form({
         ...grant,
-        ['service', realm.service],
+        service: realm.service,
         // Docker's OAuth2 endpoints need a client id and one field with all scopes. ACR repeats the field.
-        ['client_id', acr ? undefined : 'acr-promoter'],
-        ...(acr || scopes.length === 0
-          ? scopes.map((scope) => ['scope', scope] as const)
-          : [['scope', scopes.join(' ')] as const]),
-      ]),
+        client_id: acr ? undefined : 'acr-promoter',
+        scope: acr || scopes.length === 0 ? scopes : scopes.join(' '),
+      }),
     });
     return this.#held(answer, realm.url.href, ['access_token', 'token'], DEFAULT_LIFETIME_S);
   }

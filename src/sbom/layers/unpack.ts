@@ -1,6 +1,13 @@
 import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
-import { InputError, bareMediaType, createDigester, isFileSystemLayer, type Descriptor } from '../../oci/index.js';
+import {
+  InputError,
+  bareMediaType,
+  createDigester,
+  isFileSystemLayer,
+  once,
+  type Descriptor,
+} from '../../oci/index.js';
 import { layerInvalid } from '../sbom-errors.js';
 import { splitZstdFrames } from './zstd-frames.js';
 
@@ -42,8 +49,7 @@ export async function* unpackLayer(
 ): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
   const { value: head, done } = await firstBytes(iterator, 4);
-  const all = done ? [head] : resume(head, iterator);
-  const bytes = toAsync(all);
+  const bytes = done ? once(head) : resume(head, iterator);
   if (head[0] === 0x1f && head[1] === 0x8b) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
   else if (isZstd(head)) {
     yield* through(splitZstdFrames(bytes, layer, onZstdFrame), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
@@ -93,10 +99,6 @@ async function firstBytes(
     value = Buffer.concat([value, next.value]);
   }
   return { value, done: false };
-}
-
-async function* toAsync(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  yield* chunks;
 }
 
 async function* resume(head: Uint8Array, iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {

@@ -323,15 +323,6 @@ describe('realms on another host', () => {
       (error) => expect(error).toMatchObject({ code: 'REALM_NOT_TRUSTED' }),
     );
   });
-
-  test('receive the credential if they are trusted by name', async () => {
-    await elsewhere(
-      (host, realm) => ({ allowedRegistries: [host], trustedRealms: [realm] }),
-      [{ request: token, headers: { authorization: BASIC_HEADER }, answer: { status: 200, body: { token: 't1' } } }],
-      [{ request: HEAD, headers: { authorization: 'Bearer t1' }, answer: FOUND }],
-      (error) => expect(error).toBeUndefined(),
-    );
-  });
 });
 
 describe("ACR's endpoints", () => {

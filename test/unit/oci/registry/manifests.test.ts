@@ -209,7 +209,7 @@ describe('fetching a manifest', () => {
     });
   });
 
-  test("the error contains the registry's message and codes", async () => {
+  test("a missing tag is named with its repository and the command that lists tags; the registry's codes are kept", async () => {
     const errors = [
       { code: 'MANIFEST_UNKNOWN', message: 'manifest\n unknown' },
       { code: 'X' },
@@ -224,8 +224,8 @@ describe('fetching a manifest', () => {
         transient: false,
         info: { registryCodes: ['MANIFEST_UNKNOWN', 'X'] },
       });
-      expect(String(error)).toContain('a/b:v1');
-      expect(String(error)).toContain('manifest unknown');
+      expect(String(error)).toMatch(/: tag v1 not found in [^ ]+\/a\/b$/);
+      expect(error).toMatchObject({ remedy: expect.stringMatching(/^List tags: acr-promoter repo tags [^ ]+\/a\/b$/) });
     });
   });
 });
