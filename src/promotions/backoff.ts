@@ -7,11 +7,11 @@ import { BROKEN_RULES } from '../ports/rules-source.js';
 export const troubleSchema = z.object({ code: z.string(), message: z.string(), remedy: z.string().optional() });
 export type Trouble = z.infer<typeof troubleSchema>;
 
-/** What a step that was put off is told with its input, under `attempt`. Times are milliseconds since 1970. */
+/** The field `attempt` in the input of a step that is called again. Times are milliseconds since 1970. */
 export const attemptSchema = z.object({
   /** Calls so far. */
   count: z.number(),
-  /** When it was put off first. */
+  /** When it backed off first. */
   sinceMs: z.number(),
   /** The code of the last trouble, and when it came first without another in between. */
   code: z.string().optional(),
@@ -23,7 +23,7 @@ export const attemptSchema = z.object({
 });
 export type Attempt = z.infer<typeof attemptSchema>;
 
-/** Put off once more. */
+/** One more backoff. */
 export function attemptOnce(
   before: Attempt | undefined,
   trouble: Trouble | undefined,

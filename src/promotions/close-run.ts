@@ -130,7 +130,7 @@ const EVENT_REASON_CHARACTERS = 2_000;
 export type ResultEventPorts = Pick<Ports, 'documents' | 'queues' | 'now'> & StorePort<Runs>;
 
 /**
- * Tells of a run that has ended, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
+ * Sends the result of an ended run, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
  * again after a crash, it tells what the receipt has; only between sending and marking the event can come twice, under one id.
  * @param did what the run did, for the receipt
  */

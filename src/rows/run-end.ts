@@ -98,7 +98,7 @@ export function closedRow(row: PromotionRow, result: RunResult): PromotionRow {
 }
 
 /**
- * The pauses before the run that follows one that was superseded, in milliseconds, where nobody has told of a tag that moved: the first
+ * The pauses before the run that follows one that was superseded, in milliseconds, where no event reported the move of the tag: the first
  * may be an event that is late. One more, and it is a failure: the schedule tries again, with its own pauses.
  */
 const PAUSES_MS = [0, 10_000, 60_000] as const;
@@ -111,7 +111,7 @@ export type Ending = { result: RunResult } | { pauseMs: number };
  * answers disagree: paced, and then a failure. An `unchanged` that finds what a run before has put, and could not see, is that
  * one's `promoted`.
  * @param wanted what the run has read
- * @param waitedMs how long its close has been put off so far
+ * @param waitedMs how long its close has waited so far
  */
 export function endingOf(
   {
@@ -143,7 +143,7 @@ function unsettled({ source: { registry, repository, tag } }: PromotionRow, time
   return {
     outcome: 'failed',
     code: 'TAG_UNSETTLED',
-    reason: `${registry}/${repository}:${tag} was another digest than just before, ${times} runs in a row, and nobody told of a push`,
+    reason: `${registry}/${repository}:${tag} was another digest than just before, ${times} runs in a row, and no event reported a push`,
     remedy:
       'Look at the registry, and at proxies and replicas before it: they give different answers. The schedule tries again; so does the next push.',
   };
