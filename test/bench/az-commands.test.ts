@@ -88,12 +88,12 @@ describe('the real az', () => {
     return { status, stderr };
   }
 
-  test('says so when it cannot parse a command', () => {
+  test('az reports a command that it cannot parse', () => {
     expect(ask(['storage', 'blob', 'exists', '--nope', 'x'])).toMatchObject({ status: 2 });
     expect(ask(['keyvault', 'uncover'])).toMatchObject({ status: 2 });
   }, 120_000);
 
-  test('finds commands in docs/how-to/deploy.md', () => {
+  test('docs/how-to/deploy.md has az commands', () => {
     expect(parsed.length).toBeGreaterThan(20);
   });
 

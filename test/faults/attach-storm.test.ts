@@ -149,13 +149,13 @@ async function stormAll(newLease: (index: number) => Promise<StormTask['lease']>
   }
 }
 
-test('sixty-four attaches from four processes with lock files, one killed while it holds the lock', async () => {
+test('of sixty-four attaches from four processes with lock files none is lost, though one process is killed with the lock', async () => {
   const newLease = (index: number): Promise<StormTask['lease']> =>
     Promise.resolve({ lockFolder: join(folder, `locks-${index}`) });
   await stormAll(newLease, ['written', 'read']);
 }, 240_000);
 
-test('the same with blob leases', async () => {
+test('of sixty-four attaches with blob leases none is lost, though one process is killed with the lease', async () => {
   const newLease = async (): Promise<StormTask['lease']> => {
     const connectionString = azurite.newAccount();
     await createStorage({ connectionString }).ensureCreated();

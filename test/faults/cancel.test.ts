@@ -35,7 +35,7 @@ interface Run {
   steps: Step[];
 }
 
-describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
+describeWithPeers('a run that is cancelled', ['oras'], ([oras = '']) => {
   let up: Everything;
   let folder: string;
   let stoppedPid: number | undefined;
@@ -159,7 +159,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
     ['attachSbom', 'registry-source', 'sbom'],
     ['copy', 'registry-staging', 'copy'],
   ])(
-    'in the middle of %s, while %s says nothing any more',
+    'cancelling during %s while %s does not answer ends the run soon',
     async (step, registry, name) => {
       const repository = `samples/${name}-silent`;
       const { runId, digest } = await underWay(repository, moving(step));
@@ -180,7 +180,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
     240_000,
   );
 
-  test('in the middle of a copy that goes on; asked again, the same answer', async () => {
+  test('cancelling during a copy ends the run soon, and a second request gets the same answer', async () => {
     const repository = 'samples/copy-busy';
     const { runId, digest } = await underWay(repository, moving('copy'));
     const tookMs = await cancelled(runId);
@@ -196,7 +196,7 @@ describeWithPeers('a run that is stopped', ['oras'], ([oras = '']) => {
     });
   }, 360_000);
 
-  test('while it waits for a signature', async () => {
+  test('cancelling a run that waits for a signature ends it soon', async () => {
     const repository = 'gated/waits';
     const { runId } = await underWay(repository, ({ steps }) =>
       steps.some(({ step, state }) => step === 'markWaiting' && state === 'done'),

@@ -6,19 +6,10 @@ import type { Guard } from '../unit/model/guards.js';
 await import('../unit/model/virtual-time.js');
 const { choicesOf } = await import('../unit/model/history.js');
 const { play } = await import('../unit/model/model.js');
+const { SIMPLE } = await import('../unit/model/setting.js');
 
 const SEED = Number(process.env.SEED ?? 2);
 const MOST = 1_000;
-const simple = {
-  gate: false,
-  sign: true,
-  sbom: false,
-  elsewhere: false,
-  second: 'none',
-  tellsUntagged: true,
-  attachesThere: false,
-  spreads: false,
-} as const;
 const place = { image: 0, repository: 0 };
 const push = { is: 'push', ...place, tag: 0, after: 0 } as const;
 
@@ -27,7 +18,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // A report comes while the image is promoted.
   'wanted at closing': {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc.nat(120).map((after) => [push, { is: 'attach', what: 'report', ...place, after }]),
       copies: fc.constant([]),
       choices: choicesOf(9),
@@ -37,7 +28,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // Whoever is about to push a signature falls asleep, until another has made one.
   'kept signature': {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc.constant([
         push,
         { is: 'pause', nth: 0, after: 0, at: 'pushManifest' },
@@ -51,7 +42,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // A run falls asleep before it closes its promotion, is closed by its own second try, and wakes up when the next run is under way.
   fencing: {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc
         .nat(60)
         .map((after) => [
@@ -67,7 +58,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // A job that has ended is started once more.
   'ended run': {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc.constant([
         push,
         { is: 'ask', repository: 0, tag: 0, after: 1_000 },
@@ -81,7 +72,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // The signature comes while the gate looks for the second time.
   'event name': {
     histories: fc.record({
-      setting: fc.constant({ ...simple, gate: true }),
+      setting: fc.constant({ ...SIMPLE, gate: true }),
       happenings: fc.constant([
         push,
         { is: 'time', seconds: 310, after: 1_000 },
@@ -94,7 +85,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   },
   'cancelled mark': {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc.nat(60).map((after) => [push, { is: 'cancel', nth: 0, after }]),
       copies: fc.constant([]),
       choices: choicesOf(9),
@@ -104,7 +95,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // A report comes while the image is promoted, and then the rule goes.
   'rule still there': {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc
         .tuple(fc.nat(60), fc.nat(40))
         .map(([after, later]) => [
@@ -120,7 +111,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // The rule is back, and the tag is pushed, when housekeeping has seen that nobody wants it and falls asleep.
   'conditional removal': {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc.constant([
         push,
         { is: 'rules', change: 'gone', after: 1_000 },
@@ -137,7 +128,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
   // Two replicas of the source disagree about the tag, and no trigger has named the digest that is new.
   pace: {
     histories: fc.record({
-      setting: fc.constant(simple),
+      setting: fc.constant(SIMPLE),
       happenings: fc
         .integer({ min: 500, max: 1_000 })
         .map((after) => [

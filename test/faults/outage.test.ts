@@ -69,7 +69,7 @@ async function standing(repository: string): Promise<string | null> {
   return answer.headers.get('docker-content-digest');
 }
 
-test('a destination that is down: the run says so, waits, and goes on when it is up', async () => {
+test('a run whose destination is down reports it, waits, and continues when it is up', async () => {
   await destination.close();
   const { digest, sinceMs } = await pushed('samples/down');
   const { runId, step } = await waiting('samples/down', 3);
@@ -83,7 +83,7 @@ test('a destination that is down: the run says so, waits, and goes on when it is
   expect(await standing('samples/down')).toBe(digest);
 }, 180_000);
 
-test('429 with a Retry-After that is longer than the client waits: one durable timer', async () => {
+test('a 429 with a long Retry-After is waited out by one durable timer', async () => {
   const retryAfter = 35;
   let firstMs = 0;
   destination.fault = ({ method }) => {

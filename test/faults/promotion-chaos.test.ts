@@ -21,7 +21,7 @@ afterEach(async () => {
 }, 60_000);
 
 test.each(seeds)(
-  'chaos with seed %i',
+  'with chaos of seed %i every image is promoted once',
   async (seed) => {
     folder = await mkdtemp(join(tmpdir(), 'acr-promoter-chaos-'));
     const started = await startEverything({ args: ['--chaos', String(seed), '--lies', 'repeat,kill'] });
@@ -98,24 +98,24 @@ const some = <T>(first: T, ...more: T[]): T[] => (process.env['FULL'] === undefi
 
 describe('one lie of the host', () => {
   test.each(some('hang:observe@1', 'hang:attach@1', 'hang:closeRun@1'))(
-    '%s: the image is promoted',
+    'with %s, the image is promoted',
     async (lies) => await expectWeathersLie(lies),
     200_000,
   );
 
   test.each(some('fail-turn:promote@4', 'fail-turn:promote@1', 'hang:promote@3'))(
-    '%s: the run is interrupted, and the next one promotes the image',
+    'with %s, the run is interrupted, and the next one promotes the image',
     async (lies) => await expectWeathersLie(lies),
     200_000,
   );
 
   test.each(some('fail-activity:attach@1', 'fail-activity:observe@1', 'fail-activity:closeRun@1'))(
-    '%s: an activity whose workers died interrupts the run, and the next one promotes the image',
+    'with %s, an activity whose workers died interrupts the run, and the next one promotes the image',
     async (lies) => await expectWeathersLie(lies),
     200_000,
   );
 
-  test('fail-turn:runJob@3: a copy is started once more, and completes', async () => {
+  test('with fail-turn:runJob@3, a copy job is started once more and completes', async () => {
     const started = await startWith('fail-turn:runJob@3');
     const layout = join(folder, 'image');
     const digest = await writeImage(layout, 'job');

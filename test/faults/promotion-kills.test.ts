@@ -91,7 +91,7 @@ describe(`processes are ended in the middle of a promotion (KILL_SEED=${SEED})`,
     );
   }
 
-  test('most of them were in the middle', () => {
+  test('most processes were ended during a promotion', () => {
     const underWay = seen.filter((line) => line.endsWith('under way'));
     expect({ isMost: underWay.length > seen.length / 2, seen }).toEqual({ isMost: true, seen });
   });

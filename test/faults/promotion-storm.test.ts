@@ -43,5 +43,9 @@ describeWithPeers(`a storm of pushes (STORM_SEED=${SEED})`, ['crane', 'oras'], (
     30 * 60_000,
   );
 
-  test('two hosts on one storage account', () => weather(TWO_HOSTS, ['host', 'host-2'], []), 30 * 60_000);
+  test(
+    'two hosts on one storage account promote each image once',
+    () => weather(TWO_HOSTS, ['host', 'host-2'], []),
+    30 * 60_000,
+  );
 });

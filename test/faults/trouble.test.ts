@@ -49,7 +49,7 @@ async function play(row: Row): Promise<Ended & { expected: string }> {
   return { ...ended, expected: root };
 }
 
-describe('what passes: the run waits and goes on', () => {
+describe('trouble that passes: the run waits and continues', () => {
   test.each(PASSING.map((row) => [row.what, row] as const))('%s', async (_what, row) => {
     const { standing, report, expected, waiting, elapsedMs } = await play(row);
     expect(standing).toBe(expected);
@@ -59,7 +59,7 @@ describe('what passes: the run waits and goes on', () => {
   });
 });
 
-describe('what does not: the run ends, with a code and what to do', () => {
+describe('trouble that stays: the run ends with a code and a remedy', () => {
   test.each(FOR_GOOD.map((row) => [row.what, row] as const))('%s', async (_what, row) => {
     const { standing, result } = await play(row);
     expect(standing).toBeUndefined();

@@ -14,7 +14,7 @@ import { discover, notationVerify, type Discovered } from '../support/stack/prog
 const SBOM = 'application/vnd.cyclonedx+json';
 const SIGNATURE = 'application/vnd.cncf.notary.signature';
 
-describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras = '', notation = '']) => {
+describeWithPeers('local runs from the command line', ['oras', 'notation'], ([oras = '', notation = '']) => {
   let folder = '';
   let source: RunningRegistry;
   let staging: RunningRegistry;
@@ -75,7 +75,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     return path;
   }
 
-  test('sbom: attached to each image and signed, once however often', async () => {
+  test('sbom attaches one signed SBOM to each image, however often it runs', async () => {
     const { reference, digest } = await push('index');
     const first = await did('sbom', ...keyOf(ours), reference);
     expect(first).toMatch(/^Skipped {2}index: /m);
@@ -101,7 +101,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     }
   });
 
-  test('sbom: unsigned it is one as well, and on standard output or in a file nothing is attached', async () => {
+  test('sbom without a key attaches one, and attaches none if it writes to standard output or a file', async () => {
     const { reference } = await push();
     const path = join(folder, 'bom.json');
     expect(await did('sbom', '-o', path, reference)).toBe(`Wrote ${path}: 1 npm\n`);
@@ -119,7 +119,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect(await readFile(join(pulled, 'sbom.cdx.json'), 'utf8')).toBe(await readFile(path, 'utf8'));
   });
 
-  test('sbom: of an index, -o wants a platform', async () => {
+  test('sbom -o of an index needs a platform', async () => {
     const { reference } = await push('index');
     const ran = await run('sbom', '-o', '-', reference);
     expect(ran).toMatchObject({ code: 1, out: '', err: expect.stringContaining('(IMAGE_AMBIGUOUS)') });
@@ -128,7 +128,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect(none.err).toContain('(OPTIONS_EXCLUSIVE)');
   });
 
-  test('sign: notation verifies it, twice is one, and verify says by whom', async () => {
+  test('sign makes one signature that notation verifies, and verify prints who signed', async () => {
     const { reference, digest } = await push('index');
     expect(await did('sign', ...keyOf(ours), reference)).toMatch(/^Signed index sha256:/m);
     expect(await did('sign', ...keyOf(ours), reference)).toMatch(/^Exists index sha256:/m);
@@ -155,7 +155,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect((await run('verify', '--trust-store', ours.certificate, notSigned.reference)).err).toContain('yet');
   });
 
-  test('verify by the rules that would promote it', async () => {
+  test('verify applies the rules that would promote the image', async () => {
     const { reference } = await push();
     const path = await rules(`verify: { signatures: [{ format: notary, trustStore: '${theirs.certificate}' }] }`);
     expect((await run('verify', '--rules', path, reference)).err).toContain('(EVIDENCE_MISSING)');
@@ -170,7 +170,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect((await run('verify', '--rules', asksNothing, reference)).err).toContain('(NO_SIGNATURES_ASKED)');
   });
 
-  test('promote: gate, SBOMs, signatures, everything that refers to it, tag; the second time nothing differs', async () => {
+  test('promote attaches, copies all referrers and tags; a second promote is unchanged', async () => {
     const { name, reference, digest } = await push('index');
     const path = await rules(`verify: { signatures: [{ format: notary, trustStore: '${theirs.certificate}' }] }`);
     const promote = ['promote', '--rules', path, ...keyOf(ours), reference];
@@ -218,7 +218,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect(await discover(oras, `${at}:v1`, undefined)).toEqual(promoted);
   });
 
-  test('promote: attached at the destination, without a signature; by one rule of several; observed', async () => {
+  test('promote follows attachTo, sign, --rule and observe', async () => {
     const { name, reference, digest } = await push();
     const at = `localhost:${staging.port}/staging/${name}`;
     const path = await rules('attachTo: destination', 'sign: []');
@@ -249,7 +249,7 @@ describeWithPeers('at once, from the command line', ['oras', 'notation'], ([oras
     expect((await run('resolve', `localhost:${staging.port}/staging/${name}:v1`)).code).toBe(1);
   });
 
-  test('no rules, no key, half a key', async () => {
+  test('missing rules, a missing key and half a key are reported', async () => {
     const { reference } = await push();
     expect((await run('promote', reference)).err).toContain('(RULES_MISSING)');
     expect((await run('sign', reference)).err).toContain('(SIGNING_KEY_MISSING)');

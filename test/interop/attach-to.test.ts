@@ -87,7 +87,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     return new Set(writes.map(({ subject }) => subject));
   }
 
-  test('destination: SBOM and signatures are there, for oras and notation, and the source was only read', async () => {
+  test('with destination, oras and notation find SBOM and signatures there, and the source is only read', async () => {
     const since = Date.now();
     const digest = await push('read/app', 'v1', 'only read');
     expect(ending((await up.ended('read/app', 'v1', since)).last)).toMatchObject({ outcome: 'promoted', digest });
@@ -104,7 +104,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     expect([...(await writesAtSource('read/app'))]).toEqual([`user:${up.user.name}`]);
   }, 120_000);
 
-  test('destination: a repository that is locked at the source is promoted all the same', async () => {
+  test('with destination, a repository that is locked at the source is promoted', async () => {
     await push('read/locked', 'v0', 'first');
     await up.ended('read/locked', 'v0', 0);
     const digest = await push('read/locked', 'v1', 'second');
@@ -126,7 +126,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     expect(typesUnder(await atStaging('read/app', 'v1'))).toEqual([SIGNATURE, SBOM, 'scan/example'].sort());
   }, 120_000);
 
-  test('destination, and then source: what was attached there is attached here, and there is one of each', async () => {
+  test('a rule changed from destination to source gets the same SBOM and signatures at the source, one of each', async () => {
     const sbomOf = (tree: Discovered): string | undefined =>
       tree.referrers?.find(({ artifactType }) => artifactType === SBOM)?.digest;
     const there = sbomOf(await atStaging('read/app', 'v1'));
@@ -145,7 +145,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     expect(typesUnder(sbom ?? { digest: '' })).toEqual([SIGNATURE]);
   }, 120_000);
 
-  test('source: a repository that is locked there ends the run at once, and the remedy names the option', async () => {
+  test('with source, a repository that is locked there fails the run, and the remedy names attachTo', async () => {
     const digest = await push('late/locked', 'v1', 'locked before any rule wants it');
     await setWritable(up.source, 'late/locked', 'late/locked', false);
     const path = join(up.dataDir, 'rules.json');
@@ -171,7 +171,7 @@ describeWithPeers('attachTo', ['oras', 'notation'], ([oras = '', notation = ''])
     expect(typesUnder(await atStaging('late/locked', 'v1'))).toEqual([SIGNATURE, SBOM].sort());
   }, 300_000);
 
-  test('a destination tag that is locked: refused once, and left alone', async () => {
+  test('a locked destination tag is refused once and not tried again by the next scan', async () => {
     await push('samples/app', 'v1', 'one');
     await up.ended('samples/app', 'v1', 0);
     const { digest: before } = await atStaging('samples/app', 'v1');

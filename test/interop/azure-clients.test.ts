@@ -142,7 +142,7 @@ async function push(tag: string | undefined, more: object = {}, repository = nam
 const digestsOf = (found: readonly { digest: string }[]): string[] => found.map(({ digest }) => digest);
 
 describe("Microsoft's clients for ACR", () => {
-  test('blobs go up in chunks, come down as they were, and are gone when they are deleted', async () => {
+  test('blobs are uploaded in chunks, downloaded unchanged and deleted', async () => {
     const bytes = randomBytes(9 * 1024 * 1024);
     const { digest, sizeInBytes } = await content().uploadBlob(bytes);
     expect([digest, sizeInBytes]).toEqual([digestOf(bytes), bytes.length]);
@@ -153,7 +153,7 @@ describe("Microsoft's clients for ACR", () => {
     await content().deleteBlob(digest);
   });
 
-  test('a manifest goes up under a tag or its digest, and comes down by both', async () => {
+  test('a manifest is pushed under a tag or its digest and read by both', async () => {
     const tagged = await push('v1');
     const untagged = await push(undefined, { annotations: { a: 'b' } });
     expect(await content().getManifest('v1')).toMatchObject({
@@ -168,7 +168,7 @@ describe("Microsoft's clients for ACR", () => {
     await content().deleteManifest(untagged);
   });
 
-  test('the catalog, page by page', async () => {
+  test('the catalog is read page by page', async () => {
     for (const repository of ['catalog/b', 'catalog/a']) await push('v1', {}, repository);
     const all: string[] = [];
     for await (const repository of client().listRepositoryNames()) all.push(repository);
@@ -179,7 +179,7 @@ describe("Microsoft's clients for ACR", () => {
     expect(two.flat()).toEqual(all);
   });
 
-  test('manifests by the time of their last change, both ways, page by page; untagged ones are among them', async () => {
+  test('manifests are listed by the time of their last change in both orders, page by page, untagged ones included', async () => {
     const first = await push('v1');
     const subject = { mediaType: KnownManifestMediaType.OciImageManifest, digest: first, size: 1 };
     const empty = { mediaType: OCI_EMPTY, digest: digestOf(Buffer.from('{}')), size: 2 };
@@ -221,7 +221,7 @@ describe("Microsoft's clients for ACR", () => {
     expect(await repository.getArtifact('v1').getManifestProperties()).toEqual(by(first));
   });
 
-  test('tags by the time of their last change, both ways, page by page; those of one digest', async () => {
+  test('tags are listed by the time of their last change in both orders, page by page, and by digest', async () => {
     const first = await push('m');
     await push('z', { annotations: { other: 'image' } });
     await push('a');
@@ -250,7 +250,7 @@ describe("Microsoft's clients for ACR", () => {
     await expect(client().getRepository('samples/none').getProperties()).rejects.toMatchObject({ statusCode: 404 });
   });
 
-  describe('what a lock forbids, until it is taken away', () => {
+  describe('a lock forbids writes until it is removed', () => {
     const open = { canRead: true, canList: true, canWrite: true, canDelete: true };
 
     test('on a tag', async () => {
@@ -306,7 +306,7 @@ describe("Microsoft's clients for ACR", () => {
     });
   });
 
-  test('a repository is deleted with all that is in it, and another one takes its name without its locks', async () => {
+  test('a repository is deleted with its content, and a new one of its name has no locks', async () => {
     const digest = await push('v1');
     const repository = client().getRepository(name);
     await repository.updateProperties({ canList: false });

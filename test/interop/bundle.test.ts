@@ -22,7 +22,7 @@ async function loadedBy(path: string, seen = new Map<string, string>()): Promise
   return seen;
 }
 
-test('what only some commands need is not loaded to start: Azure’s sign-in, zod, what makes SBOMs', async () => {
+test('the bundle starts without loading Azure sign-in, zod or SBOM code', async () => {
   const loaded = [...(await loadedBy(BUNDLE)).values()].join('\n');
   // Of the file itself, and of a part.
   for (const needed of ['addConnectionOptions', 'UND_ERR_SOCKET']) expect(loaded).toContain(needed);
@@ -44,7 +44,7 @@ async function startCost(script: string): Promise<number> {
   return Math.min(...costs);
 }
 
-test('it starts in under half of what the tree takes', async () => {
+test('the bundle starts in under half the time of the module tree', async () => {
   const [bundle, tree] = [await startCost(COMMAND), await startCost(TREE)];
   process.stdout.write(`start: ${bundle.toFixed(0)} ms of CPU, the tree ${tree.toFixed(0)} ms\n`);
   expect(bundle).toBeLessThan(tree / 2);

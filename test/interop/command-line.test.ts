@@ -57,7 +57,7 @@ const ANNOTATIONS = {
   'org.opencontainers.image.created': '2001-01-01T00:00:00Z',
 };
 
-describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('output of the command line, compared with oras', ['oras'], ([oras = '']) => {
   let registry: TestRegistry;
   let app = '';
   const theirs = (...argv: string[]): Promise<string> => runPeer(oras, argv, workspace.folder());
@@ -118,7 +118,7 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     expect(await acrPromoter(...argv)).toBe(await theirs(...argv));
   });
 
-  test('the tree of annotations has the same lines; ours are sorted', async () => {
+  test('the tree of annotations has the same lines as that of oras, sorted', async () => {
     const lines = (tree: string): string[] =>
       tree
         .split('\n')
@@ -203,7 +203,7 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
     expect(lines(ours, 'ours')).toEqual(lines(await theirs(...words('theirs')), 'theirs'));
   });
 
-  test('copy ends with the same lines, and has a line for each node', async () => {
+  test('copy prints a line for each node and ends with the lines of oras', async () => {
     const ours = await acrPromoter('copy', '-r', `${app}:v1`, `${registry.name}/ours:a,b`);
     const other = await theirs('cp', '-r', `${app}:v1`, `${registry.name}/theirs:a,b`);
     const end = (text: string): string[] => text.replaceAll('/theirs:', '/ours:').trimEnd().split('\n').slice(-3);
@@ -217,7 +217,7 @@ describeWithPeers('what the command line prints, beside oras', ['oras'], ([oras 
   });
 });
 
-describe('standard output that is not taken', () => {
+describe('standard output that is closed or full', () => {
   const shell = (line: string): Promise<{ code: number; err: string }> =>
     new Promise((resolve) => {
       const command = `${process.execPath} bin/acr-promoter.mjs`;
@@ -230,7 +230,7 @@ describe('standard output that is not taken', () => {
     expect(await shell(`acr-promoter ${line} | head -1`)).toEqual({ code: 0, err: '' });
   });
 
-  test('a full device is said', async () => {
+  test('a full device is reported', async () => {
     expect(await shell('acr-promoter completion bash >/dev/full')).toEqual({
       code: 1,
       err: 'Error: standard output cannot be written (ENOSPC) (FILE_UNWRITABLE)\n',

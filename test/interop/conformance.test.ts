@@ -100,11 +100,11 @@ function expectGreen({ yaml, counts, junit, registry }: Awaited<ReturnType<typeo
 const TAG_PARAMETERS = ['Manifest put with tag params', 'Tag Param', 'Tag Param sha512'];
 
 describeWithPeers('the OCI conformance suite', ['go'], ([go = '']) => {
-  test('against the registry by default', async () => {
+  test('the local registry passes by default', async () => {
     expectGreen(await conformance(go, {}), TAG_PARAMETERS);
   }, 600_000);
 
-  test('with a user, a password and tokens; nothing is answered without a token', async () => {
+  test('the local registry passes with tokens, and refuses requests without one', async () => {
     const users = [{ name: 'admin', password: 'secret' }];
     const environment = { OCI_USERNAME: 'admin', OCI_PASSWORD: 'secret' };
     const result = await conformance(go, { anonymous: false, users }, environment);
@@ -114,12 +114,12 @@ describeWithPeers('the OCI conformance suite', ['go'], ([go = '']) => {
     expect(without.filter(({ status }) => status !== 401)).toEqual([]);
   }, 600_000);
 
-  test('with the referrers API off', async () => {
+  test('the local registry passes without the referrers API', async () => {
     const result = await conformance(go, { quirks: { noReferrersApi: true } }, { OCI_API_REFERRER: 'false' });
     expectGreen(result, [...TAG_PARAMETERS, 'Referrers']);
   }, 600_000);
 
-  test('with absolute Locations, and blobs redirected to another host', async () => {
+  test('the local registry passes with absolute Locations and blobs redirected to another host', async () => {
     const quirks = { absoluteLocations: true, redirectBlobs: true };
     // A blob store has no header for digests.
     expectGreen(await conformance(go, { quirks }, { OCI_API_BLOBS_DIGEST_HEADER: 'false' }), TAG_PARAMETERS);

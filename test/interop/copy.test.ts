@@ -42,7 +42,7 @@ async function planOf(repository: Repository, tag: string): Promise<CopyPlan> {
   return planGraph(repository, await repository.resolve(tag), { recursive: true });
 }
 
-describeWithPeers('copies beside those of oras and crane', ['oras', 'crane'], ([oras = '', crane = '']) => {
+describeWithPeers('copies, compared with oras and crane', ['oras', 'crane'], ([oras = '', crane = '']) => {
   let source: TestRegistry;
   let destination: TestRegistry;
   const from = (repository = 'app'): Repository => workspace.client().repository(source.name, repository);
@@ -79,7 +79,7 @@ describeWithPeers('copies beside those of oras and crane', ['oras', 'crane'], ([
     await destination.close();
   });
 
-  test('ours and oras’s copy of one graph are the same bytes', async () => {
+  test('our copy of a graph and that of oras have the same bytes', async () => {
     await acrPromoter('copy', '-r', `${source.name}/app:v1`, `${destination.name}/ours:v1`);
     await peer(oras, 'cp', '-r', `${source.name}/app:v1`, `${destination.name}/theirs:v1`);
     const plan = await planOf(from(), 'v1');
@@ -104,7 +104,7 @@ describeWithPeers('copies beside those of oras and crane', ['oras', 'crane'], ([
     expect(ours).toEqual(theirs);
   });
 
-  test('crane reads our copy of what crane pushed, and finds it whole', async () => {
+  test('crane validates our copy of an image that crane pushed', async () => {
     await acrPromoter('copy', `${source.name}/app:crane`, `${destination.name}/crane:v1`);
     expect(await peer(crane, 'digest', '--insecure', `${destination.name}/crane:v1`)).toBe(
       await peer(crane, 'digest', '--insecure', `${source.name}/app:crane`),
@@ -112,7 +112,7 @@ describeWithPeers('copies beside those of oras and crane', ['oras', 'crane'], ([
     await peer(crane, 'validate', '--insecure', '--remote', `${destination.name}/crane:v1`);
   });
 
-  test('what oras and crane have copied needs nothing from us', async () => {
+  test('nothing is left to copy after a copy by oras and crane', async () => {
     await peer(crane, 'copy', '--insecure', `${source.name}/app:a`, `${destination.name}/by-crane:v1`);
     const plan = await planGraph(from(), await from().resolve('a'));
     expect(isNothingMissing(await missingAt(plan, to('by-crane')))).toBe(true);
@@ -120,14 +120,14 @@ describeWithPeers('copies beside those of oras and crane', ['oras', 'crane'], ([
     expect(report.copied).toEqual([]);
   });
 
-  test('in one registry blobs are mounted', async () => {
+  test('blobs are mounted within one registry', async () => {
     const plan = await planOf(from(), 'v1');
     const report = await copyGraph(plan, from(), from('staging/app'), { mountFrom: 'app' });
     expect(report.mounted).toHaveLength(plan.blobCount);
     expect(report.movedBytes).toBe(plan.manifests.reduce((sum, { descriptor }) => sum + descriptor.size, 0));
   });
 
-  test('a layout of ours is read by oras, and by crane', async () => {
+  test('oras and crane read our layout', async () => {
     const layout = join(workspace.folder(), 'our-layout');
     await acrPromoter('copy', '-r', `${source.name}/app:v1`, '--to-oci-layout', `${layout}:v1`);
     await peer(oras, 'cp', '-r', '--from-oci-layout', `${layout}:v1`, `${destination.name}/from-our-layout:v1`);
@@ -140,7 +140,7 @@ describeWithPeers('copies beside those of oras and crane', ['oras', 'crane'], ([
     expect((await to('crane-from-layout').resolve('v1')).digest).toBe((await from().resolve('crane')).digest);
   });
 
-  test('a layout of oras is read by us, as a folder and as a tar', async () => {
+  test('a layout of oras is read as a folder and as a tar', async () => {
     const layout = join(workspace.folder(), 'their-layout');
     await peer(oras, 'cp', '-r', `${source.name}/app:v1`, '--to-oci-layout', `${layout}:v1`);
     await peer('tar', '-cf', `${layout}.tar`, '-C', layout, '.');

@@ -13,7 +13,7 @@ import { startEverything, until, type Everything } from '../support/stack/everyt
 const isRun = ({ file, language, mark }: Block): boolean => file !== GENERATED && language === 'sh' && mark === '';
 const all = PAGES.map((page) => ({ page, blocks: blocksOf(page) })).filter(({ blocks }) => blocks.length > 0);
 
-describe('blocks that are not run can be read by what they are for', () => {
+describe('blocks that are not run can be parsed', () => {
   test.each(all)('$page', ({ blocks }) => {
     for (const block of blocks.filter((each) => !isRun(each))) checkBlock(block);
   });
@@ -56,7 +56,7 @@ describe('blocks that are not run can be read by what they are for', () => {
     expect(() => checkBlock(block(changes))).toThrow('```sh azure');
   });
 
-  test('commands are taken apart as the shell takes them', () => {
+  test('commands are split as the shell splits them', () => {
     const text = `A=1 az x --q "a b" \\\n  -o tsv # more\nfor each && b "$(c d 'e f')" > out | g <my app>\ncat <<'EOF' > f\nno command\nEOF\nh`;
     expect(commandsOf(text)).toEqual([
       ['az', 'x', '--q', 'a b', '-o', 'tsv'],

@@ -122,7 +122,7 @@ const shownPlatform = ({ platform: p }: Descriptor): unknown =>
   p && [p.architecture, p.os, p.variant ?? '', p['os.version'] ?? ''];
 const all = (each: Descriptor[] | undefined): unknown => (each ?? []).map(shown);
 
-describeWithPeers('what we accept, Go reads the same', ['go'], ([go = '']) => {
+describeWithPeers('Go reads the same from what we accept', ['go'], ([go = '']) => {
   let folder: string;
   let reader: GoReader;
 
@@ -211,7 +211,7 @@ describeWithPeers('what we accept, Go reads the same', ['go'], ([go = '']) => {
     );
   });
 
-  test('what is not JSON to Go is not JSON here: a byte order mark, something after the end', async () => {
+  test('a byte order mark and bytes after the end are no JSON, as in Go', async () => {
     for (const json of [`\uFEFF{${plain}}`, `{${plain}}{}`, `{${plain}} x`]) {
       expect((await reader.read(Buffer.from(json))).manifest).toBeUndefined();
       expect(() => parseManifest(Buffer.from(json), '', 'it')).toThrow(
@@ -248,7 +248,7 @@ describeWithPeers('what we accept, Go reads the same', ['go'], ([go = '']) => {
     else if (kind === 'image' && unmarshalled >= 0) expect([unmarshalled, decoded]).toEqual([1, 1]);
   }
 
-  test('of configs', async () => {
+  test('configs are read as Go reads them', async () => {
     const seen = new Map<string, number>();
     await fc.assert(
       fc.asyncProperty(config, fc.constantFrom('', '', '', ' ', '}', '{}', '\uFEFF'), async (json, after) => {

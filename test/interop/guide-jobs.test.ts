@@ -171,7 +171,7 @@ function shown({ result, output }: Run): unknown {
   return { digest: result?.digest, value: told };
 }
 
-test('every job that docs/how-to/oras-guide.md shows does what the line above it does, by whichever door', async () => {
+test('every job in docs/how-to/oras-guide.md does what the line above it does, by queue and over HTTP', async () => {
   for (const { jobBlobs = {} } of COMMANDS) {
     for (const [name, text] of Object.entries(jobBlobs)) await putBlob(name, text);
   }

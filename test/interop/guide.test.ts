@@ -20,7 +20,7 @@ const TOKEN = {
 const all = GUIDE.flatMap(({ commands }) => commands);
 
 describe('the list of the guide’s commands', () => {
-  test('has every command of the guide, in its order', async () => {
+  test('lists every command of the guide in order', async () => {
     const there = existsSync(SEEDS);
     // In CI the guide stands beside the checkout.
     if (process.env['CI'] !== undefined) expect(there).toBe(true);
@@ -31,7 +31,7 @@ describe('the list of the guide’s commands', () => {
     expect(all.map(({ line }) => line)).toEqual(commands);
   });
 
-  test('runs every line of oras; what is not run, or is replaced, has a reason', () => {
+  test('runs every oras line, or gives a reason why not', () => {
     for (const { line, notRun, instead, why } of all) {
       if (notRun === true) expect(line).toMatch(/^(?:az|curl|tar|cp|tree) /);
       if (notRun === true || instead !== undefined) expect({ line, why }).toEqual({ line, why: expect.any(String) });
@@ -88,7 +88,7 @@ describe('the guide, typed from its first line to its last', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  test('every command ends well, and prints what it must', () => {
+  test('every command exits with 0 and prints what it must', () => {
     expect(did.length).toBeGreaterThan(45);
     for (const { command, code, printed } of did) {
       expect({ line: command.line, code, printed }).toEqual({ line: command.line, code: 0, printed });
@@ -98,7 +98,7 @@ describe('the guide, typed from its first line to its last', () => {
     }
   });
 
-  test('every oras line has something to print, and no secret is in it', () => {
+  test('every oras line prints something, and no secret', () => {
     const secrets = [PRINCIPAL.password, TOKEN.password];
     for (const { command, printed } of did) {
       if (/\boras /.test(command.line)) expect(command.prints).toBeDefined();
@@ -106,7 +106,7 @@ describe('the guide, typed from its first line to its last', () => {
     }
   });
 
-  test('docs/how-to/oras-guide.md shows what is printed today', async () => {
+  test('docs/how-to/oras-guide.md shows the present output', async () => {
     const page = formatPage(did);
     const before = await readFile(PAGE, 'utf8');
     // Another machine's digests of archives are no news.

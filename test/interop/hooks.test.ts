@@ -169,7 +169,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
       (pem) => new X509Certificate(pem),
     );
 
-  test('what is wrong at the start is said, with what to do, and changes nothing', async () => {
+  test('the hook reports what is missing with a remedy and changes nothing', async () => {
     const missing = await hook({ values: { STORAGE_ACCOUNT_NAME: '' } });
     expect(missing).toMatchObject({ code: 1, err: expect.stringContaining('STORAGE_ACCOUNT_NAME not set') });
     const signedOut = await hook({ signedOut: true });
@@ -187,12 +187,12 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     expect(await certificates.getBlobClient('signing.pem').exists()).toBe(false);
   }, 60_000);
 
-  test('the stand-ins refuse what they do not know', async () => {
+  test('the stand-ins of az and azd refuse unknown commands', async () => {
     expect(await azd(['up'])).toMatchObject({ code: 1, err: expect.stringContaining('unknown command "up"') });
     expect(await azd(['hooks', 'run', 'postdeploy'])).toMatchObject({ code: 1 });
   });
 
-  test('from an empty vault to a signed promotion: late roles are waited for', async () => {
+  test('the hook waits for late roles, and the app then promotes and signs', async () => {
     // The role on the key comes some seconds after it is first missed.
     let missedAt: number | undefined;
     vault.allows = () => Date.now() - (missedAt ??= Date.now()) > 3_000;
@@ -221,7 +221,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     await client.close();
   }, 180_000);
 
-  test('a second run changes nothing', async () => {
+  test('a second run of the hook changes nothing', async () => {
     const before = await certificates.getBlobClient('signing.pem').getProperties();
     const ran = await hook();
     expect(ran).toMatchObject({ code: 0, out: expect.stringContaining('Nothing to do.'), err: '' });
@@ -235,7 +235,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     ]);
   }, 60_000);
 
-  test('azd up builds while it provisions: the command line is waited for', async () => {
+  test('the hook waits until azd up has built the command line', async () => {
     const project = join(folder, 'project');
     for (const path of ['azure.yaml', 'package.json', 'infra/hooks', 'bin', 'tools/node22.mjs']) {
       cpSync(path, join(project, path), { recursive: true });
@@ -255,7 +255,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     expect(uninstalled).toMatchObject({ code: 1, err: expect.stringContaining('Run npm ci, then azd hooks run') });
   }, 60_000);
 
-  test('a rotated key gets its own certificate, beside the former one', async () => {
+  test('a rotated key gets its own certificate beside the previous one', async () => {
     const [former] = await inBlob();
     const { publicKey } = vault.rotate('signing');
     // By the default subject, too.
@@ -267,7 +267,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     expect(more).toEqual([]);
   }, 60_000);
 
-  test('the certificates of an authority are left alone', async () => {
+  test('the hook leaves certificates of an authority as they are', async () => {
     const authority = issueAuthority({});
     const leaf = issue({ issuer: authority });
     const pem = `${leaf.pem}${authority.pem}`;
@@ -281,7 +281,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     expect(await stored()).toBe(pem);
   }, 60_000);
 
-  test('without signing only the role on the storage account is waited for', async () => {
+  test('without signing the hook waits only for the role on the storage account', async () => {
     const ran = await hook({
       values: { SIGNING_KEY: '', SIGNING_CERTIFICATE_CHAIN: '' },
       deniedUntil: Date.now() + 1_000,

@@ -49,11 +49,11 @@ suite('infra/', () => {
   }, 240_000);
   afterAll(() => workspace?.remove());
 
-  test('the compiler predicts every resource of every combination, without a diagnostic', () => {
+  test('the compiler predicts every resource of every combination without a diagnostic', () => {
     expect(all.map(({ diagnostics }) => diagnostics)).toEqual([[], [], [], [], []]);
   });
 
-  describe('who may do what', () => {
+  describe('role assignments', () => {
     const group = '1/rg-test/providers';
     const storage = `${group}/Microsoft.Storage/storageAccounts/stTOKEN`;
     const vault = `${group}/Microsoft.KeyVault/vaults/kv-TOKEN`;
@@ -69,13 +69,13 @@ suite('infra/', () => {
     const registry = (place: string): string =>
       place.replace(/\/([^/]+)$/, '/providers/Microsoft.ContainerRegistry/registries/$1');
 
-    test('the least', () => {
+    test('with the least parameters the app gets only the roles it needs', () => {
       const pushes = `app: AcrPush on ${registry('1/rg-registry/Example')}`;
       expect(rolesOf(least, CLASSIC)).toEqual([...always, pushes, signs].sort());
       expect(rolesOf(withoutSigning, CLASSIC)).toEqual([...always, pushes].sort());
     });
 
-    test('the same registry with repository permissions', () => {
+    test('a registry with repository permissions gets conditions', () => {
       expect(rolesOf(least, { Example: 'abac' })).toEqual(
         [
           ...always,
@@ -86,7 +86,7 @@ suite('infra/', () => {
       );
     });
 
-    test('an ABAC registry elsewhere: only the prefixes, and the person gets what the hook needs', () => {
+    test('in an ABAC registry of another group the app gets the prefixes, and the person what the hook needs', () => {
       const platform = registry('2/rg-platform/labelled');
       expect(rolesOf(elsewhere, { labelled: 'abac' })).toEqual(
         [
@@ -100,7 +100,7 @@ suite('infra/', () => {
       );
     });
 
-    test('two registries elsewhere, jobs with credentials, and a pipeline that deploys', () => {
+    test('two other registries, jobs with credentials and a deploying pipeline get their roles and no others', () => {
       expect(rolesOf(two, TWO)).toEqual(
         [
           ...always,
@@ -126,7 +126,7 @@ suite('infra/', () => {
       expect(onSource.filter((line) => line.endsWith(' for samples/'))).toHaveLength(mode === 'abac' ? 1 : 0);
     });
 
-    test('a condition names every data action of its role: what it does not name would be allowed everywhere', () => {
+    test('a condition names every data action of its role, since an action that it omits is allowed everywhere', () => {
       const conditions = (snapshot: Snapshot): unknown[] =>
         snapshot.predictedResources
           .filter(({ properties }) => typeof properties?.['condition'] === 'string')
@@ -146,7 +146,7 @@ suite('infra/', () => {
     });
   });
 
-  test('storage: no key, no anonymous reader, and Event Grid gets through a firewall', () => {
+  test('storage has no key and no anonymous reader, and lets Event Grid through the firewall', () => {
     expect(one(least, 'Microsoft.Storage/storageAccounts')).toMatchObject({
       kind: 'StorageV2',
       sku: { name: 'Standard_LRS' },
@@ -169,7 +169,7 @@ suite('infra/', () => {
     }
   });
 
-  test('queues, tables and containers are those that the code makes for itself elsewhere', async () => {
+  test('queues, tables and containers are the ones that the code creates', async () => {
     const names = await createdNames();
     // Of the host: the package; of the hook: the certificate; of steps that come later: files of push and pull, layers, rules.
     const more = ['certificates', 'deployment', 'layers', 'rules', 'source', 'target'];
@@ -182,7 +182,7 @@ suite('infra/', () => {
     expect(names.queues).toHaveLength(6);
   });
 
-  test('vault: access by role, no early purge by default, one key that signs', () => {
+  test('the vault has access by role, no early purge by default, and one signing key', () => {
     expect(one(elsewhere, 'Microsoft.KeyVault/vaults').properties?.['enablePurgeProtection']).toBeNull();
     expect(namesOf(withoutSigning, 'Microsoft.KeyVault/vaults')).toEqual([]);
     expect(namesOf(withoutSigning, 'Microsoft.KeyVault/vaults/keys')).toEqual([]);
@@ -204,7 +204,7 @@ suite('infra/', () => {
     });
   });
 
-  test('telemetry: by identity only', () => {
+  test('telemetry is sent by identity only', () => {
     expect(one(least, 'Microsoft.Insights/components').properties).toMatchObject({ DisableLocalAuth: true });
     expect(one(least, 'Microsoft.OperationalInsights/workspaces').properties).toMatchObject({
       features: { disableLocalAuth: true },
@@ -212,7 +212,7 @@ suite('infra/', () => {
     });
   });
 
-  test('app: Flex Consumption, Node 22, one identity, no password', () => {
+  test('the app has Flex Consumption, Node 22, one identity and no password', () => {
     expect(one(least, 'Microsoft.Web/serverfarms')).toMatchObject({
       sku: { name: 'FC1', tier: 'FlexConsumption' },
       kind: 'functionapp',
@@ -247,7 +247,7 @@ suite('infra/', () => {
     expect(one(least, 'Microsoft.Web/sites/basicPublishingCredentialsPolicies').properties).toEqual({ allow: false });
   });
 
-  test('app: a source says of each property that Flex Consumption accepts it', () => {
+  test('each property of the app has a source that says Flex Consumption accepts it', () => {
     for (const snapshot of all) {
       const { properties } = one(snapshot, 'Microsoft.Web/sites');
       expect(paths(properties).filter((path) => !(path in SITE_PROPERTIES))).toEqual([]);
@@ -263,7 +263,7 @@ suite('infra/', () => {
     );
   });
 
-  test('app: nothing of what Flex Consumption is known to refuse, in any resource', () => {
+  test('no resource has a property that Flex Consumption is known to refuse', () => {
     const refused = REFUSED_ON_FLEX.map((name) => name.toLowerCase());
     for (const { predictedResources } of all) {
       const web = predictedResources.filter(({ type }) => type.startsWith('Microsoft.Web/'));
@@ -273,7 +273,7 @@ suite('infra/', () => {
     expect(paths({ siteConfig: { ftpsState: 'Disabled' } })).toEqual(['siteConfig.ftpsState']);
   });
 
-  test('events: CloudEvents by the topic\u2019s own identity into the queue, dead letters kept', () => {
+  test('events go as CloudEvents by the identity of the topic into the queue, and dead letters are kept', () => {
     expect(one(least, 'Microsoft.EventGrid/systemTopics')).toMatchObject({
       location:
         "[reference('/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-registry/providers/Microsoft.ContainerRegistry/registries/Example', '2025-11-01', 'full').location]",
@@ -311,14 +311,14 @@ suite('infra/', () => {
     });
   });
 
-  test('a topic that is there is taken, where the registry is', () => {
+  test('an existing topic is used, in the group of the registry', () => {
     expect(namesOf(two, 'Microsoft.EventGrid/systemTopics')).toEqual([]);
     expect(one(two, 'Microsoft.EventGrid/systemTopics/eventSubscriptions').id).toMatch(
       /^\/subscriptions\/0{8}-0000-0000-0000-0{11}2\/resourceGroups\/rg-source\/.*\/systemTopics\/topic-of-source\//,
     );
   });
 
-  test('settings of the app', () => {
+  test('the settings of the app are those that the code reads', () => {
     const settings = one(least, 'Microsoft.Web/sites/config').properties ?? {};
     expect(Object.keys(settings).sort()).toEqual([
       'ALLOWED_REGISTRIES',
@@ -377,7 +377,7 @@ suite('infra/', () => {
       text = workspace.run(['build', join('infra', 'main.bicep'), '--stdout']).stdout;
     });
 
-    test('takes no key and gives no secret', () => {
+    test('takes no key and outputs no secret', () => {
       expect(text).not.toMatch(
         /listKeys|listAccountSas|listServiceSas|listSecrets|AccountKey|SharedAccess|secureString|secureObject|core\.windows\.net/i,
       );

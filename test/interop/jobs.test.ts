@@ -124,7 +124,7 @@ async function valueOf(job: Job): Promise<unknown> {
 }
 
 describe('operations, by queue and over HTTP', () => {
-  test('those that only look', async () => {
+  test('reading operations give the same by queue and over HTTP', async () => {
     const hello = `${up.source}/jobs/hello`;
     const reference = `${hello}:v1`;
     expect(await valueOf({ operation: 'resolve', reference })).toMatchObject({
@@ -143,7 +143,7 @@ describe('operations, by queue and over HTTP', () => {
     expect(await valueOf({ operation: 'manifest.fetchConfig', reference })).toMatchObject({ content: {} });
   }, 120_000);
 
-  test('files are blobs: pushed, attached, pulled, and the same to a byte', async () => {
+  test('files of jobs are blobs and come back byte for byte', async () => {
     const bytes = Buffer.alloc(6 * 1024 * 1024, 'acr');
     await blob('source', 'docs/large.bin').uploadData(bytes);
     const reference = `${up.source}/jobs/files:v1`;
@@ -182,7 +182,7 @@ describe('operations, by queue and over HTTP', () => {
     });
   }, 180_000);
 
-  test('tags, manifests and indexes, and what deletes them', async () => {
+  test('jobs create and delete tags, manifests and indexes', async () => {
     const hello = `${up.source}/jobs/hello`;
     const repository = client.repository(up.source, 'jobs/hello');
     await valueOf({ operation: 'tag', reference: `${hello}:v1`, tags: ['v2'] });
@@ -200,7 +200,7 @@ describe('operations, by queue and over HTTP', () => {
     await expect(repository.resolve(made.digest)).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
   }, 180_000);
 
-  test('signed by the app’s key, verified by its certificate, and by no other', async () => {
+  test('a sign job uses the key of the app, and only its certificate verifies', async () => {
     const reference = `${up.source}/jobs/hello:v1`;
     expect(await valueOf({ operation: 'sbom', reference })).toMatchObject({ images: [{ why: expect.any(String) }] });
     await valueOf({ operation: 'sign', reference });
@@ -215,7 +215,7 @@ describe('operations, by queue and over HTTP', () => {
     });
   }, 180_000);
 
-  test('copy and promote', async () => {
+  test('copy and promote jobs complete', async () => {
     const copied = await run({
       operation: 'copy',
       source: `${up.source}/jobs/hello:v1`,
@@ -242,12 +242,12 @@ describe('operations, by queue and over HTTP', () => {
   }, 120_000);
 });
 
-describe('what jobs may not do is refused with a code, kept, and nothing is sent', () => {
+describe('a forbidden job is refused with a code and kept, and sends nothing', () => {
   const refused = async (job: Job, code: string): Promise<void> => {
     expect(await run(job)).toMatchObject({ state: 'ended', result: { outcome: 'refused', code } });
   };
 
-  test('an operation that is off, a repository out of scope, a host that is not allowed', async () => {
+  test('an operation that is off, a repository out of scope and a host that is not allowed are refused', async () => {
     const reference = `${up.source}/jobs/hello@${digest}`;
     await refused({ operation: 'blob.delete', reference }, 'JOB_OPERATION_FORBIDDEN');
     await refused(
@@ -267,7 +267,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     expect(tags).toEqual(['v1']);
   }, 120_000);
 
-  test('a copy, a push, a tag and a deletion in what a rule writes', async () => {
+  test('a copy, a push, a tag and a deletion in the destination of a rule are refused', async () => {
     const repository = 'staging/samples/never';
     const place = `${up.staging}/${repository}:v1`;
     await refused(
@@ -282,7 +282,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     });
   }, 120_000);
 
-  test('a copy and an attachment into what a rule reads, which would be signed and promoted', async () => {
+  test('a copy and an attachment into the source of a rule are refused, since they would be signed and promoted', async () => {
     const place = `${up.source}/samples/planted:v1`;
     await refused({ operation: 'copy', source: `${up.source}/jobs/hello:v1`, destination: place }, 'JOB_FEEDS_RULE');
     await refused({ operation: 'attach', reference: place, artifactType: 'a/b', files: [] }, 'JOB_FEEDS_RULE');
@@ -294,7 +294,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     }
   }, 120_000);
 
-  test('a job with a secret: 400 over HTTP; out of the queue it is kept without it', async () => {
+  test('a job with a secret gets 400 over HTTP, and is kept without the secret from the queue', async () => {
     const job = { operation: 'resolve', reference: `${up.source}/jobs/hello:v1`, password: 'hunter2!' };
     const response = await post(job);
     expect(response.status).toBe(400);
@@ -313,7 +313,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     for (const kept of [text, up.output()]) expect(kept).not.toContain('hunter2');
   }, 120_000);
 
-  test('a message that is neither JSON nor base64 of it is kept with its reason, at the first try', async () => {
+  test('a message that is neither JSON nor base64 of JSON is kept with the reason at the first try', async () => {
     await queue('jobs').sendMessage('operation=resolve password=hunter2!');
     const poison = await until('the poison message', async () => {
       const { receivedMessageItems } = await queue('jobs-poison').receiveMessages();
@@ -327,7 +327,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
     for (const kept of [text, up.output()]) expect(kept).not.toContain('hunter2');
   }, 120_000);
 
-  test('everything that is wrong, at once', async () => {
+  test('all errors of a job are reported together', async () => {
     const response = await post({ operation: 'copy', id: '/', source: 'B', destination: 1 });
     expect(response.status).toBe(400);
     const { error } = (await response.json()) as { error: { code: string; problems: { path: string }[] } };
@@ -336,7 +336,7 @@ describe('what jobs may not do is refused with a code, kept, and nothing is sent
   });
 });
 
-test('a job whose message was lost: the schedule finds its row, and starts it', async () => {
+test('the schedule starts a job whose message was lost', async () => {
   const { runs } = createStorage({ connectionString: connection });
   const openedAt = new Date(Date.now() - 16 * 60_000);
   const runId = await runs.claimJob('lost-1', newRunId(openedAt.getTime()));

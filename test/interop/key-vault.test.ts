@@ -57,7 +57,7 @@ describe('acr-promoter certificate create', () => {
     },
   );
 
-  test('after a rotation the certificate is made for the new version', async () => {
+  test('after a rotation the certificate is created for the new version', async () => {
     running.vault.rotate('signing');
     const file = join(folder, 'rotated.pem');
     await create(file, '--renew-within', '30');
@@ -80,7 +80,7 @@ describe('acr-promoter certificate create', () => {
     }
   });
 
-  test('says what is wrong, and what to do', async () => {
+  test('an error of the vault is reported with a remedy', async () => {
     running.vault.rotate('signing');
     running.vault.allows = () => false;
     const denied = await create('-');

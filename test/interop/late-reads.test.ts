@@ -101,11 +101,11 @@ async function prepare(contains: string): Promise<Pushed> {
 const count = async (digest: Descriptor['digest'], artifactType: string): Promise<number> =>
   (await staging.listReferrers(digest, { artifactType })).length;
 
-describe('reads are late, and events are not', () => {
+describe('with late reads', () => {
   beforeAll(() => begin([], ['push']), 120_000);
   afterAll(end, 60_000);
 
-  test('pushes, a move back, referrers and duplicates arrive by events alone; no tag goes back, and no SBOM is made twice', async () => {
+  test('events alone promote pushes, a move back and referrers; no tag moves back and no SBOM is made twice', async () => {
     const [first, second] = [await prepare('left-pad'), await prepare('right-pad')];
     await move(first);
     await arrives(first.digest);
@@ -139,11 +139,11 @@ describe('reads are late, and events are not', () => {
 
 // Each of its pushes waits for a tick of the schedule: in the full run.
 if (process.env.FULL === '1') {
-  describe('reads are late, and no event comes', () => {
+  describe('with late reads and without events', () => {
     beforeAll(() => begin(['loseEvents'], ['push', 'schedule']), 120_000);
     afterAll(end, 60_000);
 
-    test('the schedule finds what changed', async () => {
+    test('the schedule promotes what changed', async () => {
       const [first, second] = [await prepare('left-pad'), await prepare('right-pad')];
       await move(first);
       await arrives(first.digest, 200_000);

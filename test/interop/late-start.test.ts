@@ -170,7 +170,7 @@ test.each(WRITES)(
   120_000,
 );
 
-test('a job is not done again by a host that was frozen between reading its row and starting the engine', async () => {
+test('a host that was frozen between reading a job row and starting the engine does not run the job again', async () => {
   const before = await push('jobs/app', 'release', 'before');
   await writeFile(armed, '');
   // A host takes several at a time, so several are frozen with it.

@@ -53,7 +53,7 @@ describeWithPeers(
         await rm(folder, { recursive: true, force: true });
       });
 
-      test('oras pushes, attaches, discovers, copies with referrers, pulls', async () => {
+      test('oras can push, attach, discover, copy with referrers and pull', async () => {
         const app = `${host}/samples/app:v1`;
         await call(oras, 'push', app, 'content.bin');
         const types = ['application/spdx+json', 'text/one', 'text/two', 'text/three', 'text/four'];
@@ -85,7 +85,7 @@ describeWithPeers(
         await expect(call(oras, 'resolve', app)).rejects.toThrow('not found');
       });
 
-      test('crane appends, lists, copies, and reads back the same bytes', async () => {
+      test('crane can append, list and copy, and reads back the same bytes', async () => {
         await run('tar', ['cf', 'layer.tar', 'note.txt'], { cwd: folder });
         await call(crane, 'append', '--insecure', '-f', 'layer.tar', '-t', `${host}/crane/app:v1`);
         await call(crane, 'copy', '--insecure', `${host}/crane/app:v1`, `${host}/crane/copy:v1`);
@@ -98,7 +98,7 @@ describeWithPeers(
         expect((await call(crane, 'catalog', '--insecure', host)).split('\n')).toContain('crane/copy');
       });
 
-      test('skopeo copies in, across and out', async () => {
+      test('skopeo can copy in, across and out', async () => {
         const insecure = ['--src-tls-verify=false', '--dest-tls-verify=false'];
         const from = `${host}/crane/app:v1`;
         await call(skopeo, 'copy', ...insecure, `docker://${from}`, `docker://${host}/skopeo/app:v1`);

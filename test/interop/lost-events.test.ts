@@ -145,7 +145,7 @@ if (FULL) {
 }
 
 test(
-  'a push whose event was lost is at the destination after the next tick',
+  'a push whose event was lost is promoted after the next tick',
   async () => {
     const since = Date.now();
     const images = [
@@ -163,7 +163,7 @@ test(
 
 if (FULL) {
   test(
-    'so are a moved tag, a referrer, and a tag that goes back to an older manifest',
+    'a moved tag, a referrer and a tag moved back, all without events, are promoted after the next tick',
     async () => {
       const first = await source.resolve('v1');
       const subject = await source.resolve('v2');
@@ -183,7 +183,7 @@ if (FULL) {
   );
 
   test(
-    'a destination tag that was deleted or moved is put right by the next full scan',
+    'the next full scan restores a destination tag that was deleted or moved',
     async () => {
       const stranger = await pushImage(staging, { tag: 'stranger', content: 'stranger' });
       await put(staging, 'v1', stranger);

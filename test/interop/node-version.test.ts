@@ -22,10 +22,10 @@ test.each(['dist/src/oci/index.js', 'dist/src/oras/index.js', 'dist/src/cli/main
   },
 );
 
-test('the app is registered all the same: health and status tell it', () => {
+test('under an old Node the app is registered, and health and status report the version', () => {
   expect(loadUnder('20.20.2', 'dist/src/main.js').stdout).toContain('loaded');
 });
 
-test('nothing is said under a Node that is new enough', () => {
+test('under a Node that is new enough nothing is reported', () => {
   expect(loadUnder('22.19.0', 'dist/src/oci/index.js')).toEqual({ stderr: '', stdout: 'loaded\n' });
 });

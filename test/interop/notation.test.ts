@@ -218,7 +218,7 @@ async function judge(program: string, mediaType: string, changes: Partial<Writte
 }
 
 describeWithPeers('notation', ['notation'], ([program = '']) => {
-  describe('accepts what we sign', () => {
+  describe('accepts our signatures', () => {
     test('with a self-signed certificate, by identity', async () => {
       const subjectName = { country: 'US', state: 'WA', organization: 'Example, Inc.', commonName: 'promoter' };
       const { keyPem, certificatePem } = createSelfSignedCertificate({ ...subjectName, days: 2 });
@@ -245,7 +245,7 @@ describeWithPeers('notation', ['notation'], ([program = '']) => {
       expect(await new Notation(program, { trusted: pem }).verifies(image)).toBe(true);
     });
 
-    test('with a chain, trusted by its root or by what is between', async () => {
+    test('with a chain, trusted by its root or its intermediate', async () => {
       const chain = issueChain();
       const [leaf, intermediate, root] = chain;
       const certificateChainPem = chain.map(({ pem }) => pem).join('');
@@ -260,7 +260,7 @@ describeWithPeers('notation', ['notation'], ([program = '']) => {
     });
   });
 
-  describe('signs what we accept', () => {
+  describe('makes signatures that we accept', () => {
     test.each([
       ['P-256', 'jws'],
       ['P-256', 'cose'],
@@ -296,7 +296,7 @@ describeWithPeers('notation', ['notation'], ([program = '']) => {
   });
 
   /** Envelopes that notation would never write: what it says of each, and what we say. */
-  describe('judges as we do', () => {
+  describe('verifies and refuses the same signatures as we do', () => {
     const day = 86_400_000;
     const past = new Date(second - 400 * day);
     const expired = { notBefore: past, notAfter: new Date(second - day) };

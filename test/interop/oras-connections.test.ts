@@ -49,7 +49,7 @@ async function startFront(registryPort: number) {
   };
 }
 
-describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('connections to a registry, compared with oras', ['oras'], ([oras = '']) => {
   let folder = '';
   let registry: RunningRegistry;
   let front: Awaited<ReturnType<typeof startFront>>;
@@ -162,7 +162,7 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
     if (!line.startsWith('cp ')) expect(ours.out).toBe(theirs.out);
   });
 
-  test('headers come as they were given', async () => {
+  test('headers are sent as they were given', async () => {
     front.seen.length = 0;
     const { ours, theirs } = await both(`resolve ${KNOWN} -H "X-A: 1 2" -H X-B:c:d {tls}/app:v1`);
     expect([ours.code, theirs.code]).toEqual([0, 0]);
@@ -199,7 +199,7 @@ describeWithPeers('how a registry is reached, beside oras', ['oras'], ([oras = '
       expect(new Set(status(ours))).toEqual(new Set(status(theirs)));
     });
 
-    test('no header of one’s own is told', async () => {
+    test('--debug prints no header that --header has added', async () => {
       const { ours } = await both('manifest fetch -d -H X-Api-Key:very-secret {plain}/app:v1');
       expect(ours.err).toContain('"X-Api-Key": "*****"');
       expect(ours.err).not.toContain('very-secret');

@@ -24,7 +24,7 @@ const FILES: Record<string, string | Buffer> = {
   'empty-index.json': '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}',
 };
 
-describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('files, folders and layouts, compared with oras', ['oras'], ([oras = '']) => {
   let folder = '';
   let registry: RunningRegistry;
   const home = process.cwd();
@@ -71,7 +71,7 @@ describeWithPeers('files, folders and layouts, beside oras', ['oras'], ([oras = 
   }
 
   describe.each(FILE_LINES.map((line, index) => ({ line, index })))('$index: $line', ({ line }) => {
-    test('prints the same, ends the same, and leaves the same files', async () => {
+    test('each line prints the same, exits the same and leaves the same files as oras', async () => {
       const [other, own] = [await runOn('theirs', line), await runOn('ours', line)];
       const difference = DIFFERENCES.find((each) => each.line === line);
       if (difference?.differs.includes('exit code') === true) expect(own.code).not.toBe(other.code);

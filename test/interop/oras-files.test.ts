@@ -21,7 +21,7 @@ interface Ran {
 
 type Tool = 'oras' | 'ours';
 
-describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('push, pull and attach, compared with oras', ['oras'], ([oras = '']) => {
   let folder = '';
   let registry: RunningRegistry;
   /** The same, without the referrers API. */
@@ -135,7 +135,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(comparable(oursAgain)).toEqual(comparable(theirsAgain));
     });
 
-    test('--export-manifest, and into a layout', async () => {
+    test('--export-manifest and a push into a layout give the same manifest as oras', async () => {
       for (const tool of ['oras', 'ours'] as const) {
         const created = tool === 'oras' ? ['-a', CREATED] : [];
         const exported = `../${tool}-exported.json`;
@@ -183,7 +183,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect((await stat(join(out, 'details', 'run.sh'))).mode & 0o777).toBe(0o755);
     });
 
-    test('the same files make the same digest, whenever they were written; those of oras do not', async () => {
+    test('the same files give the same digest, whenever they were written; with oras they do not', async () => {
       const digests = async (tool: Tool): Promise<string[]> => {
         const found: string[] = [];
         for (const day of [1, 2]) {
@@ -224,14 +224,14 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(ours.tree).toEqual(theirs.tree);
     };
 
-    test('files and a folder, as text, JSON and by a template', async () => {
+    test('pulled files and folders are printed as oras prints them, as text, JSON and by a template', async () => {
       await push('some:v1', 'readme.md:text/markdown', 'details', 'config.json');
       await expectSame('some:v1');
       await expectSame('some:v1', '--format', 'json');
       await expectSame('some:v1', '--format', 'go-template={{range .files}}{{println .path .digest}}{{end}}');
     });
 
-    test('a folder that is named behind joined letters, and files that keep their permissions', async () => {
+    test('-o after joined short options names the folder, and files keep their permissions', async () => {
       await push('over:v1', 'readme.md', 'details');
       await expectSame('over:v1', '-ko=joined');
       const kept = await Promise.all(
@@ -249,7 +249,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       ]);
     });
 
-    test('the config, where it is asked for', async () => {
+    test('the config is pulled if --config asks for it', async () => {
       await push('config:v1', '--config', 'config.json:x/y', '--artifact-type', 'a/b', 'readme.md');
       await expectSame('config:v1');
       await expectSame('config:v1', '--config', 'c.json');
@@ -258,7 +258,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       await expectSame('config:v1', '--config', 'c.json', '--format', 'json');
     });
 
-    test('what has no name is skipped, with a hint', async () => {
+    test('a layer without a name is skipped with a hint', async () => {
       await push('empty:v1');
       await expectSame('empty:v1');
       await must('oras', 'blob', 'push', `${host}/pull/unnamed`, 'readme.md');
@@ -274,7 +274,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       await expectSame('unnamed:v1');
     });
 
-    test('one platform, all of an index, and the subject', async () => {
+    test('a platform, a whole index and a subject are pulled as oras pulls them', async () => {
       await push('index:arm', '--artifact-platform', 'linux/arm/v7', 'readme.md');
       await push('index:amd', '--artifact-platform', 'linux/amd64', 'config.json', 'details');
       await must('oras', 'manifest', 'index', 'create', `${host}/pull/index:v1`, 'arm', 'amd');
@@ -295,7 +295,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       await expectSame(`index@${digest}`, '--include-subject');
     });
 
-    test('what is refused is refused by both, and ours leaves nothing behind', async () => {
+    test('what oras refuses is refused, and nothing is left behind', async () => {
       await push('outside:v1', '--disable-path-validation', '../files/readme.md', 'config.json');
       await push('some:v2', 'readme.md');
       const refused = async (name: string, ...args: string[]): Promise<Ran & { tree: object }> => {
@@ -315,7 +315,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       await expectSame('outside:v1', '--allow-path-traversal');
     });
 
-    test('archives that lead out: refused by both', async () => {
+    test('archives with paths outside the folder are refused, as by oras', async () => {
       await mkdir(join(folder, 'files', 'links'), { recursive: true });
       for (const target of ['/etc/passwd', '../readme.md', 'sub/../../readme.md']) {
         await rm(join(folder, 'files', 'links', 'l'), { force: true });
@@ -369,7 +369,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       },
     );
 
-    test('twice makes one, where oras makes two', async () => {
+    test('attaching the same file twice makes one referrer; oras makes two', async () => {
       await subjects(host, 'twice');
       const count = async (tool: Tool): Promise<number> => {
         const reference = `${host}/${tool}/twice:v1`;
@@ -386,7 +386,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(await count('oras')).toBe(2);
     });
 
-    test('the ways of keeping referrers, forced', async () => {
+    test('each forced way of keeping referrers gives the same list as oras', async () => {
       await subjects(host, 'forced');
       const tags = async (tool: Tool): Promise<string> => must('oras', 'repo', 'tags', `${host}/${tool}/forced`);
       for (const [spec, file] of [
@@ -403,7 +403,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(await tags('ours')).toMatch(/^sha256-[0-9a-f]{64}$/m);
     });
 
-    test('in a layout: what one attaches, the other discovers', async () => {
+    test('in a layout each program discovers what the other has attached', async () => {
       for (const tool of ['oras', 'ours'] as const) {
         const layout = `../${tool}-attached`;
         await must('oras', 'push', '--oci-layout', `${layout}:v1`, '-a', CREATED, 'readme.md');
@@ -422,7 +422,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(await discover('ours', 'oras')).toBe(expected);
     });
 
-    test('five at once without the API: none is lost', async () => {
+    test('of five attaches at the same time without the referrers API none is lost', async () => {
       await subjects(olderHost, 'crowd');
       const types = ['a/1', 'a/2', 'a/3', 'a/4', 'a/5'];
       const reference = `${olderHost}/ours/crowd:v1`;
@@ -433,7 +433,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect(referrers.map(({ artifactType }) => artifactType).toSorted()).toEqual(types);
     });
 
-    test('the API forced where there is none: ours says that nobody will find it', async () => {
+    test('attach with the forced API on a registry without it warns that nobody finds the referrer', async () => {
       await subjects(olderHost, 'lost');
       const args = ['--distribution-spec', 'v1.1-referrers-api', '--artifact-type', 'a/b', 'readme.md'];
       expect((await run('oras', ['attach', `${olderHost}/oras/lost:v1`, ...args])).code).toBe(0);
@@ -441,7 +441,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       expect([ours.code, ours.err.includes('REFERRERS_API_UNSUPPORTED')]).toEqual([1, true]);
     });
 
-    test('the API forced where there is none: both refuse to list and to copy', async () => {
+    test('discover and copy with the forced API on a registry without it fail, as with oras', async () => {
       await subjects(olderHost, 'unlisted');
       const spec = 'v1.1-referrers-api';
       for (const tool of ['oras', 'ours'] as const) {
@@ -452,7 +452,7 @@ describeWithPeers('push, pull and attach beside oras', ['oras'], ([oras = '']) =
       }
     });
 
-    test('to one platform of an index: ours writes no platform beside the digest that has it', async () => {
+    test('attach to one platform of an index writes the digest without a platform', async () => {
       const words: string[][] = [];
       for (const tool of ['oras', 'ours'] as const) {
         const repository = `${host}/${tool}/platform`;

@@ -84,7 +84,7 @@ const TEMPLATES = [
   '{{b64enc 1}}',
 ];
 
-describeWithPeers('templates, beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('templates, compared with oras', ['oras'], ([oras = '']) => {
   let folder = '';
   let registry: RunningRegistry;
   let app = '';

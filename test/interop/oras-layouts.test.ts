@@ -82,7 +82,7 @@ const LAYOUTS: Record<string, string[]> = {
   ],
 };
 
-describeWithPeers('what stands in a layout, beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('layouts, compared with oras', ['oras'], ([oras = '']) => {
   let folder = '';
   let registry: RunningRegistry;
   const words: Record<string, string> = {};
@@ -177,7 +177,7 @@ describeWithPeers('what stands in a layout, beside oras', ['oras'], ([oras = '']
     });
   });
 
-  test('what a deleted referrer refers to stays, tagged or not; oras takes it away where it has no tag', async () => {
+  test('deleting a referrer keeps its subject, tagged or not; oras deletes an untagged subject', async () => {
     for (const side of ['theirs', 'ours']) {
       for (const line of [
         'cp -r {repo}:artifact --to-oci-layout {layout}',
@@ -192,7 +192,7 @@ describeWithPeers('what stands in a layout, beside oras', ['oras'], ([oras = '']
     ]);
   });
 
-  test('a layout that oras has emptied is read', async () => {
+  test('a layout that oras has emptied can be read', async () => {
     for (const line of ['cp {repo}:amd64 --to-oci-layout {layout}:v1', 'manifest delete -f --oci-layout {layout}:v1']) {
       expect((await runOn('theirs', '-empty', line)).code).toBe(0);
     }

@@ -304,7 +304,7 @@ const WORDS: Record<string, string> = {
   other: sha256('other blob'),
 };
 
-describeWithPeers('manifests, tags, repositories and blobs, beside oras', ['oras'], ([oras = '']) => {
+describeWithPeers('manifests, tags, repositories and blobs, compared with oras', ['oras'], ([oras = '']) => {
   let folder = '';
   let registry: RunningRegistry;
   let host = '';
@@ -410,7 +410,7 @@ describeWithPeers('manifests, tags, repositories and blobs, beside oras', ['oras
   }
 
   describe.each(LINES.map((line, index) => ({ line, index })))('$index: $line', ({ line }) => {
-    test('prints the same, and ends the same', async () => {
+    test('each line prints the same and exits the same as oras', async () => {
       const [other, own] = [await runOn('theirs', line), await runOn('ours', line)];
       const difference = DIFFERENCES.find((each) => each.line === line);
       const helped = helpedCommand(other.out);
@@ -439,12 +439,12 @@ describeWithPeers('manifests, tags, repositories and blobs, beside oras', ['oras
     });
   });
 
-  test('every difference is of a line that is tried', () => {
+  test('every listed difference belongs to a line that is tried', () => {
     const tried = new Set([...LINES, ...FILE_LINES]);
     expect(DIFFERENCES.filter(({ line }) => !line.startsWith('login ') && !tried.has(line))).toEqual([]);
   });
 
-  test('what stands in both repositories then is the same, byte for byte', async () => {
+  test('both repositories then hold the same bytes', async () => {
     const tagsOf = async (side: string): Promise<string[]> =>
       (await theirs('repo', 'tags', `${host}/samples/${side}`)).trim().split('\n');
     const tags = await tagsOf('theirs');

@@ -41,7 +41,7 @@ describe('npm run package', () => {
   }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('the zip holds the folder that azd packs, and nothing that is not for there', () => {
+  test('the zip holds the folder that azd packs and nothing else', () => {
     const staged = readdirSync(join(folder, 'package'), { recursive: true, withFileTypes: true });
     expect(names).toHaveLength(staged.filter((entry) => entry.isFile()).length);
     expect([...new Set(names.map((name) => name.split('/')[0]))]).toEqual([
@@ -57,7 +57,7 @@ describe('npm run package', () => {
     expect(readFileSync(join(app, 'host.json'), 'utf8')).toBe(readFileSync('host.json', 'utf8'));
   });
 
-  test('package.json runs nothing and asks for nothing more', () => {
+  test('package.json has no scripts and no further dependencies', () => {
     const manifest = JSON.parse(readFileSync(join(app, 'package.json'), 'utf8')) as Record<string, unknown>;
     const ours = JSON.parse(readFileSync('package.json', 'utf8')) as Record<string, unknown>;
     expect(Object.keys(manifest).sort()).toEqual(
@@ -77,7 +77,7 @@ describe('npm run package', () => {
     expect(manifest).toMatchObject({ main: 'dist/src/main.js', type: 'module', dependencies: ours['dependencies'] });
   });
 
-  test('node_modules are those of the lock that production needs, at its versions', () => {
+  test('node_modules holds the production packages of the lock file, at its versions', () => {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as { packages: Record<string, LockedPackage> };
     const wanted = Object.entries(lock.packages)
       .filter(([path, { dev, optional, devOptional }]) => path !== '' && !dev && !optional && !devOptional)
@@ -92,7 +92,7 @@ describe('npm run package', () => {
     expect(found.length).toBeGreaterThan(50);
   });
 
-  test('loads in the local host with the settings of the sample, and has its functions', async () => {
+  test('the package loads in the local host with the sample settings and registers its functions', async () => {
     const azurite = await startAzurite();
     const host = spawn(
       process.execPath,
@@ -129,19 +129,19 @@ describe('npm run package', () => {
     }
   }, 120_000);
 
-  test('says what is wrong with its settings, and loses nothing until they are right', async () => {
+  test('with wrong settings the package reports them and loses no message', async () => {
     await expectNothingLostOverWrongSettings(app, join(folder, 'settings'));
   }, 240_000);
 
   describeWithPeers('with a key in Key Vault', ['notation'], ([notation = '']) => {
     test(
-      'promotes and signs; notation verifies',
+      'the package promotes and signs with an RSA key, and notation verifies the signature',
       () => promoteWithVaultKey('RSA-3072', notation, ['--app', app]),
       240_000,
     );
   });
 
-  test('runs the main job', async () => {
+  test('npm start --once promotes an image with the package', async () => {
     const ports = await Promise.all([freePort(), freePort(), freePort()]);
     const options = ['--port', '--source-port', '--staging-port'].flatMap((name, index) => [
       name,

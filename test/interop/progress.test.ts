@@ -68,7 +68,7 @@ describeWithPeers('on a terminal', ['script', 'oras'], ([script = '', oras = '']
     60_000,
   );
 
-  test('while it moves there is a bar, and with --no-tty there are lines', async () => {
+  test('a transfer shows a bar on a terminal and lines with --no-tty', async () => {
     const slow = await ours(`copy ${host}/a/ours:v1 --to-oci-layout layout:v1`);
     expect(slow.code).toBe(0);
     const plain = await ours(`copy --no-tty ${host}/a/ours:v1 --to-oci-layout layout-2:v1`);
@@ -78,7 +78,7 @@ describeWithPeers('on a terminal', ['script', 'oras'], ([script = '', oras = '']
     expect(slow.seen).toMatch(BAR);
   }, 60_000);
 
-  test('the tree of discover is coloured as oras colours it, but with --no-tty and NO_COLOR', async () => {
+  test('the tree of discover has the colours of oras, and none with --no-tty or NO_COLOR', async () => {
     const reference = `${host}/tree:v1`;
     await writeFile(join(folder, 'small.txt'), 'small');
     for (const line of [`push ${reference} small.txt`, `attach ${reference} --artifact-type a/b -a k=v small.txt`]) {
@@ -103,7 +103,7 @@ describeWithPeers('on a terminal', ['script', 'oras'], ([script = '', oras = '']
     expect(await show(own, '', { NO_COLOR: '1' })).toEqual(plain);
   }, 60_000);
 
-  test('a failure is told below what was crossed out', async () => {
+  test('a failure is printed below the crossed-out transfer', async () => {
     const { code, seen, out } = await ours(`pull ${host}/a/ours:v1 -o /proc/no-such-folder`);
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(seen).toMatch(/✗ \w+ application\/vnd\.oci\.image\.manifest[\s\S]*Error: .*\(FILE_UNWRITABLE\)/);

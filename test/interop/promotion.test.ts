@@ -101,7 +101,7 @@ describeWithPeers(
       expect(verified).toMatchObject({ code: 0 });
     }
 
-    test('pushed by skopeo', async () => {
+    test('an image that skopeo pushed is promoted', async () => {
       const digest = await writeImage(join(folder, 'skopeo'), 'pushed by skopeo');
       const since = Date.now();
       await skopeoPush(join(folder, 'skopeo'), `${up.source}/samples/skopeo:v1`);
@@ -112,7 +112,7 @@ describeWithPeers(
       await expectOneOfEach('samples/skopeo', 'v1', digest);
     }, 120_000);
 
-    test('pushed by crane', async () => {
+    test('an image that crane pushed is promoted', async () => {
       const digest = await writeImage(join(folder, 'crane'), 'pushed by crane');
       const since = Date.now();
       await must(crane, ['push', '--insecure', join(folder, 'crane'), `${up.source}/samples/crane:v1`], docker);

@@ -45,7 +45,7 @@ function start(...argv: string[]) {
   return { child, ended, printed };
 }
 
-test('user and password are read from a pipe, and it ends though the pipe stays open', async () => {
+test('login reads user and password from a pipe and ends though the pipe stays open', async () => {
   const { child, ended, printed } = start('login', host);
   await printed('Username: ');
   child.stdin.write('me\n');
@@ -60,14 +60,14 @@ test('user and password are read from a pipe, and it ends though the pipe stays 
   expect(await readFile(join(folder, 'docker', 'config.json'), 'utf8')).toContain(host);
 }, 30_000);
 
-test('interrupted while it asks, it ends with 130', async () => {
+test('login that is interrupted at a prompt exits with 130', async () => {
   const { child, ended, printed } = start('login', host);
   await printed('Username: ');
   child.kill('SIGINT');
   expect(await ended).toMatchObject({ code: 130, err: 'Error: interrupted (INTERRUPTED)\n' });
 }, 30_000);
 
-test('a large blob through the standard streams, byte for byte', async () => {
+test('a large blob passes through the standard streams byte for byte', async () => {
   const content = randomBytes(20_000_000);
   const reference = `${host}/samples/large@sha256:${createHash('sha256').update(content).digest('hex')}`;
   const pushing = start('blob', 'push', '-u', 'me', '-p', 'secret', '--size', `${content.length}`, reference, '-');

@@ -22,7 +22,7 @@ interface Answer {
   body: unknown;
 }
 
-describeWithPeers('the referrers API, forced', ['oras'], ([oras = '']) => {
+describeWithPeers('the forced referrers API', ['oras'], ([oras = '']) => {
   let server: Server;
   let name = '';
   let answer: Answer;
@@ -73,7 +73,7 @@ describeWithPeers('the referrers API, forced', ['oras'], ([oras = '']) => {
     if (code === 1) expect(ours.err).toContain('(REFERRERS_API_UNSUPPORTED)');
   });
 
-  test('an index with a parameter to its media type is one; oras takes it for none', async () => {
+  test('an answer with a parameter in its media type is an index; oras refuses it', async () => {
     answer = { type: `${INDEX_TYPE}; charset=utf-8`, body: index };
     const { theirs, ours } = await both();
     expect([theirs.code, ours.code]).toEqual([1, 0]);

@@ -236,7 +236,7 @@ for (const peer of PEERS) {
       return { ...descriptor, artifactType };
     }
 
-    test('blobs: put once, found, read whole and from an offset', async () => {
+    test('a blob is pushed once, found, and read whole and from an offset', async () => {
       const repository = fresh();
       const bytes = randomBytes(300_000, 1);
       const blob = blobOf(bytes);
@@ -258,14 +258,14 @@ for (const peer of PEERS) {
       expect(seen.filter((method) => method !== 'HEAD' && method !== 'GET')).toEqual([]);
     });
 
-    test('the empty blob', async () => {
+    test('the empty blob can be pushed and read', async () => {
       const repository = fresh();
       const blob = await push(repository, new Uint8Array());
       expect(await repository.hasBlob(blob)).toBe(true);
       expect(await readAll(await repository.openBlob(blob))).toHaveLength(0);
     });
 
-    test('a blob in pieces', async () => {
+    test('a blob can be pushed in pieces', async () => {
       const inPieces = createRegistries({ ...clientOptions, uploads: { monolithicBytes: 0, chunkBytes: 70_000 } });
       try {
         const repository = inPieces.repository(running.host, 'test/pieces');
@@ -277,7 +277,7 @@ for (const peer of PEERS) {
       }
     });
 
-    test('a wrong digest is not taken', async () => {
+    test('a blob with a wrong digest is refused', async () => {
       const repository = fresh();
       const wrong = { ...blobOf(Buffer.from('this')), size: 4 };
       const failure = repository.pushBlob(wrong, async function* () {
@@ -295,7 +295,7 @@ for (const peer of PEERS) {
       expect(await to.hasBlob(blob)).toBe(true);
     });
 
-    test('a blob that is nowhere is not mounted, and can still be put', async () => {
+    test('a blob that is nowhere is not mounted and can then be pushed', async () => {
       const [from, to] = [fresh(), fresh()];
       const bytes = randomBytes(1000, 4);
       expect(await to.mountBlob(blobOf(bytes), from.name.slice(running.host.length + 1))).toBe(false);
@@ -309,7 +309,7 @@ for (const peer of PEERS) {
       expect(await repository.hasBlob(blob)).toBe(false);
     });
 
-    test('manifests: by tag and digest, byte for byte', async () => {
+    test('a manifest is read by tag and digest, byte for byte', async () => {
       const repository = fresh();
       const descriptor = await image(repository, 6, 'v1');
       expect(await repository.resolve('v1')).toEqual(descriptor);
@@ -319,7 +319,7 @@ for (const peer of PEERS) {
       expect((await repository.fetchManifest('v1')).descriptor).toEqual(descriptor);
     });
 
-    test('an index, a Docker manifest, and one without mediaType', async () => {
+    test('an index, a Docker manifest and a manifest without mediaType can be pushed and read', async () => {
       const repository = fresh();
       const child = await image(repository, 7);
       const index = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests: [child] }));
@@ -376,7 +376,7 @@ for (const peer of PEERS) {
       expect((await readAll(await repository.openBlob(blob))).equals(bytes)).toBe(true);
     });
 
-    test('referrers: listed, filtered, none, and gone when deleted', async () => {
+    test('referrers are listed and filtered, and deleted ones are not listed', async () => {
       const repository = fresh();
       const subject = await image(repository, 10, 'v1');
       expect(await repository.listReferrers(subject.digest)).toEqual([]);
@@ -420,7 +420,7 @@ for (const peer of PEERS) {
       expect(listed.map(({ digest }) => digest).sort()).toEqual(attached.map(({ digest }) => digest).sort());
     });
 
-    test('tags, all pages, with and without digests', async () => {
+    test('all pages of tags are listed, with and without digests', async () => {
       const repository = fresh();
       const { digest } = await image(repository, 13, 'v00');
       const { bytes } = await repository.fetchManifest(digest);
@@ -432,7 +432,7 @@ for (const peer of PEERS) {
       expect(new Set(details.map((tag) => tag.digest))).toEqual(new Set([digest]));
     });
 
-    test('tags and manifests by the time of their last change, or that there are no such lists', async () => {
+    test('tags and manifests are listed by the time of their last change, or the registry is known to have no such lists', async () => {
       const repository = fresh();
       const digests: string[] = [];
       for (const [seed, tag] of [
@@ -469,7 +469,7 @@ for (const peer of PEERS) {
       );
     });
 
-    test('what is not there', async () => {
+    test('missing tags, manifests and blobs are reported as not found', async () => {
       const repository = fresh();
       const blob = blobOf(Buffer.from('nowhere'));
       await expect(repository.resolve('v1')).rejects.toMatchObject({ notFound: true });

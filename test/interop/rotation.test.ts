@@ -208,16 +208,16 @@ describeWithPeers(
       await rm(folder, { recursive: true, force: true });
     }, 60_000);
 
-    test('an image that nobody but our key has signed stays out of prod', expectShut, 120_000);
+    test('an image that only our key has signed is not promoted to prod', expectShut, 120_000);
 
-    test('an image that our key has signed with its former and its renewed certificate stays out of prod', async () => {
+    test('an image that our key has signed with its former and its renewed certificate is not promoted to prod', async () => {
       await stop();
       await startWith('renewed', renewed);
       await signAgain();
       await expectShut();
     }, 180_000);
 
-    test('after a rotation, an image that our former key has signed stays out of prod; its twin, signed by others, gets there', async () => {
+    test('after a rotation, an image that our former key has signed is not promoted to prod; one that others signed is', async () => {
       await stop();
       await startWith('rotated', rotated);
       await signAgain();

@@ -127,7 +127,7 @@ const runs = async (query: string): Promise<RunSummary[]> =>
   ((await http(`runs?${query}`)) as { runs: RunSummary[] }).runs;
 
 describe('one tag after the other', () => {
-  test('before it is pushed: a rule wants it, and it is not at the source', async () => {
+  test('before the push, explain reports a matching rule and no tag at the source', async () => {
     const reference = `${up.source}/samples/app:v1`;
     expect(await explained(reference)).toMatchObject({
       promoted: false,
@@ -136,7 +136,7 @@ describe('one tag after the other', () => {
     expect((await acrPromoter('explain', reference)).out).toContain('(rule staging): waiting');
   }, 120_000);
 
-  test('pushed: in sync, and the run says what opened it and what its steps did', async () => {
+  test('after the push the promotion is in sync, and the run lists its trigger and its steps', async () => {
     const digest = await push('samples/app', 'v1');
     const reference = `${up.source}/samples/app:v1`;
     const { promotions } = await inState(reference, 'in_sync');
@@ -171,13 +171,13 @@ describe('one tag after the other', () => {
     expect((await acrPromoter('runs', run?.id ?? '')).out).toMatch(/: promoted\nrule staging, .*\nopened .* by push /);
   }, 120_000);
 
-  test('the destination is moved by hand: what it was, what it is', async () => {
+  test('a destination tag moved by hand is reported with both digests', async () => {
     await push('staging/samples/app', 'v1', 'another', up.staging);
     const { promotions } = await inState(`${up.source}/samples/app:v1`, 'waiting', /by now/);
     expect(promotions[0]?.text).toMatch(/got sha256:\w+ at \S+, and is sha256:\w+ by now/);
   }, 120_000);
 
-  test('no rule matches it: ignored, with the nearest rule and the first condition that failed', async () => {
+  test('a push that no rule matches is kept as ignored with the nearest rule and the first failed condition', async () => {
     await push('samples/app', 'latest', 'latest');
     const reference = `${up.source}/samples/app:latest`;
     const reason = 'rule staging: tag latest is not in v*';
@@ -193,7 +193,7 @@ describe('one tag after the other', () => {
     );
   }, 120_000);
 
-  test('refused: another rule has the destination', async () => {
+  test('a promotion whose destination another rule has claimed is refused', async () => {
     await push('samples/app', 'v2');
     await inState(`${up.source}/samples/app:v2`, 'in_sync');
     await push('other/app', 'v2', 'other');
@@ -208,7 +208,7 @@ describe('one tag after the other', () => {
     );
   }, 120_000);
 
-  test('waiting: for whose signature; stopped by somebody: cancelled', async () => {
+  test('a waiting promotion names the missing signature, and cancelling it ends it as cancelled', async () => {
     await push('gated/app', 'v1');
     const reference = `${up.source}/gated/app:v1`;
     const { promotions } = await inState(reference, 'waiting', /no notary signature by/);
@@ -226,13 +226,13 @@ describe('one tag after the other', () => {
     await inState(reference, 'cancelled');
   }, 120_000);
 
-  test('observed: what it would do', async () => {
+  test('an observed promotion lists what it would do', async () => {
     await push('watched/app', 'v1');
     const { promotions } = await inState(`${up.source}/watched/app:v1`, 'observed');
     expect(promotions[0]?.text).toContain('is not there');
   }, 120_000);
 
-  test('failed: why', async () => {
+  test('a failed promotion has the reason', async () => {
     const repository = client.repository(up.source, 'samples/broken');
     const pushBytes = async (mediaType: string, text: string): Promise<Descriptor> => {
       const bytes = Buffer.from(text);
@@ -275,7 +275,7 @@ describe('all together', () => {
     }
   }, 120_000);
 
-  test('page by page it is the same list', async () => {
+  test('the list is the same page by page', async () => {
     const all = await runs('size=100');
     const paged: RunSummary[] = [];
     for (let from = ''; ;) {
@@ -291,7 +291,7 @@ describe('all together', () => {
     expect(all.length).toBeGreaterThan(6);
   }, 120_000);
 
-  test('one CloudEvent for each finished run that is not unchanged', async () => {
+  test('each finished run that is not unchanged sends one CloudEvent', async () => {
     const connection = (await readFile(join(up.dataDir, 'storage-connection-string.txt'), 'utf8')).trim();
     const queue = new QueueClient(connection, 'promotion-results');
     const { told, wanted } = await until('a result event of every run', async () => {
@@ -309,7 +309,7 @@ describe('all together', () => {
     expect(told).toEqual(wanted);
   }, 120_000);
 
-  test('the log has each run by its id', async () => {
+  test('the log names each run by its id', async () => {
     const ended = (await runs('size=100')).filter(({ state }) => state === 'ended');
     // A run has ended a moment before the step that says so.
     let log = '';

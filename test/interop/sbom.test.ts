@@ -91,7 +91,7 @@ describeWithPeers(
       writeFileSync(join(database(), 'available'), '');
     });
 
-    test('lists what dpkg says is installed, layer after layer', async () => {
+    test('the SBOM lists what dpkg reports as installed, layer after layer', async () => {
       install('first', '1.0-1');
       install('second', '2:1.2.3~rc1+dfsg-4');
       install('third', '0.1');

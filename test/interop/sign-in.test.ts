@@ -480,7 +480,7 @@ cat '${join(folder, 'az-answer')}'
     expect(identity.log).toHaveLength(before);
   });
 
-  test('a setting of Azure that is wrong is said', async () => {
+  test('a wrong Azure setting is reported', async () => {
     const ran = await command(`repo ls ${host}`, { env: { AZURE_TOKEN_CREDENTIALS: 'nonsense' } });
     expect(ran).toMatchObject({ code: 1, err: expect.stringContaining('(AZURE_SIGN_IN_FAILED)') });
   });
@@ -497,7 +497,7 @@ describeWithPeers(
     }, 30_000);
     afterAll(() => peer.stop());
 
-    test('a wrong password is refused; the right one is kept, and works for both programs', async () => {
+    test('a wrong password is refused; the right one is stored and works for both programs', async () => {
       const { host } = peer;
       const wrong = await ours(`login ${host} -u user --password-stdin`, { docker: 'nginx', input: 'geheim' });
       expect(wrong.code).toBe(1);

@@ -47,7 +47,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-describe('what is wrong is said at once', () => {
+describe('wrong settings and options are reported at the start', () => {
   test.each([
     ['an unknown option', ['--bogus'], 'BAD_OPTION', /--bogus/],
     ['a port that is none', ['--port', '70710'], 'BAD_OPTION', /70710/],
@@ -71,7 +71,7 @@ describe('what is wrong is said at once', () => {
     120_000,
   );
 
-  test('settings that the app cannot load with', async () => {
+  test('npm start reports settings that the app cannot load with', async () => {
     const args = ['--json', '--data-dir', join(folder, 'settings'), ...portOptions(await freePorts())];
     const started = start(args, { env: { PROMOTION_PAUSED: 'perhaps', RUN_RETENTION_DAYS: '0' } });
     expect(await started.ended).toBe(1);
@@ -82,7 +82,7 @@ describe('what is wrong is said at once', () => {
     });
   }, 120_000);
 
-  test('options that npm has taken for itself', async () => {
+  test('npm start reports options that npm has taken for itself', async () => {
     const started = start(['--json'], { env: { npm_config_once: 'true' } });
     expect(await started.ended).toBe(1);
     expect(started.lastLine()).toMatchObject({
@@ -108,7 +108,7 @@ describe('what is wrong is said at once', () => {
   });
 });
 
-describeWithPeers('it stays up', ['oras'], ([oras = '']) => {
+describeWithPeers('npm start', ['oras'], ([oras = '']) => {
   let ports: Ports;
   let dataDir: string;
   let started: Started;
@@ -127,7 +127,7 @@ describeWithPeers('it stays up', ['oras'], ([oras = '']) => {
     await started.ended;
   }, 120_000);
 
-  test('an image of several platforms: the last line of standard output tells how it ended', async () => {
+  test('the last line of standard output reports how the promotion of a multi-platform image ended', async () => {
     const summary = started.lastLine() as Summary;
     expect(summary).toEqual({
       source: `localhost:${ports.source}/samples/image:v1`,
@@ -151,12 +151,12 @@ describeWithPeers('it stays up', ['oras'], ([oras = '']) => {
     expect((await fetch(`http://localhost:${ports.host}/api/health`)).status).toBe(200);
   }, 120_000);
 
-  test('nothing that a terminal would act upon goes into a pipe', () => {
+  test('a pipe gets no control characters', () => {
     expect(started.stderr()).toContain('promoted samples/image:v1');
     expect(started.stdout() + started.stderr()).not.toMatch(CONTROL);
   });
 
-  test('a second start in its folder, or on its ports, says so', async () => {
+  test('a second start with the same folder or ports is refused with the reason', async () => {
     const [same, other] = [
       start(['--json', '--data-dir', dataDir, ...portOptions(await freePorts())]),
       start(['--json', '--data-dir', join(folder, 'other'), ...portOptions(ports)]),
@@ -175,7 +175,7 @@ describeWithPeers('it stays up', ['oras'], ([oras = '']) => {
     expect((await fetch(`http://localhost:${ports.host}/api/health`)).status).toBe(200);
   }, 120_000);
 
-  test('a process that dies is started again, where it was', async () => {
+  test('a process that dies is started again on its port', async () => {
     const { identity = 0 } = await processIds(dataDir);
     process.kill(identity, 'SIGKILL');
     const again = await until('identity to be back', async () => {
@@ -187,7 +187,7 @@ describeWithPeers('it stays up', ['oras'], ([oras = '']) => {
     expect(started.stderr()).toContain('identity was ended by SIGKILL; starting it again');
   }, 120_000);
 
-  test('no secret is anywhere but where it is kept', async () => {
+  test('no secret is in a log, a row or a file other than its own', async () => {
     const secrets = await secretsOf(dataDir);
     // What is looked for is what there is.
     const token = await anEntraToken(dataDir);
@@ -213,8 +213,8 @@ describeWithPeers('it stays up', ['oras'], ([oras = '']) => {
   }, 120_000);
 });
 
-describe('it is killed', () => {
-  test('its processes end by themselves; started again, it goes on with what was under way', async () => {
+describe('npm start that is killed', () => {
+  test('its processes end by themselves, and the next start continues the open run', async () => {
     const ports = await freePorts();
     const dataDir = join(folder, 'killed');
     const digest = await writeHeavyImage(join(folder, 'heavy'), 'killed', { layerBytes: 40_000_000 });
@@ -246,7 +246,7 @@ describe('it is killed', () => {
 });
 
 describe('rules that refuse', () => {
-  test('--once ends with 1, and tells why', async () => {
+  test('--once exits with 1 and reports the reason', async () => {
     const ports = await freePorts();
     const rules = join(folder, 'away.json');
     const rule = {
@@ -267,7 +267,7 @@ describe('rules that refuse', () => {
     await allGone(Object.values(await processIds(dataDir)), 60_000);
   }, 120_000);
 
-  test('rules that want nothing of it: said before anything is started', async () => {
+  test('rules that match nothing are reported before anything starts', async () => {
     const ports = await freePorts();
     const rules = join(folder, 'none.json');
     const rule = {

@@ -1,10 +1,11 @@
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../../src/oci/index.js';
-import type { Rule } from '../../src/rules/rule.js';
+import { fingerprint, promotionId, type Rule } from '../../src/rules/rule.js';
 import { closePromotion } from '../../src/rows/close-promotion.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import { attachSbomStep } from '../../src/evidence/our-sbom.js';
 import { attachSignatureStep } from '../../src/evidence/our-signature.js';
 import { classifyGraph } from '../../src/evidence/classify.js';
+import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import { SOURCE, newCall, openRun, rowOf, type World } from './world.js';
 
 /** Ends a promotion's open run, as if it had seen the tag as it stands. */
@@ -43,4 +44,29 @@ export async function putInSync(world: World, which: Rule, source = SOURCE): Pro
   const { bytes } = await destination.fetchManifest(root.digest);
   await destination.pushManifest(bytes, root.mediaType, { tag: to.tag ?? source.tag });
   return endRun(world, which, { outcome: 'promoted' }, source);
+}
+
+/** The row of a tag whose promotion is in sync, for tests that need many and no steps. @param at when its last run ended */
+export function inSyncRow(
+  which: Rule,
+  source: PromotionRow['source'],
+  digest: string,
+  at: string,
+  runId = 'r',
+): PromotionRow {
+  return {
+    id: promotionId(which.name, source),
+    rule: which.name,
+    source,
+    destination: `${source.registry}/staging/${source.repository}:${source.tag}`,
+    generation: 1,
+    observedGeneration: 1,
+    incrementedAt: at,
+    state: 'in_sync',
+    runId,
+    runOpen: false,
+    runBegun: true,
+    failures: 0,
+    last: { outcome: 'promoted', digest, runId, finishedAt: at, fingerprint: fingerprint(which) },
+  };
 }

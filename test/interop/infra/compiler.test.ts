@@ -27,7 +27,7 @@ suite('the compiler says nothing of infra/', () => {
     expect(ran).toMatchObject({ status: 0, stderr: '' });
   });
 
-  test('main.bicepparam, with no more than azd and docs/how-to/deploy.md ask for', () => {
+  test('main.bicepparam compiles with only what azd and docs/how-to/deploy.md ask for', () => {
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], ENVIRONMENT);
     expect(ran).toMatchObject({ status: 0, stderr: '' });
     const { parametersJson } = JSON.parse(ran.stdout) as { parametersJson: string };
@@ -48,7 +48,7 @@ suite('the compiler says nothing of infra/', () => {
     expect(parameters['vaultPurgeProtection']?.value).toBe(true);
   });
 
-  test('main.bicepparam, with all that docs/how-to/deploy.md lists', () => {
+  test('main.bicepparam compiles with all that docs/how-to/deploy.md lists', () => {
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], {
       ...ENVIRONMENT,
       REGISTRY_REPOSITORY_PREFIXES: 'samples/,base/',
@@ -68,7 +68,7 @@ suite('the compiler says nothing of infra/', () => {
     expect(parameters['vaultPurgeProtection']?.value).toBe(false);
   });
 
-  test('but names what is missing', () => {
+  test('the compiler names a missing parameter', () => {
     const { REGISTRY_NAME: _missing, ...env } = ENVIRONMENT;
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], env);
     expect(ran).toMatchObject({
@@ -77,13 +77,13 @@ suite('the compiler says nothing of infra/', () => {
     });
   });
 
-  test('and what is none of the values that there are', () => {
+  test('the compiler names a value that is not allowed', () => {
     const env = { ...ENVIRONMENT, AZURE_PRINCIPAL_TYPE: 'Group' };
     const ran = workspace.run(['build-params', join('infra', 'main.bicepparam'), '--stdout'], env);
     expect(ran).toMatchObject({ status: 1, stderr: expect.stringContaining("type \"'ServicePrincipal' | 'User'\"") });
   });
 
-  test('and would speak of a warning, which alone fails nothing', () => {
+  test('the compiler reports warnings, which do not fail it', () => {
     const path = join(workspace.folder, 'infra', 'wrong.bicep');
     const module = readFileSync(join(workspace.folder, 'infra', 'modules', 'storage.bicep'), 'utf8');
     writeFileSync(path, module.replaceAll("'../", "'").replace('minimumTlsVersion', 'minTls'));
@@ -114,7 +114,7 @@ suite('the compiler says nothing of infra/', () => {
     }
   });
 
-  test('a file that is not formatted would be seen', () => {
+  test('the check reports a file that is not formatted', () => {
     const path = join(workspace.folder, 'loose.bicep');
     writeFileSync(path, 'param   location   string\n');
     expect(workspace.run(['format', 'loose.bicep', '--stdout']).stdout).toBe('param location string\n');

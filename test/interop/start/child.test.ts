@@ -13,7 +13,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test('a child whose parent was killed keeps what it has, though nobody reads what it prints', async () => {
+test('a child whose parent was killed keeps its data, though nobody reads its output', async () => {
   const kept = join(folder, 'kept.txt');
   const script = join(folder, 'storage.mjs');
   // As Azurite does: it says that it closes, and then writes its files.

@@ -1,10 +1,11 @@
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 
-// What becomes of a run whose orchestration is gone, or ended without closing it:
-// - It ends as `interrupted`. It sends no result event, it is no failure, and its promotion is not answered by it.
-// - The third in a row without a trigger has failed, RUN_LOST, and not one before.
-// - A promotion's state is what its last run says, also if that run had ended itself before its promotion heard of it.
+// A run whose orchestration is gone, or ended without closing it:
+// - It ends as `interrupted`. No result event is sent, it is not a failure, and it does not answer its promotion.
+// - The third one in a row without a trigger ends as `failed`, RUN_LOST, and no earlier one does.
+// - A promotion's state is the one of its last run, also if that run had ended itself before its promotion was closed. Only a run that was
+//   superseded while the schedule is paused leaves the promotion `working`, with its generation ahead.
 
 /** Interrupted runs in a row of which the last one has failed. */
 const MOST_IN_ROW = 3;
@@ -12,8 +13,9 @@ const MOST_IN_ROW = 3;
 /** The outcome of a run that was interrupted; the rows do not have it yet. */
 const INTERRUPTED: string = 'interrupted';
 
-/** How a promotion stands by the outcome of its last run. */
+/** The state of a promotion by the outcome of the run that was closed. */
 const STATES: Record<string, string> = {
+  superseded: 'working',
   promoted: 'in_sync',
   unchanged: 'in_sync',
   observed: 'observed',
@@ -40,8 +42,11 @@ export class Interruptions {
     if (row.runId !== before.runId) this.#generation.set(id, row.generation);
     if (last?.outcome === INTERRUPTED)
       this.problems.add(`promotion ${id} is answered by run ${last.runId}: interrupted`);
-    if (isOver && !row.runOpen && last !== undefined && STATES[last.outcome] !== state)
-      this.problems.add(`promotion ${id} is ${state}, and its last run is ${last.outcome}`);
+    const outcome = last?.runId === before.runId ? last?.outcome : run?.result?.outcome;
+    if (isOver && !row.runOpen && outcome !== undefined && STATES[outcome] !== state)
+      this.problems.add(`promotion ${id} is ${state}, and its last run is ${outcome}`);
+    if (!row.runOpen && state === 'working' && row.generation <= row.observedGeneration)
+      this.problems.add(`promotion ${id} is working, and nothing is left to do`);
     if (run?.result?.outcome === INTERRUPTED && row.failures > before.failures)
       this.problems.add(`promotion ${id} counts a failure: run ${run.id} was interrupted`);
   }

@@ -48,7 +48,7 @@ const histories: fc.Arbitrary<History> = fc.record({
   strict: fc.constant(true),
 });
 
-test('whatever is late, and in whichever order events come: no destination goes back, and nothing is made twice or lost', async () => {
+test('with late reads and events in any order, no destination moves back and nothing is made twice or lost', async () => {
   await fc.assert(
     fc.asyncProperty(histories, async (history) => {
       const { problems } = await play(history);

@@ -10,7 +10,7 @@ const FULL = process.env.FULL === '1';
 const RUNS = Number(process.env.RUNS ?? (FULL ? 1000 : 20));
 const SEED = Number(process.env.SEED ?? Date.now() % 2 ** 31);
 
-test('whatever happens, after quiet all is as the rules say', async () => {
+test('after any history and a quiet time, everything is as the rules say', async () => {
   let played = 0;
   let steps = 0;
   let failed = 0;

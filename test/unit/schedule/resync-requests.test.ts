@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { anonymousCredentials, createRegistries, type RegistryClient } from '../../../src/oci/index.js';
-import { promotionId, fingerprint, type Rule } from '../../../src/rules/rule.js';
-import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { Rule } from '../../../src/rules/rule.js';
 import { countStoreCalls } from '../../support/counted-store.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
-import { putInSync } from '../../support/in-sync.js';
+import { inSyncRow, putInSync } from '../../support/in-sync.js';
 import { RESYNC_PAUSE_MS, resyncTick } from '../../support/resync-world.js';
 import { REGISTRY, SOURCE, newWorld, rowOf, type World } from '../../support/world.js';
 
@@ -22,27 +21,6 @@ const LOOK_REQUESTS = 13;
 const REPOSITORIES = FULL ? 200 : 20;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-
-/** The row of a tag that was promoted just after the previous one. */
-function inSync(which: Rule, repository: string, digest: string, index: number, now: number): PromotionRow {
-  const source = { registry: REGISTRY, repository, tag: `t${index}` };
-  const finishedAt = new Date(now - HOUR_MS + index * 10).toISOString();
-  return {
-    id: promotionId(which.name, source),
-    rule: which.name,
-    source,
-    destination: `${REGISTRY}/staging/${repository}:t${index}`,
-    generation: 1,
-    observedGeneration: 1,
-    incrementedAt: finishedAt,
-    state: 'in_sync',
-    runId: `run-${index}`,
-    runOpen: false,
-    runBegun: true,
-    failures: 0,
-    last: { outcome: 'promoted', digest, runId: `run-${index}`, finishedAt, fingerprint: fingerprint(which) },
-  };
-}
 
 describe('with a registry over HTTP', () => {
   let folder: string;
@@ -102,11 +80,15 @@ describe('with a registry in memory', () => {
       const destination = world.registries.repository(REGISTRY, `staging/${repository}`);
       for (let tag = index * tags; tag < (index + 1) * tags; tag += 1) {
         for (const { tags: all } of [source, destination]) all.set(`t${tag}`, image.digest);
-        await world.store.insertPromotion(inSync(which, repository, image.digest, tag, world.nowMs));
+        // Each tag was promoted just after the previous one.
+        const at = new Date(world.nowMs - HOUR_MS + tag * 10).toISOString();
+        const of = { registry: REGISTRY, repository, tag: `t${tag}` };
+        await world.store.insertPromotion(inSyncRow(which, of, image.digest, at, `run-${tag}`));
       }
     }
     asked = countStoreCalls(world);
   }
+
   test(`${REPOSITORIES * 10} promotions of single images are compared at 25 requests a minute: 2,000 within 24 hours`, async () => {
     const promotions = REPOSITORIES * 10;
     await prepare(REPOSITORIES, 10);

@@ -1,8 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { fingerprint, promotionId } from '../../../src/rules/rule.js';
+import { promotionId } from '../../../src/rules/rule.js';
 import { closePromotion } from '../../../src/rows/close-promotion.js';
 import type { TickState } from '../../../src/schedule/clock.js';
 import { tick } from '../../../src/schedule/tick.js';
+import { inSyncRow } from '../../support/in-sync.js';
 import { copying, copyAs, endRuns, pushTo, scanAll, scanTick } from '../../support/scan-world.js';
 import { putTags } from '../../support/many-tags.js';
 import { REGISTRY, SOURCE, newWorld, rowOf } from '../../support/world.js';
@@ -16,7 +17,6 @@ const DUE_MS = 5 * 60_000;
 
 test('a new deadline causes no run; a new destination reruns all promotions, and a lost event is still repaired by the next tick', async () => {
   const world = newWorld(copying());
-  const before = fingerprint(copying());
   const at = world.now().toISOString();
   for (const repository of REPOSITORIES) {
     const { digest } = await pushTo(world, repository, 'v', 'one');
@@ -26,20 +26,7 @@ test('a new deadline causes no run; a new destination reruns all promotions, and
     putTags(world.registries.repository(REGISTRY, `staging/${repository}`).tags, digest, TAGS);
     for (const tag of names) {
       const source = { registry: REGISTRY, repository, tag };
-      await world.store.insertPromotion({
-        id: promotionId('staging', source),
-        rule: 'staging',
-        source,
-        destination: `${REGISTRY}/staging/${repository}:${tag}`,
-        generation: 1,
-        observedGeneration: 1,
-        incrementedAt: at,
-        state: 'in_sync',
-        runOpen: false,
-        runBegun: true,
-        failures: 0,
-        last: { outcome: 'promoted', digest, runId: 'r', finishedAt: at, fingerprint: before },
-      });
+      await world.store.insertPromotion(inSyncRow(copying(), source, digest, at));
     }
   }
   const most = 5 * TAGS;

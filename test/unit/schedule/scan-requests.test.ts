@@ -7,8 +7,9 @@ import { startRegistry, type RunningRegistry } from '../../../local/registry/ser
 import { openDatabase, transaction } from '../../../local/registry/storage/database.js';
 import { ManifestStore } from '../../../local/registry/storage/manifests.js';
 import { anonymousCredentials, createRegistries, type Digest, type RegistryClient } from '../../../src/oci/index.js';
-import { fingerprint, promotionId, type Rule } from '../../../src/rules/rule.js';
+import { promotionId, type Rule } from '../../../src/rules/rule.js';
 import { countStoreCalls } from '../../support/counted-store.js';
+import { inSyncRow } from '../../support/in-sync.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { scanAll, scanTick, type Scanned } from '../../support/scan-world.js';
@@ -77,26 +78,7 @@ async function prepare(
   for (const repository of repositories) {
     for (const tag of tags) {
       const source = { registry: name, repository, tag };
-      await store.insertPromotion({
-        id: promotionId(which.name, source),
-        rule: which.name,
-        source,
-        destination: `${name}/staging/${repository}:${tag}`,
-        generation: 1,
-        observedGeneration: 1,
-        incrementedAt: at,
-        state: 'in_sync',
-        runOpen: false,
-        runBegun: true,
-        failures: 0,
-        last: {
-          outcome: 'promoted',
-          digest: digest ?? '',
-          runId: 'r',
-          finishedAt: at,
-          fingerprint: fingerprint(which),
-        },
-      });
+      await store.insertPromotion(inSyncRow(which, source, digest ?? '', at));
     }
   }
 }

@@ -1,10 +1,9 @@
 import { expect, test } from '@jest/globals';
-import { promotionId, fingerprint } from '../../../src/rules/rule.js';
 import type { TickState } from '../../../src/schedule/clock.js';
 import { tick } from '../../../src/schedule/tick.js';
 import { countStoreCalls } from '../../support/counted-store.js';
 import { pushImage } from '../../support/images.js';
-import { putInSync } from '../../support/in-sync.js';
+import { inSyncRow, putInSync } from '../../support/in-sync.js';
 import { rule } from '../../support/rules.fixture.js';
 import { REGISTRY, SOURCE, newWorld } from '../../support/world.js';
 
@@ -38,18 +37,7 @@ async function quietTicks(repositories: number, promotions: number): Promise<{ m
   const finishedAt = world.now().toISOString();
   for (let index = 0; index < promotions; index += 1) {
     const source = { registry: REGISTRY, repository: 'samples/app-0', tag: `t${index}` };
-    const last = { outcome: 'promoted', runId: 'r', finishedAt, fingerprint: fingerprint(which) } as const;
-    const row = { id: promotionId(which.name, source), rule: which.name, source, incrementedAt: finishedAt, last };
-    const destination = `${REGISTRY}/staging/samples/app-0:t${index}`;
-    const closed = {
-      state: 'in_sync',
-      runId: 'r',
-      runOpen: false,
-      runBegun: true,
-      generation: 1,
-      observedGeneration: 1,
-    } as const;
-    await store.insertPromotion({ ...row, ...closed, destination, failures: 0 });
+    await store.insertPromotion(inSyncRow(which, source, 'sha256:0', finishedAt));
   }
   const counts: number[] = [];
   for (let minutes = 0; minutes < 5; minutes += 1) counts.push(await next());

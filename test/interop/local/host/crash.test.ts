@@ -18,10 +18,10 @@ afterAll(async () => {
   await Promise.all(hosts.map(async (host) => await host.end()));
 });
 
-describe('hosts that come and go, on one file', () => {
+describe('hosts that start and end on one file', () => {
   let host: HostProcess;
 
-  test('kill -9 in the middle: started again, all goes on and ends as it should', async () => {
+  test('after kill -9 a new host completes all orchestrations with the right results', async () => {
     const runs = mixedRuns('killed', 8);
     const first = await start();
     await begin(first, runs);
@@ -32,7 +32,7 @@ describe('hosts that come and go, on one file', () => {
     expect(host.log).toMatch(/is gone; its messages become visible again later/);
   }, 60_000);
 
-  test('SIGTERM waits for the activity that runs, and leaves nothing locked', async () => {
+  test('SIGTERM waits for the running activity and leaves nothing locked', async () => {
     const effects = () => readEffects(folder.effectsPath).filter((line) => line.startsWith('slow graceful'));
     await host.begin('fanOut', 'graceful', { count: 1, ms: 400 });
     await eventually('it begins', () => (effects().length > 0 ? true : undefined));
@@ -52,7 +52,7 @@ describe('hosts that come and go, on one file', () => {
     await host.end();
   }, 30_000);
 
-  test('two at once: one is killed, the other takes over', async () => {
+  test('of two hosts one is killed, and the other completes the work', async () => {
     const [one, two] = await Promise.all([start(), start()]);
     await two.ended('graceful');
     const runs = mixedRuns('shared', 8);
@@ -63,7 +63,7 @@ describe('hosts that come and go, on one file', () => {
   }, 60_000);
 });
 
-test('--lies repeat: work is repeated, late and out of order, and ends as it should', async () => {
+test('with --lies repeat, work that is repeated, late and out of order has the right results', async () => {
   const place = newHostFolder();
   const host = await start(place, '--chaos', '1', '--lies', 'repeat');
   const runs = mixedRuns('chaos', 8);

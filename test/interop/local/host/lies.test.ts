@@ -15,7 +15,7 @@ async function start(lies: string, ...args: string[]) {
   return { host, effects: () => readEffects(folder.effectsPath) };
 }
 
-test('fail-turn: the first turn that is cut off fails its orchestration for good; others go on', async () => {
+test('with fail-turn, an orchestration whose first turn is cut off fails for good, and others continue', async () => {
   const { host, effects } = await start('fail-turn:sequence@1');
   await host.begin('sequence', 'first', ['a']);
   await host.begin('sequence', 'second', ['b']);
@@ -27,14 +27,14 @@ test('fail-turn: the first turn that is cut off fails its orchestration for good
   expect(effects()).toEqual(['echo "b"']);
 }, 60_000);
 
-test('fail-turn: a later turn that is cut off leaves done what was done, and asks for nothing more', async () => {
+test('with fail-turn, a later turn that is cut off starts no further activity', async () => {
   const { host, effects } = await start('fail-turn:sequence@3');
   await host.begin('sequence', 'third', ['a', 'b', 'c']);
   expect(await host.ended('third')).toMatchObject({ runtimeStatus: 'Failed' });
   expect(effects()).toEqual(['echo "a"', 'echo "b"']);
 }, 60_000);
 
-test('fail-turn: a sub-orchestration that is cut off fails, and so does who called it without a retry', async () => {
+test('with fail-turn, a sub-orchestration that is cut off fails, and so does a caller without a retry', async () => {
   const { host } = await start('fail-turn:sequence@1');
   await host.begin('parent', 'parent', { children: [['a'], ['b']] });
   expect(await host.ended('parent')).toMatchObject({
@@ -43,7 +43,7 @@ test('fail-turn: a sub-orchestration that is cut off fails, and so does who call
   });
 }, 60_000);
 
-test('fail-activity: an activity fails in all of its attempts and is never tried; the next one is', async () => {
+test('with fail-activity, an activity fails in all attempts without being run, and the next one runs', async () => {
   const { host, effects } = await start('fail-activity:failing@1');
   await host.begin('caught', 'caught');
   const { runtimeStatus, output } = await host.ended('caught');
@@ -54,7 +54,7 @@ test('fail-activity: an activity fails in all of its attempts and is never tried
   expect(effects()).toEqual(['echo 1']);
 }, 60_000);
 
-test('hang: an activity keeps its slot and its message until functionTimeout, and is then tried again', async () => {
+test('with hang, an activity keeps its slot and its message until functionTimeout and is then retried', async () => {
   const TIMEOUT_MS = 3_000;
   const args = ['--visibility-ms', '500', '--function-timeout-ms', `${TIMEOUT_MS}`];
   const { host, effects } = await start('hang:slow@1', ...args);
@@ -71,7 +71,7 @@ test('hang: an activity keeps its slot and its message until functionTimeout, an
   expect([1, 2]).toContain(begun);
 }, 60_000);
 
-test('hang: a turn that hangs fails its orchestration at functionTimeout', async () => {
+test('with hang, a turn that hangs fails its orchestration at functionTimeout', async () => {
   const { host } = await start('hang:sequence@1', '--function-timeout-ms', '1000');
   await host.begin('sequence', 'hung', ['a']);
   expect((await host.status('hung'))?.runtimeStatus).toBe('Pending');

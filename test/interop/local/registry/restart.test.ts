@@ -46,7 +46,7 @@ async function spawnRegistry(
 }
 
 describe('the registry as a process', () => {
-  test('kill -9 in the middle of pushes loses nothing that was acknowledged', async () => {
+  test('kill -9 during pushes loses nothing that was acknowledged', async () => {
     const dataDir = await temporaryFolder();
     const { child, send } = await spawnRegistry(
       '--data-dir',
@@ -84,7 +84,7 @@ describe('the registry as a process', () => {
     expect(again.waitingEvents).toBeGreaterThanOrEqual(tags.size);
   });
 
-  test('a large upload is streamed; SIGTERM ends cleanly; the folder is for one at a time', async () => {
+  test('a large upload is streamed, SIGTERM ends the process, and one process at a time has the folder', async () => {
     const dataDir = await temporaryFolder();
     const { child, registry, send } = await spawnRegistry(
       '--data-dir',
