@@ -3,7 +3,7 @@ import { parsePlatform } from '../oras/index.js';
 import type { Io } from './io.js';
 import { textOf, writtenOf, type Values } from './verb.js';
 
-/** The format that was asked for, if it is one of these. @throws InputError `OPTION_INVALID` */
+/** The format, if it is one of these. @throws InputError `OPTION_INVALID` */
 export function chooseFormat<F extends string>(asked: unknown, formats: readonly F[]): F {
   const format = formats.find((candidate) => candidate === asked);
   if (format !== undefined) return format;
@@ -24,7 +24,9 @@ export function concurrencyOf(values: Values): { concurrency?: number } {
 export function parseCount(text: string, option: string, least: number): number {
   const count = Number(text);
   if (/^\d{1,9}$/.test(text) && count >= least) return count;
-  throw new InputError('OPTION_INVALID', `${option} should be a number of at least ${least}`);
+  throw new InputError('OPTION_INVALID', `invalid argument ${quoted(text)} for "${option}" flag`, {
+    remedy: `Give a whole number of at least ${least}.`,
+  });
 }
 
 /** Text options that are given and not empty, under their own names: the fields of an operation are named after its flags. */

@@ -111,7 +111,7 @@ test('promote --dry-run says what would be attached, copied and mounted, and wri
   expect(first).toMatchObject({
     ...before,
     attach: [{ label: 'image', digest, sbom: true, signature: true, readBytes: expect.any(Number) }],
-    copy: { count: 1, bytes: Number((await cli('manifest', 'fetch', image)).out.length) },
+    copy: { count: 1, bytes: (await cli('manifest', 'fetch', image)).out.length },
     mount: { count: 2, bytes: expect.any(Number) },
   });
   expect(await planned()).toEqual(first);
