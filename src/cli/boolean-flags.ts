@@ -1,7 +1,7 @@
 import type { Command, Option } from 'commander';
 import { below } from './help-command.js';
 
-/** As Go reads them. */
+/** Boolean words, as Go reads them. */
 const WORDS: Readonly<Record<string, boolean>> = Object.fromEntries([
   ...['1', 't', 'T', 'true', 'TRUE', 'True'].map((word) => [word, true] as const),
   ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((word) => [word, false] as const),
@@ -16,7 +16,7 @@ function optionsOf({ options }: Command): Map<string, Option> {
   );
 }
 
-/** A flag that takes no value, with one; undefined where that says neither yes nor no. What is off by default is left out. */
+/** Rewrites a boolean flag that has a value. @returns undefined if the value is not a boolean; nothing for a flag that is off by default */
 function writeOutBoolean(long: string, word: string, options: ReadonlyMap<string, Option>): string[] | undefined {
   const isOn = WORDS[word];
   if (isOn === undefined) return undefined;
@@ -26,7 +26,7 @@ function writeOutBoolean(long: string, word: string, options: ReadonlyMap<string
   return options.has(negated) ? [negated] : [];
 }
 
-/** `-o=file`, `-l=true`, `-ko=folder`: letters, the last with its value. What is not known is left as it stands. */
+/** Rewrites `-o=file`, `-l=true` and `-ko=folder`: letters, the last with its value. Unknown letters stay as they are. */
 function writeOutLetters(argument: string, options: ReadonlyMap<string, Option>): string[] {
   const out: string[] = [];
   for (let rest = argument.slice(1); rest !== ''; rest = rest.slice(1)) {

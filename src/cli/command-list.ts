@@ -1,6 +1,6 @@
 import { Help, type Command } from 'commander';
 
-/** Operands without flags among them and the ways of writing a tag, digest or type, which the command's own help has. */
+/** Shortens operands for a list of commands: flags, and the ways of writing a tag, digest or type, are in the command's own help. */
 function shorten(operands: string): string {
   return operands
     .replaceAll(/\{:?<tag>\|@?<digest>\}/g, '')
@@ -10,7 +10,7 @@ function shorten(operands: string): string {
     .replace(/\{(<file>)[^}]*\}/, '$1');
 }
 
-/** How a command stands in the list of the one above it: `manifest`’s `push <name> <file>`. */
+/** A command in the list of its parent: `push <name> <file>` below `manifest`. */
 export function subcommandTerm(command: Command): string {
   const [, operands] = /^\[flags\](.*)$/.exec(command.usage()) ?? [];
   if (operands === undefined) return new Help().subcommandTerm(command);
@@ -19,7 +19,7 @@ export function subcommandTerm(command: Command): string {
 
 export type Examples = readonly (readonly [what: string, how: string])[];
 
-/** After the options, where they are not wrapped. */
+/** Adds examples after the options, where lines are not wrapped. */
 export function addExamples(command: Command, examples: Examples): Command {
   const lines = examples.map(([what, how]) => `  ${what}:\n    ${how}`);
   return command.addHelpText('after', `\nExamples:\n${lines.join('\n\n')}`);

@@ -1,6 +1,6 @@
 import type { Io } from './io.js';
 
-/** Asks on standard output; only `y` and `yes` are consent. */
+/** Asks on standard output. Only `y` and `yes` confirm. */
 export async function confirm(io: Io, question: string): Promise<boolean> {
   io.out(`${question} [y/N] `);
   const answer = (await io.readLine()) ?? '';

@@ -18,7 +18,7 @@ import type { Io } from './io.js';
 
 function unreadable(path: string, cause: unknown): InputError {
   const missing = isRecord(cause) && cause.code === 'ENOENT';
-  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'is not there' : 'can not be read'}`, { cause });
+  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'is not there' : 'cannot be read'}`, { cause });
 }
 
 /** A file, or for `-` standard input, as a whole. @throws InputError `FILE_UNREADABLE`; IntegrityError `TOO_LARGE` */
@@ -39,13 +39,13 @@ export async function readOperand(path: string, mostBytes: number, io: Io): Prom
   throw new IntegrityError('TOO_LARGE', `${path} has more than ${mostBytes} bytes`, { details: { mostBytes } });
 }
 
-/** A file, or for `-` standard input, as a body that can be opened again: what can be read once only is kept until `work` ends. */
+/** A file, or standard input for `-`, as a body that can be opened again. What can be read only once is stored until `work` ends. */
 export async function withOperandBody<T>(path: string, io: Io, work: (open: OpenBody) => Promise<T>): Promise<T> {
   if (path !== '-') {
     try {
       const found = await stat(path);
       if (!found.isFile() && !(await isNullDevice(found))) {
-        throw new InputError('FILE_UNREADABLE', `${path} is no file`);
+        throw new InputError('FILE_UNREADABLE', `${path} is not a file`);
       }
     } catch (cause) {
       throw cause instanceof PromoterError ? cause : unreadable(path, cause);
@@ -63,9 +63,9 @@ export async function withOperandBody<T>(path: string, io: Io, work: (open: Open
 }
 
 function unwritable(path: string, cause: unknown): unknown {
-  // What went wrong on the way here has its own words.
+  // Errors of the stream pass as they are.
   if (cause instanceof PromoterError || !isRecord(cause) || typeof cause.code !== 'string') return cause;
-  return new ConfigurationError('FILE_UNWRITABLE', `${path} can not be written (${cause.code})`, { cause });
+  return new ConfigurationError('FILE_UNWRITABLE', `${path} cannot be written (${cause.code})`, { cause });
 }
 
 /** @throws ConfigurationError `FILE_UNWRITABLE` */
@@ -78,7 +78,7 @@ export async function writeOutput(path: string, bytes: Uint8Array): Promise<void
 }
 
 /**
- * Writes a stream to a file that is only seen when all of it has come. A device or a pipe is written to by default.
+ * Writes a stream to a file, which appears when the stream has ended. A device or a pipe is written to directly.
  * @throws ConfigurationError `FILE_UNWRITABLE`; what the stream throws
  */
 export async function writeStream(path: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {

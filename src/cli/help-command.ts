@@ -8,7 +8,7 @@ export function below(command: Command, word: string): Command | undefined {
   return command.commands.find((child) => child.name() === word || child.aliases().includes(word));
 }
 
-/** `help manifest index create`: the help of a command of any depth. What leads to none is said, and is no failure. */
+/** `help manifest index create`: the help of a command of any depth. An unknown topic is reported with exit code 0, as in oras. */
 export function addHelpCommand(program: Command, io: Io): void {
   program
     .command('help')
@@ -26,7 +26,7 @@ export function addHelpCommand(program: Command, io: Io): void {
     });
 }
 
-/** A command that isn't there has no help: without the flag, it is refused like any other. */
+/** Removes `--help` behind an unknown command, so that the command is reported as unknown. */
 export function withoutVainHelp(argv: readonly string[], program: Command): readonly string[] {
   const [first] = argv;
   if (first === undefined || first.startsWith('-') || below(program, first) !== undefined) return argv;

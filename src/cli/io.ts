@@ -10,15 +10,15 @@ export interface Io {
   /** Text or bytes, as they are: no newline is added. */
   out(content: string | Uint8Array): void;
   err(text: string): void;
-  /** Large output, no faster than it is taken. */
+  /** Large output, at the speed of its reader. */
   outStream(chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** All of standard input. */
   readInput(): Promise<string>;
-  /** All of standard input, piece by piece. */
+  /** All of standard input, in chunks. */
   openInput(): AsyncIterable<Uint8Array>;
-  /** One line of standard input, without its end; undefined where there is none left. On a terminal, `hidden` shows nothing of it. */
+  /** One line of standard input, without its end; undefined at the end of the input. `hidden`: a terminal does not show it. */
   readLine(options?: { hidden?: boolean }): Promise<string | undefined>;
-  /** Where standard error is a terminal that somebody sits before. */
+  /** Standard error, if it is a terminal. */
   terminal?: Terminal;
   /** Standard output is a terminal that shows colours. */
   outIsTerminal?: boolean;

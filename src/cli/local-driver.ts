@@ -1,9 +1,9 @@
 import type { AnyContract, Order } from '../rows/steps.js';
 
 /**
- * Runs an order here: each step is called until it is done, and what it throws is thrown.
+ * Runs the order of a promotion in this process: each step is called until it is done. Its errors are thrown.
  * @param perform does one step
- * @param wait nobody waits on the command line: says why not, by an error
+ * @param wait throws, because the command line does not wait for a gate
  */
 export async function driveHere<T>(
   order: Order<T>,

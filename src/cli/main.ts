@@ -9,23 +9,23 @@ import { LineReader } from './standard-input.js';
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // Asked twice, it waits for nothing.
+    // A second signal ends the process at once.
     if (stopping.signal.aborted) process.exit(130);
     stopping.abort();
   });
 }
-// A reader that has seen enough (`| head`) is no failure.
+// A reader that closes early (`| head`) is not a failure.
 process.stdout.on('error', ({ code = 'unknown' }: NodeJS.ErrnoException) => {
   if (code !== 'EPIPE') process.stderr.write(`Error: standard output cannot be written (${code}) (FILE_UNWRITABLE)\n`);
   process.exit(code === 'EPIPE' ? 0 : 1);
 });
 
 let stdin: typeof process.stdin | undefined;
-/** Standard input, opened on first use: an interruption ends a read that waits. */
+/** Opens standard input at its first use. An interruption ends a read that waits. */
 function openStdin(): typeof process.stdin {
   if (stdin === undefined) {
     stdin = process.stdin;
-    // Whoever reads from it has the error as well; where nobody does, it is none.
+    // A reader gets the error too. Without a reader, it does not matter.
     stdin.on('error', () => undefined);
     addAbortSignal(stopping.signal, stdin);
   }
@@ -43,7 +43,7 @@ function openLines(): LineReader {
 }
 
 const { stderr } = process;
-/** Where a terminal doesn't know its size, it says 0. */
+/** A terminal that does not know its size reports 0. */
 const sizeOr = (size: number | undefined, usual: number): number => (size === undefined || size < 1 ? usual : size);
 const terminal = {
   write: (text: string) => void stderr.write(text),
@@ -67,5 +67,5 @@ process.exitCode = await run(process.argv.slice(2), {
   architecture: process.arch,
   signal: stopping.signal,
 });
-// A pipe that somebody holds open would keep this process waiting for nothing.
+// A pipe that its writer keeps open would keep this process from ending.
 stdin?.destroy();

@@ -1,4 +1,4 @@
-import { ConfigurationError, InputError } from '../oci/index.js';
+import { ConfigurationError, InputError, quoted } from '../oci/index.js';
 import { parsePlatform } from '../oras/index.js';
 import type { Io } from './io.js';
 import { textOf, writtenOf, type Values } from './verb.js';

@@ -1,4 +1,4 @@
-/** For options that may be given many times, as oras has them: commander's own way takes what follows, too. */
+/** For repeatable options, as in oras. Commander's own variadic options would also take the operands that follow. */
 export function collect(value: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), value];
 }

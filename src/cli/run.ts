@@ -43,31 +43,31 @@ import { addVersion, versionText } from './verbs/version.js';
 /** The commands have examples of their own. */
 const AFTER_HELP = `
 Exit codes:
-  0    it is done; also a delete that was not confirmed, or with --force of what is not there
+  0    done; also a delete that was not confirmed, or with --force of what is not there
   1    failed; standard error has the reason and an error code (docs/reference/errors.md)
   2    explain --exit-code: it is not promoted
   3    explain: a registry could not be asked
-  130  it was interrupted
+  130  interrupted
 
 Examples:
-  What refers to an image:
+  Show what refers to an image:
     acr-promoter discover localhost:5000/hello:v1
 
-  What a command takes:
+  Show the options of a command:
     acr-promoter copy --help`;
 
 export function createProgram(io: Io): Command {
   const program = new Command('acr-promoter')
     .description(
-      'Copies images and artifacts between registries and OCI image layouts with all that refers to them, and shows what is there.',
+      'Copies images and artifacts between registries and OCI image layouts, with everything that refers to them, and shows promotions.',
     )
     .version(versionText(io), '--version', 'show the version')
     .exitOverride()
-    // `runs` and `promotions` have options of their own, and so have the commands below them.
+    // `runs` and `promotions` have options, and so have the commands below them.
     .enablePositionalOptions()
     .configureOutput({
       writeOut: (text) => io.out(text),
-      // Help that was not asked for is no error; errors are written by `run`.
+      // Usage that commander prints by itself goes to standard output; `run` writes errors.
       writeErr: (text) => text.startsWith('Usage:') && io.out(text),
       getOutHelpWidth: () => 110,
       getErrHelpWidth: () => 110,
@@ -89,14 +89,14 @@ export function createProgram(io: Io): Command {
   addSign(program, context);
   const certificate = addExamples(program.command('certificate').description('Certificates for signing keys'), [
     [
-      'A self-signed one for a key in Key Vault',
+      'Make a self-signed certificate for a key in Key Vault',
       'acr-promoter certificate create https://myvault.vault.azure.net/keys/signing --subject CN=release -o signing.pem',
     ],
   ]);
   addCertificateCreate(certificate, context);
   const manifest = addExamples(program.command('manifest').description('Manifest operations'), [
-    ['What a tag stands for', 'acr-promoter manifest fetch --pretty localhost:5000/hello:v1'],
-    ['Under one more tag, byte for byte', 'acr-promoter manifest push localhost:5000/hello:v2 manifest.json'],
+    ['Show the manifest of a tag', 'acr-promoter manifest fetch --pretty localhost:5000/hello:v1'],
+    ['Push a manifest under another tag', 'acr-promoter manifest push localhost:5000/hello:v2 manifest.json'],
   ]);
   addManifestFetch(manifest, context);
   addManifestFetchConfig(manifest, context);
@@ -104,23 +104,23 @@ export function createProgram(io: Io): Command {
   addManifestDelete(manifest, context);
   const index = addExamples(manifest.command('index').description('Index operations'), [
     [
-      'One name for two platforms',
+      'Make an index of two platforms',
       'acr-promoter manifest index create localhost:5000/hello:v1 linux-amd64 linux-arm64',
     ],
-    ['And a third', 'acr-promoter manifest index update localhost:5000/hello:v1 --add linux-arm-v7'],
+    ['Add a third platform', 'acr-promoter manifest index update localhost:5000/hello:v1 --add linux-arm-v7'],
   ]);
   addManifestIndexCreate(index, context);
   addManifestIndexUpdate(index, context);
   const blob = addExamples(program.command('blob').description('Blob operations'), [
-    ['Into a file', 'acr-promoter blob fetch --output hi.txt localhost:5000/hello@sha256:…'],
-    ['Out of one', 'acr-promoter blob push localhost:5000/hello hi.txt'],
+    ['Save a blob to a file', 'acr-promoter blob fetch --output hi.txt localhost:5000/hello@sha256:…'],
+    ['Push a file as a blob', 'acr-promoter blob push localhost:5000/hello hi.txt'],
   ]);
   addBlobFetch(blob, context);
   addBlobPush(blob, context);
   addBlobDelete(blob, context);
   const jobs = addExamples(program.command('jobs').description('Jobs of a deployed app'), [
-    ['Hand one over, and wait for it', 'acr-promoter jobs submit --wait job.json'],
-    ['Where it stands', 'acr-promoter jobs status <id>'],
+    ['Submit a job and wait for it', 'acr-promoter jobs submit --wait job.json'],
+    ['Show the state of a job', 'acr-promoter jobs status <id>'],
   ]);
   addJobs(jobs, context);
   addPromotions(program, context);
@@ -128,8 +128,8 @@ export function createProgram(io: Io): Command {
   addExplain(program, context);
   addStatus(program, context);
   const repo = addExamples(program.command('repo').alias('repository').description('Repository operations'), [
-    ['The repositories of a registry', 'acr-promoter repo ls localhost:5000'],
-    ['The tags of one', 'acr-promoter repo tags localhost:5000/hello'],
+    ['List the repositories of a registry', 'acr-promoter repo ls localhost:5000'],
+    ['List the tags of a repository', 'acr-promoter repo tags localhost:5000/hello'],
   ]);
   addRepoLs(repo, context);
   addRepoTags(repo, context);

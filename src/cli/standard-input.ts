@@ -2,14 +2,14 @@ import type { Readable } from 'node:stream';
 import type { ReadStream } from 'node:tty';
 
 const [BACKSPACE, DELETE, END, INTERRUPT] = ['\b', '\x7f', '\x04', '\x03'];
-/** Characters of a line; who sends more is not answering a question. */
+/** Maximum characters of a line. */
 const LONGEST_LINE = 64 * 1024;
 
 function isTerminal(input: Readable): input is ReadStream {
   return 'isTTY' in input && input.isTTY === true;
 }
 
-/** Reads lines from standard input, one when it is asked for; what comes after it waits. */
+/** Reads one line from standard input at a time. The rest stays for the next call. */
 export class LineReader {
   readonly #input: Readable;
   readonly #echo: (text: string) => void;
@@ -18,8 +18,8 @@ export class LineReader {
   #ended = false;
 
   /**
-   * @param echo where a terminal's line is ended after what was typed unseen.
-   * @param interrupt called for Ctrl-C typed into a hidden line, of which the terminal makes no signal then.
+   * @param echo ends the terminal's line after hidden input
+   * @param interrupt called for Ctrl-C in a hidden line: the terminal sends no signal then
    */
   constructor(input: Readable, echo: (text: string) => void, interrupt: () => void) {
     this.#input = input;
@@ -27,11 +27,11 @@ export class LineReader {
     this.#interrupt = interrupt;
   }
 
-  /** @param hidden on a terminal, nothing of the line is shown. Rejects where it is interrupted, or the input breaks. */
+  /** @param hidden a terminal does not show the line. Rejects if it is interrupted, or if the input fails. */
   async read(hidden: boolean): Promise<string | undefined> {
     const input = this.#input;
     if (!hidden || !isTerminal(input)) return this.#line();
-    // The terminal's own editing is off with its echo: what it would do is done here.
+    // Without its echo, the terminal does no line editing, so it is done here.
     input.setRawMode(true);
     try {
       let line = '';
@@ -66,7 +66,7 @@ export class LineReader {
     return char;
   }
 
-  /** One piece of input. The stream rests in between, so that it doesn't keep the process from ending. */
+  /** One chunk of input. The stream is paused between reads, so that the process can end. */
   #more(): Promise<void> {
     const input = this.#input.setEncoding('utf8');
     return new Promise((resolve, reject) => {

@@ -34,12 +34,12 @@ export interface VerbDescription {
   path: string;
   /** After the flags: `<name>{:<tag>|@<digest>}`. */
   operands: string;
-  /** What the operands are, for whoever gave too few: `the target artifact to discover referrers from`. */
+  /** What the operands are, for the message about a wrong number: `the target artifact to discover referrers from`. */
   purpose: string;
-  /** How many operands there must be: exactly, or at least. */
+  /** Number of operands: exactly, or with `orMore` at least. */
   count: number;
   orMore?: true;
-  /** How many there may be; as many as there must be, by default. */
+  /** Maximum number of operands. Default: `count`. */
   most?: number;
   summary: string;
   aliases?: readonly string[];
@@ -54,7 +54,7 @@ const VERBOSE =
   /^(?:push|pull|attach|copy|discover|tag|resolve|login|manifest (?:fetch|fetch-config|push|delete)|blob (?:fetch|push|delete)|repo (?:ls|tags))$/;
 
 /**
- * Defines a verb: its help, the number of its operands, and what it does within a session that is closed after it.
+ * Defines a verb: its help, the number of its operands, and its work. The session is closed after the work.
  * @param operation of verbs that the app can do: what `--submit` sends, and how its output is printed
  * @returns its command
  */
@@ -129,7 +129,7 @@ export function submitMissing(names: readonly string[]): InputError {
   });
 }
 
-/** A target that needs a tag or digest, and has neither. */
+/** A target has neither a tag nor a digest, and needs one. */
 export function noTagOrDigest(verb: Pick<VerbDescription, 'path' | 'operands'>, text: string): UsageError {
   return new UsageError(`${quoted(text, 500)}: no tag or digest specified`, {
     usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
@@ -137,7 +137,7 @@ export function noTagOrDigest(verb: Pick<VerbDescription, 'path' | 'operands'>, 
   });
 }
 
-/** A text option, where it was given: an empty one (`--platform "$NONE"`) is none, as in Go's tools. */
+/** The value of a text option. An empty one (`--platform "$NONE"`) counts as not given, as in Go's tools. */
 export function textOf(values: Values, name: string): string | undefined {
   return writtenOf(values, name) || undefined;
 }
@@ -148,7 +148,7 @@ export function writtenOf(values: Values, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The operand at a place that {@link defineVerb} has seen to be there. */
+/** The operand at a place. {@link defineVerb} has checked the number. */
 export function operandAt(operands: readonly string[], index: number): string {
   return operands[index] ?? '';
 }

@@ -4,7 +4,7 @@ import { addFormatOptions, resultFormat, type ResultFormat } from '../output/res
 import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { addAppOptions, appOf, type App } from './jobs-app.js';
 
-/** What a verb that asks the app is called with. */
+/** The call of a verb that asks the app. */
 export interface AppCall {
   app: App;
   format: ResultFormat;
@@ -14,13 +14,13 @@ export interface AppCall {
 }
 
 interface AppVerbOptions {
-  /** The verb's own, before those that all of them have. */
+  /** Adds the verb's own options, before those of every such verb. */
   add?: (command: Command) => void;
-  /** Its text is a table, which is a name for it then. Default: false. */
+  /** True if the text is a table: `--format table` is another name for it. Default: false. */
   isTable?: boolean;
 }
 
-/** Defines a verb that does nothing here but ask the app: with its address, its key, and a format of what it answers. */
+/** Defines a verb that only asks the app, with options for its address, its key and the format of the answer. */
 export function defineAppVerb(
   parent: Command,
   { io }: VerbContext,

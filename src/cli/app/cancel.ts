@@ -5,9 +5,7 @@ import { askApp } from './jobs-app.js';
 
 /** Options of a verb that cancels a run or a job. */
 export function addCancelOptions(command: Command): void {
-  command
-    .option('--by <name>', 'who asks for it; it is kept with the run')
-    .option('--reason <text>', 'why; it is kept with the run');
+  command.option('--by <name>', 'who cancels; stored in the run').option('--reason <text>', 'why; stored in the run');
 }
 
 /** Asks the app to stop a run, with who asks and why. @returns its answer */

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { answerInvalid } from '../output/job-output.js';
 
-// What the app answers. Loaded when it is asked: zod takes time that no other command should spend.
+// Answers of the app. Loaded when the app is asked, because zod takes time to load.
 
 const problemSchema = z.object({
   error: z.object({
@@ -32,7 +32,7 @@ const runSchema = z.looseObject({
 /** A job's run. */
 export type Run = z.infer<typeof runSchema>;
 
-/** What the app says is wrong; undefined where it is somebody else who says so. */
+/** The error in an answer of the app; undefined if the answer is not the app's. */
 export function readProblem(answer: unknown): z.infer<typeof problemSchema>['error'] | undefined {
   return problemSchema.safeParse(answer).data?.error;
 }

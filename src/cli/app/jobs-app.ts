@@ -20,7 +20,7 @@ export function addAppOptions(command: Command): void {
       '--app <url>',
       'the app, such as https://myapp.azurewebsites.net; by default $ACR_PROMOTER_APP, or what npm start runs here',
     )
-    .option('--key <key>', 'its function key; better in $ACR_PROMOTER_KEY, which others on this machine do not see');
+    .option('--key <key>', 'its function key; prefer $ACR_PROMOTER_KEY, which other users of this machine cannot see');
 }
 
 /** @throws ConfigurationError `APP_MISSING`, `APP_INVALID` */
@@ -36,7 +36,7 @@ export function appOf(values: Values, io: Io): App {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
   if (url === undefined || !isSafe || url.username !== '' || url.password !== '' || url.search !== '') {
-    throw new ConfigurationError('APP_INVALID', 'the address of the app is not one that a key could be sent to', {
+    throw new ConfigurationError('APP_INVALID', 'the address of the app is not safe for a key', {
       remedy: 'Write it as https://<host>, without user, password and query; http is for this machine only.',
     });
   }
@@ -71,9 +71,9 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
     text = await response.text();
   } catch (cause) {
     io.signal.throwIfAborted();
-    throw new TransportError('APP_UNREACHABLE', `${app.url} gives no answer`, {
+    throw new TransportError('APP_UNREACHABLE', `${app.url} does not answer`, {
       cause,
-      remedy: 'See that the app is there (GET /api/health), and that its address is right.',
+      remedy: 'Check that the app runs (GET /api/health), and its address.',
     });
   }
   const value = parsed(text);
@@ -91,8 +91,8 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
     });
   }
   if (response.status === 401 || response.status === 403) {
-    throw new ConfigurationError('APP_DENIED', `${app.url} does not take the key`, {
-      remedy: 'Give the key of the functions with --key or in ACR_PROMOTER_KEY (az functionapp keys list).',
+    throw new ConfigurationError('APP_DENIED', `${app.url} refuses the key`, {
+      remedy: 'Give the function key with --key or in ACR_PROMOTER_KEY (az functionapp keys list).',
     });
   }
   throw new PromoterError('APP_FAILED', `${app.url} answered ${response.status}`, {

@@ -3,7 +3,7 @@ import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 import type { Explanation } from '../../promotions/explanation.js';
 import { known } from './jobs-answers.js';
 
-// What the app answers about promotions and runs: so much as is shown, of this version or a newer one.
+// Answers of the app about promotions and runs, of this version or a newer one: the fields that are shown.
 
 const sourceSchema = z.looseObject({ registry: z.string(), repository: z.string(), tag: z.string().optional() });
 const resultSchema = z.looseObject({

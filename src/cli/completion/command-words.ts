@@ -10,14 +10,14 @@ export interface CommandWords {
     short?: string;
     description: string;
     takesValue: boolean;
-    /** What its value may be, where that is one of a few. */
+    /** The values to choose from, if there are few. */
     values?: readonly string[];
   }[];
 }
 
 const offered = new WeakMap<Option, readonly string[]>();
 
-/** Values that a shell offers for an option; the command may take others, too. @param long with its dashes */
+/** Values that a shell offers for an option; the command may accept others. @param long with its dashes */
 export function offerValues(command: Command, long: string, values: readonly string[]): void {
   const option = command.options.find((each) => each.long === long);
   if (option !== undefined) offered.set(option, values);

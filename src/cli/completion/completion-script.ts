@@ -5,7 +5,7 @@ export const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
 export type Shell = (typeof SHELLS)[number];
 
-/** In single quotes, as the first three take them. */
+/** Single quotes for bash, zsh and fish. */
 function quote(text: string): string {
   return `'${text.replaceAll("'", `'\\''`)}'`;
 }
@@ -14,7 +14,7 @@ function pathPattern(commands: readonly CommandWords[]): string {
   return commands.flatMap(({ path }) => (path === '' ? [] : [quote(path)])).join('|');
 }
 
-/** Patterns of an option behind its command, as `case` has them, with what its value may be. */
+/** `case` patterns of an option behind its command, with the values to offer. */
 function valueCases(commands: readonly CommandWords[]): (readonly [pattern: string, values: readonly string[]])[] {
   const cases = new Map<string, string[]>();
   for (const { path, options } of commands) {
@@ -142,7 +142,7 @@ ${lines.join('\n')}
 `;
 }
 
-/** The script by which a shell completes our commands and their options; it asks nothing while it does. */
+/** The completion script of a shell. It holds all words, and runs no command. */
 export function completionScript(shell: Shell, commands: readonly CommandWords[]): string {
   return { bash, zsh, fish, powershell: powershellScript }[shell](commands);
 }

@@ -1,11 +1,11 @@
 import type { CommandWords } from './command-words.js';
 
-/** In single quotes. PowerShell takes curly ones for the same: any of them would end the string. */
+/** Single quotes for PowerShell, where curly ones end the string as well. */
 function quote(text: string): string {
   return `'${text.replaceAll(/['\u2018\u2019\u201a\u201b]/g, "''")}'`;
 }
 
-/** `word=description`: a list of one pair would come out as a list of two texts. */
+/** `word=description`, because PowerShell flattens a list of one pair. */
 function table(commands: readonly CommandWords[], entriesOf: (command: CommandWords) => [string, string][]): string {
   const rows = commands.map((command) => {
     const entries = entriesOf(command).map(([word, description]) => quote(`${word}=${description}`));
@@ -14,7 +14,7 @@ function table(commands: readonly CommandWords[], entriesOf: (command: CommandWo
   return `@{\n${rows.join('\n')}\n  }`;
 }
 
-/** Completes words and options in PowerShell 5.1 and later, as the scripts for other shells do; files are left to it. */
+/** The completion script for PowerShell 5.1 and later. PowerShell completes files itself. */
 export function powershellScript(commands: readonly CommandWords[]): string {
   const words = table(commands, ({ subcommands }) => subcommands.map(({ name, description }) => [name, description]));
   const options = table(commands, (command) => command.options.map(({ long, description }) => [long, description]));

@@ -4,27 +4,32 @@ import { ConfigurationError, PromoterError, RegistryError, type Credentials } fr
 import { causeOf } from '../errors.js';
 import type { Io } from '../io.js';
 
-const NOT_TAKEN = new ConfigurationError('AZURE_ACCOUNT_REFUSED', 'it does not take who is signed in to Azure here', {
-  remedy: 'Sign in to the tenant of the registry (az login --tenant), or to the registry itself (acr-promoter login).',
-});
+const NOT_TAKEN = new ConfigurationError(
+  'AZURE_ACCOUNT_REFUSED',
+  'it refuses the account that is signed in to Azure here',
+  {
+    remedy:
+      'Sign in to the tenant of the registry (az login --tenant), or to the registry itself (acr-promoter login).',
+  },
+);
 
 /**
  * The sign-in to Azure of one command: `az login`, the environment, a managed identity. Only Azure Container Registries see its
- * tokens, and only those that have no other credential; where nobody is signed in, they are asked anonymously.
+ * tokens, and only if there is no other credential. If nobody is signed in, requests are anonymous.
  */
 export class AzureSignIn {
   readonly #named: ReadonlySet<string>;
-  /** What to say where a registry wants somebody to be signed in. */
+  /** The error to show if a registry answers 401, by host. */
   readonly #reasons = new Map<string, PromoterError>();
   #token: Promise<RegistryToken> | undefined;
 
   constructor({ env }: Pick<Io, 'env'>) {
-    // Under names of their own, separated by commas, and Azure Container Registries all the same.
+    // Azure Container Registries with custom domains, separated by commas.
     const named = (env.ACR_PROMOTER_AZURE_REGISTRIES ?? '').split(',').map((host) => host.trim().toLowerCase());
     this.#named = new Set(named.filter((host) => host !== ''));
   }
 
-  /** Azure's token where `first` has nothing for an Azure Container Registry. */
+  /** Adds Azure's token if `first` has no credential for an Azure Container Registry. */
   after(first: Credentials): Credentials {
     return {
       get: async (registry, signal) => {
@@ -32,7 +37,7 @@ export class AzureSignIn {
         const host = registry.toLowerCase();
         if (found.kind !== 'anonymous' || !(isAzureRegistry(host) || this.#named.has(host))) return found;
         try {
-          // Loaded for those who need it: it takes longer than all else here.
+          // Loaded on demand: it takes longer than everything else here.
           this.#token ??= import('../../azure/signed-in-user.js').then(({ userRegistryToken }) => userRegistryToken());
           const accessToken = await (await this.#token)(signal);
           this.#reasons.set(host, NOT_TAKEN);
@@ -46,7 +51,7 @@ export class AzureSignIn {
     };
   }
 
-  /** A registry that did not let an anonymous one in wants somebody to be signed in: said instead of its own words. */
+  /** Replaces a 401 to an anonymous request with the reason why nobody is signed in. */
   explain(error: unknown): unknown {
     const told = causeOf(error, RegistryError);
     if (told?.info.status !== 401 || !URL.canParse(told.info.url)) return error;

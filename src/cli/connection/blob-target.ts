@@ -13,13 +13,13 @@ export function parseBlobTarget(text: string, values: Values): { target: Target;
   return { target, digest: isDigest(tagOrDigest) ? tagOrDigest : parseDigest(tagOrDigest) };
 }
 
-/** `--size`; less than 0 is none. @throws InputError `OPTION_INVALID` */
+/** `--size`; a negative number means not given. @throws InputError `OPTION_INVALID` */
 export function sizeOf(values: Values): number | undefined {
   const size = writtenOf(values, 'size');
   return size === undefined || /^-\d+$/.test(size) ? undefined : parseCount(size, '--size', 0);
 }
 
-/** What is read from standard input is known beforehand. @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE`, `DIGEST_INVALID` */
+/** A blob from standard input needs its size and digest. @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE`, `DIGEST_INVALID` */
 export function checkBlobInput(path: string, values: Values, digest: Digest | undefined): void {
   if (path !== '-') return;
   if (values.passwordStdin === true) {

@@ -7,19 +7,19 @@ import { ConfigurationError, InputError, type ClientCertificate } from '../../oc
 export async function readCa(path: string): Promise<string> {
   try {
     const pem = await readFile(path, 'utf8');
-    // Node passes over what is no certificate, and then trusts nobody: reading the first one shows it.
+    // Node ignores text that is not a certificate, and then trusts nobody. Parsing the first one finds that out.
     return new X509Certificate(pem).subject === undefined ? '' : pem;
   } catch (cause) {
     throw new ConfigurationError(
       'CA_FILE_UNREADABLE',
-      `the certificate authority ${path} is not there, or holds no certificate`,
+      `the certificate authority ${path} is missing, or holds no certificate`,
       { cause },
     );
   }
 }
 
 /**
- * The certificate and key by which we are known to a registry; undefined where neither was given.
+ * The client certificate for a registry, and its key; undefined if neither was given.
  * @throws InputError `OPTION_MISSING` for one without the other; ConfigurationError `CLIENT_CERTIFICATE_INVALID`
  */
 export async function readClientCertificate(
@@ -28,7 +28,7 @@ export async function readClientCertificate(
 ): Promise<ClientCertificate | undefined> {
   if (certPath === undefined && keyPath === undefined) return undefined;
   if (certPath === undefined || keyPath === undefined) {
-    throw new InputError('OPTION_MISSING', 'a client certificate and its key are given together', {
+    throw new InputError('OPTION_MISSING', 'a client certificate needs its key, and a key its certificate', {
       remedy: 'Give both --cert-file and --key-file.',
     });
   }
@@ -42,13 +42,13 @@ export async function readClientCertificate(
     const [cert, key] = await Promise.all([readFile(certPath, 'utf8'), readFile(keyPath, 'utf8')]);
     pair = { cert, key };
   } catch (cause) {
-    throw invalid('can not both be read', cause);
+    throw invalid('cannot both be read', cause);
   }
   try {
-    // Now, and not at the first connection, where what is wrong would look like the registry's.
+    // Checked here, because at the first connection it would look like an error of the registry.
     createSecureContext(pair);
   } catch (cause) {
-    throw invalid('are no certificate and its key', cause);
+    throw invalid('are not a certificate and its key', cause);
   }
   return pair;
 }

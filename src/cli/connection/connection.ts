@@ -23,10 +23,10 @@ import { collect, listOf } from '../repeated.js';
 import { parseHeaders } from './request-headers.js';
 import type { SignIns } from './sign-ins.js';
 
-/** Which side of a command an option speaks of. */
+/** The side of a command that an option is for. */
 export type Side = '' | 'from' | 'to';
 
-/** How a registry is reached, as options say it. */
+/** How to reach a registry, from the options. */
 export interface ConnectionOptions {
   username?: string;
   password?: string;
@@ -55,7 +55,7 @@ const SPECS: Record<string, ReferrersMode> = { 'v1.1-referrers-api': 'api', 'v1.
 /** The longest Retry-After that a command waits for: ACR asks for up to a minute. */
 const MAX_RETRY_AFTER_MS = 120_000;
 
-/** Adds the options for one side; `--from-…` and `--to-…` where there are two. */
+/** Adds the options for one side: `--from-…` and `--to-…` if a command has two. */
 export function addConnectionOptions(command: Command, side: Side): Command {
   const long = (name: string): string => `--${side === '' ? '' : `${side}-`}${name}`;
   const short = (letter: string, name: string): string => (side === '' ? `-${letter}, ${long(name)}` : long(name));
@@ -74,8 +74,11 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
     .option(long('insecure'), `take any certificate of the ${of}`)
     .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
-    .option(`${long('cert-file')} <path>`, `certificate by which the ${of} knows you, PEM; with its key`)
-    .option(`${long('key-file')} <path>`, 'key of that certificate, PEM')
+    .option(
+      `${long('cert-file')} <path>`,
+      `client certificate for the ${of}, PEM; needs --${side === '' ? '' : `${side}-`}key-file`,
+    )
+    .option(`${long('key-file')} <path>`, 'key of the client certificate, PEM')
     .option(`${short('H', 'header')} <name:value>`, `header for the ${of}, and for no other host; repeatable`, collect)
     .option(
       `${long('resolve')} <host:port:address[:port]>`,
@@ -89,23 +92,23 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     )
     .option(
       `${long('distribution-spec')} <option>`,
-      `how the ${of} keeps referrers: ${Object.keys(SPECS).join(' or ')}; by default it is asked`,
+      `how the ${of} stores referrers: ${Object.keys(SPECS).join(' or ')} (default: detected)`,
     );
   offerValues(command, long('distribution-spec'), Object.keys(SPECS));
   return command;
 }
 
-/** What concerns all connections of a command. */
+/** Adds the options for all connections of a command. */
 export function addDebugOption(command: Command): Command {
-  return command.option('-d, --debug', 'log requests and responses on standard error, without secrets');
+  return command.option('-d, --debug', 'log requests and responses to standard error, without secrets');
 }
 
-/** The options of one side out of all that commander has read. */
+/** The options of one side. */
 export function connectionOf(values: Record<string, unknown>, side: Side): ConnectionOptions {
   const key = (name: string): string => (side === '' ? name : `${side}${name.charAt(0).toUpperCase()}${name.slice(1)}`);
   const text = (name: string): Record<string, string> => {
     const value = values[key(name)];
-    // Empty is not given, as in Go's tools; an empty kind of keeping referrers is none of those there are.
+    // An empty value counts as not given, as in Go's tools; an empty --distribution-spec is an error.
     return typeof value === 'string' && (value !== '' || name === 'distributionSpec') ? { [name]: value } : {};
   };
   const flag = (name: string): Record<string, boolean> => {
@@ -125,7 +128,7 @@ export function connectionOf(values: Record<string, unknown>, side: Side): Conne
     ...text('keyFile'),
     ...lists('registryConfig'),
     ...lists('header'),
-    // Of two sides, each has its own addresses after those of both.
+    // `--resolve` counts for both sides, before `--from-resolve` and `--to-resolve`.
     ...lists('resolve', ...(side === '' ? [] : listOf(values.resolve))),
     ...(values.debug === true && { debug: true }),
     ...text('distributionSpec'),
@@ -143,7 +146,7 @@ async function readIdentityToken(options: ConnectionOptions, io: Io): Promise<st
   if (isBoth || username !== undefined || password !== undefined || passwordStdin === true) {
     throw new ConfigurationError(
       'OPTIONS_EXCLUSIVE',
-      'an identity token is given once, and without user name and password',
+      '--identity-token, --identity-token-stdin and --username with --password exclude each other',
     );
   }
   const token = identityToken ?? (await io.readInput()).replace(/\r?\n$/, '');
@@ -170,12 +173,12 @@ async function credentialsFor(
     password = (await io.readInput()).replace(/\r?\n$/, '');
   }
   if (password !== undefined) {
-    // Without a user, what is given is an identity token.
+    // A password without a user is an identity token.
     if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
     return basicCredentials(username, password, [registry]);
   }
   const kept = keptCredentials(options, io);
-  // A token that opens every registry of somebody goes to none whose name proves nothing.
+  // An Azure token opens all of the account's registries, so it is sent only to hosts whose TLS name is verified.
   const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
   return signIns === undefined ? kept : signIns.after(registry, kept, { azure: !isUnproven });
 }
@@ -195,14 +198,14 @@ function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } 
   return { referrers };
 }
 
-/** Keeps apart the processes of one user on this machine. */
+/** Leases among the processes of one user on this machine. */
 export function createLocalLease(): Lease {
   return createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`));
 }
 
 /**
- * A client for one registry. To be closed.
- * @param signIns signs in to Azure Container Registries for which there is nothing else; without it, nobody does
+ * A client for one registry. The caller closes it.
+ * @param signIns signs in to Azure Container Registries without another credential
  */
 export async function connect(
   registry: string,

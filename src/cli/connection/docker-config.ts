@@ -4,7 +4,7 @@ import { dockerConfigCredentials, type Credentials, type DockerConfigOptions } f
 import type { Io } from '../io.js';
 import { listOf } from '../repeated.js';
 
-/** Where the Docker config is that a command writes: the first `--registry-config`, `DOCKER_CONFIG`'s folder, or the home's. */
+/** The Docker config to write: the first `--registry-config`, else in `DOCKER_CONFIG`, else in the home folder. */
 export function dockerConfigOptions(
   options: { registryConfig?: unknown },
   { env }: Pick<Io, 'env'>,
@@ -15,7 +15,7 @@ export function dockerConfigOptions(
   return { path, environment: { ...env } };
 }
 
-/** What the Docker config has for a registry; of several, the first that has anything. */
+/** The credential for a registry in the Docker config; of several files, the first with an entry. */
 export function keptCredentials(options: { registryConfig?: unknown }, io: Pick<Io, 'env'>): Credentials {
   const first = dockerConfigOptions(options, io);
   const [, ...others] = listOf(options.registryConfig);

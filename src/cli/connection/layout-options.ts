@@ -3,7 +3,7 @@ import type { Side } from './connection.js';
 import { parseTarget, type LayoutOptions, type Target } from './target.js';
 import { textOf, type Values } from '../verb.js';
 
-/** Whether a target is in an OCI image layout, as `--oci-layout` and `--oci-layout-path` say it. @throws InputError `OPTIONS_EXCLUSIVE` */
+/** Reads `--oci-layout` and `--oci-layout-path`. @throws InputError `OPTIONS_EXCLUSIVE` */
 export function layoutOptions(values: Values, side: Side = ''): LayoutOptions {
   const [flag, path] = side === '' ? ['ociLayout', 'ociLayoutPath'] : [`${side}OciLayout`, `${side}OciLayoutPath`];
   const layoutPath = textOf(values, path);

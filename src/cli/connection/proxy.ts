@@ -1,7 +1,7 @@
 import { BlockList, isIPv4 } from 'node:net';
 import type { Io } from '../io.js';
 
-/** Whether an entry of `NO_PROXY` means this host: a name and its subdomains, with or without a port, or a range of addresses. */
+/** True if an entry of `NO_PROXY` matches the host: a name and its subdomains, with or without a port, or a range of addresses. */
 function isMeantBy(entry: string, host: string, port: string): boolean {
   const range = /^([\d.]+)\/(\d+)$/.exec(entry);
   if (range !== null) {

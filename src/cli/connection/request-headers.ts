@@ -1,7 +1,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { InputError } from '../../oci/index.js';
 
-/** What a connection says of itself is not for a command line to say: Go leaves these out, too. */
+/** Headers of the connection itself. Go ignores them in --header, too. */
 const OF_THE_CONNECTION = new Set([
   'connection',
   'content-length',
@@ -14,14 +14,14 @@ const OF_THE_CONNECTION = new Set([
   'upgrade',
 ]);
 
-/** A header may hold a secret: what was written is not repeated. */
+/** The message does not repeat the header, which may hold a secret. */
 function invalid(cause?: unknown): InputError {
   return new InputError('OPTION_INVALID', 'invalid header: it is not written as `name: value`', {
     ...(cause !== undefined && { cause }),
   });
 }
 
-/** `Name: value` as many times as `--header` was given; names in lower case, values of one name joined. @throws InputError `OPTION_INVALID` */
+/** Parses the values of `--header`; names in lower case, values of one name joined. @throws InputError `OPTION_INVALID` */
 export function parseHeaders(flags: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const flag of flags) {
@@ -32,7 +32,7 @@ export function parseHeaders(flags: readonly string[]): Record<string, string> {
       validateHeaderName(name);
       validateHeaderValue(name, value);
     } catch {
-      // Its message has the value.
+      // The message of this error repeats the value.
       throw invalid();
     }
     if (OF_THE_CONNECTION.has(name)) continue;

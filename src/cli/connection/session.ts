@@ -11,7 +11,7 @@ export interface OpenTarget {
   repository: BlobRepository;
 }
 
-/** The repositories of one command; their connections are closed with it, and layouts that it writes to are others' again. */
+/** The repositories of one command. `close` closes their connections and releases the layouts that it writes to. */
 export class Session {
   readonly #io: Io;
   readonly #signIns: SignIns;
@@ -23,7 +23,7 @@ export class Session {
     this.#signIns = new SignIns(io);
   }
 
-  /** @param options.create makes a layout that isn't there; `write` refuses one that can only be read, by default where `create` is asked for. */
+  /** @param options.create makes a missing layout; `write` refuses a layout that is read-only. Default of `write`: `create`. */
   async open(
     target: Target,
     connection: ConnectionOptions,
@@ -42,7 +42,7 @@ export class Session {
     return { target, repository: (await this.client(registry, connection)).repository(registry, repository) };
   }
 
-  /** The client of a registry: both sides of a copy within one share it, where they are reached in the same way. */
+  /** The client of a registry. Both sides of a copy share it if their options are the same. */
   client(registry: string, connection: ConnectionOptions): Promise<RegistryClient> {
     const key = JSON.stringify([registry, connection]);
     const client = this.#clients.get(key) ?? connect(registry, connection, this.#io, this.#signIns);
@@ -50,7 +50,7 @@ export class Session {
     return client;
   }
 
-  /** What a command failed with, in words that help where it is about a sign-in of ours. */
+  /** Adds the reason to an error that is about signing in. */
   explain(error: unknown): unknown {
     return this.#signIns.explain(error);
   }

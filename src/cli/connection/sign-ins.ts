@@ -3,25 +3,25 @@ import { causeOf } from '../errors.js';
 import { AzureSignIn } from './azure-sign-in.js';
 import type { Io } from '../io.js';
 
-/** Who one command is to the registries that it asks, and what is to be said where that is nobody. */
+/** The credentials of one command, and the message for a registry that refuses an anonymous request. */
 export class SignIns {
   readonly #azure: AzureSignIn;
-  /** Registries that are asked by nobody in particular, as they were named, by the host that was asked. */
+  /** Registries with anonymous requests, by the host that was asked. */
   readonly #anonymous = new Map<string, string>();
-  /** What the command is about, by registry. */
+  /** References of the command, by registry, for the message. */
   readonly #references = new Map<string, string[]>();
 
   constructor(io: Pick<Io, 'env'>) {
     this.#azure = new AzureSignIn(io);
   }
 
-  /** The command is about this reference. */
+  /** Adds a reference to name in the message. */
   note(registry: string, text: string): void {
     const noted = this.#references.get(registry) ?? [];
     if (!noted.includes(text)) this.#references.set(registry, [...noted, text]);
   }
 
-  /** What is kept for the registry; with `azure`, who is signed in to Azure where that is nothing. */
+  /** The stored credential of the registry; without one and with `azure`, the account that is signed in to Azure. */
   after(registry: string, kept: Credentials, { azure }: { azure: boolean }): Credentials {
     const credentials = azure ? this.#azure.after(kept) : kept;
     return {
@@ -34,20 +34,20 @@ export class SignIns {
     };
   }
 
-  /** A registry that did not let nobody in wants somebody to be signed in: said with how that is done. */
+  /** Explains a 401 to an anonymous request, with the command to sign in. */
   explain(error: unknown): unknown {
     const said = this.#azure.explain(error);
     const told = causeOf(error, RegistryError);
     if (said !== error || told?.info.status !== 401 || !URL.canParse(told.info.url)) return said;
     const [only, ...others] = this.#anonymous.values();
-    // Tokens may be had at another host than the registry's own.
+    // The token endpoint may be on another host than the registry.
     const registry = this.#anonymous.get(new URL(told.info.url).host) ?? (others.length === 0 ? only : undefined);
     if (registry === undefined) return error;
     const about = this.#references.get(registry)?.join(', ') ?? registry;
-    return new RegistryError(`${about}: nobody is signed in to ${registry}: ${told.message}`, told.info, {
+    return new RegistryError(`${about}: not signed in to ${registry}: ${told.message}`, told.info, {
       code: 'NOT_SIGNED_IN',
       cause: error,
-      remedy: `Sign in: acr-promoter login ${registry}; for an Azure Container Registry, az login does as well.`,
+      remedy: `Sign in: acr-promoter login ${registry}; for an Azure Container Registry, az login is enough.`,
     });
   }
 }

@@ -11,5 +11,5 @@ export function addTargetOptions(command: Command): void {
 
 /** For verbs that work on one manifest. */
 export function addPlatformOption(command: Command): void {
-  command.option('--platform <os[/arch][/variant]>', 'choose this platform out of an index');
+  command.option('--platform <os[/arch][/variant]>', 'only this platform of an index');
 }

@@ -17,7 +17,7 @@ export type Target =
 export interface LayoutOptions {
   /** `--oci-layout`: the target is `path[:tag|@digest]`. */
   isLayout: boolean;
-  /** `--oci-layout-path`: the target is the tag or digest in it, whatever it looks like. */
+  /** `--oci-layout-path`: the whole target is a tag or digest in this layout. */
   layoutPath?: string;
 }
 
@@ -26,7 +26,7 @@ function invalidTag(tag: string): InputError {
 }
 
 /**
- * The tags of `a:t1,t2`, of which the first is in what stands before the comma. Behind a digest, or nothing, there are none.
+ * The tags of `a:t1,t2`; `first` is the one before the comma. A target with a digest, or without a tag, has none.
  * @throws InputError `REFERENCE_INVALID`
  */
 function joined(first: string | undefined, others: readonly string[], isOne: (tag: string) => boolean): string[] {
@@ -40,13 +40,13 @@ function isText(tag: string): boolean {
   return tag !== '';
 }
 
-/** Path, tag or digest of a layout target. A colon before the last slash belongs to the path; nothing behind one is no tag. */
+/** Splits a layout target into path and tag or digest. A colon before the last slash belongs to the path. */
 function splitLayout(text: string): { path: string; tag?: string; digest?: Digest } {
   const at = text.lastIndexOf('@');
   const digest = at < 0 ? '' : text.slice(at + 1);
   if (isDigest(digest)) return { path: text.slice(0, at), digest };
   const colon = text.lastIndexOf(':');
-  // On Windows, a single letter before it is a drive.
+  // On Windows, a single letter before the colon is a drive.
   const isDrive = process.platform === 'win32' && colon === 1;
   if (isDrive || colon < Math.max(0, text.lastIndexOf('/'), text.lastIndexOf('\\'))) return { path: text };
   const tag = text.slice(colon + 1);
@@ -59,7 +59,7 @@ function splitLayout(text: string): { path: string; tag?: string; digest?: Diges
  * @throws InputError `REFERENCE_INVALID`
  */
 export function parseTarget(text: string, options: LayoutOptions & { severalTags?: boolean }): Target {
-  // Only a destination may have several.
+  // Only a destination may have several tags.
   const [first = '', ...others] = options.severalTags === true ? text.split(',') : [text];
   if (options.layoutPath !== undefined) {
     const tags = joined(isDigest(first) ? undefined : first, others, isText);
@@ -67,7 +67,7 @@ export function parseTarget(text: string, options: LayoutOptions & { severalTags
   }
   if (options.isLayout) {
     const { path, tag, digest } = splitLayout(first);
-    // The current folder is `.`: an empty path is a variable that is not set.
+    // An empty path is an unset variable: the current folder is `.`.
     if (path === '') {
       throw new InputError('REFERENCE_INVALID', `found empty file path in ${quoted(text)}`, {
         remedy: 'Write it as <folder or archive>[:<tag>], the current folder as ".".',
@@ -88,7 +88,7 @@ export function parseTarget(text: string, options: LayoutOptions & { severalTags
   };
 }
 
-/** The target with no tag but its first, for messages. */
+/** The target with its first tag only, for messages. */
 export function firstOf({ text, tags }: Target): string {
   return tags.length > 1 ? text.slice(0, text.indexOf(',')) : text;
 }

@@ -15,7 +15,7 @@ import { withTransfers, type Transfers } from '../output/transfers.js';
 import type { Values } from '../verb.js';
 import { createLocalDocuments, createLocalStore, type LocalStore } from './local-store.js';
 
-/** What the app's steps work with where they are done here, in one process. */
+/** The ports of the app's steps in this process. */
 export interface LocalPorts extends Pick<
   Ports,
   'registries' | 'lease' | 'documents' | 'sbom' | 'signer' | 'callBounds' | 'now'
@@ -41,12 +41,12 @@ export function createLocalPorts(
   };
 }
 
-/** Registries that consist of one repository, wherever that is: a layout too. */
+/** Registries with one repository only; it may be a layout. */
 export function registriesOf({ repository }: Pick<Opened, 'repository'>): Registries {
   return { repository: () => repository };
 }
 
-/** How rows and SBOMs call the repository of a target. */
+/** The name of a target's repository in rows and SBOMs. */
 export function nameOf({ target }: { target: Target }): { registry: string; repository: string } {
   if (target.kind === 'registry') {
     const { registry, repository } = target.reference;
@@ -68,25 +68,25 @@ export async function replyOf(
   return 'retryAfterMs' in result ? result : { done: result };
 }
 
-/** The longest wait for another process that holds what a step needs. */
+/** Maximum wait for a lease that another process holds, in milliseconds. */
 const HELD_MS = 10 * 60_000;
 
 /** How a step is seen. */
 export interface StepView {
-  /** What the step says of itself last. */
+  /** Receives the last text of the step. */
   tell?: (text: string) => void;
-  /** What the bytes are that it moves: a bar, on a terminal. By default they aren't shown. */
+  /** The progress bar of the step. Default: none. */
   bar?: { values: Values; word: string; title: string; digest: Digest };
-  /** The same for parts of the step: a bar for each that moves bytes, and what it says of itself last. */
+  /** The same for each part of the step. */
   parts?: { values: Values; word: string; tell?: (step: string, label: string, text: string) => void };
-  /** The run that it is done for; a command that only signs has none. */
+  /** The run of the step; a command that only signs has none. */
   run?: RunRow;
 }
 
 const unseen = (): void => undefined;
 
 /**
- * Does a step of the app here; again after a pause if another process holds what it needs.
+ * Runs a step of the app in this process. While another process holds its lease, it is repeated after a pause.
  * @throws PromoterError `LEASE_HELD`; as the step
  */
 export async function doStep<T>(
@@ -114,7 +114,7 @@ export async function doStep<T>(
           shown?.end();
           return result;
         });
-  // Below the bars, which have their last picture by then; also of what was done before something failed.
+  // The lines are printed below the last redraw of the bars, also if a part failed.
   const done = await work().finally(() => lines.end());
   if (said !== undefined) tell?.(said);
   return done;
@@ -135,7 +135,7 @@ async function doPart<T>(
   const shown = parts && showBytes(transfers, { word: parts.word, title: label, digest });
   let said = '';
   const tell = lines.next();
-  // A part that fails or is repeated does not hide the others.
+  // A part that fails or is repeated does not hold back the lines of others.
   let line = unseen;
   try {
     const done = await work({ ...silent(), text: (text) => void (said = text), bytes: shown?.bytes ?? unseen });
@@ -147,13 +147,13 @@ async function doPart<T>(
   }
 }
 
-/** Lines of parts that are done side by side, told in the order in which the parts began. */
+/** Prints lines of parallel parts in the order in which the parts began. */
 class LinesInOrder {
   readonly #lines: ((() => void) | undefined)[] = [];
   #told = 0;
   #isHeld: boolean;
 
-  /** @param isHeld true if nothing is told before the end: bars are on the screen */
+  /** @param isHeld true to print nothing before the end, because of bars on the screen */
   constructor(isHeld: boolean) {
     this.#isHeld = isHeld;
   }
@@ -180,7 +180,7 @@ class LinesInOrder {
   }
 }
 
-/** A step counts from its beginning, a bar what is new. */
+/** Turns the total that a step reports into the increments of a bar. */
 function showBytes(
   transfers: Transfers,
   { word, title, digest }: Omit<NonNullable<StepView['bar']>, 'values'>,
@@ -211,11 +211,11 @@ async function untilDone<T>(
   for (;;) {
     const reply = await step({ signal, progress });
     if ('done' in reply) return reply.done;
-    // It has worked, and goes on: nobody else holds anything.
+    // The step made progress and continues: no other process holds its lease.
     if (reply.retryAfterMs === 0) endMs = performance.now() + HELD_MS;
     else if (performance.now() > endMs) {
       throw new PromoterError('LEASE_HELD', 'another process has held the same image or tag for ten minutes', {
-        remedy: 'See what else of this command runs on this machine; do it again.',
+        remedy: 'Check for other acr-promoter processes on this machine, then repeat the command.',
       });
     }
     await sleep(reply.retryAfterMs, undefined, { signal });

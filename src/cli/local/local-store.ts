@@ -12,7 +12,7 @@ import type { Versioned } from '../../ports/versioned.js';
 /** The rows that steps ask for. */
 export type LocalStore = Promotions & Runs & Pick<SubjectIndex, 'addToSubjectIndex'> & Claims & Attachments;
 
-/** Rows of one kind; each write is a version of its own. */
+/** Rows of one kind. Each write makes a new version. */
 class Rows<T> {
   readonly #rows = new Map<string, Versioned<T>>();
   #writes = 0;
@@ -21,7 +21,7 @@ class Rows<T> {
     return this.#rows.get(key);
   }
 
-  /** @param version undefined: only where the row isn't there */
+  /** @param version undefined: only if the row does not exist */
   put(key: string, value: T, version?: string): boolean {
     if (this.#rows.get(key)?.version !== version) return false;
     this.#writes += 1;
@@ -35,8 +35,8 @@ class Rows<T> {
 }
 
 /**
- * The rows of one command, gone with it. What the deployed app knows of is not known here: who owns a destination tag, and which
- * unsigned SBOM is its own.
+ * The rows of one command, in memory. They do not hold what the deployed app knows: the claims on destination tags, and which
+ * unsigned SBOMs are its own.
  * @param promotion the promotion that the command works on, and its run
  */
 export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow }): LocalStore {
@@ -54,20 +54,20 @@ export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow })
     getRun: async (id) => runs.get(id),
     insertRun: async (row) => runs.put(row.id, row),
     replaceRun: async (row, version) => runs.put(row.id, row, version),
-    // Nobody waits here for evidence that comes later.
+    // No later event needs the index here.
     addToSubjectIndex: async () => undefined,
     claimDestination: async (destination, claim) => {
       claims.put(destination, claim);
       return claims.get(destination) ?? { value: claim, version: '' };
     },
     replaceClaim: async (destination, claim, version) => claims.put(destination, claim, version),
-    // Tells events of what we attach: there are none here.
+    // Used by events of the app's own attachments; there are no events here.
     markOurs: async () => undefined,
     attachedBy: async () => undefined,
   };
 }
 
-/** Plans, kept signatures and what was found out at the gate, of one command. */
+/** The documents of one command, in memory: plans, recorded signatures, checkpoints. */
 export function createLocalDocuments(): Documents {
   const kept = new Rows<Uint8Array>();
   return {

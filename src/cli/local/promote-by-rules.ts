@@ -15,9 +15,9 @@ import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 
 /**
- * Promotes a tag by every rule of this machine that wants it, or by the one that is named. One that fails keeps no other from
- * being tried.
- * @param tell a line for each thing that was found or done
+ * Promotes a tag by every rule of this machine that matches it, or by the rule that is named. If one fails, the others are
+ * tried all the same.
+ * @param tell receives a line for each finding and each change
  * @throws PolicyError `NO_RULE_MATCHES`; InputError `SOURCE_NOT_FOUND`
  */
 export async function promoteByRules(
@@ -67,7 +67,7 @@ export async function promoteByRules(
   return { promotions, failures };
 }
 
-/** Both sides of a rule, each as its own options say it is reached. */
+/** Connects both sides of a rule, each with its own options. */
 async function connectSides(
   session: Session,
   source: TagName,

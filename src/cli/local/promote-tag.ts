@@ -40,7 +40,7 @@ import type { Values } from '../verb.js';
 import { createLocalPorts, doStep, type LocalPorts, type StepView } from './local-run.js';
 import { createLocalStore } from './local-store.js';
 
-/** How often a promotion begins anew because the tag at the source has moved on meanwhile. */
+/** Maximum attempts if the source tag moves during the promotion. */
 const TRIES = 3;
 
 export interface LocalPromotion {
@@ -50,13 +50,13 @@ export interface LocalPromotion {
   listing: Ports['listing'];
   rules: RulesSource;
   signer: Signer | undefined;
-  /** Of the command: whether bars are wanted. */
+  /** The options of the command. */
   values: Values;
-  /** A line for each thing that was found or done. */
+  /** Receives a line for each finding and each change. */
   tell: (line: string) => void;
 }
 
-/** What came of one rule on one tag. */
+/** The outcome of one rule for one tag. */
 export interface LocalOutcome extends PromotionOutcome {
   outcome: 'promoted' | 'unchanged' | 'observed';
 }
@@ -64,7 +64,7 @@ export interface LocalOutcome extends PromotionOutcome {
 type PromotionPorts = LocalPorts & Pick<Ports, 'listing'> & { rules: RulesSource };
 
 /**
- * Does for one tag what a rule says, in the order of the app and with its steps. A gate that stays closed is an error: nobody waits here.
+ * Promotes one tag by a rule, with the app's order and steps. A closed gate is an error: the command line does not wait.
  * @throws PolicyError `DESTINATION_LOCKED`, …; VerificationError `EVIDENCE_MISSING`; CopyError `SOURCE_TAG_MOVED`; as the steps
  */
 export async function promoteTag(io: Io, promotion: LocalPromotion): Promise<LocalOutcome> {
@@ -74,15 +74,15 @@ export async function promoteTag(io: Io, promotion: LocalPromotion): Promise<Loc
   for (let tries = 0; tries < TRIES; tries += 1) {
     const result = await attempt(io, promotion, destination);
     if (result?.outcome !== 'superseded') return { ...about, ...outcomeOf(result) };
-    tell('Moved     the tag at the source has moved on: once more');
+    tell('Moved     the source tag has changed: starting again');
   }
-  throw new CopyError('SOURCE_TAG_MOVED', `${about.source} moved on each time it was about to be promoted`, {
-    remedy: 'Do it again when nobody pushes that tag any more.',
+  throw new CopyError('SOURCE_TAG_MOVED', `${about.source} changed during each of ${TRIES} attempts`, {
+    remedy: 'Repeat the command when the tag no longer changes.',
   });
 }
 
 function outcomeOf(result: Result | null): Pick<LocalOutcome, 'outcome' | 'digest' | 'reason'> {
-  // Rows of this command belong to its one run, so it is never told that another has taken over.
+  // The rows of this command belong to its one run, so no other run can take over.
   if (result === null) throw new Error('the promotion has ended without an outcome');
   const { outcome, code, reason, remedy, digest } = result;
   if (outcome === 'promoted' || outcome === 'unchanged' || outcome === 'observed') {
@@ -108,7 +108,7 @@ async function attempt(io: Io, promotion: LocalPromotion, destination: string): 
   return driveHere(promote(key), (step, input) => perform(step.name, input), neverWaits);
 }
 
-/** The steps of a promotion by name, each as it is seen here. */
+/** The steps of a promotion, by name. */
 function stepsHere(
   io: Io,
   ports: PromotionPorts,
@@ -150,7 +150,7 @@ function stepsHere(
   });
   add(verifyArrivalContract, told('Arrived'), (input, call) => verifyArrivalStep(ports, request, input, call));
   add(tagDestinationContract, told('Tagged'), (input, call) => tagDestinationStep(ports, input, call));
-  // The rows of this command go with it.
+  // The rows are in memory: nothing to close.
   add(closeRunContract, {}, async () => ({ done: 'closed' as const }));
   return async (name, input) => {
     const step = steps.get(name);
@@ -159,18 +159,19 @@ function stepsHere(
   };
 }
 
-/** What parts of a step are called in lines. */
+/** The verbs of lines about parts of a step. */
 const VERBS: Readonly<Record<string, string>> = { attachSbom: 'SBOM', attachSignature: 'Signature' };
 
 function refuse({
   reasons,
 }: InputOf<typeof markWaitingContract>): Promise<StepReply<ResultOf<typeof markWaitingContract>>> {
   throw new VerificationError('EVIDENCE_MISSING', reasons.join('; '), {
-    remedy: 'Sign the image as the rule asks, then do it again; the deployed app waits for it.',
+    remedy:
+      'Sign the image as the rule demands, then repeat the command. The deployed app waits for signatures: use --submit.',
   });
 }
 
-/** `Verb      what the step says of itself` */
+/** `Verb      text of the step` */
 function lineOf(verb: string, text: string): string {
   return `${verb.padEnd(9)} ${onTerminal(text)}`;
 }

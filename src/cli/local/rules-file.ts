@@ -6,7 +6,7 @@ import type { RulesSource } from '../../ports/rules-source.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 
-/** Rules of this machine: `--rules`, or `PROMOTION_RULES` as the app has it. @throws ConfigurationError `RULES_MISSING` */
+/** The rules of this machine: `--rules`, or `PROMOTION_RULES`. @throws ConfigurationError `RULES_MISSING` */
 export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource {
   const asked = textOf(values, 'rules');
   const setting = asked === undefined ? env.PROMOTION_RULES : resolve(asked);
@@ -19,7 +19,7 @@ export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource
   return rulesSource({ setting, root: process.cwd(), readBlob: unread, now: Date.now });
 }
 
-/** The rule of that name alone, where one is asked for. @throws InputError `RULE_UNKNOWN` */
+/** Only the rule of `--rule`, if it is given. @throws InputError `RULE_UNKNOWN` */
 export function chooseRules(rules: readonly Rule[], values: Values): readonly Rule[] {
   const name = textOf(values, 'rule');
   if (name === undefined) return rules;

@@ -34,7 +34,7 @@ export async function attachSboms(
   return { ...result, said };
 }
 
-/** The SBOM of one image into a file or onto standard output; nothing is attached. @throws InputError `IMAGE_AMBIGUOUS` */
+/** Writes the SBOM of one image to a file or to standard output. Nothing is attached. @throws InputError `IMAGE_AMBIGUOUS` */
 export async function writeSbom(
   io: Io,
   opened: OpenedTarget,

@@ -33,7 +33,7 @@ export async function signTarget(
 }
 
 /**
- * What rules of this machine ask of a target's signatures: those that match its tag, or the one that is named.
+ * The signatures that rules of this machine demand of a target: the rules that match its tag, or the one that is named.
  * @throws InputError `RULE_UNKNOWN`, `NO_RULE_MATCHES`, `NO_SIGNATURES_ASKED`
  */
 export async function policiesByRules(io: Io, target: Target, values: Values): Promise<SignaturePolicy[]> {
@@ -57,7 +57,7 @@ export async function policiesByRules(io: Io, target: Target, values: Values): P
       );
 }
 
-/** Whether each policy is met by a signature on the target. Nothing is written. */
+/** Checks each policy against the signatures of the target. Nothing is written. */
 export function verifyTarget(io: Io, opened: Opened, input: VerifyInput): Promise<OperationResult> {
   const ports = { now: () => new Date(), signer: undefined, documents: createLocalDocuments() };
   // Each look gets further, and what is listed is bounded.

@@ -5,7 +5,7 @@ import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 
 /**
- * The key that signs here; undefined where none is named.
+ * The signing key of this machine; undefined if none is named.
  * @throws ConfigurationError `SIGNING_CERTIFICATE_MISSING`, `SIGNING_KEY_MISSING`, `SIGNING_KEY_UNREADABLE`,
  * `SIGNING_CERTIFICATE_UNREADABLE`, and what is wrong with them
  */
@@ -38,7 +38,7 @@ async function read(path: string, code: 'SIGNING_KEY_UNREADABLE' | 'SIGNING_CERT
   } catch (cause) {
     throw new ConfigurationError(code, `${path} cannot be read`, {
       cause,
-      remedy: 'Name a PEM file that is here; a key in Key Vault signs in the app only (--submit).',
+      remedy: 'Name a PEM file on this machine. A key in Key Vault signs only in the app: use --submit.',
     });
   }
 }

@@ -4,7 +4,7 @@ import type { HeldLease } from '../../oci/index.js';
 import { createLocalLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
 
-/** One name for each folder, whether it is there or is about to be made. */
+/** One name for each folder, existing or not. */
 async function realName(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -14,8 +14,8 @@ async function realName(path: string): Promise<string> {
 }
 
 /**
- * Keeps this user's other commands from writing to a layout. Each writes all of index.json, and passes over blobs that are
- * there, which a deletion could take away at that moment. One that is held is waited for, and said to be.
+ * Locks a layout against other commands of this user. Each rewrites index.json, and skips existing blobs, which a
+ * deletion could remove at the same time. The command waits for a lock that is held, and says so.
  * @throws ConfigurationError `LOCK_FOLDER_UNUSABLE`
  */
 export async function lockLayout(path: string, io: Io): Promise<HeldLease> {

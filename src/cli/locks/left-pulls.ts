@@ -2,9 +2,9 @@ import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
 
-/** Beside what a pull has staged, under a name that nothing staged has: whose it is. */
+/** The file beside staged content that names the process of the pull. */
 const OWNER = 'owner';
-/** A file of ours has some hundred bytes. */
+/** Maximum bytes of that file; ours have some hundred. */
 const OWNER_BYTES = 4096;
 
 async function hasEnded(stage: string): Promise<boolean> {
@@ -15,8 +15,8 @@ async function hasEnded(stage: string): Promise<boolean> {
 }
 
 /**
- * Marks a pull's stage as this process's, and takes away those beside it whose process has ended without doing so. One of another
- * machine, or that says nothing of its process, stays.
+ * Marks staged content of a pull as this process's, and removes what ended processes have left beside it. Content of another
+ * machine, or without a process, stays.
  */
 export async function claimStage(stage: string): Promise<void> {
   await writeFile(join(stage, OWNER), JSON.stringify(await thisHolder()));
@@ -24,7 +24,7 @@ export async function claimStage(stage: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!/^\.pull-\w{6}$/.test(name) || name === basename(stage)) continue;
     const other = join(folder, name);
-    // What can't be looked at, or goes meanwhile, is not ours to mend.
+    // Unreadable or vanished content is ignored.
     if (await hasEnded(other).catch(() => false)) await rm(other, { recursive: true, force: true }).catch(() => {});
   }
 }

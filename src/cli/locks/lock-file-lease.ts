@@ -5,11 +5,11 @@ import { ConfigurationError, makeFolder, TransportError, type HeldLease, type Le
 import { LOCK_LIMITS, LockFile, sweepLocks } from './lock-file.js';
 
 interface LockFileOptions {
-  /** Milliseconds after which a holder that does not renew has lost its lease. 20 s by default; renewed four times in it. */
+  /** Milliseconds without renewal after which a lease is lost. Default: 20,000, in which it is renewed four times. */
   staleMs?: number;
 }
 
-/** A lock that is renewed until it is released or lost. Its timers keep no process alive. */
+/** A lock that is renewed until it is released or lost. Its timers do not keep the process alive. */
 class HeldLock implements HeldLease {
   readonly #what: string;
   readonly #lock: LockFile;
@@ -39,7 +39,7 @@ class HeldLock implements HeldLease {
 
   async #renew(): Promise<void> {
     const fromMs = Date.now();
-    // Past its end, another may have taken it, and given it back: it is not taken up again.
+    // After its end, another process may have taken and released it, so it is not renewed.
     if (fromMs >= this.#heldUntilMs) return this.#lose('it could not be renewed in time');
     try {
       if (!(await this.#lock.renew(this.#number))) this.#lose('another process has taken it');
@@ -52,19 +52,19 @@ class HeldLock implements HeldLease {
 
   #lose(reason: string): void {
     clearInterval(this.#renewing);
-    // Who has let go of it does not care any more.
+    // After a release, nobody listens.
     if (this.#released !== undefined) return;
     this.#heldUntilMs = 0;
     this.#lost.abort(
       new TransportError('LEASE_LOST', `the lease of ${this.#what} was lost: ${reason}`, {
-        remedy: 'Nothing was written after it; do it again.',
+        remedy: 'Nothing was written after that. Repeat the command.',
       }),
     );
   }
 
   release(): Promise<void> {
     clearInterval(this.#renewing);
-    // A lock that can't be given back ends by itself. What was done under it has been done.
+    // A lock that cannot be released expires by itself; the work under it is done.
     this.#released ??= this.signal.aborted
       ? Promise.resolve()
       : this.#lock.release(this.#number).catch(() => undefined);
@@ -72,7 +72,7 @@ class HeldLock implements HeldLease {
   }
 }
 
-/** Others' files could make two processes hold one lock; so the folder must be this user's alone. */
+/** The folder must be this user's alone: files of others could let two processes hold one lock. */
 async function openFolder(folder: string): Promise<void> {
   try {
     await makeFolder(folder, 0o700);
@@ -83,14 +83,14 @@ async function openFolder(folder: string): Promise<void> {
     throw new ConfigurationError('LOCK_FOLDER_UNUSABLE', `the folder for locks, ${folder}, cannot be used`, { cause });
   }
   throw new ConfigurationError('LOCK_FOLDER_UNUSABLE', `the folder for locks, ${folder}, can be written by others`, {
-    remedy: 'Take it away, or make it yours with mode 700.',
+    remedy: 'Delete the folder, or make it yours with mode 700.',
   });
 }
 
 /**
- * Leases by lock files, for processes of one user on one machine. A holder that was killed has lost its lease at once; one that
- * hangs, when it has not renewed it for a while.
- * @param folder made where it isn't there; no link, and only files of leases may be in it.
+ * Leases by lock files, for processes of one user on one machine. A killed holder loses its lease at once, a hanging one
+ * when it has not renewed it in time.
+ * @param folder is made if missing; it must not be a link, and holds files of leases only
  * @throws ConfigurationError `LOCK_FOLDER_UNUSABLE`, when a lease is acquired
  */
 export function createLockFileLease(folder: string, options: LockFileOptions = {}): Lease {
@@ -98,7 +98,7 @@ export function createLockFileLease(folder: string, options: LockFileOptions = {
   let opened: Promise<void> | undefined;
   const open = async (): Promise<void> => {
     await openFolder(folder);
-    // A file that can't be taken away stands in nobody's way.
+    // A file that cannot be removed does no harm.
     await sweepLocks(folder).catch(() => undefined);
   };
   return {
@@ -108,7 +108,7 @@ export function createLockFileLease(folder: string, options: LockFileOptions = {
         opened = undefined;
         throw error;
       });
-      // Any string may be a name: a file's may not.
+      // A lease name may be any string, a file name may not.
       const key = createHash('sha256').update(name).digest('hex').slice(0, 40);
       const lock = new LockFile(folder, key, staleMs);
       const untilMs = Date.now() + waitMs;
@@ -119,7 +119,7 @@ export function createLockFileLease(folder: string, options: LockFileOptions = {
         if (number !== undefined) return new HeldLock(name, lock, number, { staleMs, fromMs });
         const leftMs = untilMs - Date.now();
         if (leftMs <= 0) return undefined;
-        // Not all at the same time, again and again.
+        // Jitter, so that waiting processes do not look at the same moment.
         await pause(Math.min(leftMs, LOCK_LIMITS.lookMs * (0.5 + Math.random())), undefined, signal && { signal });
       }
     },

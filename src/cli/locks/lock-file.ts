@@ -7,13 +7,13 @@ import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
 export const LOCK_LIMITS = {
   /** Milliseconds after which a holder that does not renew has lost its lock. Option `staleMs` */
   staleMs: 20_000,
-  /** Milliseconds between two looks at a lock that another holds, more or less. */
+  /** Milliseconds between two looks at a held lock, before jitter. */
   lookMs: 40,
-  /** Looks at a higher number than one's own before the lock counts as lost: who came too late takes its number back. */
+  /** Looks at a higher number before the lock counts as lost: a late process takes its higher number back. */
   looks: 10,
-  /** Milliseconds for which a lock that nobody wants any more stays in the folder. */
+  /** Milliseconds that an unused lock stays in the folder. */
   keepMs: 60 * 60 * 1000,
-  /** Files that one sweep of the folder looks at. */
+  /** Maximum files that one sweep of the folder reads. */
   sweptFiles: 1000,
 } as const;
 
@@ -25,7 +25,7 @@ function hasCode(error: unknown, code: string): boolean {
 }
 
 interface LockFileState {
-  /** Nobody holds it: it was released, its process has ended, or it was not renewed for too long. */
+  /** True if it was released, its process has ended, or it was not renewed in time. */
   free: boolean;
   modifiedMs: number;
 }
@@ -44,10 +44,10 @@ async function readState(path: string, staleMs: number): Promise<LockFileState |
 }
 
 /**
- * A lock among processes of one machine. Its files are numbered, and the highest number holds it; a new number is only made
- * where all that stand are free, and kept only where they still are. A file is taken away after a higher one was made, or when
- * nobody has wanted the lock for long; and since the first number is the clock's, no number comes twice: whoever takes a file
- * away by its name takes the one that it looked at.
+ * A lock among processes of one machine. Its files are numbered; the highest number holds it. A new number is made only
+ * if all existing ones are free, and kept only if they still are. A file is removed after a higher one was made, or if
+ * the lock was unused for long. The first number is the time, so no number repeats: a process that removes a file by its
+ * name removes the one that it has read.
  */
 export class LockFile {
   readonly #folder: string;
@@ -79,7 +79,7 @@ export class LockFile {
     return states.every((state) => state === undefined || state.free);
   }
 
-  /** @returns the number that was taken, or undefined where another holds the lock, or wants it at the same time. */
+  /** @returns the number that was taken, or undefined if another process holds the lock or takes it at the same time */
   async take(): Promise<number | undefined> {
     const numbers = await this.#numbers();
     if (!(await this.#areFree(numbers))) return undefined;
@@ -88,7 +88,7 @@ export class LockFile {
     try {
       const file = await open(this.#path(mine), 'wx', 0o600);
       try {
-        // Empty until then, it counts as held.
+        // An empty file counts as held.
         await file.writeFile(JSON.stringify(holder));
       } finally {
         await file.close();
@@ -100,7 +100,7 @@ export class LockFile {
     const now = await this.#numbers();
     const others = now.filter((number) => number !== mine);
     if (now.at(-1) !== mine || !(await this.#areFree(others))) {
-      // We were slow, and others have gone past what we saw.
+      // Other processes were faster, and have a higher number.
       await rm(this.#path(mine), { force: true });
       return undefined;
     }
@@ -109,7 +109,7 @@ export class LockFile {
     return mine;
   }
 
-  /** Who saw an empty folder while files came and went may make a higher number, finds the lock held, and takes it back. */
+  /** A process that saw the folder empty between two files may make a higher number. It finds the lock held, and removes its file. */
   async #isMine(number: number): Promise<boolean> {
     for (let looks = 1; ; looks += 1) {
       const numbers = await this.#numbers();
@@ -119,7 +119,7 @@ export class LockFile {
     }
   }
 
-  /** @returns false where it has been lost. */
+  /** @returns false if it is lost */
   async renew(number: number): Promise<boolean> {
     if (!(await this.#isMine(number))) return false;
     const now = new Date();
@@ -134,8 +134,8 @@ export class LockFile {
 
   async release(number: number): Promise<void> {
     try {
-      // Never made anew: it may have been taken away meanwhile, and another have come and gone under its number. Whether there
-      // is a higher number doesn't matter: its owner may be about to take that back.
+      // The file is never made again: it may have been removed, and the lock taken by another process since. A higher
+      // number does not matter: its owner may be about to remove it.
       const file = await open(this.#path(number), 'r+');
       try {
         if (parseHolder(await file.readFile('utf8'))?.nonce !== this.#nonce) return;
@@ -150,7 +150,7 @@ export class LockFile {
   }
 }
 
-/** Takes away files of locks that nobody has wanted for long, so that the folder doesn't grow for ever. Never waits for one. */
+/** Removes files of locks that were unused for long, so that the folder does not grow. It never waits for a lock. */
 export async function sweepLocks(folder: string): Promise<void> {
   const names = (await readdir(folder)).filter((name) => NAME.test(name)).slice(0, LOCK_LIMITS.sweptFiles);
   for (const name of names) {

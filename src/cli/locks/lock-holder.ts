@@ -3,18 +3,18 @@ import { readFile, readlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { isRecord } from '../../oci/index.js';
 
-/** Who holds a lock, as its file says it. */
+/** The holder of a lock, as its file has it. */
 export interface LockHolder {
   pid: number;
-  /** When the process began, in the kernel's count; absent where the system doesn't tell. A process id is used again, this is not. */
+  /** Start time of the process in kernel ticks; absent if unknown. Process ids repeat, ids with start times do not. */
   startedAt?: string;
-  /** Machine and process id namespace: elsewhere, the process id means nothing. */
+  /** Machine and process id namespace: the process id has a meaning only there. */
   place: string;
-  /** One for each time that a lock is taken. */
+  /** Differs each time that a lock is taken. */
   nonce: string;
 }
 
-/** `running`, `ended`, or `unknown` where it can't be told from here. */
+/** `running`, `ended`, or `unknown` if this process cannot know. */
 export type HolderState = 'running' | 'ended' | 'unknown';
 
 interface ProcessFacts {
@@ -22,7 +22,7 @@ interface ProcessFacts {
   isZombie: boolean;
 }
 
-/** undefined where there is no /proc, or no such process in it. */
+/** Undefined if there is no /proc, or no such process. */
 async function readFacts(pid: number | 'self'): Promise<ProcessFacts | undefined> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');
@@ -59,7 +59,7 @@ function exists(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Another user's process is there all the same.
+    // The process exists, and belongs to another user.
     return isRecord(error) && error.code === 'EPERM';
   }
 }
@@ -72,7 +72,7 @@ export async function stateOf(holder: LockHolder): Promise<HolderState> {
   return facts.isZombie || facts.startedAt !== holder.startedAt ? 'ended' : 'running';
 }
 
-/** What a lock's file says; undefined where it is not (yet) whole. */
+/** The content of a lock's file; undefined while it is incomplete. */
 export function parseHolder(text: string): LockHolder | undefined {
   let json: unknown;
   try {

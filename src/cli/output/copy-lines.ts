@@ -9,17 +9,17 @@ function titleIn({ annotations }: Descriptor): string {
 }
 
 /**
- * Tells a copy as oras does, node by node. oras goes down from the top and no further than what is there: of what exists, only
- * what a copied manifest needs is told, and what nothing needs. Of files that are one blob, the others are `Skipped`.
+ * Prints a copy as oras does, node by node. oras walks down from the root and stops at nodes that exist. So of existing nodes,
+ * those that a copied manifest needs are printed, and those that no manifest needs. Further names of one blob are `Skipped`.
  */
 export class CopyLines {
   readonly #transfers: Transfers;
   readonly #manifests = new Map<Digest, PlannedManifest>();
   /** Manifests that another one lists, or refers to. */
   readonly #needed = new Set<Digest>();
-  /** What exists, and has not been told. */
+  /** Nodes that exist, and have not been printed. */
   readonly #existing = new Map<Digest, Descriptor>();
-  /** By which name a node has been told. */
+  /** The names under which nodes were printed. */
   readonly #titles = new Map<Digest, string>();
 
   constructor(transfers: Transfers) {
@@ -54,7 +54,7 @@ export class CopyLines {
     }
   }
 
-  /** All has arrived. @param silent a manifest that gets no line, as in oras */
+  /** Prints the rest, at the end. @param silent a node to leave out: oras prints nothing for a tag that it sets */
   finish(silent?: Digest): void {
     for (const [digest, descriptor] of this.#existing) {
       const isTop = !this.#needed.has(digest) && (this.#manifests.has(digest) || this.#manifests.size === 0);

@@ -1,14 +1,14 @@
 import { onTerminal } from './status-line.js';
 
-// What is said of SBOMs and signatures, made here or by the app.
+// Lines about SBOMs and signatures, made here or by the app.
 
 /** An image's SBOM, or why it gets none. */
 export interface SbomOfImage {
   digest: string;
-  /** `linux/amd64`, or the media type of what is no image. */
+  /** `linux/amd64`, or the media type if it is not an image. */
   label: string;
   sbom?: string;
-  /** False: it was there already. */
+  /** False if it existed. */
   made?: boolean;
   why?: string;
 }
@@ -29,7 +29,7 @@ export interface SignedManifest {
   digest: string;
   label: string;
   signature: string;
-  /** False: it was there already. */
+  /** False if it existed. */
   made: boolean;
 }
 
@@ -41,7 +41,7 @@ export function signedSummary(where: string, digest: string): string {
   return `Signed ${where}\nDigest: ${digest}\n`;
 }
 
-/** What `verify` says of signatures that pass. */
+/** The output of `verify` for signatures that pass. */
 export function verifiedText(
   evidence: readonly { signedBy: string; signature: string }[],
   where: string,

@@ -7,11 +7,11 @@ import {
   type Descriptor,
 } from '../../oci/index.js';
 
-/** The app has answered something else than this version knows. */
+/** The answer of the app does not have the expected form. */
 export function answerInvalid(cause?: unknown): PromoterError {
-  return new PromoterError('APP_ANSWER_INVALID', 'what the app answers is not known here', {
+  return new PromoterError('APP_ANSWER_INVALID', 'the answer of the app does not have the expected form', {
     ...(cause !== undefined && { cause }),
-    remedy: 'See that the address is that of this app, and of this version or a newer one.',
+    remedy: 'Check the address, and that the app has this version or a newer one.',
   });
 }
 
@@ -45,7 +45,7 @@ function recordsOrTexts(output: unknown, name: string): unknown[] {
   return list;
 }
 
-/** A descriptor that an output has, and the name of its repository. */
+/** The descriptor in an output, and the name of its repository. */
 export function describedIn(output: unknown): { name: string; descriptor: Descriptor } {
   const reference = textIn(output, 'reference');
   try {
@@ -55,7 +55,7 @@ export function describedIn(output: unknown): { name: string; descriptor: Descri
   }
 }
 
-/** The bytes that an output has: those that its digest means. */
+/** The bytes in an output, checked against the digest. */
 export function bytesIn(output: unknown, { digest }: Descriptor): Uint8Array {
   const { base64, content } = recordIn(output);
   const bytes = typeof base64 === 'string' ? Buffer.from(base64, 'base64') : Buffer.from(JSON.stringify(content) ?? '');

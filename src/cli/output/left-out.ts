@@ -1,13 +1,13 @@
 import type { LeftOut } from '../../oci/index.js';
 
 const WHY = {
-  gone: 'it is listed, and not there',
+  gone: 'it is listed, but missing',
   image: 'it is or holds an image',
   'not-its-subject': 'it refers to something else',
-  unreadable: 'it is no manifest that can be read here',
+  unreadable: 'its manifest cannot be read',
 };
 
-/** A line for each referrer that a source lists and that could not be copied. What was left out on purpose needs no word. */
+/** A warning for each referrer that the source lists and that was not copied. Referrers that a rule excludes are not reported. */
 export function formatLeftOut(source: string, leftOut: readonly LeftOut[]): string {
   return leftOut
     .flatMap(({ digest, reason }) =>

@@ -3,13 +3,13 @@ import type { Descriptor } from '../../oci/index.js';
 import type { Terminal } from '../io.js';
 import { onTerminal, titleOf } from './status-line.js';
 
-/** Pictures a second at most, however much happens. */
+/** Maximum redraws per second. */
 const PICTURES_PER_SECOND = 5;
 const PICTURE_MS = 1000 / PICTURES_PER_SECOND;
 const BAR_CELLS = 20;
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
 const SMALLEST = { columns: 40, rows: 4 };
-/** How much of the speed is what it was: about the last second and a half. */
+/** Weight of the former speed in the average: about the last second and a half counts. */
 const SPEED_INERTIA = 0.85;
 
 type Colors = ReturnType<typeof pc.createColors>;
@@ -20,7 +20,7 @@ interface Row {
   descriptor: Descriptor;
   startedMs: number;
   movedBytes: number;
-  /** At the last picture. */
+  /** At the last redraw. */
   seenBytes: number;
   bytesPerSecond: number;
 }
@@ -39,7 +39,7 @@ function formatSeconds(ms: number): string {
   return minutes < 60 ? `${minutes}m${Math.floor(seconds % 60)}s` : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
 }
 
-/** Cells that a text takes: what comes after the alphabets is written in squares of two, but for signs and lines. */
+/** Terminal cells of a text: East Asian characters take two, signs and box lines one. */
 function cellsOf(text: string): number {
   return Array.from(text, (char) => char.codePointAt(0) ?? 0).reduce(
     (cells, code) => cells + (code < 0x1100 || (code >= 0x2000 && code < 0x2c00) ? 1 : 2),
@@ -47,7 +47,7 @@ function cellsOf(text: string): number {
   );
 }
 
-/** Cut to so many cells, which is seen at its end. */
+/** Cuts a text to a number of cells, with "…" at its end. */
 function cut(text: string, cells: number): string {
   if (cellsOf(text) <= cells) return text;
   let kept = '';
@@ -63,8 +63,8 @@ function keyOf(descriptor: Descriptor): string {
 }
 
 /**
- * What moves, on a terminal: a line that stays for each node that has arrived, with its digest, and below them one that is
- * redrawn for each that is on its way. Its timer keeps no process alive.
+ * Progress bars on a terminal: a final line for each node that has arrived, with its digest, and below them one that is
+ * redrawn for each node in transfer. The timer does not keep the process alive.
  */
 export class ProgressBars {
   readonly #terminal: Terminal;
@@ -72,7 +72,7 @@ export class ProgressBars {
   readonly #now: () => number;
   readonly #rows = new Map<string, Row>();
   readonly #timer: NodeJS.Timeout;
-  /** Lines to be written above what moves. */
+  /** Lines to write above the bars. */
   #kept: string[] = [];
   #drawnLines = 0;
   #pictures = 0;
@@ -85,7 +85,7 @@ export class ProgressBars {
     this.#timer = setInterval(() => this.draw(), PICTURE_MS).unref();
   }
 
-  /** A node begins to move, or goes on under another word. */
+  /** A transfer starts, or continues under another word. */
   start(word: string, descriptor: Descriptor): void {
     const row = this.#rows.get(keyOf(descriptor));
     if (row !== undefined) row.word = word;
@@ -93,7 +93,7 @@ export class ProgressBars {
       const [startedMs, movedBytes, seenBytes, bytesPerSecond] = [this.#now(), 0, 0, 0];
       this.#rows.set(keyOf(descriptor), { word, descriptor, startedMs, movedBytes, seenBytes, bytesPerSecond });
     }
-    // At once, where nothing was to be seen for a while.
+    // Drawn at once if the last redraw is long ago.
     if (this.#now() - this.#drawnAtMs >= PICTURE_MS) this.draw();
   }
 
@@ -102,7 +102,7 @@ export class ProgressBars {
     if (row !== undefined) row.movedBytes += moreBytes;
   }
 
-  /** A node is where it was to go, or has been there. */
+  /** A node has arrived, or existed. */
   end(word: string, descriptor: Descriptor): void {
     const row = this.#rows.get(keyOf(descriptor));
     this.#rows.delete(keyOf(descriptor));
@@ -115,12 +115,12 @@ export class ProgressBars {
     );
   }
 
-  /** A line of text above what moves. */
+  /** Writes a line of text above the bars. */
   say(line: string): void {
     this.#kept.push(line);
   }
 
-  /** One picture: all that is to be written goes out at once. */
+  /** Redraws everything in one write. */
   draw(): void {
     this.#pictures += 1;
     const most = Math.max(SMALLEST.rows, this.#terminal.rows()) - 2;
@@ -130,7 +130,7 @@ export class ProgressBars {
     this.#paint(lines);
   }
 
-  /** The last picture, in which what did not arrive is crossed out. */
+  /** The last redraw: transfers that did not finish are marked. */
   close(): void {
     clearInterval(this.#timer);
     for (const { word, descriptor } of this.#rows.values()) {
@@ -142,7 +142,7 @@ export class ProgressBars {
   }
 
   #columns(): number {
-    // A line that fills the last cell would wrap on some.
+    // Some terminals wrap a line that fills the last cell.
     return Math.max(SMALLEST.columns, this.#terminal.columns()) - 1;
   }
 
@@ -175,7 +175,7 @@ export class ProgressBars {
     });
   }
 
-  /** The name is what gives way where there is no room, and then the bar. @param mark one cell, with its colour */
+  /** Without enough room, the name is cut, then the bar is left out. @param mark one cell, with its colour */
   #line({ mark, bar = '', left, right }: { mark: string; bar?: string; left: string; right: string }): string {
     const room = this.#columns() - 2 - cellsOf(right);
     const shown = room - cellsOf(bar) >= BAR_CELLS ? bar : '';

@@ -1,6 +1,6 @@
 import { onTerminal } from './status-line.js';
 
-/** What came of one rule on one tag, here or in the app. */
+/** The outcome of one rule for one tag, here or in the app. */
 export interface PromotionOutcome {
   rule: string;
   /** `registry/repository:tag`, as the destination. */
@@ -8,7 +8,7 @@ export interface PromotionOutcome {
   destination: string;
   outcome: string;
   digest?: string;
-  /** Where nothing was changed: what would, or why not, if not because nothing differs. */
+  /** If nothing was changed although something differs: what would change, or why not. */
   reason?: string;
 }
 

@@ -16,7 +16,7 @@ interface FormatNames {
 
 export function addFormatOptions(command: Command, { isTable = false }: FormatNames = {}): void {
   command
-    .option('--format <format>', `text${isTable ? ' (or table)' : ''}, json or go-template=<template>; by default text`)
+    .option('--format <format>', `text${isTable ? ' (or table)' : ''}, json or go-template=<template> (default text)`)
     .option('--template <template>', 'the template of --format go-template');
   offerValues(command, '--format', [...KINDS, ...(isTable ? ['table'] : [])]);
 }
@@ -50,7 +50,7 @@ export function formatResult(format: ResultFormat, result: unknown): string {
   return `${formatGoJson(result, 2)}\n`;
 }
 
-/** A descriptor in a result, after the reference it can be had by. */
+/** A descriptor in a result, with its reference first. */
 export function describeResult(name: string, descriptor: Descriptor): Record<string, unknown> {
   const { mediaType, digest, size, annotations, artifactType } = descriptor;
   const sorted = Object.entries(annotations ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -6,7 +6,7 @@ export function formatStatus(verb: string, { digest, annotations, mediaType }: D
   return `${verb} ${hex} ${onTerminal(titleOf({ annotations, mediaType }))}\n`;
 }
 
-/** What a node is called: the name it was given, or its media type. */
+/** The title of a node, or its media type. */
 export function titleOf({
   annotations,
   mediaType,
@@ -14,22 +14,22 @@ export function titleOf({
   return annotations?.['org.opencontainers.image.title'] ?? mediaType;
 }
 
-/** A name comes from others: what a terminal would act upon is left out. */
+/** Replaces control characters, which a name from elsewhere may hold. */
 export function onTerminal(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 
-/** The same of a text of several lines. */
+/** The same for a text of several lines. */
 export function onLines(text: string): string {
   return text.split('\n').map(onTerminal).join('\n');
 }
 
-/** What somebody typed, before it is known to be what it should: a password that was put there by mistake is left out too. */
+/** The same for unchecked input of the user, without credentials that were typed by mistake. */
 export function typedOnTerminal(text: string): string {
   return onTerminal(hideCredentials(text));
 }
 
-/** What a folder holds and no archive can. */
+/** Reports a folder's entry that an archive cannot hold. */
 export function leftOutLine(name: string): string {
-  return `Left out ${onTerminal(name)}: no file, folder or link\n`;
+  return `Left out ${onTerminal(name)}: not a file, folder or link\n`;
 }

@@ -3,7 +3,7 @@ import { onTerminal } from './status-line.js';
 
 /** Columns of a terminal that a table fits without `--wide`. */
 const TABLE_COLUMNS = 100;
-/** What a cell that is cut keeps at least. */
+/** Minimum characters of a cell that is cut. */
 const LEAST_COLUMNS = 12;
 const GAP = '  ';
 
@@ -44,7 +44,7 @@ export function tableLines<T>(
   );
 }
 
-/** Takes from the widest column that may be cut, until the table fits or none gives way any more. */
+/** Narrows the widest column that may be cut, until the table fits or no column can be narrower. */
 function shrink(widths: number[], columns: readonly { cut?: 'start' | 'end' }[]): void {
   const room = TABLE_COLUMNS - GAP.length * (columns.length - 1);
   for (let over = widths.reduce((sum, width) => sum + width, -room); over > 0; over -= 1) {

@@ -6,30 +6,28 @@ import { ProgressBars } from './progress-bars.js';
 import { formatStatus } from './status-line.js';
 import type { Values } from '../verb.js';
 
-/** Receives what a command moves, while it moves. */
+/** Shows the transfers of a command. */
 export interface Transfers {
-  /** A node begins to move, or goes on under another word. @param word padded to its column */
+  /** A transfer starts, or continues under another word. @param word padded to its column */
   start(word: string, descriptor: Descriptor): void;
   move(descriptor: Descriptor, moreBytes: number): void;
   end(word: string, descriptor: Descriptor): void;
-  /** A plain line, which bars have no need of. */
+  /** A line that is left out if there are bars. */
   line(text: string): void;
-  /** A line that is always seen, on standard error. */
+  /** A line on standard error, with bars or without. */
   warn(text: string): void;
 }
 
 interface TransferOptions {
-  /** Whether there are lines where there are no bars. */
+  /** True to print lines if there are no bars. */
   lines: boolean;
-  /** Whether what is moved goes to standard output, which may be the same terminal: then there are no bars. Default: false. */
+  /** True if the content goes to standard output, which may be the same terminal: no bars then. Default: false. */
   toOutput?: boolean;
 }
 
-/** `--no-tty`, and `--no-tty=false`, which wants bars whatever goes to standard output. */
+/** `--no-tty`; `--no-tty=false` draws bars even if content goes to standard output. */
 export function addTtyOption(command: Command): void {
-  command
-    .addOption(new Option('--tty').hideHelp())
-    .option('--no-tty', 'lines, and no progress bars, on a terminal too');
+  command.addOption(new Option('--tty').hideHelp()).option('--no-tty', 'no progress bars and no colours on a terminal');
 }
 
 function plain(io: Io, { lines }: TransferOptions): Transfers {
@@ -50,7 +48,7 @@ function onBars(bars: ProgressBars): Transfers {
   };
 }
 
-/** What an upload tells, as a line or a bar. */
+/** Shows the progress of an upload. */
 export function tellUpload(transfers: Transfers, progress: UploadProgress | Moving): void {
   const { state, descriptor } = progress;
   if (state === 'moving') transfers.move(descriptor, progress.moreBytes);
@@ -59,8 +57,8 @@ export function tellUpload(transfers: Transfers, progress: UploadProgress | Movi
 }
 
 /**
- * Does what moves something: with progress bars where standard error is a terminal, and otherwise with a line on standard output
- * for each node. Bars go to standard error alone, so that scripts read the same either way.
+ * Runs transfers with progress bars if standard error is a terminal, and otherwise with a line on standard output
+ * for each node. Bars go to standard error only, so that standard output is the same for scripts.
  */
 export async function withTransfers<T>(
   io: Io,

@@ -19,7 +19,7 @@ const VERB: VerbDescription = {
   summary: 'Fetch a blob, and see that it is what its digest says',
   aliases: ['get'],
   examples: [
-    ['Into a file', 'acr-promoter blob fetch --output layer.tar.gz localhost:5000/hello@sha256:9a20…'],
+    ['Save a blob to a file', 'acr-promoter blob fetch --output layer.tar.gz localhost:5000/hello@sha256:9a20…'],
     ['To standard output', 'acr-promoter blob fetch --output - localhost:5000/hello@sha256:9a20…'],
     ['Its descriptor', 'acr-promoter blob fetch --descriptor localhost:5000/hello@sha256:9a20…'],
     ['Out of an OCI image layout', 'acr-promoter blob fetch --oci-layout --output - layout.tar@sha256:9a20…'],

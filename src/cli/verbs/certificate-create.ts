@@ -22,14 +22,14 @@ const VERB: VerbDescription = {
   operands: '<key>',
   purpose: 'the key that the certificate is for',
   count: 1,
-  summary: 'Make a certificate that Notary accepts around a key: self-signed, or a request for an authority',
+  summary: 'Make a signing certificate for a key: self-signed, or a request for an authority',
   examples: [
     [
-      'For a key in Key Vault, as whoever is signed in with az login',
+      'For a key in Key Vault, with the account of az login',
       'acr-promoter certificate create https://myvault.vault.azure.net/keys/signing --subject "C=US, ST=WA, O=Example, CN=release" -o signing.pem',
     ],
     [
-      'In a script: only if the present one is not for this key, or ends within 60 days',
+      'In a script: only if the certificate in the file is for another key, or expires within 60 days',
       'acr-promoter certificate create key.pem --subject "C=US, ST=WA, O=Example, CN=release" -o signing.pem --renew-within 60',
     ],
     [
@@ -56,7 +56,7 @@ function readOptions(values: Values): Options {
   const csr = values.csr === true;
   if (renewWithin !== undefined && (output === '-' || csr)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--renew-within needs a certificate to look at', {
-      remedy: 'Name its file with --output, and leave --csr out.',
+      remedy: 'Name its file with --output, and remove --csr.',
     });
   }
   const subject = textOf(values, 'subject');
@@ -78,7 +78,7 @@ function wholeNumber(values: Values, name: 'days' | 'renewWithin', least: number
   });
 }
 
-/** What stands in the output file, held against the key; undefined where there is no file yet. */
+/** Compares the certificate in the output file with the key; undefined if there is no file. */
 async function present(path: string, key: CertifiedKey, renewDays: number, io: Io): Promise<Present | undefined> {
   const text = await textIn(path, io);
   if (text === undefined) return undefined;
@@ -95,7 +95,7 @@ async function textIn(path: string, io: Io): Promise<string | undefined> {
   }
 }
 
-/** A private key that is written over is lost. */
+/** Refuses to overwrite a private key. */
 async function checkOutput(path: string, io: Io): Promise<void> {
   if (!(await textIn(path, io))?.includes('PRIVATE KEY')) return;
   throw new ConfigurationError('FILE_EXISTS', `${path} holds a private key`, {
@@ -109,7 +109,7 @@ interface Made {
   created: boolean;
   key: string;
   subject: string;
-  /** Of a certificate, ISO 8601. */
+  /** Of a certificate, RFC 3339. */
   notAfter?: string;
   file?: string;
 }
@@ -192,7 +192,7 @@ export function addCertificateCreate(parent: Command, context: VerbContext): voi
       .option('-o, --output <file>', 'file to write, PEM; - is standard output', '-')
       .option(
         '--renew-within <days>',
-        'change nothing if the certificate in the output file is for this key and valid for more than so many days',
+        'change nothing if the certificate in the output file is for this key and valid for more than this number of days',
       );
     addFormatOptions(command);
   };

@@ -9,7 +9,7 @@ const VERB: VerbDescription = {
   operands: '{bash|zsh|fish|powershell}',
   purpose: 'the shell to make a script for',
   count: 1,
-  summary: 'Print the script by which a shell completes commands and options',
+  summary: 'Print the completion script of a shell',
   examples: [
     ['In ~/.bashrc', 'source <(acr-promoter completion bash)'],
     ['In ~/.zshrc', 'source <(acr-promoter completion zsh)'],
@@ -26,7 +26,7 @@ function withoutDescriptions({ path, subcommands, options }: CommandWords): Comm
   };
 }
 
-/** With the words that are no commands: the shells, and behind `help` the commands again. */
+/** Adds words that are not commands: the shells, and the topics of `help`. */
 function withOperands(commands: readonly CommandWords[]): CommandWords[] {
   const shells = SHELLS.map((name) => ({ name, description: '' }));
   const topics = commands
@@ -45,7 +45,7 @@ export function addCompletion(program: Command, context: VerbContext): void {
     program,
     context,
     VERB,
-    (command) => void command.option('--no-descriptions', 'the words alone; bash has never more'),
+    (command) => void command.option('--no-descriptions', 'words without descriptions (bash shows none)'),
     (_session, operands, values) => {
       const asked = operandAt(operands, 0);
       const shell = SHELLS.find((candidate) => candidate === asked);

@@ -21,12 +21,12 @@ const SUBMIT: VerbDescription = {
   operands: '<file>',
   purpose: 'the file of the job, - for standard input',
   count: 1,
-  summary: 'Hand a job to the app: one JSON object, as schemas/job.schema.json has it',
+  summary: 'Submit a job, one JSON object (schemas/job.schema.json)',
   examples: [
-    ['A job out of a file', 'acr-promoter jobs submit --app https://myapp.azurewebsites.net job.json'],
-    ['And wait for what comes of it', 'acr-promoter jobs submit --wait job.json'],
+    ['From a file', 'acr-promoter jobs submit --app https://myapp.azurewebsites.net job.json'],
+    ['Wait for the result', 'acr-promoter jobs submit --wait job.json'],
     [
-      'A job that is typed',
+      'From standard input',
       `echo '{"operation":"tags","reference":"r.azurecr.io/hello"}' | acr-promoter jobs submit --wait -`,
     ],
   ],
@@ -36,17 +36,17 @@ const STATUS: VerbDescription = {
   operands: '<id>',
   purpose: 'the id of the job, or of its run',
   count: 1,
-  summary: 'Show where a job stands',
-  examples: [['Where it stands', 'acr-promoter jobs status my-copy-1']],
+  summary: 'Show the state of a job',
+  examples: [['State and steps', 'acr-promoter jobs status my-copy-1']],
 };
 const WAIT: VerbDescription = {
   path: 'jobs wait',
   operands: '<id>',
   purpose: 'the id of the job, or of its run',
   count: 1,
-  summary: 'Wait until a job has ended, and print what it has to show',
+  summary: 'Wait until a job has ended, and print its output',
   examples: [
-    ['Until it has ended', 'acr-promoter jobs wait my-copy-1'],
+    ['Without a limit', 'acr-promoter jobs wait my-copy-1'],
     ['Ten minutes at most', 'acr-promoter jobs wait --timeout 600 my-copy-1'],
   ],
 };
@@ -67,7 +67,7 @@ const CANCEL: VerbDescription = {
   operands: '<id>',
   purpose: 'the id of the job, or of its run',
   count: 1,
-  summary: 'Stop a job',
+  summary: 'Cancel a job',
   examples: [['Stop it', "acr-promoter jobs cancel --by ana --reason 'the wrong tag' my-copy-1"]],
 };
 const FILTERS: Filters = [
@@ -98,7 +98,7 @@ export function isGood(outcome: string): boolean {
   return GOOD.has(outcome);
 }
 
-/** Prints a run that has ended. @param output what it has to show; undefined where that is nothing */
+/** Prints a run that has ended. @param output undefined if it has none */
 export type PrintRun = (run: Run, output: unknown) => Promise<void> | void;
 
 async function readJob(path: string, io: Io): Promise<string> {
@@ -140,7 +140,7 @@ async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Pr
   return pollUntil(ask, { io, timeoutSeconds, what: id });
 }
 
-/** What the job has to show, on standard output; an outcome that is none is an error. */
+/** Prints the output of the job. @throws PromoterError if the job did not succeed */
 async function finish(app: App, run: Run, print: PrintRun, io: Io): Promise<void> {
   await print(run, run.output && (await askApp(app, `runs/${encodeURIComponent(run.id)}/output`, io)));
   const { outcome = 'failed', code, reason, remedy } = run.result ?? {};
@@ -166,14 +166,14 @@ async function submit({ app, format, operands, values, io }: AppCall): Promise<v
 
 interface Submission {
   app: App;
-  /** Of what is printed of the job where nobody waits for it, and by default of what it has to show. */
+  /** The format of the job's id, or after a wait of its output. */
   format: ResultFormat;
   print?: PrintRun;
   values: Values;
   io: Io;
 }
 
-/** Hands a job over, and with `--wait` waits for what it has to show. */
+/** Submits a job. With `--wait`, it waits and prints the output. */
 export async function submitText(text: string, submission: Submission): Promise<void> {
   const { app, format, values, io, print = asFormatted(format, io) } = submission;
   const timeoutSeconds = timeoutOf(values);
@@ -196,7 +196,7 @@ async function listJobs(call: AppCall): Promise<void> {
 /** `jobs submit`, `status`, `wait`, `list` and `cancel`. */
 export function addJobs(parent: Command, context: VerbContext): void {
   const waiting = (command: Command): void => {
-    command.option('--wait', 'wait until it has ended, and print what it has to show');
+    command.option('--wait', 'wait until it has ended, and print its output');
     addWaitOptions(command);
   };
   defineAppVerb(parent, context, SUBMIT, { add: waiting }, submit);

@@ -17,7 +17,7 @@ const VERB: VerbDescription = {
   operands: '<registry>',
   purpose: 'the registry to log in to',
   count: 1,
-  summary: 'Sign in to a registry: the credential is tried, and kept where Docker keeps it',
+  summary: 'Sign in to a registry: check the credential, and store it in the Docker config',
   examples: [
     ['With a user and a password from standard input', 'acr-promoter login -u name --password-stdin localhost:5000'],
     [
@@ -25,12 +25,12 @@ const VERB: VerbDescription = {
       'az acr login -n myregistry --expose-token --output tsv --query accessToken |\n      acr-promoter login -u 00000000-0000-0000-0000-000000000000 --password-stdin myregistry.azurecr.io',
     ],
     ['With an identity token', 'acr-promoter login --identity-token-stdin localhost:5000'],
-    ['Asked for on a terminal', 'acr-promoter login localhost:5000'],
+    ['Prompt for user and password', 'acr-promoter login localhost:5000'],
   ],
 };
 
 interface Given {
-  /** Empty where the secret is an identity token. */
+  /** Empty if the secret is an identity token. */
   username: string;
   secret: string;
 }
@@ -62,7 +62,7 @@ async function ask(io: Io, question: string, what: string): Promise<string> {
   });
 }
 
-/** What the options say, and what they leave out asked for. */
+/** The credential of the options; what is missing is prompted for. */
 async function readCredential(io: Io, values: Values): Promise<Given> {
   checkExclusive(values);
   let username = textOf(values, 'username') ?? '';
@@ -87,13 +87,13 @@ async function readCredential(io: Io, values: Values): Promise<Given> {
   return { username, secret: await ask(io, 'Password: ', 'password') };
 }
 
-/** The general advice is to sign in, which is what has just failed; and what was given is not what was kept. */
+/** Replaces the advice to sign in, which has just failed. */
 function refused(error: RegistryError, registry: string): RegistryError {
   const { message } = error.code === 'TOKEN_EXPIRED' && error.cause instanceof RegistryError ? error.cause : error;
-  return new RegistryError(`${registry} does not take what was given: ${message}`, error.info, {
+  return new RegistryError(`${registry} refuses the credential: ${message}`, error.info, {
     cause: error,
     code: error.code,
-    remedy: 'See that user and password, or token, are right. A token of az acr login lives for three hours.',
+    remedy: 'Check user and password, or the token. A token of az acr login expires after three hours.',
   });
 }
 
@@ -111,7 +111,7 @@ export function addLogin(parent: Command, context: VerbContext): void {
     const { passwordStdin: _, identityToken: __, identityTokenStdin: ___, ...connection } = connectionOf(values, '');
     const client = await connect(registry, { ...connection, username, password: secret }, io);
     try {
-      // Only what the registry takes is kept.
+      // Only a credential that the registry accepts is stored.
       await client.registry(registry).checkAccess({ signal: io.signal });
     } catch (error) {
       throw error instanceof RegistryError && (error.code === 'UNAUTHORIZED' || error.code === 'TOKEN_EXPIRED')

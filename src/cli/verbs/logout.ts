@@ -21,7 +21,7 @@ export function addLogout(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     addDebugOption(command).option(
       '--registry-config <path>',
-      'Docker config with the credential; of several, the first',
+      'Docker config with the credential; if repeated, the first one counts',
       collect,
     );
   };

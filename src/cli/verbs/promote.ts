@@ -14,16 +14,16 @@ const VERB: VerbDescription = {
   operands: '<name>:<tag>',
   purpose: 'the image to promote',
   count: 1,
-  summary: 'Promote a tag as rules say: gate, SBOMs, signatures, copy with all that refers to it, tag',
+  summary: 'Promote a tag by rules: check evidence, attach SBOMs and signatures, copy with referrers, tag',
   examples: [
     [
-      'By rules of this machine, signed with a key of this machine',
+      'With rules and a key of this machine',
       'acr-promoter promote --rules rules.yaml --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
     ['What it would do', 'acr-promoter promote --dry-run --rules rules.yaml localhost:5000/samples/app:v1'],
-    ['By one rule of them', 'acr-promoter promote --rules rules.yaml --rule staging localhost:5000/samples/app:v1'],
+    ['By one of the rules', 'acr-promoter promote --rules rules.yaml --rule staging localhost:5000/samples/app:v1'],
     [
-      'By the deployed app, which waits for signatures that are still to come',
+      'By the deployed app, which waits for missing signatures',
       'acr-promoter promote --submit --wait --app https://myapp.azurewebsites.net myregistry.azurecr.io/samples/app:v1',
     ],
   ],
@@ -33,8 +33,8 @@ const VERB: VerbDescription = {
 function parseSource(text: string): { registry: string; repository: string; tag: string } {
   const { registry, repository, tag, digest } = parseReference(text);
   if (tag !== undefined && digest === undefined) return { registry, repository, tag };
-  throw new InputError('REFERENCE_INVALID', `${text} is not a tag: a promotion is of a tag`, {
-    remedy: 'Name the tag that is to be promoted.',
+  throw new InputError('REFERENCE_INVALID', `${text} is not a tag`, {
+    remedy: 'Write it as <registry>/<name>:<tag>: promotions are of tags.',
   });
 }
 
@@ -43,8 +43,8 @@ export function addPromote(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--rules <path>', 'the rules document, YAML or JSON; by default $PROMOTION_RULES')
-      .option('--rule <name>', 'only by this rule of it')
+      .option('--rules <path>', 'the rules document, YAML or JSON (default $PROMOTION_RULES)')
+      .option('--rule <name>', 'only this rule')
       .option('--dry-run', 'print what would be attached, copied and mounted, with sizes in bytes; nothing is written')
       .option('--reason <text>', 'with --submit: why you ask; runs show prints it');
     addSigningOptions(command);

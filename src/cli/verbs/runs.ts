@@ -17,12 +17,12 @@ const LIST: VerbDescription = {
   purpose: 'the id of a run',
   count: 0,
   most: 1,
-  summary: 'List the runs of the app, promotions and jobs; or show one',
+  summary: 'List the runs of promotions and jobs, or show one',
   examples: [
     ['All of them, newest first', 'acr-promoter runs --app https://myapp.azurewebsites.net'],
     ['What failed, of one rule', 'acr-promoter runs --state failed --rule staging'],
     [
-      'What came of a digest',
+      'Runs of a digest',
       'acr-promoter runs --digest sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
     ],
     ['Pushes that no rule matches', 'acr-promoter runs --state ignored'],
@@ -33,7 +33,7 @@ const SHOW: VerbDescription = {
   operands: '<id>',
   purpose: 'the id of the run',
   count: 1,
-  summary: 'Show a run: what opened it, its steps with their times, how it ended and why',
+  summary: 'Show a run: its trigger, steps, durations, outcome and reason',
   examples: [['One run', 'acr-promoter runs show 7zzyb3s4v9-8m1c0k5xq2w7e9rt']],
 };
 const CANCEL: VerbDescription = {
@@ -41,10 +41,13 @@ const CANCEL: VerbDescription = {
   operands: '<id>',
   purpose: 'the id of the run',
   count: 1,
-  summary: 'Have the app stop a run',
+  summary: 'Cancel a run',
   examples: [
     ['Stop it', 'acr-promoter runs cancel 7zzyb3s4v9-8m1c0k5xq2w7e9rt'],
-    ['And say who, and why', "acr-promoter runs cancel --by ana --reason 'the wrong tag' 7zzyb3s4v9-8m1c0k5xq2w7e9rt"],
+    [
+      'Record who cancels it, and why',
+      "acr-promoter runs cancel --by ana --reason 'the wrong tag' 7zzyb3s4v9-8m1c0k5xq2w7e9rt",
+    ],
   ],
 };
 const FILTERS: Filters = [
@@ -80,7 +83,7 @@ function tookText({ openedAt, finishedAt }: RunInList): string {
   return finishedAt === undefined ? '' : formatDuration(Date.parse(finishedAt) - Date.parse(openedAt));
 }
 
-/** Columns that lists of runs and of jobs share. */
+/** Columns of the lists of runs and of jobs. */
 export const RUN_COLUMNS = {
   state: { heading: 'STATE', text: outcomeText, isState: true },
   source: { heading: 'SOURCE', text: ({ source }) => sourceText(source), cut: 'start' },

@@ -12,10 +12,10 @@ const VERB: VerbDescription = {
   operands: '',
   purpose: 'options only',
   count: 0,
-  summary: 'Show whether the app works, and what is wrong with it; exit code 1 if something is',
+  summary: 'Show whether the app works, and its problems; exit code 1 if there are any',
   examples: [
     ['Of one app', 'acr-promoter status --app https://myapp.azurewebsites.net'],
-    ['Messages that wait for it', "acr-promoter status --format go-template='{{.backlog}}'"],
+    ['Messages in its queues', "acr-promoter status --format go-template='{{.backlog}}'"],
   ],
 };
 
@@ -78,9 +78,9 @@ export function addStatus(parent: Command, context: VerbContext): void {
     io.out(format.kind === 'text' ? statusText(status) : formatResult(format, answer));
     if (status.ok) return;
     const names = status.problems.map(({ setting, code }) => setting ?? code);
-    throw new PromoterError('APP_NOT_WORKING', `${app.url} does not work as it should: ${names.join(', ')}`, {
+    throw new PromoterError('APP_NOT_WORKING', `${app.url} has problems: ${names.join(', ')}`, {
       remedy:
-        'Correct what is listed; a setting counts when the app has been restarted, and nothing is lost until then.',
+        'Correct what is listed, then restart the app, which reads settings at its start. Messages wait until then.',
     });
   });
 }

@@ -51,7 +51,7 @@ test('lists of commands have their operands', async () => {
 });
 
 test('the exit codes are in the help of all', async () => {
-  expect((await acrPromoter('--help')).out).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}3 .*\n {2}130 /);
+  expect((await acrPromoter('--help')).out).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}130 /);
 });
 
 test.each([

@@ -259,7 +259,7 @@ test('what the source lists and has not is warned of; what was left out on purpo
     { digest, artifactType: 'c/d', reason: 'excluded' },
   ]);
   expect(warned).toBe(
-    `Warning: r/app@${digest} was not copied: it is listed, and not there\n` +
+    `Warning: r/app@${digest} was not copied: it is listed, but missing\n` +
       `Warning: r/app@${digest} was not copied: it refers to something else\n`,
   );
 });

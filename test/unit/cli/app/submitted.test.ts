@@ -426,7 +426,7 @@ describe('copies and promotions', () => {
         '',
       ].join('\n'),
     );
-    expect(err).toContain(`Warning: ${repo}@${names[0]} was not copied: it is listed, and not there\n`);
+    expect(err).toContain(`Warning: ${repo}@${names[0]} was not copied: it is listed, but missing\n`);
     expect(JSON.parse((await there(`${line} --format json`)).out)).toEqual(receipt);
     ended({ outcome: 'completed', digest }, { ...receipt, report: {} });
     expect((await there(line)).err).toContain('(APP_ANSWER_INVALID)');

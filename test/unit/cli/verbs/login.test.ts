@@ -56,11 +56,9 @@ test('kept for the owner alone, in one step, and only when the registry has take
   expect(JSON.parse(await read('docker'))).toEqual({ auths: {} });
   // Nobody is signed in any more: said with what it is about, and what to type.
   const out = await acrPromoter(['repo', 'ls', host], 'docker');
-  expect(out.err).toMatch(
-    /^Error: (\S+): nobody is signed in to \1: .* \(NOT_SIGNED_IN\)\nSign in: acr-promoter login \1;/,
-  );
+  expect(out.err).toMatch(/^Error: (\S+): not signed in to \1: .* \(NOT_SIGNED_IN\)\nSign in: acr-promoter login \1;/);
   const resolve = await acrPromoter(['resolve', `${host}/some/app:v1`], 'docker');
-  expect(resolve.err).toContain(`Error: ${host}/some/app:v1: nobody is signed in to ${host}: `);
+  expect(resolve.err).toContain(`Error: ${host}/some/app:v1: not signed in to ${host}: `);
   const wrongly = await acrPromoter(['resolve', `${host}/some/app:v1`, '-u', 'x', '-p', 'y'], 'docker');
   expect(wrongly.err).toContain('(UNAUTHORIZED)');
 });
@@ -150,9 +148,7 @@ test('a token that has expired: said so, and nothing is kept', async () => {
       const { code, out, err } = await acrPromoter(['login', at, ...argv], 'never', input);
       expect({ argv, code, out }).toEqual({ argv, code: 1, out: '' });
       expect(err).toMatch(
-        new RegExp(
-          `^Error: ${at} does not take what was given: .*\\(TOKEN_EXPIRED\\)\n.*or token, are right.*three hours`,
-        ),
+        new RegExp(`^Error: ${at} refuses the credential: .*\\(TOKEN_EXPIRED\\)\n.*or the token.*three hours`),
       );
       expect(err).not.toContain('stored');
       expect(err).not.toContain(token);
