@@ -24,9 +24,7 @@ try {
   }
   process.env['AZURE_FUNCTIONS_ENVIRONMENT'] ??= 'Development';
   const host = await startHost(options, process.env);
-  process.on('unhandledRejection', (error) =>
-    log('error', 'host', `a rejection that nobody handled: ${describe(error)}`),
-  );
+  process.on('unhandledRejection', (error) => log('error', 'host', `unhandled rejection: ${describe(error)}`));
   let isStopping = false;
   const stop = () => {
     if (isStopping) {

@@ -19,7 +19,7 @@ export function failurePauseMs(failures: number): number {
 }
 
 /**
- * Decides what the schedule does with a tag: `raise` starts a run, `leave` does nothing, `compare` compares the
+ * Decides what the schedule does with a tag: `increment` starts a run, `leave` does nothing, `compare` compares the
  * destination's digest first, and `run again` starts a run because the rule was edited. A final outcome stays valid as
  * long as digest and fingerprint are the same.
  */

@@ -113,18 +113,6 @@ describe('open promotions', () => {
 describe('a failed promotion', () => {
   const MINUTE_MS = 60_000;
 
-  test('is retried with growing pauses', async () => {
-    await pushTo(world, 'samples/app', 'v1');
-    await openRun(world);
-    for (const minutes of [5, 10, 20]) {
-      await endRuns(world, { outcome: 'failed', code: 'X' });
-      world.nowMs += (minutes - 1) * MINUTE_MS;
-      expect(await retried()).toMatchObject({ started: 0 });
-      world.nowMs += MINUTE_MS;
-      expect(await retried()).toMatchObject({ started: 1 });
-    }
-  });
-
   test('recorded by a clock that was years ahead is found by a scan', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await openRun(world);
