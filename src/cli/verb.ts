@@ -3,7 +3,7 @@ import { InputError, quoted } from '../oci/index.js';
 import { addExamples, subcommandTerm, type Examples } from './command-list.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
-import { explainError } from './connection/explain-error.js';
+import { explainPlainHttp } from './connection/plain-http.js';
 import { Session } from './connection/session.js';
 import type { SubmittedVerb } from './operation-verb.js';
 
@@ -108,7 +108,7 @@ export function defineVerb(
     try {
       await work(session, operands, values);
     } catch (error) {
-      throw explainError(session.explain(error), command, operands);
+      throw explainPlainHttp(session.explain(error), command, operands);
     } finally {
       await session.close();
     }
