@@ -11,8 +11,8 @@ import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
 /**
- * Reads the job and checks it against what jobs may do: whoever can write to the queue does not thereby own the registry. Answers
- * `none` for a run that has ended.
+ * Reads the job and checks the policy of jobs: access to the queue is not access to the registry. Answers `none` for a run that has
+ * ended.
  */
 export async function beginJobStep(
   ports: Pick<Ports, 'jobPolicy' | 'rules'> & StorePort<Runs>,
@@ -23,22 +23,22 @@ export async function beginJobStep(
   await enforceJobPolicy(ports, job);
   if (job.operation !== 'promote' && job.operation !== 'copy') return { operation: 'run', name: job.operation };
   if (job.operation === 'copy') {
-    // What it asks for is read again by its steps: a reference that leads nowhere is refused here.
+    // Its steps read the job again. An invalid reference is refused here.
     copyRequestOfJob(job);
     return { operation: 'copy' };
   }
   const { registry, repository, tag } = parseReference(job.source);
   if (tag === undefined) {
-    throw new InputError('REFERENCE_INVALID', `${job.source} has no tag: a promotion is of a tag`, {
-      remedy: 'Name the tag that is to be promoted.',
+    throw new InputError('REFERENCE_INVALID', `${job.source} has no tag, and only tags can be promoted`, {
+      remedy: 'Name the tag to promote.',
     });
   }
   return { operation: 'promote', source: { registry, repository, tag } };
 }
 
 /**
- * Marks the run as running; @returns its job, undefined where there is nothing to do: the row has ended, or was removed since. The
- * engine starts an id over that has ended, so a start that comes late is refused here.
+ * Marks the run as running. The engine starts an ended instance again, so a late start is refused here.
+ * @returns the job; undefined if the row has ended or was removed
  */
 async function takeJob({ store }: StorePort<Runs>, runId: string): Promise<JobInput | undefined> {
   const taken = await untilWritten(runId, async () => {

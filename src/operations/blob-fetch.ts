@@ -6,7 +6,7 @@ import type { InputOf } from './operation-schema.js';
 
 type OpenedBlob = Awaited<ReturnType<typeof fetchBlob>>;
 
-/** Where a fetched blob goes. @returns what the output says of it: its content, or where it is */
+/** Stores a fetched blob. @returns its fields in the output: the content, or its place */
 export type KeepBlob = (blob: OpenedBlob, output: string | undefined) => Promise<Record<string, unknown>>;
 
 /** Fetches a blob and checks its digest. */

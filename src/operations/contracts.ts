@@ -1,21 +1,21 @@
 import { z } from 'zod';
 import { contract, long, digest, descriptor, tagName, resultSchema } from '../rows/steps.js';
 
-/** A job's run begins: what it may do is checked here. */
+/** The first step of a job: it checks what the job may do. */
 export const beginJobContract = contract(
   'beginJob',
   z.object({ runId: z.string() }),
   z.discriminatedUnion('operation', [
     z.object({ operation: z.literal('promote'), source: tagName }),
     z.object({ operation: z.literal('copy') }),
-    /** Any other is one step. */
+    /** Every other operation is one step. */
     z.object({ operation: z.literal('run'), name: z.string() }),
-    /** The run isn't there: nobody asked for it. */
+    /** The run does not exist or has ended. */
     z.object({ operation: z.literal('none') }),
   ]),
 );
 
-/** What is neither a promotion nor a copy: one operation of a job, whose output the step keeps itself. */
+/** The step of every operation but promote and copy. It keeps the output itself. */
 export const runOperationContract = long(
   'runOperation',
   z.object({ runId: z.string(), label: z.string() }),
@@ -28,14 +28,14 @@ export const incrementPromotionsContract = contract(
   z.array(z.object({ promotionId: z.string(), generation: z.number() })).min(1),
 );
 
-/** Asks to be called again until every promotion has answered. */
+/** Is called again until every promotion has an outcome. */
 export const awaitPromotionsContract = contract(
   'awaitPromotions',
   z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), generation: z.number() })) }),
   z.array(resultSchema),
 );
 
-/** A job's tags, and what it has to show. */
+/** Sets the tags of a job's copy, and keeps its output. */
 export const tagCopyContract = contract(
   'tagCopy',
   z.object({ runId: z.string(), root: descriptor }),

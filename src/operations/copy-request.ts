@@ -10,8 +10,8 @@ export function copyRequestOf(run: RunRow | undefined): CopyRequest {
   const job = input?.kind === 'job' ? readAcceptedJob(input.job) : undefined;
   if (job?.operation === 'copy') return copyRequestOfJob(job);
   if (input?.kind !== 'promotion') {
-    throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or is not kept any more', {
-      remedy: 'Nothing: the next run begins anew. A job is to be sent again, under another id.',
+    throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or its row is gone', {
+      remedy: 'For a promotion nothing: the next run starts again. Send a job again, under another id.',
     });
   }
   const { source, rule } = input;
@@ -44,8 +44,8 @@ export function copyRequestOfJob(job: JobOf<'copy'>): CopyRequest {
 }
 
 /**
- * Where a copy goes. Without a tag, and without a word of tags, it takes the source's; a digest is what it must be, and no tag then
- * but those that are told. @throws InputError `REFERENCE_INVALID`
+ * The destination of a copy. Without a tag and `tags`, it takes the source's tag. With a digest, the copy must have that digest, and only
+ * `tags` are set. @throws InputError `REFERENCE_INVALID`
  */
 function destinationOf(job: JobOf<'copy'>, sourceTag: string | undefined): Reference & { moreTags?: string[] } {
   const { tag, digest, ...name } = parseReference(job.destination);
@@ -55,6 +55,6 @@ function destinationOf(job: JobOf<'copy'>, sourceTag: string | undefined): Refer
   if (job.tags !== undefined) return { ...name, ...moreTags };
   if (sourceTag !== undefined) return { ...name, tag: sourceTag };
   throw new InputError('REFERENCE_INVALID', `neither ${job.source} nor ${job.destination} has a tag`, {
-    remedy: 'Name the tag that the copy is to have in "destination", or "tags": [] for none.',
+    remedy: 'Name the tag of the copy in "destination", or write "tags": [] for none.',
   });
 }

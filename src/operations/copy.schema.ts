@@ -11,7 +11,7 @@ export const copy = operationSchema(
     tags: tags.describe(
       'More tags at the destination. If it is present, the destination does not take the source’s tag; an empty list sets no tag',
     ),
-    recursive: z.boolean().default(true).describe('With all that refers to it. Default: true'),
+    recursive: z.boolean().default(true).describe('With its referrers. Default: true'),
     platform,
     excludeArtifactTypes,
   },

@@ -3,8 +3,8 @@ import type { Ports } from '../ports/ports.js';
 type DistributionSpec = 'v1.1-referrers-api' | 'v1.1-referrers-tag';
 
 /**
- * The ports of a job: where it names a credential, its registries are signed in to with that one, and where it names a
- * distribution spec, their referrers are kept so. The value stays with the client that needs it.
+ * The ports of a job. If it names a credential, its registries are accessed with it; if it names a distribution spec, referrers are
+ * stored in that way. Only the registry client reads the secret.
  * @throws PolicyError `CREDENTIAL_UNKNOWN`
  */
 export function portsOfJob<P extends Pick<Ports, 'registries' | 'listing' | 'jobRegistries'>>(

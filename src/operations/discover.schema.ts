@@ -9,7 +9,7 @@ export const discover = operationSchema(
     reference: artifact,
     platform,
     artifactType,
-    depth: z.int().min(1).max(16).exactOptional().describe('Levels; by default all'),
+    depth: z.int().min(1).max(16).exactOptional().describe('Levels of referrers. Default: all'),
     format: z.enum(['json', 'tree', 'table']).default('json'),
     distributionSpec,
   },

@@ -5,15 +5,15 @@ import { createFolderSink, createFolderSource, withTempFolder, type FileSource, 
 import type { Files } from '../ports/files.js';
 import { isBlobFolder, walkBlobFolder } from './folder.js';
 
-/** Bytes of a job's file that is read as a whole: a manifest. `TOO_LARGE` */
+/** The most bytes of a file that is read as a whole: a manifest. `TOO_LARGE` */
 const WHOLE_FILE_BYTES = 4 * 1024 * 1024;
-/** Characters of a pulled file's name in its container, and parts between slashes; the service's own limits. `FILE_NAME_INVALID` */
+/** The most characters of a pulled file's blob name, and the most parts between slashes: limits of Azure Storage. `FILE_NAME_INVALID` */
 const BLOB_NAME_CHARS = 1024;
 const BLOB_NAME_PARTS = 250;
-/** Files that one job pulls. `TOO_MANY_FILES` */
+/** The most files that one job pulls. `TOO_MANY_FILES` */
 const MOST_PULLED_FILES = 10_000;
 
-/** The files of a job: blobs of the container `source`, folders of them, or what stands in the job itself. */
+/** The files of a job: blobs of the container `source`, folders of them, or content in the job itself. */
 export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSource {
   const inline = new Map(
     listed.flatMap((file) => {
@@ -27,7 +27,7 @@ export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSou
       if (sizeBytes === undefined) {
         if (await isBlobFolder(files, path)) return { kind: 'folder' };
         throw new InputError('FILE_NOT_FOUND', `there is no blob ${path} in the container source`, {
-          remedy: 'Put it there before the job is sent, or its content into the job (32 KiB at most).',
+          remedy: 'Upload it before you send the job, or put its content into the job (at most 32 KiB).',
         });
       }
       return { kind: 'file', sizeBytes };
@@ -44,7 +44,7 @@ export function jobFileSource(files: Files, listed: readonly JobFile[]): FileSou
 /** @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE` */
 export async function checkIsFile(source: FileSource, path: string): Promise<void> {
   if ((await source.stat(path)).kind === 'file') return;
-  throw new InputError('NOT_A_FILE', `${path} is a folder in the container source, and a file is wanted`, {
+  throw new InputError('NOT_A_FILE', `${path} is a folder in the container source, not a file`, {
     remedy: 'Name one of its files.',
   });
 }
@@ -64,11 +64,11 @@ export async function readFile(source: FileSource, path: string): Promise<Uint8A
   return Buffer.concat(chunks);
 }
 
-/** A file that was put into the container `target`. */
+/** A file that was written to the container `target`. */
 export interface PutFile {
-  /** As it was called. */
+  /** Its path in the artifact. */
   path: string;
-  /** Its name in the container: characters that a blob's name may not have are percent-encoded. */
+  /** Its name in the container. Characters that a blob name may not have are percent-encoded. */
   blob: string;
   sizeBytes: number;
 }
@@ -80,13 +80,13 @@ function blobName(prefix: string, path: string): string {
   if (name.length <= BLOB_NAME_CHARS && name.split('/').length <= BLOB_NAME_PARTS) return name;
   throw new InputError('FILE_NAME_INVALID', `${JSON.stringify(path.slice(0, 300))} is too long for a blob's name`, {
     remedy:
-      'Give a shorter "output", or push it under a shorter name: a blob’s has 1,024 characters at most, where all but ASCII letters and digits may count for several.',
+      'Give a shorter "output", or push the file under a shorter name: a blob name has at most 1,024 characters, and characters other than ASCII letters and digits may count several times.',
   });
 }
 
 /**
- * Pulls into the container `target`: first into a folder of this machine, where names, links and archives are looked at as
- * anywhere else, then, when all of it is there and right, blob by blob. A blob has no links: they are left out.
+ * Pulls into the container `target`: first into a local folder, where names, links and archives are checked, then blob by blob. Blobs
+ * cannot be links, so links are left out.
  * @returns with `blobOf`, what a path that the sink has located is called in the container
  * @throws InputError `FILE_EXISTS` with `keepOld` where something else stands there; `FILE_NAME_INVALID`
  */
@@ -97,7 +97,7 @@ export function pullToBlobs<T>(
 ): Promise<{ pulled: T; put: PutFile[]; leftOut: string[]; blobOf: (path: string) => string }> {
   return withTempFolder(async (folder) => {
     const blobOf = (path: string): string => {
-      // As it is read back from the disk: half a character has no bytes.
+      // As the disk returns it: half a surrogate pair has no bytes.
       const there = Buffer.from(relative(folder, path).replaceAll(sep, '/')).toString();
       const name = blobName(prefix, there);
       return path.endsWith('/') ? `${name}/` : name;
@@ -119,7 +119,7 @@ export function pullToBlobs<T>(
         throw new IntegrityError('TOO_MANY_FILES', `more than ${MOST_PULLED_FILES} files are pulled`);
       }
       if (keepOld && (await files.sizeOf('target', blob)) !== undefined) {
-        throw new InputError('FILE_EXISTS', `there is a blob ${blob} in the container target already`, {
+        throw new InputError('FILE_EXISTS', `the container target already has a blob ${blob}`, {
           remedy: 'Leave "keepOldFiles" out, or give another "output".',
         });
       }

@@ -2,12 +2,12 @@ import { InputError, IntegrityError } from '../oci/index.js';
 import type { FolderEntry } from '../oras/index.js';
 import type { Files } from '../ports/files.js';
 
-/** Blobs of a folder that a job pushes. `TOO_MANY_FILES` */
+/** The most blobs of a folder that a job pushes. `TOO_MANY_FILES` */
 const MOST_PUSHED_FILES = 10_000;
-/** Bytes of such a folder: it is packed on the function's own disk. `TOO_LARGE` */
+/** The most bytes of such a folder: it is packed on the function's disk. `TOO_LARGE` */
 export const PUSHED_FOLDER_BYTES = 1024 * 1024 * 1024;
 
-/** As a folder on disk has them, by default; a blob has none. */
+/** Permissions for the archive; a blob has none. */
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 
@@ -15,15 +15,15 @@ interface Folder {
   entries: Map<string, Folder | { sizeBytes: number }>;
 }
 
-/** Whether blobs of the container `source` stand below a name. */
+/** Whether the container `source` has blobs below a name. */
 export async function isBlobFolder(files: Pick<Files, 'list'>, path: string): Promise<boolean> {
   for await (const _first of files.list('source', `${path}/`)) return true;
   return false;
 }
 
 /**
- * The blobs below a name as the folder that they would be on disk: a folder before what is in it, names in the order of bytes, so
- * that the same files make the same archive here and there.
+ * The blobs below a name as a folder on disk would list them: a folder before its entries, names in byte order. So the same files make
+ * the same archive in both.
  * @throws InputError `FILE_NAME_INVALID`; IntegrityError `TOO_MANY_FILES`, `TOO_LARGE`
  */
 export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string): AsyncGenerator<FolderEntry> {
@@ -39,7 +39,7 @@ export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string):
     totalBytes += sizeBytes;
     if (totalBytes > PUSHED_FOLDER_BYTES) {
       throw new IntegrityError('TOO_LARGE', `more than ${PUSHED_FOLDER_BYTES} bytes are below ${path}`, {
-        remedy: 'Push its files one by one: they are streamed; a folder is packed first.',
+        remedy: 'Push its files one by one: files are streamed, a folder is packed first.',
       });
     }
     put(root, name, name.slice(path.length + 1).split('/'), sizeBytes);
@@ -65,10 +65,14 @@ function put(root: Folder, name: string, parts: readonly string[], sizeBytes: nu
 }
 
 function invalid(name: string): InputError {
-  return new InputError('FILE_NAME_INVALID', `the blob ${JSON.stringify(name.slice(0, 300))} is no file of a folder`, {
-    remedy:
-      'Rename it: no part of its name is empty, a dot or two, holds a backslash, or is a file and a folder at once.',
-  });
+  return new InputError(
+    'FILE_NAME_INVALID',
+    `the blob ${JSON.stringify(name.slice(0, 300))} cannot be a file of a folder`,
+    {
+      remedy:
+        'Rename it: no part of its name may be empty, "." or "..", contain a backslash, or be both a file and a folder.',
+    },
+  );
 }
 
 function* walk({ entries }: Folder, path: string): Generator<FolderEntry> {

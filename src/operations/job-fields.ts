@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { describeError, isRegistryHost, isRepository, isTag, parseReference, type Reference } from '../oci/index.js';
 import { ID, ID_CHARS } from '../messages/id.js';
 
-/** Entries of one list in a job. `JOB_INVALID` */
+/** The most entries of one list in a job. `JOB_INVALID` */
 export const MOST_LIST_ENTRIES = 100;
-/** Characters of one annotation's value. `JOB_INVALID` */
+/** The most characters of an annotation's value. `JOB_INVALID` */
 const ANNOTATION_CHARS = 8 * 1024;
 
-/** A reference; `check` says in one line what is wrong with it. */
+/** A reference. `check` returns what is wrong with it, in one line. */
 function reference(check: (reference: Reference) => string | undefined, description: string) {
   return z
     .string({ error: 'missing, or not a text' })
@@ -24,26 +24,26 @@ function reference(check: (reference: Reference) => string | undefined, descript
 
 export const id = z
   .string()
-  .regex(ID, 'an id is letters, digits, dots, dashes, colons and underscores, 128 at most')
+  .regex(ID, 'an id has at most 128 letters, digits, dots, dashes, colons and underscores')
   .exactOptional()
-  .describe('An idempotency key of the caller’s: the same id is never run twice. By default the id of the message.');
+  .describe('Your idempotency key: the same id never runs twice. Default: the id of the message');
 
 export const credential = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'the name of a credential, never the credential')
+  .regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'write the name of a credential, not the credential itself')
   .exactOptional()
-  .describe('The name of a credential that the settings know. By default the app’s identity.');
+  .describe('The name of a credential in JOB_CREDENTIALS. Default: the app’s identity');
 
-/** A tag or a digest is named. */
+/** A reference with a tag or digest. */
 export const artifact = reference(
   ({ tag, digest }) => (tag === undefined && digest === undefined ? 'name a tag or a digest' : undefined),
   'registry/repository:tag or registry/repository@digest',
 );
 
-/** Where something new is put: under a tag, or under its digest alone, which may be named, and must come out then. */
+/** The place of new content. A digest is what the content must have. */
 export const place = reference(
   () => undefined,
-  'registry/repository[:tag], or registry/repository@digest: what must come out',
+  'registry/repository[:tag], or registry/repository@digest, which the content must have',
 );
 
 export const repository = reference(
@@ -56,22 +56,22 @@ export const blob = reference(
   'registry/repository@digest',
 );
 
-/** Where a blob is put. */
+/** The place of a new blob. */
 export const blobPlace = reference(
   ({ tag, digest }) => (tag === undefined || digest !== undefined ? undefined : 'a blob has no tag'),
-  'registry/repository[@digest], of what the blob must be',
+  'registry/repository[@digest], which the blob must have',
 );
 
 export const promotable = reference(
   ({ tag, digest }) =>
-    tag === undefined || digest !== undefined ? 'a promotion is of a tag: name a tag, and no digest' : undefined,
+    tag === undefined || digest !== undefined ? 'name a tag and no digest: only tags can be promoted' : undefined,
   'registry/repository:tag',
 );
 
 export const registryHost = z
   .string({ error: 'missing, or not a text' })
   .refine(isRegistryHost, 'not a registry host')
-  .describe('A registry’s host, with its port');
+  .describe('The host of a registry, with its port');
 
 export const namespace = z
   .string()
@@ -84,19 +84,19 @@ export const last = z
   .min(1)
   .max(ID_CHARS)
   .exactOptional()
-  .describe('Only what comes after it in the registry’s order');
+  .describe('Only names after this one in the registry’s order');
 
 export const platform = z
   .string()
   .max(100)
   .regex(/^[A-Za-z0-9]+\/[A-Za-z0-9_]+(?:\/[A-Za-z0-9.]+)?(?::[\w.-]+)?$/, 'write it as os/arch[/variant][:os_version]')
   .exactOptional()
-  .describe('os/arch[/variant][:os_version]: that child of an index');
+  .describe('os/arch[/variant][:os_version]: this child of an index');
 
 export const distributionSpec = z
   .enum(['v1.1-referrers-api', 'v1.1-referrers-tag'])
   .exactOptional()
-  .describe('How the registry keeps referrers; by default it is asked');
+  .describe('How the registry stores referrers. By default the registry is asked');
 
 const mediaTypeText = z
   .string()
@@ -120,7 +120,7 @@ export const excludeArtifactTypes = z
   .array(mediaTypeText)
   .max(100)
   .exactOptional()
-  .describe('Types of referrers that are left out');
+  .describe('Artifact types of referrers to leave out');
 
 const tagList = z.array(z.string().refine(isTag, 'not a tag')).max(MOST_LIST_ENTRIES);
 

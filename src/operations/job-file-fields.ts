@@ -12,20 +12,20 @@ const path = z
     if (message !== undefined) context.addIssue({ code: 'custom', message });
   });
 
-/** A file of a job: a blob of the container `source`, or what stands in the job itself. */
+/** A file of a job: a blob of the container `source`, or content in the job itself. */
 const file = z
   .strictObject({
-    path: path.describe('The name of a blob in the container “source”, or of a folder of blobs, and its title'),
+    path: path.describe('The name of a blob or of a folder of blobs in the container “source”; also the file’s title'),
     mediaType,
-    text: z.string().exactOptional().describe('What is in it, instead of a blob'),
-    base64: z.base64('not base64').exactOptional().describe('The same for bytes'),
+    text: z.string().exactOptional().describe('The content, instead of a blob'),
+    base64: z.base64('not base64').exactOptional().describe('The content in base64, instead of a blob'),
     annotations: annotations.describe('Annotations of the file'),
   })
   .refine(({ text, base64 }) => text === undefined || base64 === undefined, 'either text or base64')
-  .refine((entry) => !entry.path.endsWith('/'), 'name a file, and no folder');
+  .refine((entry) => !entry.path.endsWith('/'), 'name a file, not a folder');
 export type JobFile = z.output<typeof file>;
 
-/** Bytes of what stands in the job itself; undefined for a blob. */
+/** The content that stands in the job itself; undefined for a blob. */
 export function inlineBytes({ text, base64 }: Pick<JobFile, 'text' | 'base64'>): Buffer | undefined {
   if (text !== undefined) return Buffer.from(text, 'utf8');
   return base64 === undefined ? undefined : Buffer.from(base64, 'base64');
@@ -45,9 +45,9 @@ const files = z
   .default([])
   .describe('Files, in their order');
 export const outputPrefix = path
-  .refine((text) => !text.endsWith('/'), 'without a slash at its end')
+  .refine((text) => !text.endsWith('/'), 'must not end with a slash')
   .exactOptional()
-  .describe('The folder in the container “target”; by default the run’s id');
+  .describe('The folder in the container “target”. Default: the run’s id');
 
 /** What push and attach pack. */
 export const packing = {

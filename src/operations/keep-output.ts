@@ -4,14 +4,13 @@ import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
-/** Bytes of an output that stands in its run's row; a larger one is a document. */
+/** The most bytes of an output in its run's row; a larger output is a document. */
 const INLINE_OUTPUT_BYTES = 30_000;
-/** Tries of writing an output into its row. `ROW_CONTENDED` */
+/** Tries to write an output into its row. `ROW_CONTENDED` */
 const OUTPUT_TRIES = 20;
 
 /**
- * Keeps what a job has to show: in the run's row, or, over 30 KB, as a document that the row names. A run that has ended keeps
- * what it has.
+ * Keeps a job's output: in the run's row, or over 30 KB as a document that the row names. The output of an ended run stays.
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function keepOutput(
@@ -31,5 +30,5 @@ export async function keepOutput(
     if (current === undefined || current.value.state === 'ended') return;
     if (await ports.store.replaceRun({ ...current.value, output }, current.version)) return;
   }
-  throw new PromoterError('ROW_CONTENDED', `run ${runId} is written by many at once`, { transient: true });
+  throw new PromoterError('ROW_CONTENDED', `too many writers change run ${runId} at once`, { transient: true });
 }

@@ -3,7 +3,7 @@ import type { manifestIndexCreate } from './manifest-index-create.schema.js';
 import { described, digestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** What becomes of an index: `push: false` makes it and pushes nothing. */
+/** `push: false` makes the index without pushing it. */
 export interface IndexFiles {
   push?: boolean;
 }

@@ -7,7 +7,7 @@ import { openMessage, type Retry } from '../messages/retry.js';
 import { findSecrets } from '../messages/secrets.js';
 import { shapeProblem } from '../messages/shape.js';
 
-/** UTF-8 bytes of a job, by whichever door: there is room left for what we wrap around it. `JOB_TOO_LARGE` */
+/** The most UTF-8 bytes of a job. A message has room left for the app's envelope. `JOB_TOO_LARGE` */
 const JOB_BYTES = 47 * 1024;
 
 /**
@@ -15,7 +15,7 @@ const JOB_BYTES = 47 * 1024;
  * @param from.messageId the queue's id of the message that brought it: its id where it has none of its own
  * @param from.repeated names that its text has more than once: values that are lost ({@link repeatedNames})
  * @throws InputError `JOB_HOLDS_SECRET`, without the secret, whatever else is wrong; `OPERATION_UNKNOWN`; `JOB_INVALID`; each with
- * everything that is wrong in `details.problems`; `JOB_TOO_LARGE` for more than can be put back or sent again
+ * everything that is wrong in `details.problems`; `JOB_TOO_LARGE`
  */
 export function parseJob(value: unknown, from: { messageId: string; repeated?: readonly Problem[] }): JobInput {
   const { repeated = [] } = from;
@@ -27,12 +27,11 @@ export function parseJob(value: unknown, from: { messageId: string; repeated?: r
   if (repeated.length > 0) throw invalidJob([...repeated, ...(result.success ? [] : result.problems)]);
   if (!result.success) throw result.error;
   const job = { ...result.data, id: result.data.id ?? from.messageId };
-  if (RUN_ID.test(job.id))
-    throw invalidJob([{ path: 'id', message: 'it has the form of a run’s id: call the job otherwise' }]);
+  if (RUN_ID.test(job.id)) throw invalidJob([{ path: 'id', message: 'it has the form of a run’s id: use another id' }]);
   const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
   if (sizeBytes > JOB_BYTES) {
     throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${JOB_BYTES}`, {
-      remedy: 'Put its files into the container "source", and name them.',
+      remedy: 'Upload its files to the container "source", and name them in the job.',
     });
   }
   return job;
@@ -44,7 +43,7 @@ type Read =
 function readJob(value: unknown): Read {
   const operation = isRecord(value) ? value.operation : undefined;
   if (typeof operation !== 'string') {
-    const problems = [{ path: 'operation', message: 'a job is a JSON object with an operation' }];
+    const problems = [{ path: 'operation', message: 'a job is a JSON object with the field operation' }];
     return { success: false, error: invalidJob(problems), problems };
   }
   if (!JOB_OPERATIONS.some((known) => known === operation)) {
@@ -58,7 +57,7 @@ function readJob(value: unknown): Read {
 }
 
 /**
- * With all else that is wrong, so that one answer is enough.
+ * Lists everything else that is wrong, too.
  * @param rest the job without its secrets: what is said of a place where one stood would be said of the gap
  */
 function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly Problem[]): InputError {
@@ -71,12 +70,12 @@ function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly
       problems: [...paths.map((path) => ({ path, message: 'a secret' })), ...others].slice(0, MOST_PROBLEMS),
     },
     remedy:
-      'Change that secret, since a queue has seen it; name a credential of the settings with "credential". A file that must look so goes into the container "source".',
+      'Replace that secret, since a queue has stored it. Use "credential" with a name of JOB_CREDENTIALS. Upload a file that only looks like a secret to the container "source".',
   });
 }
 
 /**
- * The same, out of a message of the queue `jobs`: text or parsed, as it came or put back by us.
+ * Reads a job from a message of the queue `jobs`: as text or parsed, sent by a client or returned by the app.
  * @throws InputError `MESSAGE_INVALID`, and what {@link parseJob} throws
  */
 export function parseJobMessage(value: unknown, from: { messageId: string }): { job: JobInput; retry?: Retry } {
@@ -94,6 +93,6 @@ function unknownOperation(operation: string): InputError {
 function invalidJob(problems: readonly Problem[]): InputError {
   return new InputError('JOB_INVALID', `The job is malformed: ${listProblems(problems)}`, {
     details: { problems: problems.slice(0, MOST_PROBLEMS) },
-    remedy: 'Set right what is listed, and send it again.',
+    remedy: 'Correct the listed fields, and send the job again.',
   });
 }

@@ -6,10 +6,10 @@ import { writesTo, matchesGlobs, isSourceRepository } from '../rules/match.js';
 import type { JobScope } from '../ports/job-policy.js';
 import type { Ports } from '../ports/ports.js';
 
-/** A place that a job looks at or changes. */
+/** A place that a job reads or changes. */
 interface Touched {
   registry: string;
-  /** None: the registry's own list. */
+  /** Undefined for the registry's list of repositories. */
   repository?: string;
   use: Use;
 }
@@ -24,13 +24,13 @@ function touchedBy(job: JobInput): Touched[] {
   });
 }
 
-/** Whether a job may be done once more if nobody knows how far it came: it only reads, copies or promotes. One that cannot be read may not. */
+/** Whether an orphaned job may be started again: it only reads, copies or promotes. A job that cannot be parsed may not. */
 export function isSafeToRepeat(accepted: AcceptedJob): boolean {
   const { data: job } = storedJobSchema.safeParse(accepted);
   return job !== undefined && (job.operation === 'copy' || touchedBy(job).every(({ use }) => use === 'read'));
 }
 
-/** What a job does, by the names that the settings have: a copy within one repository sets a tag. */
+/** The operations of a job that the settings must allow: a copy within one repository is also a tag. */
 function operationsOf(job: JobInput): JobInput['operation'][] {
   if (job.operation !== 'copy') return [job.operation];
   const [source, destination] = [parseReference(job.source), parseReference(job.destination)];
@@ -40,8 +40,7 @@ function operationsOf(job: JobInput): JobInput['operation'][] {
 }
 
 /**
- * Holds a job against what jobs may do here: a queue is a door, and whoever can write to it doesn't thereby own the registry or
- * the signing key.
+ * Checks what jobs may do: access to the queue is not access to the registry or the signing key.
  * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `CREDENTIAL_NOT_FOR_THIS`, `REGISTRY_NOT_ALLOWED`,
  * `JOB_SCOPE_FORBIDDEN`, `COPY_BYPASSES_RULE`, `JOB_FEEDS_RULE`
  */
@@ -63,34 +62,30 @@ function isAllowed(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, operation: Jo
   const { operations } = ports.jobPolicy;
   if (operations.includes(operation)) return;
   const why = operation === job.operation ? '' : `: a ${job.operation} within one repository is a ${operation}`;
-  throw new PolicyError('JOB_OPERATION_FORBIDDEN', `jobs may not ${operation} here${why}`, {
-    remedy: `Name the operation in JOB_OPERATIONS; it has ${operations.join(', ') || 'none'}.`,
+  throw new PolicyError('JOB_OPERATION_FORBIDDEN', `this app does not allow ${operation} jobs${why}`, {
+    remedy: `Add it to JOB_OPERATIONS, which has ${operations.join(', ') || 'none'}.`,
   });
 }
 
-/** A credential is there, and for a registry that the job touches: named in vain, it was meant for another. */
+/** The credential must exist and be for a registry that the job uses; otherwise it was meant for another job. */
 function credentialFits(ports: Pick<Ports, 'jobPolicy'>, job: JobInput, places: readonly Touched[]): void {
   const { credential } = job;
   if (credential === undefined) return;
   const { credentials } = ports.jobPolicy;
   const entry = Object.hasOwn(credentials, credential) ? credentials[credential] : undefined;
   if (entry === undefined) {
-    throw new PolicyError('CREDENTIAL_UNKNOWN', `there is no credential ${credential} in the settings`, {
-      remedy: 'Name one of JOB_CREDENTIALS, or leave "credential" out: the app signs in as its identity.',
+    throw new PolicyError('CREDENTIAL_UNKNOWN', `JOB_CREDENTIALS has no credential ${credential}`, {
+      remedy: 'Name one of JOB_CREDENTIALS, or leave "credential" out to use the app’s identity.',
     });
   }
   if (job.operation === 'promote') {
-    throw new PolicyError(
-      'CREDENTIAL_NOT_FOR_THIS',
-      'a promotion is signed in as the app itself, whoever asks for it',
-      {
-        remedy: 'Leave "credential" out.',
-      },
-    );
+    throw new PolicyError('CREDENTIAL_NOT_FOR_THIS', 'a promotion always uses the app’s identity', {
+      remedy: 'Leave "credential" out.',
+    });
   }
   if (places.some(({ registry }) => isSameRegistry(registry, entry.registry))) return;
   throw new PolicyError('CREDENTIAL_NOT_FOR_THIS', `the credential ${credential} is for ${entry.registry} only`, {
-    remedy: 'Name a credential of a registry that the job touches, or leave "credential" out.',
+    remedy: 'Name a credential of a registry that the job uses, or leave "credential" out.',
   });
 }
 
@@ -100,14 +95,14 @@ function inScope(
   { registry, repository, use }: Touched,
 ): void {
   if (!ports.jobPolicy.allowedRegistries.includes(registry)) {
-    throw new PolicyError('REGISTRY_NOT_ALLOWED', `${registry} is not one of the registries that the app may talk to`, {
-      remedy: 'Name it in ALLOWED_REGISTRIES.',
+    throw new PolicyError('REGISTRY_NOT_ALLOWED', `this app may not access the registry ${registry}`, {
+      remedy: 'Add it to ALLOWED_REGISTRIES.',
     });
   }
   const side = use === 'read' ? 'from' : 'to';
   if (repository !== undefined && !isInScope(ports, operation, repository, side)) {
-    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `jobs may not ${operation} ${side} ${repository} here`, {
-      remedy: 'Add the repository to the operation in JOB_SCOPES; of a copy, to the side.',
+    throw new PolicyError('JOB_SCOPE_FORBIDDEN', `this app does not allow ${operation} jobs ${side} ${repository}`, {
+      remedy: 'Add the repository to the operation in JOB_SCOPES; for a copy, to "from" or "to".',
     });
   }
 }
@@ -116,7 +111,7 @@ function isList(scope: JobScope): scope is readonly string[] {
   return Array.isArray(scope);
 }
 
-/** An operation that JOB_SCOPES doesn't name may touch every repository of the allowed registries. */
+/** An operation that JOB_SCOPES does not name may use every repository of the allowed registries. */
 export function isInScope(
   ports: Pick<Ports, 'jobPolicy'>,
   operation: JobInput['operation'],
@@ -128,7 +123,7 @@ export function isInScope(
   return globs === undefined || matchesGlobs(globs, repository);
 }
 
-/** JOB_SCOPES says of this repository that the operation may write to it: of a copy, whose list is of what it reads too, by `to`. */
+/** Whether JOB_SCOPES names this repository for writing. For a copy only `to` counts, since a plain list covers reading too. */
 function isNamedForWriting(
   ports: Pick<Ports, 'jobPolicy'>,
   operation: JobInput['operation'],
@@ -140,33 +135,32 @@ function isNamedForWriting(
   return globs !== undefined && matchesGlobs(globs, repository);
 }
 
-/** What a rule writes is the rule's: a job puts nothing there past its gates, and takes nothing away that it has put there. */
+/** A job may not write or delete at a rule's destination: it would bypass the rule's gate, or remove promoted images. */
 async function keepsOutOfRules(
   ports: Pick<Ports, 'rules'>,
   job: JobInput,
   { registry, repository = '', use }: Touched,
 ): Promise<void> {
   const writer = (await ports.rules.load()).find((rule) => {
-    // The rule may call the registry otherwise.
+    // The rule may write the registry's name differently.
     const [host = ''] = rule.destination.reference.split('/', 1);
     return isSameRegistry(host, registry) && writesTo(rule, host, repository);
   });
   if (writer === undefined) return;
   const place = formatReference({ registry, repository });
-  const harm = use === 'delete' ? 'take away what it has put there' : 'pass its gates by';
+  const harm = use === 'delete' ? 'delete promoted content' : 'bypass its gate';
   throw new PolicyError(
     'COPY_BYPASSES_RULE',
     `${place} is written by rule ${writer.name}: ${job.operation} would ${harm}`,
     {
       remedy:
-        'Send a job with "operation": "promote" instead, or write to a repository that no rule writes; what is attached at the source travels along. What a rule has written is deleted by hand, not by a job.',
+        'Send a job with "operation": "promote" instead, or write to a repository that no rule writes; referrers that are attached at the source are copied along. Delete promoted images by hand, not by a job.',
     },
   );
 }
 
 /**
- * What a rule reads, the app signs and promotes: who may put something there decides what that is. Somebody must have said that
- * jobs may.
+ * The app signs and promotes whatever is in a rule's source, so jobs may write there only if JOB_SCOPES says so.
  */
 async function feedsNoRule(
   ports: Pick<Ports, 'rules' | 'jobPolicy'>,
@@ -176,7 +170,7 @@ async function feedsNoRule(
   if (isNamedForWriting(ports, operation, repository)) return;
   const reader = (await ports.rules.load()).find(
     (rule) =>
-      // The rule may call the registry otherwise.
+      // The rule may write the registry's name differently.
       isSameRegistry(rule.source.registry, registry) && isSourceRepository(rule, rule.source.registry, repository),
   );
   if (reader === undefined) return;
@@ -184,9 +178,9 @@ async function feedsNoRule(
   const scope = operation === 'copy' ? { to: [repository] } : [repository];
   throw new PolicyError(
     'JOB_FEEDS_RULE',
-    `${place} is read by rule ${reader.name}: what a job puts there by ${operation} would be signed and promoted`,
+    `${place} is read by rule ${reader.name}: content that ${operation} writes there would be signed and promoted`,
     {
-      remedy: `Write to a repository that no rule reads, or let jobs decide what this rule promotes: name the repository in JOB_SCOPES, as ${JSON.stringify({ [operation]: scope })}.`,
+      remedy: `Write to a repository that no rule reads, or allow it by naming the repository in JOB_SCOPES: ${JSON.stringify({ [operation]: scope })}.`,
     },
   );
 }

@@ -30,7 +30,7 @@ export async function incrementPromotionsStep(
     );
   }
   if ((await resolveTag(ports, input.source, signal)) === undefined) {
-    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(input.source)} is not there`, {
+    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(input.source)} does not exist`, {
       remedy: 'Push it first, or correct the reference.',
     });
   }
@@ -50,7 +50,7 @@ export async function incrementPromotionsStep(
 
 const POLL_MS = 1_000;
 
-/** The outcome of each promotion, once its row has answered what was wanted. */
+/** Waits until each promotion's row has observed the generation, and returns the outcomes. */
 export async function awaitPromotionsStep(
   ports: StorePort<Promotions>,
   input: InputOf<typeof awaitPromotionsContract>,

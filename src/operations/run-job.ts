@@ -13,10 +13,10 @@ import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;
 
-/** How long the close of a job is tried, in milliseconds. */
+/** Deadline of the close of a job, in milliseconds. */
 const CLOSE_MS = 24 * 3_600_000;
 
-/** One job. A failure is an outcome: the run is ended whatever happens. @returns null if there is nothing to do */
+/** Runs one job. A failure is an outcome: the run always ends. @returns null if there is nothing to do */
 export function* runJob({ runId }: { runId: string }): Order<Result | null> {
   let result: Result;
   try {
@@ -31,7 +31,7 @@ export function* runJob({ runId }: { runId: string }): Order<Result | null> {
   return result;
 }
 
-/** The worst outcome first: a job for several promotions ends as its worst. */
+/** Outcomes, the worst first: a job for several promotions ends with the worst. */
 const WORST = [
   'failed',
   'refused',
@@ -56,7 +56,7 @@ function* work(runId: string, job: Exclude<Job, { operation: 'none' }>): Order<R
     return { outcome: 'completed', ...(digest !== undefined && { digest }) };
   }
   const copied = yield* call(copyContract, { runId });
-  // Without a tag to stand by nothing supersedes a job's copy.
+  // A job's copy has no source tag to follow, so nothing supersedes it.
   if (copied.state === 'superseded') return { outcome: 'superseded' };
   yield* call(verifyArrivalContract, { runId });
   yield* call(tagCopyContract, { runId, root: copied.root });

@@ -34,7 +34,7 @@ import { enforceJobPolicy, isInScope } from './policy.js';
 /** Operations that are one step; the other two have orchestrations of their own. */
 type SingleStep = Exclude<JobInput['operation'], 'promote' | 'copy'>;
 
-/** What the operations of jobs work with. */
+/** The ports that the operations of jobs use. */
 export type OperationPorts = Pick<
   Ports,
   | 'registries'
@@ -129,7 +129,7 @@ class Held extends Error {
   }
 }
 
-/** Whatever is attached to a subject is attached under its lease. */
+/** Attachments to one subject are made under its lease. */
 function underSubjectLease({
   ports,
   job,
@@ -144,7 +144,7 @@ function underSubjectLease({
 }
 
 /**
- * Does what a job asks for, and keeps its output in the run's row. Done twice, it finds the first output.
+ * Runs the operation of a job, and keeps its output in the run's row. It may run twice: the second run finds the work done.
  * @throws as `enforceJobPolicy`: the settings may have changed since the job began; as the operation
  */
 export async function runOperationStep(
@@ -157,7 +157,7 @@ export async function runOperationStep(
     throw new InputError('RUN_UNKNOWN', `there is no run ${input.runId}`);
   const job = readAcceptedJob(run.input.job);
   await enforceJobPolicy(ports, job);
-  if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} is more than one step`);
+  if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} takes more than one step`);
   const reply = await perform(job.operation, { ...call, ports: portsOfJob(ports, job), runId: input.runId, job });
   if ('retryAfterMs' in reply) return reply;
   await keepOutput(ports, input.runId, reply.output);
@@ -165,7 +165,7 @@ export async function runOperationStep(
   return { done: reply.digest === undefined ? {} : { digest: reply.digest } };
 }
 
-/** Each operation gets the job of its own name: it is chosen by it. */
+/** Runs the operation with the name in the job. */
 async function perform<O extends SingleStep>(operation: O, call: OperationCall<JobOf<O>>): Promise<Reply> {
   try {
     return await OPERATIONS[operation](call);

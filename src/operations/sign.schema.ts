@@ -8,7 +8,7 @@ export const sign = operationSchema(
   {
     reference: artifact,
     platform,
-    recursive: z.boolean().default(false).describe('The manifests of an index too'),
+    recursive: z.boolean().default(false).describe('Also sign the manifests of an index'),
     distributionSpec,
   },
 );

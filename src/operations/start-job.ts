@@ -8,8 +8,7 @@ import type { JobIds } from '../ports/job-ids.js';
 import type { Runs } from '../ports/runs.js';
 
 /**
- * Gives a job its run, and writes the run's row if there is none. An id is accepted once while its row lives: a second job of that id
- * is answered with the first one's run.
+ * Opens the run of a job. An id is accepted once while its row exists: a second job with that id gets the run of the first.
  */
 export async function openJob(
   ports: Pick<Ports, 'now'> & StorePort<Runs & JobIds>,
@@ -29,7 +28,7 @@ export async function openJob(
   return (await ports.store.getRun(runId))?.value ?? row;
 }
 
-/** The same, and starts the run unless it has begun or has ended. */
+/** Opens the run of a job, and starts it unless it has started or ended. */
 export async function startJob(
   ports: Pick<Ports, 'engine' | 'now'> & StorePort<Runs & JobIds>,
   job: JobInput,

@@ -11,7 +11,7 @@ import { unlessStopped, isTagged, writeTag } from '../transfer/tag.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
-/** A job's tags: the same, without a promotion behind them, and there may be none; then the receipt, which is all that a copy has to show. */
+/** Sets the tags of a job's copy, if it has any, and keeps the receipt as the job's output. */
 export async function tagCopyStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents'> & StorePort<Runs>,
   { source, destination: { registry, repository }, tags = [] }: CopyRequest,

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { distributionSpec, artifact, platform } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
-/** Gate 1 of a rule, by what the job itself trusts. */
+/** The signatures that the job demands, as `verify.signatures` of a rule. */
 const signatures = z
   .array(
     z.strictObject({

@@ -1,6 +1,6 @@
 import { InputError, isRecord, parseAnnotations } from '../oci/index.js';
 
-/** Annotations of a manifest, of its config, and of files by the paths they are given under. */
+/** Annotations of a manifest, of its config, and of files, by the path of each file as it was given. */
 export interface ArtifactAnnotations {
   manifest?: Record<string, string>;
   config?: Record<string, string>;
@@ -8,7 +8,7 @@ export interface ArtifactAnnotations {
 }
 
 /**
- * `key=value`, each of them, as annotations.
+ * Parses `key=value` texts as annotations.
  * @throws InputError `ANNOTATION_INVALID`, `ANNOTATION_DUPLICATE`
  */
 export function parseAnnotationFlags(flags: readonly string[]): Record<string, string> {
@@ -28,8 +28,8 @@ export function parseAnnotationFlags(flags: readonly string[]): Record<string, s
 }
 
 /**
- * An annotation file: `{"$manifest":{…},"$config":{…},"<file>":{…}}`.
- * @param where names it in errors
+ * Parses an annotation file: `{"$manifest":{…},"$config":{…},"<file>":{…}}`.
+ * @param where the name of the file, for errors
  * @throws InputError `ANNOTATION_FILE_INVALID`
  */
 export function parseAnnotationFile(text: string, where: string): ArtifactAnnotations {

@@ -1,22 +1,22 @@
 import { posix } from 'node:path';
 import { InputError } from '../oci/index.js';
 
-/** Bytes of a file of an archive that is held as a whole, so that several can be written at once. */
+/** The most bytes of a file in an archive that is held in memory, so that several can be written at once. */
 export const SMALL_FILE_BYTES = 128 * 1024;
 
-/** What stands at a path of an archive that is being unpacked. */
+/** The entry at a path of an archive that is being unpacked. */
 export type Standing = { kind: 'folder' } | { kind: 'file'; sizeBytes: number } | { kind: 'link'; target: string };
 
 function refuse(name: string, why: string): InputError {
   return new InputError('ARCHIVE_UNSAFE', `the archive's entry ${JSON.stringify(name.slice(0, 500))} ${why}`, {
-    remedy: 'Nothing was written. Ask whoever pushed it for an archive that stays in its own folder.',
+    remedy: 'Nothing was written. Ask the publisher for an archive whose entries stay in its own folder.',
   });
 }
 
-/** Levels of links that lead to links. */
+/** The most links that are followed one after another. */
 const LINKS = 40;
 
-/** The entries of one archive, and whether they stay within the folder that bears its title. Paths in it begin there. */
+/** Checks that the entries of one archive stay within the folder that has its title. Paths begin there. */
 export class ArchiveEntries {
   readonly #title: string;
   readonly #standing = new Map<string, Standing>();
@@ -40,7 +40,7 @@ export class ArchiveEntries {
     return segments.join('/');
   }
 
-  /** Devices, pipes and sockets are no content. @returns the error `ARCHIVE_UNSAFE` */
+  /** Devices, pipes and sockets are refused. @returns the error `ARCHIVE_UNSAFE` */
   refuseSpecial(path: string, kind: string): InputError {
     return refuse(path, `is a ${kind}: neither file, nor folder, nor link`);
   }
@@ -50,9 +50,9 @@ export class ArchiveEntries {
   }
 
   /**
-   * The file that a hard link stands for: looked for from the link's folder, as oras does, then from where the archive begins, as
-   * tar says.
-   * @throws InputError `ARCHIVE_UNSAFE` where there is no such file in the archive so far
+   * The file of a hard link. It is looked up from the link's folder, as oras does, then from the start of the archive, as tar
+   * specifies.
+   * @throws InputError `ARCHIVE_UNSAFE` if the archive has had no such file yet
    */
   hardLinkTarget(path: string, target: string): { path: string; sizeBytes: number } {
     const candidates = [posix.join(posix.dirname(path), target)];
@@ -67,7 +67,7 @@ export class ArchiveEntries {
   }
 
   /**
-   * Follows every link, through other links too: none may lead out. What a link leads to need not be there.
+   * Follows every link, and links to links: none may lead out of the folder. The target of a link may be missing.
    * @throws InputError `ARCHIVE_UNSAFE`
    */
   checkLinks(): void {

@@ -1,6 +1,6 @@
-/** Files that are looked at, written and moved at once. */
+/** Files that are checked, written or moved at once. */
 export const FILES_AT_ONCE = 16;
-/** Works on items, at most `most` at once; begins no other after a failure, and throws the first once those begun have ended. */
+/** Works on items, at most `most` at once. After a failure it starts no other item, waits for the running ones, and throws the first error. */
 export async function forEachAtOnce<T>(
   items: readonly T[],
   most: number,
@@ -22,7 +22,7 @@ export async function forEachAtOnce<T>(
   if (failures.length > 0) throw failures[0];
 }
 
-/** Work that is started one by one, of which at most `most` goes on at once. */
+/** Work that is started one by one, at most `most` at once. */
 export class Tasks {
   readonly #most: number;
   readonly #running = new Set<Promise<void>>();
@@ -32,7 +32,7 @@ export class Tasks {
     this.#most = most;
   }
 
-  /** Waits for a place, and begins. Throws what an earlier one has failed with. */
+  /** Waits until fewer than `most` are running, and starts. Throws the error of an earlier one. */
   async start(work: () => Promise<void>): Promise<void> {
     if (this.#running.size >= this.#most) await Promise.race(this.#running);
     this.#throwFailure();
@@ -42,7 +42,7 @@ export class Tasks {
     this.#running.add(running);
   }
 
-  /** Waits for all of them. */
+  /** Waits for all running work. */
   async end(): Promise<void> {
     await Promise.all(this.#running);
     this.#throwFailure();

@@ -6,12 +6,12 @@ export interface AttachOptions extends ArtifactOptions {
   artifactType: string;
 }
 
-/** What was attached, and to what. */
+/** The referrer that was attached, and its subject. */
 export interface Attached extends Omit<Pushed, 'tags'> {
   subject: Descriptor;
 }
 
-/** Times a referrer is put again that its subject's list doesn't have. */
+/** How often a referrer is pushed again that its subject's list does not show. */
 const REPETITIONS = 3;
 
 async function isListed(
@@ -26,9 +26,9 @@ async function isListed(
 
 /**
  * Attaches files to a manifest: an image, an index, or a referrer of another. The same files make the same digest, so that
- * attaching them twice makes one. Registries lose referrers that are pushed at the same time: what the list doesn't have is put
- * again.
- * @param subject what a tag or digest leads to, or one platform of it (`selectPlatform`)
+ * attaching them twice makes one. Registries lose referrers that are pushed at the same time: a referrer that the list
+ * does not show is pushed again.
+ * @param subject the manifest of a tag or digest, or one platform of it (`selectPlatform`)
  * @throws InputError `NOTHING_TO_ATTACH`, and as `loadLayers` and `packManifest`; CopyError `REFERRER_LOST`
  */
 export async function attachFiles(
@@ -50,9 +50,9 @@ export async function attachFiles(
       if (tries === REPETITIONS) {
         throw new CopyError(
           'REFERRER_LOST',
-          `${repository.name} doesn't list ${descriptor.digest} at ${subject.digest}`,
+          `${repository.name} does not list ${descriptor.digest} at ${subject.digest}`,
           {
-            remedy: 'Try again; where the registry has no referrers API, with --distribution-spec v1.1-referrers-tag.',
+            remedy: 'Try again. If the registry has no referrers API, use --distribution-spec v1.1-referrers-tag.',
           },
         );
       }

@@ -2,15 +2,15 @@ import { dirname } from 'node:path';
 import { InputError } from '../oci/index.js';
 import type { FileAttributes } from './file-sink.js';
 
-/** What is to stand at a path. */
+/** A file, folder or link that a pull puts at a path. */
 export interface Claim {
   kind: 'file' | 'folder' | 'link';
-  /** As it was given, for messages. */
+  /** The name as it was given, for messages. */
   name: string;
-  /** Where it lies until then; nothing lies there for a folder. */
+  /** The path of its content in the stage; a folder has none. */
   staged: string;
   attributes: FileAttributes;
-  /** All of a file's bytes lie there. */
+  /** True if the stage has all bytes of the file. */
   isWhole?: boolean;
 }
 
@@ -22,12 +22,12 @@ export function duplicate({ name }: Claim): InputError {
 }
 
 /**
- * Who stands where. Claims are made without waiting, so that of two at the same time it is known which came second. A file or a
- * link may be claimed twice: whether the two are the same shows when both are whole.
+ * Records which entry goes to which path. Claims are made without waiting, so that the order of two is known. A file or a link may be
+ * claimed twice: the two are compared when both are complete.
  */
 export class Claims {
   readonly #claims = new Map<string, [Claim, ...Claim[]]>();
-  /** Folders that are only there because something is in them. */
+  /** Folders that exist only because they contain something. */
   readonly #implied = new Set<string>();
 
   /** @throws InputError `FILE_NAME_DUPLICATE`, `PATH_BLOCKED` */
@@ -49,19 +49,19 @@ export class Claims {
     this.#claims.set(path, [claim]);
   }
 
-  /** A file that can be copied. */
+  /** A complete file under that name, which can be copied. */
   wholeAt(path: string): Claim | undefined {
     return this.#claims.get(path)?.find(({ kind, isWhole }) => kind === 'file' && isWhole === true);
   }
 
-  /** What will stand there, each after the folder it is in: of several, the one that says which permissions it has. */
+  /** The claims to carry out, each after its folder. Of several for one path, the one with permissions. */
   parentsFirst(): [string, Claim][] {
     return [...this.#claims]
       .map(([path, claims]): [string, Claim] => [path, chosen(claims)])
       .sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
-  /** Pairs that have to be the same. */
+  /** Pairs of claims that must have the same content. */
   twins(): [Claim, Claim][] {
     return [...this.#claims.values()].flatMap((claims) => {
       const one = chosen(claims);

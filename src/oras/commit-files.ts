@@ -26,24 +26,24 @@ async function lookAt(path: string, look: (path: string) => Promise<Stats>): Pro
 
 function blocked({ name }: Claim, why: string): InputError {
   return new InputError('PATH_BLOCKED', `${name} cannot be written: ${why}`, {
-    remedy: 'Pull to another folder, or move away what is there.',
+    remedy: 'Pull to another folder, or move the existing file away.',
   });
 }
 
 function standsThere(path: string): InputError {
-  return new InputError('FILE_EXISTS', `${path} is there already: overwrite disallowed`, {
+  return new InputError('FILE_EXISTS', `${path} exists: overwrite disallowed`, {
     remedy: 'Pull to another folder, or without --keep-old-files.',
   });
 }
 
-/** Refuses a file in whose place something stands, before it is downloaded. @throws InputError `FILE_EXISTS` */
+/** Refuses a file whose path exists, before it is downloaded. @throws InputError `FILE_EXISTS` */
 export async function checkVacant(path: string): Promise<void> {
   if ((await lookAt(path, lstat)) !== undefined) throw standsThere(path);
 }
 
-/** Folders on the way to files, each looked at once. */
+/** The folders above the files. Each is checked once. */
 class Folders {
-  /** Those that are not there, each after the one it is in. */
+  /** The missing folders, each after its parent. */
   readonly missing = new Set<string>();
   readonly #there: Set<string>;
   readonly #options: PlaceOptions;
@@ -72,16 +72,16 @@ class Folders {
     if ((await lookAt(path, stat))?.isDirectory() !== true) throw blocked(claim, `${path} is a link to no folder`);
     const { root, allowOutside } = this.#options;
     if (allowOutside === true || !isWithin(root, path) || isWithin(this.#realRoot, await realpath(path))) return true;
-    throw new InputError('PATH_OUTSIDE', `${claim.name} leads out of ${root}: ${path} is a link`, {
+    throw new InputError('PATH_OUTSIDE', `${claim.name} is outside of ${root}: ${path} is a link`, {
       remedy: 'Remove the link, or pull to another folder.',
     });
   }
 }
 
 /**
- * Refuses what cannot be put in its place, before anything is: what is there and is to be kept, is of another kind, or leads out
+ * Checks every target path before the first change: it is refused if it exists and may not be replaced, is of another kind, or is outside
  * of the folder through a link.
- * @returns the folders that have to be made, each after the one it is in, and the permissions of files that are replaced
+ * @returns the folders to make, each after its parent, and the permissions of the files that are replaced
  * @throws InputError `FILE_EXISTS`, `PATH_BLOCKED`, `PATH_OUTSIDE`
  */
 export async function checkPlaces(
@@ -105,7 +105,7 @@ export async function checkPlaces(
     const here = await lookAt(path, lstat);
     if (here === undefined) return;
     if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);
-    // Whoever may would put a file in place of /dev/null.
+    // Otherwise root would replace /dev/null with a file.
     if (here.isCharacterDevice() || here.isBlockDevice()) throw blocked(claim, `${path} is a device`);
     refuseOld(path);
     if (here.isFile()) bits.set(path, here.mode & 0o777);
@@ -113,7 +113,7 @@ export async function checkPlaces(
   return { missing: folders.missing, bits };
 }
 
-/** Makes folders, open to us until {@link settleFolders}. @returns those that were claimed, with the bits they came with */
+/** Makes folders that this process can write to until {@link settleFolders}. @returns the claimed ones, with their permissions */
 export async function makeFolders(
   missing: ReadonlySet<string>,
   claims: ReadonlyMap<string, Claim>,
@@ -128,7 +128,7 @@ export async function makeFolders(
   return made;
 }
 
-/** Gives the folders that we made their own permissions and times, the innermost first. */
+/** Sets the permissions and times of the folders that were made, the innermost first. */
 export async function settleFolders(made: ReadonlyMap<Claim, { path: string; bits: number }>): Promise<void> {
   for (const [{ attributes }, { path, bits }] of [...made].toReversed()) {
     const { mode, modified } = attributes;

@@ -23,43 +23,43 @@ import {
 import { checkTag, resolveIfThere } from './read-tag.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 
-/** Pauses in milliseconds before a tag that does not read back as it was set is looked at again. `TAG_LOST` */
+/** Pauses in milliseconds before a tag is read back again. `TAG_LOST` */
 const TAG_PAUSES_MS = [0, 250, 1000];
 
 export interface CopyArtifactOptions extends CallOptions {
-  /** Referrers too, with theirs and those of index children. Default: false. */
+  /** Copies referrers too, their referrers, and those of index children. Default: false. */
   recursive?: boolean;
   /** Copies that child of an index, and its referrers. */
   platform?: WantedPlatform;
-  /** Set at the destination when all has arrived and was verified; none: the digest alone. */
+  /** Set at the destination after the arrival was verified. Without tags, the digest alone is copied. */
   tags?: readonly string[];
-  /** What the source must have: the copy is refused where it is something else. */
+  /** The digest that the source must have; any other is refused. */
   digest?: Digest;
   /** Repositories of the destination's registry to mount blobs from. */
   mountFrom?: readonly string[];
   /** Artifact types of referrers to leave out; by default Azure's artifact streaming. */
   excludeArtifactTypes?: readonly string[];
   /**
-   * Asks the destination for every blob, though it has the manifests: finds those that it lost. By default only where that
-   * costs nothing (a layout).
+   * Asks the destination for every blob even if it has the manifests, and so finds lost blobs. Default: only for a layout, where it
+   * costs nothing.
    */
   checkBlobs?: boolean;
-  /** Requests at once on each side; 32 by default. */
+  /** Requests at once on each side. Default: 32. */
   concurrency?: number;
-  /** Milliseconds to wait before the destination is asked again for what it does not show; some seconds in all by default. */
+  /** Pauses in milliseconds before the destination is asked again for missing content. Default: some seconds in all. */
   pausesMs?: readonly number[];
-  /** Told before anything moves; not where nothing has to. */
+  /** Called before the first transfer, if there is one. */
   onPlanned?: (plan: CopyPlan) => void;
-  /** If nothing has to move, called for manifests that nothing else refers to. */
+  /** If nothing has to be copied, called for the manifests that no other one refers to. */
   onProgress?: (progress: CopyProgress) => void;
 }
 
-/** What a copy did: the receipt. */
+/** The receipt of a copy. */
 export interface CopyReceipt {
   source: string;
   destination: string;
   root: Descriptor;
-  /** Tags that were set, or stood already. */
+  /** Tags that were set, or already stood for the root. */
   tags: string[];
   report: CopyReport;
   /** Referrers that the source lists and that were not copied. */
@@ -79,7 +79,7 @@ async function resolveTags(destination: Repository, options: CopyArtifactOptions
   return standing;
 }
 
-/** Where every tag stands right already, it may be that nothing is to be done: asking is cheaper than planning. */
+/** If every tag is right already, there may be nothing to do: comparing is cheaper than planning. */
 async function isInSync(
   source: ReadableRepository,
   destination: Repository,
@@ -106,8 +106,8 @@ async function setTag(
 }
 
 /**
- * Copies an artifact: planned, moved, its arrival verified, then tagged. What is there is not moved again; where all is there,
- * nothing is written.
+ * Plans the copy of an artifact, copies what the destination does not have, verifies the arrival, and sets the tags. If the
+ * destination has everything, nothing is written.
  * @throws CopyError with the side on which it failed; `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`; InputError `PLATFORM_NOT_FOUND`, `DIGEST_MISMATCH`
  */
 export async function copyArtifact(

@@ -6,7 +6,7 @@ import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex }
 export interface CreateIndexOptions extends WriteIndexOptions {
   artifactType?: string;
   annotations?: Record<string, string>;
-  /** What the index must come out as. */
+  /** The digest that the index must have. */
   digest?: Digest;
 }
 

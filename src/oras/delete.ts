@@ -8,9 +8,9 @@ import {
 } from '../oci/index.js';
 
 export interface DeleteOptions extends CallOptions {
-  /** What isn't there is no error. Default: false. */
+  /** A missing manifest or blob is no error. Default: false. */
   ignoreMissing?: boolean;
-  /** Asked before anything is deleted; false leaves it. */
+  /** Called before the deletion; false prevents it. */
   confirm?: (descriptor: Descriptor) => Promise<boolean>;
 }
 
@@ -28,14 +28,14 @@ async function deleteFound(
     await remove(descriptor);
     return { state: 'deleted', descriptor };
   } catch (error) {
-    // Whoever deletes it at the same time has done what was wanted.
+    // Another client deleted it at the same time.
     if (options.ignoreMissing === true && error instanceof RegistryError && error.notFound) return { state: 'missing' };
     throw error;
   }
 }
 
 /**
- * Deletes a manifest, and with it all tags that lead to it. What it refers to stays, and so does what refers to it.
+ * Deletes a manifest and all tags that stand for it. Its blobs, children and referrers stay.
  * @throws RegistryError `MANIFEST_UNKNOWN`, `DENIED`, …
  */
 export function deleteManifest(

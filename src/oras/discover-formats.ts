@@ -14,7 +14,7 @@ export interface DiscoverJson {
   referrers: DiscoverJson[];
 }
 
-/** How parts of the tree are written on a terminal. */
+/** The styles of the tree's parts on a terminal. */
 interface Paint {
   digest: (text: string) => string;
   type: (text: string) => string;
@@ -25,12 +25,12 @@ const painted =
   (code: number) =>
   (text: string): string =>
     `\u001b[${code}m${text}\u001b[0m`;
-/** Green, bright yellow and grey, as oras has them. */
+/** Green, bright yellow and grey, as in oras. */
 const COLORS: Paint = { digest: painted(32), type: painted(93), annotations: painted(90) };
 const asItIs = (text: string): string => text;
 const PLAIN: Paint = { digest: asItIs, type: asItIs, annotations: asItIs };
 
-/** A branch of the picture: a line of text with what hangs on it. */
+/** A branch of the printed tree: a line of text and the branches below it. */
 interface Branch {
   text: string;
   below: Branch[];
@@ -62,7 +62,7 @@ function below(tree: ReferrerTree, isRoot: boolean, paint: Paint): Branch[] {
   return [...branches, ...byType.values()];
 }
 
-/** A type comes from a registry: what a terminal would act upon is escaped. */
+/** A type comes from a registry: control characters are escaped. */
 function onOneLine(text: string): string {
   return /^[\u0020-\u007e]*$/.test(text) ? text : formatYamlScalar(text);
 }

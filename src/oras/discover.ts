@@ -1,13 +1,13 @@
 import { CopyError, type CallOptions, type Descriptor, type Digest, type ReadableRepository } from '../oci/index.js';
 
-/** Levels of referrers that are discovered. `GRAPH_TOO_DEEP` */
+/** The most levels of referrers. `GRAPH_TOO_DEEP` */
 const DISCOVER_DEPTH = 16;
-/** Referrers in one tree. `GRAPH_TOO_WIDE` */
+/** The most referrers in one tree. `GRAPH_TOO_WIDE` */
 const DISCOVER_NODES = 100_000;
-/** Lists of referrers that are asked for at once. */
+/** Lists of referrers that are requested at once. */
 export const LISTS_AT_ONCE = 32;
 
-/** A manifest with all that refers to it. */
+/** A manifest with its referrers, and theirs. */
 export interface ReferrerTree {
   /** `registry/repository@digest`, or `path@digest` for a layout. */
   reference: string;
@@ -17,9 +17,9 @@ export interface ReferrerTree {
 }
 
 export interface DiscoverOptions extends CallOptions {
-  /** Shows only referrers of this type, on every level: what refers to one of another type is not looked for. */
+  /** Shows only referrers of this type, on every level. Referrers of a hidden referrer are not listed. */
   artifactType?: string;
-  /** Levels below the root, from 1; by default all of them. */
+  /** Levels below the root, from 1. Default: all. */
   depth?: number;
 }
 
@@ -32,7 +32,7 @@ function tooMuch(code: 'GRAPH_TOO_DEEP' | 'GRAPH_TOO_WIDE', digest: Digest, limi
 }
 
 /**
- * Finds the referrers of a manifest, and theirs, level by level; each list is asked for once.
+ * Lists the referrers of a manifest, and theirs, level by level. Each list is requested once.
  * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`; what the store throws.
  */
 export async function discoverTree(
@@ -73,18 +73,18 @@ export async function discoverTree(
   return top.tree;
 }
 
-/** A place in the tree, with the way up: what refers to one manifest may stand in several places. */
+/** A node of the tree with its ancestors: one referrer may occur in several places. */
 interface Placed {
   tree: ReferrerTree;
   above?: Placed;
 }
 
-/** Digests make a true circle impossible: a store that lists one has made it up. */
+/** A real cycle is impossible with digests: a registry that lists one is wrong. */
 function refuseCircle(parent: Placed, listed: ReadonlySet<Digest>): void {
   for (let at: Placed | undefined = parent; at; at = at.above) {
     const { digest } = at.tree.descriptor;
     if (!listed.has(digest)) continue;
-    throw new CopyError('GRAPH_CYCLE', `${digest} is listed as a referrer of itself, or of what refers to it`, {
+    throw new CopyError('GRAPH_CYCLE', `${digest} is listed as a referrer of itself or of one of its referrers`, {
       details: { digest },
       remedy: 'Look at fewer levels (--depth), and tell the registry’s operator.',
     });

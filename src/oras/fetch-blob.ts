@@ -1,11 +1,11 @@
 import { parseDigest, type BlobRepository, type CallOptions, type Descriptor } from '../oci/index.js';
 import { countMoving, type Moving } from './moving.js';
 
-/** A blob that is there. */
+/** A blob that exists. */
 export interface FetchedBlob {
   /** Its media type is `application/octet-stream`: stores keep none. */
   descriptor: Descriptor;
-  /** Its bytes; the last piece comes only after the digest was found right. */
+  /** Its bytes. The last piece is yielded only if the digest is right. */
   open: () => Promise<AsyncIterable<Uint8Array>>;
 }
 

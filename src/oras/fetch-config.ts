@@ -8,7 +8,7 @@ import {
 } from '../oci/index.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 
-/** Bytes of a config that is fetched. `TOO_LARGE` */
+/** The most bytes of a config. `TOO_LARGE` */
 const CONFIG_BYTES = 16 * 1024 * 1024;
 
 export interface FetchConfigOptions extends CallOptions {
@@ -18,7 +18,7 @@ export interface FetchConfigOptions extends CallOptions {
 
 /**
  * The descriptor of a manifest's config, as the manifest has it.
- * @throws InputError `CONFIG_NOT_FOUND` where it is no image manifest, `PLATFORM_NOT_FOUND`
+ * @throws InputError `CONFIG_NOT_FOUND` if it is not an image manifest, `PLATFORM_NOT_FOUND`
  */
 export async function resolveConfig(
   repository: ReadableRepository,

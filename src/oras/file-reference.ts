@@ -1,19 +1,19 @@
 import { InputError } from '../oci/index.js';
 
-/** A file or folder to push, as it was given. */
+/** A file or folder to push. */
 export interface FileReference {
   path: string;
-  /** Default: that of a tar layer, of a gzipped one for a folder. */
+  /** Default: the type of a tar layer; for a folder, of a gzipped one. */
   mediaType?: string;
 }
 
 /**
- * `path[:mediaType]`. The last colon counts; nothing behind it leaves the type open, so that a name may have a colon.
+ * `path[:mediaType]`. The last colon counts. A colon at the end means no type, so that a name may contain a colon.
  * @throws InputError `FILE_REFERENCE_INVALID`
  */
 export function parseFileReference(text: string): FileReference {
   const colon = text.lastIndexOf(':');
-  // A single letter before it is a drive.
+  // A single letter before the colon is a drive.
   const isDrive = process.platform === 'win32' && colon === 1;
   const path = colon < 0 || isDrive ? text : text.slice(0, colon);
   const mediaType = colon < 0 || isDrive ? '' : text.slice(colon + 1);
@@ -25,11 +25,11 @@ export function parseFileReference(text: string): FileReference {
   return { path, ...(mediaType !== '' && { mediaType }) };
 }
 
-/** The media type of a file for which nothing else is said. */
+/** The default media type of a file. */
 export const FILE_TYPE = 'application/vnd.oci.image.layer.v1.tar';
 
 /**
- * The same of a config. One that has a colon and nothing behind it isn't of the type of configs, but, as in oras, of that of files.
+ * The same for a config. With a colon at the end, its type is that of files, as in oras, and not that of configs.
  * @throws InputError `FILE_REFERENCE_INVALID`
  */
 export function parseConfigReference(text: string): FileReference {

@@ -6,15 +6,15 @@ import { StagedFolder } from './staged-folder.js';
 import { isWithin } from './file-system.js';
 
 export interface FolderSinkOptions {
-  /** Takes names that lead out of the folder. By default they are refused. */
+  /** Accepts names outside of the folder. Default: false. */
   allowOutside?: boolean;
-  /** Refuses what is there already instead of replacing it. */
+  /** Refuses to replace existing files. */
   keepOldFiles?: boolean;
-  /** Called with the folder in which a pull stages its files, once it exists. Staged names are numbers. */
+  /** Called with the folder that stages the files of a pull, when it is made. */
   onStage?: (path: string) => Promise<void>;
 }
 
-/** Makes a folder. @returns what takes away again, as far as it is empty, what had to be made */
+/** Makes a folder. @returns a function that removes the folders that were made, if they are empty */
 async function makeRemovable(path: string): Promise<() => Promise<void>> {
   const first = await makeFolder(path);
   return async () => {
@@ -23,14 +23,14 @@ async function makeRemovable(path: string): Promise<() => Promise<void>> {
       try {
         await rmdir(at);
       } catch {
-        // Something else is in it by now: it stays.
+        // The folder has other content now and stays.
         return;
       }
     }
   };
 }
 
-/** Files in a folder on disk, which is made where it isn't there. */
+/** Writes files into a folder on disk, which is made if it does not exist. */
 export function createFolderSink(folder: string, options: FolderSinkOptions = {}): FileSink {
   const root = resolve(folder);
   const locate = (name: string): string => {
@@ -46,7 +46,7 @@ export function createFolderSink(folder: string, options: FolderSinkOptions = {}
     locate,
     async begin(): Promise<StagedFiles> {
       const unmake = await makeRemovable(root);
-      // On the same file system, so that a file is moved to its name in one step.
+      // On the same file system, so that a file is moved to its name atomically.
       const stage = await mkdtemp(join(root, '.pull-'));
       const cleanUp = async (): Promise<void> => {
         await rm(stage, { recursive: true, force: true });

@@ -15,11 +15,11 @@ function byBytes(a: string, b: string): number {
 
 function unreadable(path: string, cause: unknown): InputError {
   const isMissing = ['ENOENT', 'ENOTDIR'].includes(fileErrorCode(cause) ?? '');
-  if (isMissing) return new InputError('FILE_NOT_FOUND', `${path} is not there`, { cause });
+  if (isMissing) return new InputError('FILE_NOT_FOUND', `${path} does not exist`, { cause });
   return new InputError('FILE_UNREADABLE', `${path} cannot be read (${fileErrorCode(cause) ?? 'unknown'})`, { cause });
 }
 
-/** A file's bytes. A stream of Node's costs more than a small file does. */
+/** The bytes of a file. A stream of Node costs more than a small file. */
 async function* readPieces(path: string): AsyncGenerator<Uint8Array> {
   const file = await open(path).catch((cause: unknown) => {
     throw unreadable(path, cause);
@@ -28,7 +28,7 @@ async function* readPieces(path: string): AsyncGenerator<Uint8Array> {
     for (let wanted = FIRST_PIECE_BYTES; ; wanted = PIECE_BYTES) {
       const { buffer, bytesRead } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted);
       if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
-      // Short of what was asked for, it is the end.
+      // A short read is the end of the file.
       if (bytesRead < wanted) return;
     }
   } finally {
@@ -50,7 +50,7 @@ async function* walkFolder(folder: string, path: string): AsyncGenerator<FolderE
   else yield { kind: 'other', path, mode };
 }
 
-/** Files below a folder on disk; absolute paths are taken as they are. @param root the process's own by default */
+/** Reads files below a folder on disk; absolute paths are used as they are. @param root by default the working directory */
 export function createFolderSource(root = '.'): FileSource {
   const at = (path: string): string => resolve(root, path);
   return {
@@ -64,7 +64,7 @@ export function createFolderSource(root = '.'): FileSource {
       throw new InputError('NOT_A_FILE', `${at(path)} is neither a file nor a folder`);
     },
     open: (path) => readPieces(at(path)),
-    // A link to a folder stands for the folder.
+    // A link to a folder is read as the folder.
     walk: async function* (path) {
       yield* walkFolder(await realpath(at(path)), '');
     },

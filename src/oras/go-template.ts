@@ -3,14 +3,14 @@ import { evaluateTemplate } from './go-template/evaluate.js';
 import { parseTemplate } from './go-template/parser.js';
 import { failed, toValue } from './go-template/values.js';
 
-/** Characters of a template. `TEMPLATE_INVALID` */
+/** The most characters of a template. `TEMPLATE_INVALID` */
 const TEMPLATE_CHARACTERS = 64 * 1024;
 
 /**
  * Renders a template of Go's text/template over a verb's result, with the part of the language that scripts around `oras` use:
  * fields, variables, pipelines, if, with, range, comments, trimming, the built-in functions and a good part of Sprig's. No
- * newline is added. Nothing in it can read the environment, a file or the clock.
- * @param data what `--format json` would print: its names are the template's fields
+ * newline is added. A template cannot read the environment, files or the clock.
+ * @param data the value that `--format json` would print; its names are the template's fields
  * @throws InputError `TEMPLATE_INVALID` where it can't be read, `TEMPLATE_FAILED` where what it asks for can't be done
  * @see https://pkg.go.dev/text/template
  */
@@ -21,7 +21,7 @@ export function renderGoTemplate(template: string, data: unknown): string {
   try {
     return evaluateTemplate(parseTemplate(template), toValue(data));
   } catch (error) {
-    // Lists within lists without end, or a text longer than texts can be.
+    // Endlessly nested lists, or a text longer than JavaScript allows.
     if (error instanceof RangeError) throw failed(error.message);
     throw error;
   }

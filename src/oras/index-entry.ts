@@ -13,7 +13,7 @@ import {
   MANIFEST_BYTES,
 } from '../oci/index.js';
 
-/** A platform's text fields, as a config may have them; anything else than text makes it a config of another kind. */
+/** The platform's fields in a config. If one is not a text, the config is of another kind. */
 function platformIn(json: unknown): Platform | undefined {
   if (!isRecord(json)) return undefined;
   const { os = '', architecture = '', variant = '', 'os.version': version = '', 'os.features': features = [] } = json;
@@ -41,12 +41,12 @@ async function platformOf(
   try {
     return platformIn(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    // An artifact's config is whatever it likes to be.
+    // The config of an artifact may be anything.
     return undefined;
   }
 }
 
-/** A manifest as an index lists it: with its artifact type, and the platform that its config names. */
+/** Describes a manifest for an index: with its artifact type and the platform of its config. */
 export async function describeEntry(
   repository: ReadableRepository,
   tagOrDigest: string,
@@ -66,7 +66,7 @@ export async function describeEntry(
   };
 }
 
-/** An index that is to be changed or merged. @throws InputError `NOT_AN_INDEX` */
+/** Fetches an index that is changed or merged. @throws InputError `NOT_AN_INDEX` */
 export async function fetchIndex(
   repository: ReadableRepository,
   tagOrDigest: string,

@@ -5,13 +5,13 @@ function isEmpty(record: object | undefined): boolean {
   return record === undefined || Object.keys(record).length === 0;
 }
 
-/** Keys in the order of their bytes, as Go writes maps. */
+/** Keys in byte order, as Go writes maps. */
 function sortedByKey(record: Record<string, string>): Record<string, string> {
   const keys = Object.keys(record).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return Object.fromEntries(keys.map((key) => [key, record[key] ?? '']));
 }
 
-/** A descriptor with its fields in the order, and left out where, the Go clients have them. */
+/** A descriptor with the order of fields, and without the empty fields, of the Go clients. */
 export function toGoDescriptor(descriptor: Descriptor): Record<string, unknown> {
   const { mediaType, digest, size, urls = [], annotations = {}, data = '', platform, artifactType = '' } = descriptor;
   return {
@@ -34,7 +34,7 @@ export function toGoDescriptor(descriptor: Descriptor): Record<string, unknown> 
   };
 }
 
-/** An index as compact JSON, byte for byte what the Go clients make of it. */
+/** An index as compact JSON, with the same bytes as the Go clients write. */
 export function encodeIndex(index: Omit<ImageIndex, 'kind'>): Uint8Array {
   const { mediaType, artifactType = '', manifests, subject, annotations = {} } = index;
   const json = formatGoJson({

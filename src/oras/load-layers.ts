@@ -11,11 +11,11 @@ export type LoadProgress =
 
 export interface LoadOptions extends CallOptions {
   annotations?: ArtifactAnnotations;
-  /** Time of change of what is in a folder's archive, in seconds since 1970. */
+  /** Modification time of the entries of a folder's archive, in seconds since 1970. */
   modifiedSeconds: number;
-  /** Where archives of folders are kept until they have been pushed. */
+  /** The folder for archives, until they have been pushed. */
   tempFolder: string;
-  /** Takes absolute paths, which only this machine knows. Default: false. */
+  /** Accepts absolute paths. Default: false. */
   allowAbsolutePaths?: boolean;
   onLoad?: (progress: LoadProgress) => void;
 }
@@ -28,7 +28,7 @@ function isAbsolute(path: string): boolean {
   return posix.isAbsolute(path) || /^(?:[A-Za-z]:|\\)/.test(path);
 }
 
-/** A file's digest and size, by reading it once. */
+/** Reads a file once, for its digest and size. */
 export async function loadFile(
   source: FileSource,
   path: string,
@@ -67,7 +67,7 @@ async function loadFolder(
   };
 }
 
-/** @throws InputError `PATH_ABSOLUTE` for a path that only this machine knows, unless it is allowed */
+/** @throws InputError `PATH_ABSOLUTE` for an absolute path, unless it is allowed */
 export function checkPaths(files: readonly FileReference[], options: Pick<LoadOptions, 'allowAbsolutePaths'>): void {
   const absolute = files.map(({ path }) => path).filter(isAbsolute);
   if (absolute.length === 0 || options.allowAbsolutePaths === true) return;
@@ -77,7 +77,7 @@ export function checkPaths(files: readonly FileReference[], options: Pick<LoadOp
 }
 
 /**
- * Files and folders as layers, each under its title: its path, unless an annotation gives another.
+ * Makes a layer of each file and folder. Its title is its path, unless an annotation gives another.
  * @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE`, `PATH_ABSOLUTE`, `FILE_NAME_DUPLICATE`, `FILE_NAME_MISSING`
  */
 export async function loadLayers(

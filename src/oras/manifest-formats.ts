@@ -2,7 +2,7 @@ import { isRecord, type Descriptor } from '../oci/index.js';
 import { formatGoJson } from './go-json.js';
 import { toGoDescriptor } from './index-json.js';
 
-/** `{"mediaType":…,"digest":…,"size":…}`, and what else the index says that it was chosen from, or found in. */
+/** `{"mediaType":…,"digest":…,"size":…}`, with the other fields that an index gives it. */
 export function formatDescriptor(descriptor: Descriptor, indent = 0): string {
   return formatGoJson(toGoDescriptor(descriptor), indent);
 }
@@ -25,7 +25,7 @@ export function formatManifestJson(reference: string, descriptor: Descriptor, by
   return formatGoJson({ reference, mediaType, digest, size, annotations, artifactType, content }, 2);
 }
 
-/** Lays JSON out on lines, two spaces a level, and changes nothing else in it: neither escapes nor numbers nor order. */
+/** Indents JSON by two spaces a level. Escapes, numbers and order stay as they are. */
 export function indentJson(text: string): string {
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
   let laidOut = '';
@@ -44,6 +44,6 @@ export function indentJson(text: string): string {
     else if (token === ':') laidOut += ': ';
     else laidOut += token;
   }
-  // As Go's does: what stands before it goes, what stands behind it stays.
+  // As in Go: white space before the value is removed, behind it it stays.
   return laidOut + (/\s*$/.exec(text)?.[0] ?? '');
 }

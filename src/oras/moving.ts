@@ -1,13 +1,13 @@
 import type { Descriptor } from '../oci/index.js';
 
-/** More of a blob has come, or gone; what is sent again is not counted again. */
+/** More bytes of a blob were received or sent. Bytes that are sent again are not counted again. */
 export interface Moving {
   state: 'moving';
   descriptor: Descriptor;
   moreBytes: number;
 }
 
-/** The same bytes; each piece is reported. */
+/** Passes the bytes on, and reports each piece. */
 export async function* countMoving(
   body: AsyncIterable<Uint8Array>,
   descriptor: Descriptor,

@@ -10,7 +10,7 @@ import {
 import { formatGoJson } from './go-json.js';
 import type { WantedPlatform } from './platform.js';
 
-/** Content that can be pushed: opened anew each time. */
+/** Content that can be pushed. It can be opened several times. */
 export interface PackedContent {
   descriptor: Descriptor;
   open: OpenBody;
@@ -20,14 +20,14 @@ export interface ArtifactParts {
   layers: readonly PackedContent[];
   artifactType?: string;
   config?: PackedContent;
-  /** Makes a config that has it. */
+  /** Makes a config with this platform. */
   platform?: WantedPlatform;
   configAnnotations?: Record<string, string>;
   subject?: Descriptor;
   annotations?: Record<string, string>;
-  /** In seconds since 1970: what `org.opencontainers.image.created` says where the annotations don't. */
+  /** The default of `org.opencontainers.image.created`, in seconds since 1970. */
   createdSeconds: number;
-  /** v1.0 has no artifact type but the config's media type. */
+  /** In v1.0, the media type of the config is the artifact type. */
   imageSpec: 'v1.0' | 'v1.1';
 }
 
@@ -51,7 +51,7 @@ const DATE_TIME = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]
 
 const encoder = new TextEncoder();
 
-/** Bytes in memory as content. */
+/** Content in memory. */
 function contentOf(mediaType: string, bytes: Uint8Array, more: Partial<Descriptor> = {}): PackedContent {
   return {
     descriptor: { mediaType, digest: digestOf(bytes), size: bytes.length, ...more },
@@ -61,7 +61,7 @@ function contentOf(mediaType: string, bytes: Uint8Array, more: Partial<Descripto
   };
 }
 
-/** Keys in the order of bytes, as Go writes maps; none at all where there are none. */
+/** Keys in byte order, as Go writes maps; nothing for an empty map. */
 function sorted(record: Record<string, string> | undefined): Record<string, string> | undefined {
   const entries = Object.entries(record ?? {});
   if (entries.length === 0) return undefined;
@@ -125,7 +125,7 @@ function formatSeconds(seconds: number): string {
 }
 
 /**
- * Packs content as an image manifest, as oras does: from the same parts, and the same time of creation, the same bytes.
+ * Packs content as an image manifest, as oras does. The same parts and creation time make the same bytes.
  * @throws InputError `ARTIFACT_TYPE_INVALID`, `ANNOTATION_INVALID`
  * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/manifest.md#guidelines-for-artifact-usage
  */
@@ -134,7 +134,7 @@ export function packManifest(parts: ArtifactParts): PackedManifest {
   if (artifactType !== undefined) checkType(artifactType);
   const config = makeConfig(parts);
   checkType(config.descriptor.mediaType);
-  // Only since 1.1 is an image without layers given an empty one.
+  // Since v1.1, an image without layers gets an empty layer.
   const isLayerless = parts.layers.length === 0 && imageSpec === 'v1.1';
   const layers = isLayerless ? [contentOf('', encoder.encode('{}'), EMPTY_DESCRIPTOR)] : parts.layers;
   const ownType = imageSpec === 'v1.1' ? artifactType : undefined;

@@ -11,24 +11,24 @@ import { SMALL_FILE_BYTES } from './archive-entries.js';
 
 export interface PackFolderOptions {
   signal?: AbortSignal;
-  /** Time of change of every entry, in seconds since 1970. */
+  /** Modification time of every entry, in seconds since 1970. */
   modifiedSeconds: number;
-  /** Where the archive is kept. */
+  /** The path of the archive. */
   archivePath: string;
-  /** Called for each entry that is neither file, folder nor link. */
+  /** Called for entries that are not files, folders or links. */
   onLeftOut?: (name: string) => void;
 }
 
-/** A folder's archive, kept in a file until it has been pushed. */
+/** The archive of a folder, in a file. */
 export interface PackedFolder {
   digest: Digest;
   sizeBytes: number;
-  /** Of the tar archive before compression. */
+  /** The digest of the tar archive before compression. */
   contentDigest: Digest;
   open(): AsyncIterable<Uint8Array>;
 }
 
-/** Byte of a gzip header that tells the operating system; 255 is unknown, as Go writes. */
+/** Offset of the operating system in a gzip header. Go writes 255, unknown. */
 const GZIP_OS_OFFSET = 9;
 const GZIP_OS_UNKNOWN = 255;
 
@@ -48,7 +48,7 @@ function tap(see: (chunk: Uint8Array, before: number) => void): Transform {
   });
 }
 
-/** Takes a digest of what passes, and makes large pieces of small ones: each costs the compression a turn. */
+/** Computes the digest, and joins small pieces: compression has a cost for each piece. */
 function gather(see: (chunk: Uint8Array) => void): Transform {
   let pieces: Uint8Array[] = [];
   let count = 0;
@@ -71,7 +71,7 @@ function gather(see: (chunk: Uint8Array) => void): Transform {
   });
 }
 
-/** Writes an entry, with its bytes where it has any. @throws InputError `FILE_CHANGED` */
+/** Writes an entry with its bytes. @throws InputError `FILE_CHANGED` */
 async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Uint8Array>): Promise<void> {
   const { size = 0 } = header;
   const whole = body !== undefined && size <= SMALL_FILE_BYTES ? await readSmall(header, body) : undefined;
@@ -81,7 +81,7 @@ async function addEntry(archive: Pack, header: NewEntry, body?: AsyncIterable<Ui
       if (whole !== undefined) archive.entry(header, whole, done);
       else {
         const entry = archive.entry(header, done);
-        // Nothing but a file has more than its header.
+        // Only a file has bytes after its header.
         if (body !== undefined) pipeline(Readable.from(body, { objectMode: false }), entry).catch(reject);
       }
     });
@@ -141,8 +141,8 @@ async function fill(
 }
 
 /**
- * Packs a folder as a gzipped tar archive: names begin with the title, owners are 0, times are one and the same, so that the same
- * files make the same bytes. Nothing of it is held in memory.
+ * Packs a folder as a gzipped tar archive: names begin with the title, owners are 0, all times are equal, so that the same
+ * files make the same bytes. The archive is not held in memory.
  * @throws InputError `FILE_CHANGED`
  */
 export async function packFolder(
@@ -155,7 +155,7 @@ export async function packFolder(
   let sizeBytes = 0;
   const archive = pack();
   const filled = fill(archive, source, folder, title, options);
-  // Ends the pipeline below; what it threw is thrown from there or here.
+  // Ends the pipeline below; its error is thrown there or here.
   filled.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
   const written = pipeline(
     archive,
@@ -172,7 +172,7 @@ export async function packFolder(
   );
   const [fillEnd, writeEnd] = await Promise.allSettled([filled, written]);
   const failures = [writeEnd, fillEnd].flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
-  // One that fails ends the other: what names the file is the better one.
+  // A failure of one ends the other. The error that names the file is thrown.
   if (failures.length > 0)
     throw asFileError(
       failures.find((failure) => failure instanceof InputError || fileErrorCode(failure)) ?? failures[0],

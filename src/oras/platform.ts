@@ -13,7 +13,7 @@ import {
   MANIFEST_BYTES,
 } from '../oci/index.js';
 
-/** A platform that is asked for: what is left out matches anything. */
+/** A requested platform. Omitted parts match anything. */
 export interface WantedPlatform {
   os: string;
   architecture: string;
@@ -21,13 +21,13 @@ export interface WantedPlatform {
   osVersion?: string;
 }
 
-/** A config of another type may have fields of these names, and mean something else by them. */
+/** Configs of other types may have fields with these names and another meaning. */
 const IMAGE_CONFIGS = new Set<string>([OCI_IMAGE_CONFIG, DOCKER_IMAGE_CONFIG]);
 
 const GO_ARCHITECTURES: Record<string, string> = { x64: 'amd64', ia32: '386' };
 
 /**
- * `os[/arch][/variant][:os_version]`; without an architecture, this machine's.
+ * Parses `os[/arch][/variant][:os_version]`. The default architecture is that of this machine.
  * @throws InputError `PLATFORM_INVALID`
  */
 export function parsePlatform(text: string, thisArchitecture: string): WantedPlatform {
@@ -65,13 +65,13 @@ async function platformOfConfig(
     const { os, architecture } = json ?? {};
     return typeof os === 'string' && typeof architecture === 'string' ? { ...json, os, architecture } : undefined;
   } catch {
-    // An artifact's config is whatever it likes to be: it has no platform.
+    // The config of an artifact may be anything: it has no platform.
     return undefined;
   }
 }
 
 /**
- * The manifest for a platform: an index's child, as the index describes it, or the manifest itself where its config says so.
+ * The manifest for a platform: the child of an index, or the manifest itself if its config names the platform.
  * @throws InputError `PLATFORM_NOT_FOUND`
  */
 export async function selectPlatform(

@@ -17,9 +17,9 @@ import { TITLE } from './pack-artifact.js';
 import { UnpackBudget } from './unpack-budget.js';
 import { unpackFolder } from './unpack-folder.js';
 
-/** Levels of indexes, and of subjects, that are pulled. `GRAPH_TOO_DEEP` */
+/** The most levels of indexes and of subjects that are pulled. `GRAPH_TOO_DEEP` */
 const PULL_DEPTH = 16;
-/** Manifests of one pull. `GRAPH_TOO_WIDE` */
+/** The most manifests of one pull. `GRAPH_TOO_WIDE` */
 const MOST_PULL_MANIFESTS = 10_000;
 
 export type PullProgress =
@@ -31,19 +31,19 @@ export interface PullPorts {
 }
 
 export interface PullOptions extends CallOptions {
-  /** The name that the first config is given, where it has this media type; by default configs are not pulled. */
+  /** The file name of the first config, if it has this media type. Default: configs are not pulled. */
   config?: FileReference;
-  /** What an artifact refers to as well. Default: false. */
+  /** Pulls the subject of the artifact as well. Default: false. */
   includeSubject?: boolean;
-  /** Files at once; 3 by default. */
+  /** Files at once. Default: 3. */
   concurrency?: number;
-  /** Most bytes that archives may unpack to, copies of files of the same bytes included. */
+  /** The most bytes of unpacked archives, including copies of equal files. */
   unpackLimitBytes?: number;
   onProgress?: (progress: PullProgress) => void;
 }
 
 export interface PulledFile {
-  /** Where it stands; of a folder with a slash at its end. */
+  /** The path of the file; of a folder with a slash at the end. */
   path: string;
   descriptor: Descriptor;
 }
@@ -52,7 +52,7 @@ export interface Pulled {
   root: Descriptor;
   /** In the order of the manifests. Configs are not among them. */
   files: PulledFile[];
-  /** True where something had no name, and was not pulled. */
+  /** True if content without a name was not pulled. */
   skipped: boolean;
 }
 
@@ -62,7 +62,7 @@ interface Named {
   isConfig: boolean;
 }
 
-/** A manifest, and what is to be done before it is said to be pulled. */
+/** A manifest, with the work to do before it is reported as pulled. */
 interface Node {
   descriptor: Descriptor;
   files: Named[];
@@ -82,7 +82,7 @@ function keyOf({ mediaType, digest }: Descriptor): string {
   return `${digest} ${mediaType}`;
 }
 
-/** Reads manifests from the root on, and finds what has a name in them. */
+/** Reads manifests from the root on, and finds content with a name. */
 class Survey {
   readonly nodes: Node[] = [];
   skipped = false;
@@ -115,7 +115,7 @@ class Survey {
     if (manifest.kind === 'image') this.#takeConfig(manifest.config, node);
     const below = manifest.kind === 'index' ? [...manifest.manifests] : [];
     if (manifest.subject && this.#options.includeSubject === true) below.push(manifest.subject);
-    // They have no name of their own: oras counts them among what was skipped.
+    // They have no name: oras counts them as skipped.
     if (below.length > 0) this.skipped = true;
     for (const child of below) await this.visit(child, depth + 1);
     this.nodes.push(node);
@@ -147,10 +147,10 @@ class Survey {
 }
 
 function tooMuch(code: string, { digest }: Descriptor, limit: number): CopyError {
-  return new CopyError(code, `there is more than ${limit} to be read at ${digest}`, { details: { digest, limit } });
+  return new CopyError(code, `${digest} has more than ${limit}`, { details: { digest, limit } });
 }
 
-/** Each name once: the same content under the same name in two manifests is one file. */
+/** Removes duplicates: the same content under the same name in two manifests is one file. */
 function distinct(nodes: readonly Node[], files: FileSink): Named[] {
   const byPath = new Map<string, Named>();
   for (const named of nodes.flatMap((node) => node.files)) {
@@ -179,7 +179,7 @@ class Download {
     this.#options = options;
   }
 
-  /** Files of one digest are downloaded once, and copied. */
+  /** Content of one digest is downloaded once, and copied. */
   async run(same: readonly Named[]): Promise<void> {
     const { onProgress } = this.#options;
     let original: string | undefined;
@@ -219,9 +219,9 @@ function groupByDigest(files: readonly Named[]): Named[][] {
 }
 
 /**
- * Pulls what has a name in an artifact. All of it is seen at the end, or nothing: sizes and digests are right by then, names and
- * links stay in the folder, and folders are unpacked.
- * @param root what a tag or digest leads to, or one platform of it (`selectPlatform`); an index is pulled with all that is in it
+ * Pulls the content of an artifact that has a name: all of it or nothing. Sizes and digests are verified, names and links stay in the
+ * folder, folders are unpacked.
+ * @param root the manifest of a tag or digest, or one platform of it (`selectPlatform`); an index is pulled with all its manifests
  * @throws InputError `PATH_OUTSIDE`, `FILE_NAME_DUPLICATE`, `FILE_EXISTS`, `PATH_BLOCKED`; CopyError
  * `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`; as {@link unpackFolder}; what the repository throws
  */

@@ -12,9 +12,9 @@ import type { Moving } from './moving.js';
 import type { UploadProgress } from './upload.js';
 
 export interface PushBlobOptions extends CallOptions {
-  /** Only said, never stored. By default that of an uncompressed layer. */
+  /** Part of the returned descriptor; it is not stored. Default: the type of an uncompressed layer. */
   mediaType?: string;
-  /** What the content must have; nothing is sent where it hasn't. */
+  /** The digest that the content must have; otherwise nothing is sent. */
   digest?: Digest;
   /** In bytes. */
   size?: number;
@@ -35,7 +35,7 @@ async function describe(open: OpenBody, options: PushBlobOptions): Promise<Descr
 }
 
 /**
- * Puts content as a blob. It is read once to know its digest, and again to be sent.
+ * Pushes content as a blob. It is read once for its digest, and again to be sent.
  * @throws InputError `DIGEST_MISMATCH`, `SIZE_MISMATCH`; what the store throws
  */
 export async function pushBlob(
@@ -59,14 +59,14 @@ export async function pushBlob(
     });
   }
   const call = options.signal ? { signal: options.signal } : {};
-  // Of an empty one nothing is ever opened, so that it would always seem to be there.
+  // The body of an empty blob is never opened, so it would always be reported as existing.
   const isMissing = descriptor.size === 0 && !(await repository.hasBlob(descriptor, call));
   let isSent = false;
   if (isMissing) options.onProgress?.({ state: 'uploading', descriptor });
   await repository.pushBlob(
     descriptor,
     () => {
-      // Opened again, it is a repetition.
+      // A second opening is a retry.
       if (!isSent && !isMissing) options.onProgress?.({ state: 'uploading', descriptor });
       isSent = true;
       return open();

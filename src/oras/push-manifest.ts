@@ -15,13 +15,13 @@ import { resolveIfThere } from './read-tag.js';
 import type { UploadProgress } from './upload.js';
 
 export interface PushManifestOptions extends CallOptions {
-  /** By default what the manifest itself says. */
+  /** Default: the media type in the manifest. */
   mediaType?: string;
-  /** None: put under its digest alone. */
+  /** Without tags it is pushed under its digest. */
   tags?: readonly string[];
-  /** What the bytes must have. */
+  /** The digest that the bytes must have. */
   digest?: Digest;
-  /** Requests at once for further tags; 5 by default. */
+  /** Requests at once for further tags. Default: 5. */
   concurrency?: number;
   onProgress?: (progress: UploadProgress) => void;
   /** Called for each tag but the first. */
@@ -37,13 +37,13 @@ function mediaTypeIn(bytes: Uint8Array): string {
     throw new InputError('MANIFEST_INVALID', 'the manifest is not JSON', { cause });
   }
   if (isRecord(json) && typeof json.mediaType === 'string' && json.mediaType !== '') return json.mediaType;
-  throw new InputError('MEDIA_TYPE_MISSING', 'the manifest does not say its media type', {
-    remedy: 'Give it in the manifest’s mediaType, or beside it (--media-type).',
+  throw new InputError('MEDIA_TYPE_MISSING', 'the manifest has no media type', {
+    remedy: 'Add mediaType to the manifest, or use --media-type.',
   });
 }
 
 /**
- * Puts a manifest as it is, byte for byte. Where the tag, or without one the digest, leads to it already, it isn't sent again.
+ * Pushes a manifest byte for byte. It is not sent if the tag, or without a tag the digest, stands for it already.
  * @throws InputError `MANIFEST_INVALID`, `MEDIA_TYPE_MISSING`, `DIGEST_MISMATCH`; IntegrityError `TOO_LARGE`; what the store throws
  */
 export async function pushManifest(

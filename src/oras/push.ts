@@ -12,39 +12,39 @@ import { uploadArtifact, type UploadOptions, type UploadProgress } from './uploa
 
 export type PushProgress = LoadProgress | UploadProgress | Moving;
 
-/** Where an artifact is put, and where its files come from. */
+/** The repository of an artifact, and the source of its files. */
 export interface PushPorts {
   repository: Repository;
   files: FileSource;
 }
 
-/** What push and attach have in common. */
+/** The options that push and attach have in common. */
 export interface ArtifactOptions extends CallOptions {
   files: readonly FileReference[];
   artifactType?: string;
   annotations?: ArtifactAnnotations;
   config?: FileReference;
-  /** Seconds since 1970 that the artifact is said to be created at, so that the same files make the same digest; 0 by default. */
+  /** Creation time of the artifact, in seconds since 1970. Default: 0, so that the same files make the same digest. */
   createdSeconds?: number;
-  /** Blobs at once; 5 by default. */
+  /** Blobs at once. Default: 5. */
   concurrency?: number;
-  /** Takes absolute paths, which only this machine knows. Default: false. */
+  /** Accepts absolute paths. Default: false. */
   allowAbsolutePaths?: boolean;
   onProgress?: (progress: PushProgress) => void;
 }
 
 export interface PushOptions extends ArtifactOptions {
-  /** None: pushed by its digest alone. */
+  /** Without tags it is pushed under its digest. */
   tags?: readonly string[];
-  /** What the artifact must come out as. */
+  /** The digest that the artifact must have. */
   digest?: Digest;
-  /** Makes a config that says so. */
+  /** Makes a config with this platform. */
   platform?: WantedPlatform;
-  /** By default v1.1; v1.0 where there is a config and no artifact type. */
+  /** Default: v1.1; with a config and no artifact type v1.0. */
   imageSpec?: 'v1.0' | 'v1.1';
 }
 
-/** What was pushed. */
+/** The pushed artifact. */
 export interface Pushed {
   /** With annotations and artifact type. */
   descriptor: Descriptor;
@@ -54,7 +54,7 @@ export interface Pushed {
 
 const CONCURRENCY = 5;
 
-/** The parts of push and attach that read files: what is packed can be uploaded until `work` ends. */
+/** Packs the files of push and attach. The result can be uploaded until `work` ends. */
 export function withPacked<T>(
   files: FileSource,
   options: ArtifactOptions & { platform?: WantedPlatform; imageSpec: 'v1.0' | 'v1.1'; subject?: Descriptor },
@@ -115,7 +115,7 @@ function chooseSpec({ imageSpec, config, artifactType, platform }: PushOptions):
 }
 
 /**
- * Pushes files and folders as an artifact. The same files make the same digest; what is there is not sent again.
+ * Pushes files and folders as an artifact. The same files make the same digest; existing blobs are not sent again.
  * @throws InputError as `loadLayers` and `packManifest`; `OPTIONS_EXCLUSIVE`, `DIGEST_MISMATCH`
  */
 export async function pushFiles({ repository, files }: PushPorts, options: PushOptions): Promise<Pushed> {
@@ -140,12 +140,12 @@ export async function pushFiles({ repository, files }: PushPorts, options: PushO
       });
       for (const tag of tags) {
         if (!existed && tag === first) continue;
-        // A push that changes nothing would be an event all the same.
+        // A push that changes nothing would still cause an event.
         if ((await resolveIfThere(repository, tag, call))?.digest === descriptor.digest) continue;
         await repository.pushManifest(packed.bytes, descriptor.mediaType, {
           ...call,
           tag,
-          // As in oras, what is said of it stands at the first tag.
+          // As in oras, the first tag gets the description.
           ...(tag === first && { described: descriptor }),
         });
       }

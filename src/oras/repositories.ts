@@ -1,14 +1,14 @@
 import { InputError, isRepository, type CallOptions, type Registry, quoted } from '../oci/index.js';
 
 export interface RepositoriesOptions extends CallOptions {
-  /** Only repositories below it: whole segments of the path, so that `ns` is not in `nsx/app`. */
+  /** Only repositories below this path: `ns` does not match `nsx/app`. */
   namespace?: string;
-  /** Only repositories that come after this one (its full name) in the registry's order. */
+  /** Only repositories after this one (full name) in the registry's order. */
   last?: string;
 }
 
 /**
- * The repositories of a registry, in its order, by their full names.
+ * Lists the full names of a registry's repositories, in its order.
  * @throws InputError `REFERENCE_INVALID` for a namespace that can't be one; what the registry throws
  */
 export async function* listRepositories(

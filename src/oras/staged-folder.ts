@@ -10,7 +10,7 @@ import type { FileAttributes, StagedFiles } from './file-sink.js';
 
 export interface StageOptions {
   root: string;
-  /** A folder that nobody else writes to. */
+  /** A folder for this pull alone. */
   stage: string;
   locate(name: string): string;
   allowOutside?: boolean;
@@ -18,12 +18,12 @@ export interface StageOptions {
 }
 
 const NEW_FILE_MODE = 0o666;
-/** Set-user, set-group and sticky bits are not taken over from others. */
+/** Set-user, set-group and sticky bits of an archive are dropped. */
 const PERMISSIONS = 0o777;
 
 /**
- * Files and links lie in the stage under numbers, so that no name of theirs means anything there; folders are only made at the
- * end. What is to stand where is kept as claims.
+ * Files and links have numbers as names in the stage, so that their own names have no effect there. Folders are made at the end. Claims
+ * record which entry goes to which path.
  */
 export class StagedFolder implements StagedFiles {
   readonly #options: StageOptions;
@@ -71,7 +71,8 @@ export class StagedFolder implements StagedFiles {
 
   async copy(name: string, from: string, attributes: FileAttributes = {}): Promise<void> {
     const original = this.#claims.wholeAt(this.#options.locate(from));
-    if (original === undefined) throw new InputError('FILE_NOT_FOUND', `${from} is not there to be copied`);
+    if (original === undefined)
+      throw new InputError('FILE_NOT_FOUND', `${from} was not pulled, so it cannot be copied`);
     const claim = this.#claim(name, 'file', attributes);
     await copyFile(original.staged, claim.staged);
     if (isTime(attributes.modified)) await utimes(claim.staged, attributes.modified, attributes.modified);
@@ -87,7 +88,7 @@ export class StagedFolder implements StagedFiles {
     const made = await makeFolders(missing, new Map(claims));
     const content = claims.filter(([, { kind }]) => kind !== 'folder');
     await forEachAtOnce(content, FILES_AT_ONCE, async ([path, { kind, staged }]) => {
-      // What takes the place of a file is no more open than that was.
+      // A file gets no more permissions than the file that it replaces.
       const kept = kind === 'file' ? bits.get(path) : undefined;
       if (kept !== undefined) await chmod(staged, kept);
       await move(staged, path);
@@ -111,7 +112,7 @@ async function digestOfFile(path: string): Promise<Digest> {
   return digester.digest();
 }
 
-/** Whether two that are to stand in one place are one. */
+/** Whether two claims for one path have the same content. */
 async function isSame(one: Claim, other: Claim): Promise<boolean> {
   if (one.kind === 'link') return (await readlink(one.staged)) === (await readlink(other.staged));
   const { mode } = other.attributes;
@@ -120,13 +121,13 @@ async function isSame(one: Claim, other: Claim): Promise<boolean> {
   return size === otherSize && (await digestOfFile(one.staged)) === (await digestOfFile(other.staged));
 }
 
-/** One step where both are on one file system. */
+/** Atomic if both are on one file system. */
 async function move(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
   } catch (error) {
     if (fileErrorCode(error) !== 'EXDEV') throw error;
-    // Only outside of the output folder: written beside its place first.
+    // Only for paths outside of the output folder: it is written beside its target first.
     const near = `${to}.pull-${process.pid}`;
     try {
       await copyFile(from, near);

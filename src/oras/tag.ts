@@ -3,16 +3,16 @@ import { forEachAtOnce } from './at-once.js';
 import { checkTags, withoutOwnName } from './own-name.js';
 
 export interface TagOptions extends CallOptions {
-  /** Requests at once; 5 by default. */
+  /** Requests at once. Default: 5. */
   concurrency?: number;
-  /** Called when it is known what is going to be tagged. */
+  /** Called with the manifest before it is tagged. */
   onResolved?: (descriptor: Descriptor) => void;
   onTagged?: (tag: string) => void;
 }
 
 const CONCURRENCY = 5;
 
-/** Puts a manifest's bytes under tags, or references to them. */
+/** Pushes a manifest under tags, which may be written as references. */
 export function putTags(
   repository: Repository,
   manifest: { bytes: Uint8Array; descriptor: Pick<Descriptor, 'mediaType' | 'digest'>; described?: Descriptor },
@@ -29,13 +29,13 @@ export function putTags(
       tag: withoutOwnName(repository, tag),
       digest,
     });
-    // Named twice, it is told twice, and written once.
+    // A tag that is named twice is written once and reported twice.
     for (const each of tags) if (each === tag) options.onTagged?.(tag);
   });
 }
 
 /**
- * Gives a manifest more tags. Nothing is written where one of them is no tag.
+ * Gives a manifest more tags. If one of them is invalid, nothing is written.
  * @throws InputError `TAG_MISSING` where there is none, `REFERENCE_INVALID`; what the store throws
  */
 export async function tagManifest(

@@ -1,19 +1,19 @@
 import type { CallOptions, Digest, ReadableRepository } from '../oci/index.js';
 import { LISTS_AT_ONCE } from './discover.js';
 
-/** Tags that only name a digest: the referrers tag schema's, and cosign's. */
+/** Tags that name a digest: of the referrers tag schema, and of cosign. */
 const DIGEST_LIKE = /^sha(?:256-[0-9a-f]{64}|512-[0-9a-f]{128})(?:\.[a-z]+)?$/;
 
 export interface TagsOptions extends CallOptions {
-  /** Only tags that come after this one in the order of bytes. */
+  /** Only tags after this one in byte order. */
   last?: string;
   /** Leaves out `sha256-…`. Default: false. */
   excludeDigestTags?: boolean;
-  /** Only tags that lead to this digest: each is asked for. */
+  /** Only tags that stand for this digest. Each tag is resolved. */
   digest?: Digest;
 }
 
-/** The tags of a repository, in its order. */
+/** Lists the tags of a repository, in its order. */
 export async function listTags(repository: ReadableRepository, options: TagsOptions = {}): Promise<string[]> {
   const { last, signal, digest } = options;
   const call = signal ? { signal } : {};

@@ -19,24 +19,24 @@ import type { FileAttributes, StagedFiles } from './file-sink.js';
 import { CONTENT_DIGEST } from './load-layers.js';
 import type { UnpackBudget } from './unpack-budget.js';
 
-/** Entries of an archive. `TOO_LARGE` */
+/** The most entries of an archive. `TOO_LARGE` */
 const MOST_UNPACK_ENTRIES = 1_000_000;
 
 type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 
 export interface UnpackOptions {
-  /** What this and other archives may still unpack to. */
+  /** The budget that all archives of a pull share. */
   budget: UnpackBudget;
   signal?: AbortSignal;
 }
 
 function invalid(title: string, why: string, cause?: unknown): InputError {
-  return new InputError('ARCHIVE_INVALID', `${title} is no gzipped tar archive that can be unpacked: ${why}`, {
+  return new InputError('ARCHIVE_INVALID', `${title} is not a readable gzipped tar archive: ${why}`, {
     cause,
   });
 }
 
-/** Counts what comes out of an archive, and takes its digest where one is wanted. */
+/** Counts the unpacked bytes, and computes their digest if it is checked. */
 function meter(title: string, descriptor: Descriptor, budget: UnpackBudget): Transform {
   const wanted = descriptor.annotations?.[CONTENT_DIGEST] ?? '';
   const digester = isDigest(wanted) ? createDigester(digestAlgorithm(wanted)) : undefined;
@@ -56,7 +56,7 @@ function meter(title: string, descriptor: Descriptor, budget: UnpackBudget): Tra
       return done(
         new IntegrityError(
           'DIGEST_MISMATCH',
-          `${title}: what is in the archive has the digest ${actual}, not ${wanted}`,
+          `${title}: the content of the archive has the digest ${actual}, not ${wanted}`,
           {
             details: { expected: wanted, actual },
           },
@@ -66,7 +66,7 @@ function meter(title: string, descriptor: Descriptor, budget: UnpackBudget): Tra
   });
 }
 
-/** One archive on its way into staged files. */
+/** Unpacks one archive into staged files. */
 class Unpacking {
   readonly #staged: StagedFiles;
   readonly #title: string;
@@ -93,7 +93,7 @@ class Unpacking {
         await this.#place(entry);
       }
     } finally {
-      // Whoever drops the files must find no one still writing.
+      // The files may be removed only after the last write.
       await this.#writes.end();
     }
     this.#entries.checkLinks();
@@ -101,7 +101,7 @@ class Unpacking {
 
   async #place(entry: Entry): Promise<void> {
     const { name, type, mode, mtime: modified, size } = entry.header;
-    // Null where there is none, whatever its type says.
+    // It can be null, although its type does not say so.
     const linkname = entry.header.linkname ?? '';
     const path = this.#entries.pathOf(name);
     const target = this.#nameOf(path);
@@ -151,7 +151,7 @@ class Unpacking {
     await this.#writes.start(() => this.#staged.file(target, content(), attributes));
   }
 
-  /** A copy: it counts with all its bytes. */
+  /** A copy counts with all its bytes. */
   async #hardLink(path: string, to: string, attributes: FileAttributes): Promise<void> {
     const original = this.#entries.hardLinkTarget(path, to);
     this.#options.budget.take(this.#title, original.sizeBytes);
@@ -162,8 +162,8 @@ class Unpacking {
 }
 
 /**
- * Unpacks a folder's archive into staged files. Every entry is a file, folder or link within the title's folder, every link leads
- * within it. The blob's digest and that of the archive in it are right, or it throws.
+ * Unpacks a folder's archive into staged files. Every entry must be a file, folder or link within the title's folder, and every link
+ * must lead within it. The digests of the blob and of the archive in it are verified.
  * @throws InputError `ARCHIVE_INVALID`, `ARCHIVE_UNSAFE`, `FILE_NAME_DUPLICATE`, `PATH_BLOCKED`; IntegrityError `TOO_LARGE`,
  * `DIGEST_MISMATCH`; what `blob` throws
  */
@@ -177,7 +177,7 @@ export async function unpackFolder(
   const archive = extract();
   const fed = pipeline(Readable.from(blob), createGunzip(), meter(title, descriptor, options.budget), archive);
   const placed = new Unpacking(staged, title, options).run(archive);
-  // A refusal ends the download, too.
+  // An error ends the download, too.
   placed.catch((error: unknown) => archive.destroy(error instanceof Error ? error : undefined));
   const ends = await Promise.allSettled([fed, placed]);
   const failures = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));

@@ -4,13 +4,13 @@ import { checkTags, withoutOwnName } from './own-name.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
 
 export interface UpdateIndexOptions extends WriteIndexOptions {
-  /** Manifests to be put at the end: tags or digests. */
+  /** Tags or digests of manifests to append. */
   add?: readonly string[];
-  /** Indexes whose manifests are put at the end, after those that are added. */
+  /** Indexes whose manifests are appended, after the added ones. */
   merge?: readonly string[];
-  /** Digests whose entries are taken out, before anything is put in. */
+  /** Digests of entries to remove, before anything is appended. */
   remove?: readonly string[];
-  /** Empty takes it away; by default it stays. */
+  /** An empty text removes it. Default: unchanged. */
   artifactType?: string;
 }
 
@@ -22,7 +22,7 @@ function check(
   for (const text of remove) {
     if (isDigest(text)) continue;
     throw new InputError('DIGEST_INVALID', `remove: ${quoted(text)} is not a digest`, {
-      remedy: 'Name what is to be removed as sha256:<64 hex digits>.',
+      remedy: 'Write the digest of the manifest to remove as sha256:<64 hex digits>.',
     });
   }
   if (artifactType !== '') checkMediaType(artifactType);
@@ -35,7 +35,7 @@ function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateI
     const kept = manifests.filter((entry) => entry.digest !== digest);
     if (kept.length === manifests.length) {
       throw new InputError('INDEX_ENTRY_UNKNOWN', `${digest} does not exist in the index ${tagOrDigest}`, {
-        remedy: 'See what is in it (manifest fetch).',
+        remedy: 'List its manifests with manifest fetch.',
       });
     }
     manifests = kept;
@@ -45,8 +45,8 @@ function withoutRemoved(index: ImageIndex, tagOrDigest: string, options: UpdateI
 }
 
 /**
- * Takes manifests out of an index, puts others in, and pushes what comes of it. The index that was there stays under its
- * digest. Its annotations, subject and media type are kept.
+ * Removes manifests from an index, adds others, and pushes the new index. The old index stays under its digest. Annotations, subject and
+ * media type are kept.
  * @throws InputError `NOT_AN_INDEX`, `INDEX_ENTRY_UNKNOWN`, `DIGEST_INVALID`, `MEDIA_TYPE_INVALID`, `REFERENCE_INVALID`; what the store throws
  */
 export async function updateIndex(

@@ -15,14 +15,14 @@ export interface UploadOptions extends CallOptions {
   onUpload?: (progress: UploadProgress | Moving) => void;
 }
 
-/** Pushes a blob that is missing; each of its titles is reported. */
+/** Pushes a blob that is missing. Each of its titles is reported. */
 async function uploadBlob(repository: Repository, contents: PackedContent[], options: UploadOptions): Promise<void> {
   const [content, ...others] = contents;
   if (content === undefined) return;
   const { descriptor } = content;
   const call = options.signal ? { signal: options.signal } : {};
   let isSent = false;
-  // Nothing is opened to send nothing.
+  // The body of an empty blob is not opened.
   if (descriptor.size === 0 && !(await repository.hasBlob(descriptor, call))) {
     options.onUpload?.({ state: 'uploading', descriptor });
     isSent = true;
@@ -30,7 +30,7 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
   await repository.pushBlob(
     descriptor,
     () => {
-      // Opened again, it is a repetition.
+      // A second opening is a retry.
       if (!isSent) options.onUpload?.({ state: 'uploading', descriptor });
       isSent = true;
       return content.open();
@@ -48,7 +48,7 @@ function labelOf({ descriptor }: PackedContent): string {
   return descriptor.annotations?.[TITLE] ?? descriptor.mediaType;
 }
 
-/** Config and layers: blobs of one digest are sent once. */
+/** Pushes config and layers. Blobs with one digest are sent once. */
 async function uploadContents(
   repository: Repository,
   { contents }: PackedManifest,
@@ -66,9 +66,9 @@ async function uploadContents(
 }
 
 /**
- * The whole artifact: blobs, then the manifest, under a tag where one is given. Of one that is there already only the blobs are
- * looked after, without a word.
- * @returns whether it was there
+ * Pushes an artifact: blobs, then the manifest, under the tag if there is one. If the manifest exists, only missing blobs are pushed, and
+ * not reported.
+ * @returns whether the manifest existed
  */
 export async function uploadArtifact(
   repository: Repository,

@@ -12,7 +12,7 @@ import {
 import { encodeIndex } from './index-json.js';
 import { putTags } from './tag.js';
 
-/** What is reported while an index is made. */
+/** The events of making or changing an index. */
 export type IndexProgress =
   | { state: 'fetching'; reference: string }
   | { state: 'fetched' | 'added' | 'merged'; reference: string; digest: Digest }
@@ -20,13 +20,13 @@ export type IndexProgress =
   | { state: 'made' | 'pushed'; descriptor: Descriptor }
   | { state: 'tagged'; tag: string };
 
-/** What making and changing an index have in common. */
+/** The options that making and changing an index have in common. */
 export interface WriteIndexOptions extends CallOptions {
-  /** False only makes it. Default: true. */
+  /** False makes the index without pushing it. Default: true. */
   push?: boolean;
-  /** What it is put under at first, and then. None: its digest alone. */
+  /** The index is pushed under the first tag, then tagged with the others. Without tags it is pushed under its digest. */
   tags?: readonly string[];
-  /** Tags that it gets when it is there. */
+  /** Tags that are set afterwards. */
   extraTags?: readonly string[];
   onProgress?: (progress: IndexProgress) => void;
 }
@@ -46,7 +46,7 @@ export function checkMediaType(text: string): void {
   });
 }
 
-/** Encodes an index, pushes it under the first tag and puts the others on it. @param digest what it must come out as */
+/** Encodes an index, pushes it under the first tag, and sets the others. @param digest the digest that it must have */
 export async function writeIndex(
   repository: Repository,
   index: Omit<ImageIndex, 'kind'>,
@@ -58,7 +58,7 @@ export async function writeIndex(
   if (wanted !== undefined && wanted !== digest) {
     throw new InputError('DIGEST_MISMATCH', `the index has the digest ${digest}, not ${wanted}`, {
       details: { expected: wanted, actual: digest },
-      remedy: 'Name it by a tag, or by nothing: its digest comes out of what is in it.',
+      remedy: 'Use a tag or no name: the digest depends on the content of the index.',
     });
   }
   const { mediaType, artifactType, annotations } = index;

@@ -1,9 +1,9 @@
 /**
- * Strings as oras prints them in its tree: `key: value` lines of go-yaml. Quoting follows that library, so that what people
- * grep for stands there as they know it; control characters come out escaped, whatever a registry sent.
+ * Strings as oras prints them in its tree: `key: value` lines of go-yaml. Quoting follows that library, so that scripts find the same
+ * text. Control characters are escaped.
  */
 
-/** What YAML would read as something else than a string: written in double quotes. */
+/** Texts that YAML would not read as a string. They are written in double quotes. */
 const OTHER_TYPES = [
   /^$/,
   /^(?:~|null|Null|NULL|true|True|TRUE|false|False|FALSE)$/,
@@ -13,7 +13,7 @@ const OTHER_TYPES = [
   /^\.(?:nan|NaN|NAN)$/,
   /^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::?[0-9]{2})?))?)?$/,
 ];
-/** What older YAML would: written in single quotes. */
+/** Texts that YAML 1.1 would not read as a string. They are written in single quotes. */
 const OLD_TYPES = [
   /^(?:y|Y|yes|Yes|YES|on|On|ON|n|N|no|No|NO|off|Off|OFF)$/,
   /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/,
@@ -38,7 +38,7 @@ const ESCAPES = new Map<number, string>([
   [0x2029, 'P'],
 ]);
 
-/** go-yaml takes nothing beyond the basic plane for printable. */
+/** go-yaml treats characters beyond the basic plane as not printable. */
 function isPrintable(code: number): boolean {
   return (
     code === 0x0a ||
@@ -68,7 +68,7 @@ function singleQuoted(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** True where the text can stand unquoted in a block mapping. */
+/** Whether the text can stand unquoted in a block mapping. */
 function canBePlain(text: string): boolean {
   if (/^[#,[\]{}&*!|>'"%@`]/.test(text) || /^(?:---|\.\.\.)/.test(text)) return false;
   if (/^[-?:](?:\s|$)/.test(text)) return false;

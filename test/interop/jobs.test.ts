@@ -348,7 +348,7 @@ test('the schedule starts a job whose message was lost', async () => {
 
 test('acr-promoter jobs submit waits for a job, shows its status, and answers the same id with the first run', async () => {
   const file = join(folder, 'job.json');
-  await writeFile(file, JSON.stringify({ operation: 'tags', id: 'job-1', reference: `${up.source}/jobs/hello` }));
+  await writeFile(file, JSON.stringify({ operation: 'tags', id: 'waited-1', reference: `${up.source}/jobs/hello` }));
   const cli = (...args: string[]): Promise<{ stdout: string }> =>
     promisify(execFile)(process.execPath, ['dist/src/cli/main.js', ...args], {
       env: { ...process.env, ACR_PROMOTER_APP: up.hostUrl },
@@ -356,9 +356,9 @@ test('acr-promoter jobs submit waits for a job, shows its status, and answers th
   const jobs = (...args: string[]): Promise<{ stdout: string }> => cli('jobs', ...args);
   const { stdout } = await jobs('submit', '--wait', file);
   expect(JSON.parse(stdout)).toMatchObject({ tags: expect.arrayContaining(['v1']) });
-  expect((await jobs('status', 'job-1')).stdout).toMatch(/^job-1: tags, completed, run /);
-  const first = (await ended('job-1')).id;
-  expect((await jobs('submit', file)).stdout).toBe(`Submitted job-1\nRun ${first}\n`);
+  expect((await jobs('status', 'waited-1')).stdout).toMatch(/^waited-1: tags, completed, run /);
+  const first = (await ended('waited-1')).id;
+  expect((await jobs('submit', file)).stdout).toBe(`Submitted waited-1\nRun ${first}\n`);
   const resolved = await cli('resolve', '--submit', '--wait', `${up.source}/jobs/hello:v1`);
   expect(resolved.stdout).toBe(`${digest}\n`);
 }, 120_000);

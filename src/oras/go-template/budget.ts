@@ -1,21 +1,21 @@
 import { failed, isList, isMap, type Value } from './values.js';
 
 /**
- * Characters of output, and of any value that is made. A template may come from a job: it must neither fill the memory
- * (`{{$x = list $x $x}}`) nor go on for ever (`{{range 1000000000}}`).
+ * The most characters of the output and of any value. Otherwise a template could fill the memory (`{{$x = list $x $x}}`) or run for ever
+ * (`{{range 1000000000}}`).
  */
 const MOST_CHARACTERS = 64 * 1024 * 1024;
-/** Steps of ranges, and characters that functions look at or make, together. */
+/** The most steps of ranges plus characters that functions read or write. */
 const MOST_WORK = 50_000_000;
-/** One step of a range, as work. */
+/** The cost of one step of a range. */
 const STEP = 20;
 
-/** Functions that look at no more of a list or map than its surface. */
+/** Functions that read a list or map without its entries. */
 const CHEAP = new Set(
   'len index first last get hasKey not empty default coalesce ternary list dict eq ne and or int'.split(' '),
 );
 
-/** What one evaluation may use up. */
+/** Bounds the work of one evaluation. */
 export class Budget {
   readonly #sizes = new WeakMap<object, number>();
   #characters = 0;
@@ -25,7 +25,7 @@ export class Budget {
     this.#spend(STEP);
   }
 
-  /** Before a function is called. */
+  /** Counts the arguments, before a function is called. */
   before(name: string, args: readonly Value[]): void {
     if (CHEAP.has(name)) return this.#spend(1);
     let size = 1;
@@ -33,7 +33,7 @@ export class Budget {
     this.#spend(size);
   }
 
-  /** After it was. */
+  /** Counts the result, after the call. */
   after(value: Value): Value {
     const size = this.#sizeOf(value);
     if (size > MOST_CHARACTERS) throw failed(`a value is longer than ${MOST_CHARACTERS} characters`);
@@ -51,7 +51,7 @@ export class Budget {
     if (this.#work > MOST_WORK) throw failed('it takes too long');
   }
 
-  /** Characters, about; what is shared counts as often as it would be printed. Each list and map is looked at once. */
+  /** The approximate number of characters. A shared value counts as often as it would be printed. Each list and map is visited once. */
   #sizeOf(value: Value): number {
     if (typeof value === 'string') return value.length;
     if (!isList(value) && !isMap(value)) return 1;

@@ -18,7 +18,7 @@ function fieldOf(value: Value, name: string): Value {
   throw failed(`can't evaluate field ${name} in type ${typeOf(value)}`);
 }
 
-/** One run of a template over its data. */
+/** Evaluates a template over its data. */
 class Evaluation {
   readonly #variables: Variable[];
   readonly #budget = new Budget();
@@ -156,7 +156,7 @@ class Evaluation {
     }
   }
 
-  /** What is declared within a block is forgotten after it. */
+  /** Variables of a block end with it. */
   #scoped(work: () => Signal): Signal {
     const count = this.#variables.length;
     const signal = work();

@@ -24,7 +24,7 @@ function expand(mantissa: string, exponent: number): string {
   return negative ? `-${text}` : text;
 }
 
-/** Go's `%v`: maps sorted by key. @param nil what stands for nil at the top; inside it is always `<nil>`. */
+/** Go's `%v`: maps sorted by key. @param nil the text for nil at the top level; inside it is always `<nil>`. */
 export function formatValue(value: Value, nil = '<nil>'): string {
   if (value === undefined) return nil;
   if (typeof value === 'number') return formatFloat(value);
@@ -36,13 +36,13 @@ export function formatValue(value: Value, nil = '<nil>'): string {
   return String(value);
 }
 
-/** What Go's quoting writes as a number. */
+/** Characters that Go's quoting writes as numbers. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
 
 /** Go's `%x` of a float64, whose mantissa begins with 1. */
 function formatHexFloat(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return value === 0 ? '0x0p+00' : formatFloat(value);
-  // The smallest have no 1 to begin with until they are made larger.
+  // A subnormal number is scaled until its mantissa begins with 1.
   const shift = Math.abs(value) < 2 ** -1022 ? 64 : 0;
   const bits = new DataView(new Float64Array([value * 2 ** shift]).buffer).getBigUint64(0, true);
   const exponent = Number((bits >> 52n) & 0x7ffn) - 1023 - shift;
@@ -77,7 +77,7 @@ export function quote(text: string): string {
   return `"${quoted}"`;
 }
 
-/** A value as JSON of which Go's encoder would say the same: maps sorted by key, ints without a point. */
+/** A value as JSON, as Go's encoder writes it: maps sorted by key, ints without a point. */
 export function toPlainJson(value: Value): unknown {
   if (value === undefined) return null;
   if (typeof value === 'bigint') return Number(value);

@@ -52,7 +52,7 @@ function int(value: Value): bigint {
   return value === true ? 1n : 0n;
 }
 
-/** Arithmetic on what is taken for ints, which have 64 bits. */
+/** Arithmetic on 64-bit ints. */
 function arithmetic(least: number, most: number | undefined, work: (a: bigint, b: bigint) => bigint): TemplateFunction {
   const call = (args: readonly Value[]): Value => args.map(int).reduce((a, b) => BigInt.asIntN(64, work(a, b)));
   return { least, ...(most !== undefined && { most }), call };
@@ -63,7 +63,7 @@ function notZero(value: bigint): bigint {
   return value;
 }
 
-/** Sprig's way of making text of anything. */
+/** Converts a value to text, as Sprig does. */
 function shown(value: Value): string {
   return typeof value === 'string' ? value : formatValue(value);
 }
@@ -106,7 +106,7 @@ function print(args: readonly Value[]): string {
   }, '');
 }
 
-/** The same for what escapes: there, nil is what an action prints of it. */
+/** The same for escaping functions: nil is printed as an action prints it. */
 function printAny(args: readonly Value[]): string {
   return print(args.map((value) => value ?? '<no value>'));
 }
@@ -152,7 +152,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 function escapeUrl(value: string): string {
-  // What is half a character has no bytes of its own.
+  // Half a surrogate pair has no bytes.
   const whole = Buffer.from(value).toString();
   return encodeURIComponent(whole)
     .replaceAll('%20', '+')
@@ -181,7 +181,7 @@ function dict(args: readonly Value[]): Value {
   return Object.fromEntries(entries);
 }
 
-/** The functions of text/template; `and` and `or` are evaluated elsewhere, since they don't look at all that they are given. */
+/** The functions of text/template; `and` and `or` are evaluated elsewhere, since they do not read all their arguments. */
 const BUILT_IN: Record<string, TemplateFunction> = {
   not: of(1, (value) => !isTruthy(value)),
   eq: ofAtLeast(2, ([first, ...others]) => others.some((other) => isEqual(first, other))),
@@ -200,7 +200,7 @@ const BUILT_IN: Record<string, TemplateFunction> = {
   printf: ofAtLeast(1, ([format, ...values]) => formatf(text(format), values, WIDEST)),
 };
 
-/** Those of Sprig that scripts around registries use. Nothing here reads the environment, the clock or the network. */
+/** The functions of Sprig that scripts around registries use. None reads the environment, the clock or the network. */
 const SPRIG: Record<string, TemplateFunction> = {
   toJson: of(1, (value) => toJson(value)),
   toPrettyJson: of(1, (value) => toJson(value, 2)),
@@ -284,7 +284,7 @@ const SPRIG: Record<string, TemplateFunction> = {
 
 const FUNCTIONS: ReadonlyMap<string, TemplateFunction> = new Map(Object.entries({ ...BUILT_IN, ...SPRIG }));
 
-/** All there are, in the order of the alphabet. */
+/** All functions, in alphabetical order. */
 export const FUNCTION_NAMES: readonly string[] = ['and', 'or', ...FUNCTIONS.keys()].toSorted();
 
 export function isFunction(name: string): boolean {

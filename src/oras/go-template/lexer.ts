@@ -2,7 +2,7 @@ import { InputError } from '../../oci/index.js';
 
 export interface Token {
   kind: 'string' | 'number' | 'char' | 'variable' | 'field' | 'name' | 'mark' | 'space';
-  /** As it stands in the template. */
+  /** The token as it is written. */
   text: string;
 }
 
@@ -15,13 +15,13 @@ const TOKEN =
 /** @throws InputError `TEMPLATE_INVALID` */
 export function invalid(why: string): InputError {
   return new InputError('TEMPLATE_INVALID', `template: ${why}`, {
-    remedy: "Write it as Go's text/template wants it, such as {{range .referrers}}{{println .digest}}{{end}}.",
+    remedy: 'Write it as a Go text/template, such as {{range .referrers}}{{println .digest}}{{end}}.',
   });
 }
 
 const KINDS = ['space', 'string', 'char', 'number', 'variable', 'field', 'name', 'mark'] as const;
 
-/** The tokens from `start` to the closing braces. */
+/** Reads the tokens from `start` to the closing braces. */
 function readAction(source: string, start: number): { tokens: Token[]; end: number; trimsAfter: boolean } {
   const tokens: Token[] = [];
   let at = start;
@@ -43,7 +43,7 @@ function readAction(source: string, start: number): { tokens: Token[]; end: numb
   }
 }
 
-/** Cuts a template into text and actions; `{{-` and `-}}` take the white space beside them away. */
+/** Splits a template into text and actions. `{{-` and `-}}` remove the white space beside them. */
 export function cutTemplate(source: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;

@@ -1,7 +1,7 @@
 import { cutTemplate, invalid, parseNumber, unquote, type Piece, type Token } from './lexer.js';
 import type { Value } from './values.js';
 
-/** What a command is made of; `fields` follow it: `(first .referrers).digest`. */
+/** A part of a command, with the fields behind it: `(first .referrers).digest`. */
 export type Term =
   | { kind: 'dot'; fields: string[] }
   | { kind: 'variable'; name: string; fields: string[] }
@@ -23,11 +23,11 @@ export type Node =
   | { kind: 'if' | 'with' | 'range'; pipe: Pipe; body: Node[]; otherwise: Node[] }
   | { kind: 'break' | 'continue' };
 
-/** Levels of parentheses and of blocks: no template that somebody reads has more. */
+/** The most levels of parentheses and of blocks. */
 const MOST_LEVELS = 64;
 const UNSUPPORTED = new Set(['define', 'template', 'block']);
 
-/** The tokens of one action, read one by one. */
+/** Reads the tokens of one action one by one. */
 class ActionReader {
   readonly #tokens: readonly Token[];
   #at = 0;
@@ -105,7 +105,7 @@ function readTerm(reader: ActionReader, level: number): Term {
   }
 }
 
-/** Up to the end of the action, or to the parenthesis that closes it. */
+/** Reads to the end of the action, or to the closing parenthesis. */
 function readCommands(reader: ActionReader, level: number): Term[][] {
   if (level > MOST_LEVELS) throw invalid(`more than ${MOST_LEVELS} parentheses in one another`);
   const commands: Term[][] = [];
@@ -165,7 +165,7 @@ class TemplateParser {
     this.#pieces = pieces;
   }
 
-  /** @returns what was read, and what ended it: for `else`, the reader of what follows it. */
+  /** @returns the nodes, and the token that ended them: for `else`, with the reader of the rest. */
   nodes(level: number): { nodes: Node[]; ending: Ending; rest?: ActionReader } {
     if (level > MOST_LEVELS) throw invalid(`more than ${MOST_LEVELS} blocks in one another`);
     const nodes: Node[] = [];
@@ -208,7 +208,7 @@ class TemplateParser {
     if (kind === 'range') this.#ranges -= 1;
     let otherwise: Node[] = [];
     if (ending === 'else') {
-      // `{{else if}}` is a block in the block's else, and shares its end.
+      // `{{else if}}` is a block in the else part, and shares its end.
       if (kind !== 'range' && rest?.takeName(kind) === true) {
         return { kind, pipe, body, otherwise: [this.#block(kind, rest, level + 1)] };
       }

@@ -1,18 +1,18 @@
 import { InputError } from '../../oci/index.js';
 
 /**
- * What a template works on. A `number` is Go's float64, which is what JSON's numbers are there; a `bigint` is an int, which is
- * what a template's own whole numbers are: the two are not comparable, there as here. `undefined` is what is missing or nil.
+ * A value of a template. A `number` is Go's float64: the numbers of JSON. A `bigint` is an int: the whole numbers in a template. The two
+ * are not comparable, as in Go. `undefined` is nil or a missing field.
  */
 export type Value =
   undefined | boolean | string | number | bigint | readonly Value[] | { readonly [key: string]: Value };
 
 export type ValueMap = Readonly<Record<string, Value>>;
 
-/** @throws InputError `TEMPLATE_FAILED`: the template is well-formed, and what it asks for can't be done. */
+/** @throws InputError `TEMPLATE_FAILED`: the template is well-formed, but it cannot be evaluated. */
 export function failed(why: string): InputError {
   return new InputError('TEMPLATE_FAILED', `template: ${why}`, {
-    remedy: 'Print {{toJson .}} to see what the fields are called.',
+    remedy: 'Print {{toJson .}} to see the names of the fields.',
   });
 }
 
@@ -24,17 +24,17 @@ export function isMap(value: Value): value is ValueMap {
   return typeof value === 'object' && !isList(value);
 }
 
-/** A map's keys in Go's order for strings, that of their bytes. */
+/** The keys of a map in byte order, as in Go. */
 export function keysOf(map: ValueMap): string[] {
   return Object.keys(map).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
 }
 
-/** Only what a map has itself: a template must not reach what every object has. */
+/** Only own properties: a template must not reach those of every JavaScript object. */
 export function entryOf(map: ValueMap, key: string): Value {
   return Object.hasOwn(map, key) ? map[key] : undefined;
 }
 
-/** JSON as template data. Null is nil, and so is what has no place in JSON. */
+/** Converts JSON to template data. Null, and everything that JSON does not have, is nil. */
 export function toValue(json: unknown): Value {
   if (typeof json === 'string' || typeof json === 'number' || typeof json === 'boolean') return json;
   if (Array.isArray(json)) return json.map(toValue);
@@ -53,7 +53,7 @@ export function typeOf(value: Value): string {
   ];
 }
 
-/** Whether `if` takes it for true: anything but false, nil, zero and what is empty. */
+/** Whether `if` treats the value as true: everything except false, nil, zero and empty values. */
 export function isTruthy(value: Value): boolean {
   if (isList(value)) return value.length > 0;
   if (isMap(value)) return Object.keys(value).length > 0;

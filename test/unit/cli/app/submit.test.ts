@@ -260,20 +260,6 @@ test('what no blob may be called stands in the job under a name of its own, and 
   }
 });
 
-test('a folder with a secret in it is refused by the app, as the file alone is', async () => {
-  await mkdir('sec/below', { recursive: true });
-  await writeFile('sec/below/config.json', JSON.stringify({ auths: { 'r.io': { auth: base64('me:S3cretPass99') } } }));
-  await writeFile('sec/notes.txt', 'nothing');
-  expect((await submit(['push', `${APP}:v1`, 'sec'])).code).toBe(0);
-  expect((await submit(['push', `${APP}:v1`, 'sec/below/config.json'])).code).toBe(0);
-  for (const body of bodies) {
-    expect(() => parseJob(JSON.parse(body), { messageId: 'm' })).toThrow(
-      expect.objectContaining({ code: 'JOB_HOLDS_SECRET' }),
-    );
-  }
-  expect(bodies.length).toBe(2);
-});
-
 test('every operation that a verb has can be handed over', () => {
   const reached = new Set(CASES.map(([, { operation }]) => operation));
   expect(JOB_OPERATIONS.filter((each) => !reached.has(each))).toEqual(['promote', 'verify', 'sbom', 'sign']);
