@@ -1,7 +1,7 @@
 import { RetryOptions, type OrchestrationContext, type Task } from 'durable-functions';
 import { z } from 'zod';
 import { isRecord, ConfigurationError } from '../oci/index.js';
-import { formatDuration } from '../rules/rule.js';
+import { formatDuration } from '../rules/duration.js';
 import { attemptOnce, troubleSchema, type Attempt, type Trouble } from '../promotions/backoff.js';
 import { StepFailed, type AnyContract, type Effect, type Order } from '../rows/steps.js';
 import { runJob } from '../operations/run-job.js';

@@ -19,7 +19,7 @@ import { noteUnanswered } from '../promotions/unanswered-registries.js';
 import { unansweredOf, unansweredText } from '../promotions/unanswered.js';
 import { lateTag } from '../rows/news.js';
 import type { RunRow } from '../rows/run-row.js';
-import { formatDuration } from '../rules/rule.js';
+import { formatDuration } from '../rules/duration.js';
 import { MissingAtSource, missingTag } from '../transfer/registry-access.js';
 import { resolveTag } from '../transfer/tag.js';
 import type { StaticPorts } from './activities.js';

@@ -1,4 +1,4 @@
-import { formatDuration } from '../rules/rule.js';
+import { formatDuration } from '../rules/duration.js';
 import { cancelledResult } from '../rows/cancellation.js';
 import { closePromotion } from '../rows/close-promotion.js';
 import { endingOf } from '../rows/run-end.js';

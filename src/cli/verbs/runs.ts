@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { formatDuration } from '../../rules/rule.js';
+import { formatDuration } from '../../rules/duration.js';
 import { colorsOf, type Colors } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';

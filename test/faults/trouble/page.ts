@@ -1,4 +1,4 @@
-import { formatDuration } from '../../../src/rules/rule.js';
+import { formatDuration } from '../../../src/rules/duration.js';
 import type { Row } from './rows.js';
 import type { Ended } from './stage.js';
 

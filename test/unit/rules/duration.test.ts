@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { formatDuration, parseDuration, deadlineMs } from '../../../src/rules/rule.js';
+import { formatDuration } from '../../../src/rules/duration.js';
+import { parseDuration, deadlineMs } from '../../../src/rules/rule.js';
 import { rule } from '../../support/rules.fixture.js';
 
 const MINUTE = 60_000;
