@@ -26,20 +26,20 @@ interface ExplainPorts
   signing: SignerSource | undefined;
 }
 
-/** Ignored events that an answer tells. */
+/** Ignored events in an answer. */
 const MOST_IGNORED = 5;
-/** Promotions of one tag that are read; of a repository or a digest, which differ in their tags, fewer are looked at. */
+/** Maximum promotions of one tag, and of a repository or a digest: these have a source and a destination each to ask. */
 const MOST_ROWS = 50;
 const MOST_TOGETHER = 20;
-/** Runs of a digest that are read, the newest. */
+/** Runs of a digest that are read, newest first. */
 const MOST_RUNS = 50;
-/** How long the registries have to answer, in milliseconds. */
+/** Maximum time for the registries to answer, in milliseconds. */
 const LOOK_MS = 5_000;
 /** A digest, or the beginning of one. */
 const DIGEST = /^(?:sha(?:256|512):)?[0-9a-f]{6,128}$/;
 
 /**
- * Whether a tag, the tags of a repository, or a digest are where the rules want them, and if not, why not. It takes
+ * Says whether a tag, the tags of a repository, or a digest are promoted, and if not, why not. It takes
  * `registry/repository:tag` and `registry/repository`, each of a source or of a destination, `registry/repository@sha256:…`, and
  * `sha256:…` or at least six characters of it.
  * @throws InputError `REFERENCE_INVALID`
@@ -50,13 +50,9 @@ export async function explainReference(ports: ExplainPorts, text: string): Promi
   if (tag !== undefined && digest === undefined) return explainTag(ports, { registry, repository, tag });
   if (digest === undefined) return explainRepository(ports, { registry, repository });
   if (tag === undefined) return explainDigest(ports, digest, { registry, repository });
-  throw new InputError(
-    'REFERENCE_INVALID',
-    `${text} has a tag and a digest: a tag is explained whatever its digest is`,
-    {
-      remedy: 'Name the tag, or the digest.',
-    },
-  );
+  throw new InputError('REFERENCE_INVALID', `${text} has a tag and a digest`, {
+    remedy: 'Give the tag or the digest, not both.',
+  });
 }
 
 async function explainTag(ports: ExplainPorts, name: TagName): Promise<Explanation> {
@@ -77,7 +73,7 @@ async function explainTag(ports: ExplainPorts, name: TagName): Promise<Explanati
   return { ...explain({ ...facts, name, ignored }), ...(warnings.length > 0 && { warnings }) };
 }
 
-/** By tag, those of the source repository; of a destination, newest run first. */
+/** The promotions of a source repository, by tag; or those with this destination repository, newest run first. */
 async function explainRepository(
   ports: ExplainPorts,
   name: { registry: string; repository: string },
@@ -100,7 +96,7 @@ async function explainRepository(
   return explainRows(await factsOf(ports, rules, items), { reference, ...(note !== undefined && { note }) });
 }
 
-/** The promotions whose runs saw the digest lately; with a repository, also those that have it in their graphs. */
+/** The promotions whose newest runs saw the digest; with a repository, also those with the digest in their graphs. */
 async function explainDigest(
   ports: ExplainPorts,
   digest: string,
@@ -136,7 +132,7 @@ function isOf({ source, destination }: PromotionRow, name?: { registry: string; 
   return isSource || destination.startsWith(`${formatReference(name)}:`);
 }
 
-/** What the rows, their runs and the registries say of promotions. @param places further tags to look at */
+/** Reads the steps of open runs, and asks the registries. @param places further tags to ask for */
 async function factsOf(
   ports: ExplainPorts,
   rules: readonly Rule[],
@@ -161,13 +157,13 @@ function placesOf({ source, destination }: PromotionRow): TagName[] {
 }
 
 interface Looks {
-  /** What stands at these places now, by reference. */
+  /** The digests of these tags now, by reference. */
   tags(places: readonly TagName[]): Promise<Map<string, Check>>;
-  /** Whether those that seem to be in sync have their evidence at the destination, by promotion id. */
+  /** Whether the evidence of promotions in sync is at the destination, by promotion id. */
   evidence(rows: readonly PromotionRow[], rules: readonly Rule[]): Promise<Map<string, Check>>;
 }
 
-/** Looks at the registries, for so long as `signal` says. Whatever keeps one from answering makes its part of the answer unknown. */
+/** Asks the registries until `signal` aborts. A registry that does not answer makes its part of the answer unknown. */
 function lookUntil(ports: Pick<ExplainPorts, 'registries' | 'now'>, signal: AbortSignal): Looks {
   const check = async (look: () => Promise<Check>): Promise<Check> => {
     try {
@@ -207,7 +203,7 @@ function seemsInSync({ runOpen, generation, observedGeneration, last }: Promotio
 function whyNot(error: unknown): { code: string; reason: string; remedy?: string } {
   if (!(error instanceof PromoterError)) {
     const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-    if (isLate) return { code: 'TIMEOUT', reason: `it gave no usable answer within ${LOOK_MS / 1000} seconds` };
+    if (isLate) return { code: 'TIMEOUT', reason: `no usable answer within ${LOOK_MS / 1000} seconds` };
   }
   const { code, message: reason, remedy } = describeError(error);
   return { code, reason, ...(remedy !== undefined && { remedy }) };

@@ -15,7 +15,7 @@ export interface ExplainFacts {
   rows: readonly PromotionRow[];
   /** Steps of the open runs, by run id, in the order in which they started. */
   steps: ReadonlyMap<string, readonly StepProgress[]>;
-  /** What a reference has now, as its registry says. A promotion's source or destination that was not asked for is unknown. */
+  /** The present digest of each reference that was asked for. Others are unknown. */
   seen: ReadonlyMap<string, Check>;
   /** Whether the evidence of a promotion that is in sync is at the destination, by promotion id. */
   evidence: ReadonlyMap<string, Check>;
@@ -45,7 +45,7 @@ export function explain(input: ExplainInput): Explanation {
   };
 }
 
-/** The promotions of a repository or of a digest. @param asked of a digest: it is promoted where its tag still has it */
+/** The promotions of a repository or of a digest. A digest counts as promoted if the tag still has it. */
 export function explainRows(
   input: ExplainFacts,
   asked: { reference: string; digest?: string; note?: string },
@@ -61,7 +61,7 @@ export function explainRows(
   return { reference, promoted: isPromoted(promotions), promotions, ...(note !== undefined && { note }), ignored: [] };
 }
 
-/** Promotions whose rule is gone do not count. */
+/** Promotions without a matching rule do not count. */
 function isPromoted(promotions: readonly ExplainedPromotion[]): boolean | null {
   const counted = promotions.flatMap(({ promoted }) => (promoted === undefined ? [] : [promoted]));
   if (counted.length === 0 || counted.includes(false)) return false;
@@ -75,7 +75,7 @@ const NOT_ASKED: Unknown = {
   since: '',
   code: 'NOT_CHECKED',
   reason: 'the registry was not asked',
-  remedy: 'Ask for each tag of its own: one answer has 50 promotions at most.',
+  remedy: 'Ask for each tag alone: an answer has at most 50 promotions.',
 };
 
 function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): ExplainedPromotion {
@@ -87,7 +87,7 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
   } catch (error) {
     if (!(error instanceof PromoterError)) throw error;
     const { code, message: reason } = error;
-    const text = `the rule's destination cannot be made of this name: ${reason}`;
+    const text = `the rule has no valid destination for this name: ${reason}`;
     return { ...about, destination: rule.destination.reference, state: 'refused', promoted: false, text, code, reason };
   }
   const there = seen.get(source) ?? NOT_ASKED;
@@ -96,10 +96,10 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     isMissing ? 'it is not at the source' : 'no push event or schedule run has seen it yet',
     ...(there.state === 'unknown' ? ['whether it is at the source could not be checked'] : []),
     ...(!isMissing && rule.existing === 'ignore'
-      ? ['what was there before the rule is left alone until it moves (existing: ignore)']
+      ? ['a tag that is older than the rule is ignored until it changes (existing: ignore)']
       : []),
-    ...(rule.triggers.includes('push') ? [] : ['the rule is not triggered by pushes, its schedule will look']),
-    ...(rule.triggers.includes('schedule') ? [] : ['the rule has no schedule that would look']),
+    ...(rule.triggers.includes('push') ? [] : ['pushes do not trigger the rule: wait for the next schedule run']),
+    ...(rule.triggers.includes('schedule') ? [] : ['the rule has no schedule']),
     ...(paused ? ['PROMOTION_PAUSED keeps new runs from starting'] : []),
   ];
   return {
@@ -111,7 +111,7 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),
     remedy: isMissing
       ? 'Push it, or correct the reference.'
-      : `See that the registry's events arrive (docs/how-to/deploy.md), or start its run: acr-promoter promote --submit ${source}`,
+      : `Check that the registry's events arrive (docs/how-to/deploy.md), or start a run: acr-promoter promote --submit ${source}`,
   };
 }
 
@@ -135,17 +135,17 @@ function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion 
   const unmatched =
     rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
   if (unmatched === undefined) return { ...about, promoted: false, ...stands };
-  // Nobody knows since when no rule matches it.
+  // It is unknown since when no rule matches it.
   const { since: _since, promoted: _promoted, ...rest } = stands;
   const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
   return {
     ...about,
     ...rest,
-    text: `${unmatched}; when it was last looked at${at}: ${stands.text}`,
+    text: `${unmatched}; its last state${at}: ${stands.text}`,
   };
 }
 
-/** What a run of this row waits for since when: the same trouble was there before this look. */
+/** The checks of a row. An error that an open run waits for has the time of its first failure. */
 function checksOf({ seen, evidence, steps }: ExplainFacts, row: PromotionRow): Checks {
   const troubles = (steps.get(row.runId ?? '') ?? []).flatMap(({ state, waitsFor }) =>
     state === 'waiting' && waitsFor !== undefined ? [waitsFor] : [],
@@ -183,7 +183,7 @@ function explainOpen({ steps }: ExplainFacts, row: PromotionRow): Stands {
     row.last?.outcome === 'promoted' ? `; until it finishes, ${row.destination} keeps its current image` : '';
   if (row.state === 'waiting') {
     const reason = done.findLast(({ step }) => step === 'markWaiting')?.text ?? 'evidence is missing';
-    const remedy = 'Sign the image as the rule asks: the run continues when the signature is pushed.';
+    const remedy = 'Sign the image as the rule demands. The run continues when the signature is pushed.';
     return { ...since, state: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
   }
   const trouble = done.findLast(({ state, waitsFor }) => state === 'waiting' && waitsFor !== undefined);
@@ -235,14 +235,14 @@ function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefi
         digest: last.digest,
         at: why.since,
       });
-      // When it moved is known to nobody: `since` is when the destination got what it has.
+      // Without `since`: it is unknown when it changed.
       if (moved !== undefined) return { state: 'waiting', text: moved };
       const unchecked = uncheckedText(row, rule);
       if (unchecked !== undefined) return { state: 'waiting', text: unchecked };
       const [unknown] = unknownOf(checks);
       if (unknown !== undefined) {
         const { check } = unknown;
-        const text = `${destination} got ${last.digest ?? 'what the rule wants'} at ${why.since}; what it has now could not be checked`;
+        const text = `${destination} got ${last.digest ?? 'its image'} at ${why.since}; what it has now could not be checked`;
         return {
           state: 'in_sync',
           promoted: null,
@@ -253,7 +253,7 @@ function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefi
           remedy: check.remedy ?? ASK_AGAIN,
         };
       }
-      const text = `${destination} is ${last.digest ?? 'as the rule wants it'}${unseenText(row)}`;
+      const text = `${destination} is ${last.digest ?? 'as the rule demands'}${unseenText(row)}`;
       return { ...why, state: 'in_sync', promoted: true, text };
     }
     case 'failed': {
@@ -263,7 +263,7 @@ function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefi
       return { ...why, state: 'failed', text };
     }
     case 'observed':
-      return { ...why, state: 'observed', text: `the rule only observes; it would do this: ${reason ?? 'nothing'}` };
+      return { ...why, state: 'observed', text: `the rule only observes; it would change: ${reason ?? 'nothing'}` };
     case 'refused':
       return { ...why, state: 'refused', text: `refused: ${because}` };
     case 'cancelled':
@@ -279,10 +279,10 @@ function unseenText({ news }: PromotionRow): string {
   const [first] = unseen;
   if (first === undefined) return '';
   const more = unseen.length === 1 ? '' : ` and ${unseen.length - 1} more`;
-  return `; the referrer ${first.digest}${more}, reported at ${first.at}, is not listed at the source yet: it is looked for again for a day`;
+  return `; the referrer ${first.digest}${more}, reported at ${first.at}, is not listed at the source yet: the app looks for it for a day`;
 }
 
-/** What the rule wants by now, and was not answered by the last run: it was edited since. */
+/** What an edit of the rule demands, and the last run has not checked. */
 function uncheckedText(
   { source, destination, last, ...row }: PromotionRow,
   rule: Rule | undefined,
@@ -292,12 +292,12 @@ function uncheckedText(
   const isScheduled = rule.triggers.includes('schedule');
   const who = isScheduled ? 'the next schedule run' : 'the next push';
   if (!leadsTo(rule, source, destination))
-    return `${destination} got ${digest} at ${last.finishedAt}, and the rule leads elsewhere by now: ${who} promotes it there`;
+    return `${destination} got ${digest} at ${last.finishedAt}, and the rule now has another destination: ${who} promotes it there`;
   if (demandsEvidence(rule) && !isGatePassed(row, digest, fingerprint(rule)))
-    return `${destination} is ${digest}, and whether it has the evidence that the rule demands by now is not checked yet: ${who} checks it`;
-  // If only pushes start runs, none is due.
+    return `${destination} is ${digest}; the evidence that the edited rule demands is not checked yet: ${who} checks it`;
+  // A rule that only pushes trigger starts no run after an edit.
   if (isScheduled && last.fingerprint !== fingerprint(rule))
-    return `${destination} is ${digest}, and the rule was edited since: ${who} checks it`;
+    return `${destination} is ${digest}; the rule was edited since: ${who} checks it`;
   return undefined;
 }
 
@@ -319,19 +319,19 @@ export function unknownOf({ source, destination, evidence }: Checks): { part: ke
   });
 }
 
-/** A difference that is known for certain, whatever could not be checked beside it. */
+/** A difference that is certain, even if another check failed. */
 function movedText(
   { source: from, destination: to, evidence }: Checks,
   { source, destination, digest, at }: { source: string; destination: string; digest: string | undefined; at: string },
 ): string | undefined {
   if (digest === undefined) return undefined;
   const got = `${destination} got ${digest} at ${at}`;
-  if (from.state === 'missing') return `${source} is not there any more; ${got}`;
+  if (from.state === 'missing') return `${source} has been deleted; ${got}`;
   if (from.state === 'there' && from.digest !== digest)
-    return `${source} is ${from.digest} by now, and ${got}: the push's event or the schedule starts the next run`;
-  if (to.state === 'missing') return `${got}, and is not there any more: the schedule sets it right`;
+    return `${source} is now ${from.digest}, and ${got}: the push event or the schedule starts the next run`;
+  if (to.state === 'missing') return `${got}, and has been deleted: the schedule promotes it again`;
   if (to.state === 'there' && to.digest !== digest)
-    return `${got}, and is ${to.digest} by now: the schedule sets it right`;
-  if (evidence?.state === 'missing') return `${got}, and has no signature there: the schedule sets it right`;
+    return `${got}, and is now ${to.digest}: the schedule promotes it again`;
+  if (evidence?.state === 'missing') return `${got}, and its signature is missing: the schedule attaches it again`;
   return undefined;
 }

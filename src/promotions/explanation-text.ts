@@ -1,7 +1,7 @@
 import { unknownOf } from './explain.js';
 import type { ExplainedPromotion, Explanation } from './explanation.js';
 
-/** For people: some lines for each promotion, and what else there is to say. */
+/** An explanation as text: some lines for each promotion, then notes. */
 export function explanationText({ reference, promotions, nearest, note, ignored, warnings = [] }: Explanation): string {
   const lines = promotions.flatMap((promotion) => {
     const { rule, source, destination, state, text, since, remedy, promotionId, runId } = promotion;

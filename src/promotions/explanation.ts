@@ -1,7 +1,7 @@
 import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { PromotionState } from '../rows/promotion-row.js';
 
-/** What a registry says about one part of the answer, or why it says nothing. */
+/** The answer of a registry about one part, or why there is none. */
 export type Check =
   /** `digest` of a tag; evidence has none. */
   { state: 'there'; digest?: string | undefined } | { state: 'missing' } | Unknown;
@@ -37,31 +37,31 @@ export interface ExplainedPromotion {
   promoted?: boolean | null | undefined;
   /** One sentence or two. */
   text: string;
-  /** Since when it stands so; absent where nobody knows: it moved, or is no longer wanted. */
+  /** The time since when it is in this state; absent if unknown. */
   since?: string;
-  /** What the destination got, or the run saw. */
+  /** The digest of the last run. */
   digest?: string;
   runId?: string;
-  /** Of an open run: what it is at. */
+  /** The step of an open run. */
   step?: string;
   code?: string;
   reason?: string;
   remedy?: string;
-  /** What the registries say now. Absent from an app of an older version. */
+  /** The answers of the registries. Absent in answers of older versions. */
   checks?: Checks;
 }
 
-/** Is this tag where it belongs, and if not, why not. */
+/** Whether a tag, a repository or a digest is promoted, and if not, why not. */
 export interface Explanation {
   reference: string;
-  /** True if every rule that matches it has it at its destination; null if that could not be checked, and nothing says that it is not so. */
+  /** True if every promotion is; false if one is not, or there is none; otherwise null: a registry could not be asked. */
   promoted: boolean | null;
   promotions: ExplainedPromotion[];
   /** Of a tag without a promotion: the rule that came nearest, and its first condition that failed. */
   nearest?: string;
-  /** What else there is to say: why a digest or a repository has no promotion, or that there are more of them. */
+  /** Why a digest or a repository has no promotion, or where the rest of them is listed. */
   note?: string;
   ignored: IgnoredEvent[];
-  /** What is to be done about the key that signs for its rules. */
+  /** Warnings about the signing key. */
   warnings?: { code: string; message: string; remedy: string }[];
 }

@@ -1,38 +1,32 @@
-/** What to do about the wire's and the bytes' own codes, which are thrown where nobody knows of runs. */
+/** Remedies for error codes of registries, connections and content, which have none of their own. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
-  [/^(?:DIGEST|SIZE)_MISMATCH$/, 'Push the image again: its bytes are broken where they are kept, or on the way.'],
+  [/^(?:DIGEST|SIZE)_MISMATCH$/, 'Push the image again: its bytes were damaged in the registry or on the way.'],
   [/^(?:MANIFEST|DESCRIPTOR)_INVALID$/, 'Push the image again with a client that follows the image specification 1.1.'],
-  [/^(?:MANIFEST_)?BLOB_UNKNOWN$/, 'Push the image again: a part of it is not in this repository.'],
-  [/^NAME_INVALID$/, 'Give the rule a destination whose repository has a name that this registry takes.'],
-  [/^(?:TIMEOUT|STALLED|CONNECTION_CLOSED)$/, 'Look at the network between, and at the registry.'],
-  [/^HTTP_5\d\d$/, 'Look at the registry, and at proxies before it: it is broken, or has too much to do.'],
-  [/^HTTP_4\d\d$/, 'Look at the registry: it takes no such request, or not of this image.'],
-  [/^TOO_LARGE$/, 'Push it in smaller parts, or pull it with acr-promoter pull: a job unpacks no more than that.'],
-  [
-    /^PATH_OUTSIDE$/,
-    'Push it again under names that stay in one folder: a job puts its files below "output", and nowhere else.',
-  ],
+  [/^(?:MANIFEST_)?BLOB_UNKNOWN$/, 'Push the image again: a part of it is missing in this repository.'],
+  [/^NAME_INVALID$/, 'Change the destination of the rule: the registry refuses this repository name.'],
+  [/^(?:TIMEOUT|STALLED|CONNECTION_CLOSED)$/, 'Check the network and the registry.'],
+  [/^HTTP_5\d\d$/, 'Check the registry and its proxies: it fails or is overloaded.'],
+  [/^HTTP_4\d\d$/, 'Check the registry: it refuses this request, or this image.'],
+  [/^TOO_LARGE$/, 'Push it in smaller parts, or pull it with acr-promoter pull: a job unpacks no more.'],
+  [/^PATH_OUTSIDE$/, 'Push it again with file names inside one folder: a job writes files only below "output".'],
   [
     /^FILE_NAME_DUPLICATE$/,
-    'Give each file a name of its own, and none the name of a folder that another is in; as it is, it can be copied and not pulled.',
+    'Give each file its own name, and none the name of a folder of another. This artifact can be copied, but not pulled.',
   ],
   [
     /^REFERRER_LOST$/,
-    'Try again; where it stays so, the registry does not keep its list of referrers: ask its operator.',
+    'Try again. If it fails again, the registry does not store its list of referrers: ask its operator.',
   ],
-  [/^PATH_ABSOLUTE$/, 'Name the files from the folder that they are in.'],
+  [/^PATH_ABSOLUTE$/, 'Push the files with paths relative to their folder.'],
 ];
 
-/** An option of the command line, which a job hasn't got; `az` has its own. */
+/** True if a remedy names an option of our command line, which a run does not have. */
 function namesOption(remedy: string): boolean {
   return /(?<![\w-])--[a-z]/.test(remedy) && !/\baz /.test(remedy);
 }
 
-/** For a run that ends with a code that came without a remedy, or with one for whoever sits at a command line. */
+/** The remedy of a run that ends with a code. A remedy for the command line is replaced. */
 export function remedyFor(code: string, remedy?: string): string {
   if (remedy !== undefined && !namesOption(remedy)) return remedy;
-  return (
-    REMEDIES.find(([codes]) => codes.test(code))?.[1] ??
-    'docs/reference/errors.md has the code, and what to do about it.'
-  );
+  return REMEDIES.find(([codes]) => codes.test(code))?.[1] ?? 'Look up the code in docs/reference/errors.md.';
 }

@@ -1,7 +1,7 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { InputError, describeError } from '../../oci/index.js';
 
-/** An error as every HTTP answer gives it. */
+/** An error answer, in the form of every HTTP function. */
 export function errorAnswer(
   status: number,
   code: string,
@@ -11,7 +11,7 @@ export function errorAnswer(
   return { status, jsonBody: { error: { code, message, ...more } } };
 }
 
-/** A handler whose asker may be wrong: an InputError is answered with 400. */
+/** Wraps a handler: an InputError becomes an answer with status 400. */
 export function answering(
   handle: (request: HttpRequest) => Promise<HttpResponseInit>,
 ): (request: HttpRequest) => Promise<HttpResponseInit> {

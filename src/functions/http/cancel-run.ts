@@ -10,15 +10,15 @@ import type { Progress } from '../../ports/progress.js';
 import type { Promotions } from '../../ports/promotions.js';
 import type { Runs } from '../../ports/runs.js';
 
-/** A line for a terminal: without control characters. */
+/** One line of text, without control characters. */
 function line(characters: number): z.ZodType<string, string> {
   const plain = z.string().transform((text) => text.replace(/\p{Cc}/gu, ' ').trim());
   return plain.pipe(z.string().min(1).max(characters));
 }
 
-/** Who asks, and why: both as they say themselves. */
+/** The caller and the reason, as the caller gives them. */
 const bodySchema = z.strictObject({
-  by: line(100).default('a caller without a name'),
+  by: line(100).default('an unnamed caller'),
   reason: line(500).exactOptional(),
 });
 
@@ -35,8 +35,8 @@ export function registerCancelRun(ports: StaticPorts, engineOf: EngineOf): void 
 }
 
 /**
- * 202 where the run stops or has stopped, the same each time; 409 where it had ended in another way; 404 where there is no such
- * run. What the run is doing ends within seconds, and its outcome is `cancelled`, unless its last write was done by then.
+ * 202 if the run stops or has stopped, each time; 409 if it had ended otherwise; 404 if there is no such
+ * run. Its step ends within seconds, and its outcome is `cancelled`, unless its last write was done by then.
  */
 export async function answerCancel(
   ports: Pick<Ports, 'engine' | 'now'> & StorePort<Promotions & Runs & Progress>,
@@ -45,7 +45,7 @@ export async function answerCancel(
 ): Promise<HttpResponseInit> {
   const who = readBody(await request.text());
   if (who === undefined) {
-    return errorAnswer(400, 'REQUEST_INVALID', 'the body is not of the form {"by": "…", "reason": "…"}');
+    return errorAnswer(400, 'REQUEST_INVALID', 'the body does not have the form {"by": "…", "reason": "…"}');
   }
   const answer = await cancelRun(ports, runId, who);
   switch (answer.state) {
@@ -62,7 +62,7 @@ export async function answerCancel(
 
 function endedText(runId: string, { result, next }: Extract<CancelAnswer, { state: 'ended' }>): string {
   const text = `run ${runId} has ended: ${result?.outcome ?? 'without a result'}`;
-  return next === undefined ? text : `${text}; run ${next} has followed it, and is open`;
+  return next === undefined ? text : `${text}; the next run, ${next}, is open`;
 }
 
 function readBody(text: string): z.infer<typeof bodySchema> | undefined {

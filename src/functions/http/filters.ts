@@ -7,11 +7,11 @@ import type { IgnoredFilter, NameGlobs, PromotionFilter, RunFilter } from '../..
 import { OUTCOMES } from '../../rows/run-row.js';
 import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 
-/** What a query may have beside its filters: the page, and the function key as Azure takes it. */
+/** Query parameters that are not filters: the page, and the function key of Azure. */
 const BESIDE = new Set(['size', 'from', 'code', 'clientId']);
 
 const text = z.string().min(1).max(500).exactOptional();
-/** A name, a glob as in a rule (`samples/**`, `v1.*`), or what a name of a repository begins with: `samples/`. */
+/** A name, a glob as in a rule (`samples/**`, `v1.*`), or for a repository the beginning of its name, up to a slash. */
 const name = text;
 /** An RFC 3339 time, or how long ago: `90s`, `10m`, `24h`, `7d`. */
 const since = z
@@ -27,7 +27,7 @@ const since = z
     return z.NEVER;
   })
   .exactOptional();
-/** A digest, or at least six characters that it begins with, `sha256:` before them or not. */
+/** A digest, or at least its first six characters, with `sha256:` or without. */
 const digest = z
   .string()
   .regex(/^(?:sha(?:256|512):)?[0-9a-f]{6,128}$/, 'a digest has at least six hexadecimal characters')

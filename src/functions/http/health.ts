@@ -1,18 +1,18 @@
 import { app, type HttpResponseInit } from '@azure/functions';
 import type { StatusProblem } from './status.js';
 
-/** How often the age of the last tick is read, in milliseconds: anyone may ask as often as he likes. */
+/** Minimum time between two reads of the last tick, in milliseconds: anybody may ask, at any rate. */
 const READ_EVERY_MS = 10_000;
-/** How long it may take to read, in milliseconds; then the answer comes without it. */
+/** Maximum time of a read, in milliseconds. After that, the answer has no age. */
 const READ_MS = 2_000;
 
 /** When the last tick of the schedule ended, RFC 3339; undefined before the first one. */
 export type TickedAt = () => Promise<string | undefined>;
 
 /**
- * `GET health`: whether the app has loaded, and the age of the schedule's last tick. Open to anyone: of what is wrong it says a code and
+ * `GET health`: whether the app has loaded, and the age of the schedule's last tick. It needs no key, so of a problem it gives only the code and
  * the names of the settings.
- * @param problems what keeps the app from working; empty: nothing does
+ * @param problems why the app does not work; empty if it works
  */
 export function registerHealth(problems: readonly StatusProblem[], tickedAt: TickedAt = async () => undefined): void {
   const read = oncePer(READ_EVERY_MS, tickedAt);
@@ -33,7 +33,7 @@ async function ageOf(read: TickedAt): Promise<{ tickAgeSeconds?: number }> {
   return { tickAgeSeconds: Math.max(0, Math.round((Date.now() - Date.parse(at)) / 1_000)) };
 }
 
-/** Reads at most once in so many milliseconds. */
+/** Shares one read among the calls of `ms` milliseconds. */
 function oncePer(ms: number, read: TickedAt): TickedAt {
   let last: { atMs: number; answer: ReturnType<TickedAt> } | undefined;
   return () => {

@@ -17,8 +17,8 @@ import type { Runs } from '../../ports/runs.js';
 type JobPorts = Pick<Ports, 'queues' | 'documents' | 'now'> & StorePort<Runs & Progress & JobIds>;
 
 /**
- * `POST jobs` takes a job: 202 with its id and where to look, or 400 with all that is wrong with it. What a job may do is decided
- * when it runs, as for one out of the queue. `GET jobs/{id}` is its run; `GET runs/{id}/output` is what it has to show, where that is too large for the run.
+ * `POST jobs` takes a job: 202 with its id and status URL, or 400 with all problems. Whether a job is allowed is decided
+ * when it runs, as for a job from the queue. `GET jobs/{id}` is its run; `GET runs/{id}/output` is its output, which may be too large for the row.
  */
 export function registerJobs(ports: JobPorts): void {
   app.http('submitJob', {
@@ -42,8 +42,8 @@ export function registerJobs(ports: JobPorts): void {
 }
 
 /**
- * The row first, so that the id is known before anybody works on it; then the message. A second job of the same id is answered
- * with the first one's run; while that has not begun, its message is sent again: the first may have been lost.
+ * Writes the row first, so that the id is known before the work starts; then sends the message. A second job of the same id is answered
+ * with the first one's run. While that has not begun, its message is sent again, since the first one may be lost.
  */
 export async function submitJob(
   ports: Pick<JobPorts, 'store' | 'queues' | 'now'>,
@@ -87,7 +87,7 @@ function refuse(error: InputError): HttpResponseInit {
 
 /** The run of a job, by the job's id or by the run's own. */
 export async function getJob(ports: Pick<JobPorts, 'store' | 'now'>, id: string): Promise<HttpResponseInit> {
-  // The run's own first: an id of a job may be anything, also that of another's run.
+  // Run ids first: a job's id may be any text, and so the id of another run.
   const byRun = await ports.store.getRun(id);
   const runId = byRun === undefined ? await ports.store.findJob(id) : undefined;
   const run = runId === undefined ? byRun : await ports.store.getRun(runId);
@@ -97,7 +97,7 @@ export async function getJob(ports: Pick<JobPorts, 'store' | 'now'>, id: string)
   return { jsonBody: describeRun(run.value, await ports.store.listProgress(run.value.id), ports.now()) };
 }
 
-/** What a job has to show, as JSON. */
+/** The output of a job, as JSON. */
 export async function getOutput(
   ports: Pick<JobPorts, 'store' | 'documents'>,
   runId: string,
@@ -108,6 +108,6 @@ export async function getOutput(
   if (output === undefined) return errorAnswer(404, 'OUTPUT_UNKNOWN', `run ${runId} has no output`);
   if (output.kind === 'inline') return { jsonBody: output.value };
   const body = await ports.documents.get('documents', output.name);
-  if (body === undefined) return errorAnswer(404, 'OUTPUT_UNKNOWN', `the output of run ${runId} is not kept any more`);
+  if (body === undefined) return errorAnswer(404, 'OUTPUT_UNKNOWN', `the output of run ${runId} has been deleted`);
   return { headers: { 'content-type': 'application/json' }, body };
 }

@@ -2,7 +2,7 @@ import type { HttpRequest } from '@azure/functions';
 import { InputError } from '../../oci/index.js';
 import type { PageOptions } from '../../ports/page.js';
 
-/** Rows of a page, by default and at most. */
+/** Default and maximum rows of a page. */
 const ROWS = 50;
 const MOST_ROWS = 100;
 
@@ -13,7 +13,7 @@ export function pageOf(request: Pick<HttpRequest, 'query'>): PageOptions {
   const size = asked === '' ? ROWS : /^\d{1,6}$/.test(asked) ? Number(asked) : 0;
   if (size < 1 || size > MOST_ROWS) {
     throw new InputError('PAGE_SIZE_INVALID', `size is ${asked.slice(0, 20)}: a page has 1 to ${MOST_ROWS} rows`, {
-      remedy: `Ask for 1 to ${MOST_ROWS} rows, or leave size out for ${ROWS}; "next", given back as "from", is the next page.`,
+      remedy: `Give a size from 1 to ${MOST_ROWS} (default ${ROWS}). For the next page, give "next" back as "from".`,
     });
   }
   return { size, ...(from !== null && from !== '' && { from }) };

@@ -10,7 +10,7 @@ type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paus
 
 /**
  * `GET promotions`, newest run first, by rule, repository, tag, state, destination, since; `GET promotions?reference=`: whether that
- * tag, repository or digest is where it belongs, and if not, why not; `GET promotions/{id}`: where it stands, and what its run is doing.
+ * tag, repository or digest is promoted, and if not, why not; `GET promotions/{id}`: its row and the steps of its run.
  */
 export function registerPromotions(ports: PromotionPorts): void {
   app.http('listPromotions', {

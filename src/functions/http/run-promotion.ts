@@ -12,7 +12,7 @@ import type { Progress } from '../../ports/progress.js';
 import type { Promotions } from '../../ports/promotions.js';
 import type { Runs } from '../../ports/runs.js';
 
-/** `POST promotions/{id}/run`: somebody wants it looked at now, whatever its last outcome was. */
+/** `POST promotions/{id}/run`: starts a run, whatever the last outcome was. */
 export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): void {
   app.http('runPromotion', {
     methods: ['POST'],
@@ -24,7 +24,7 @@ export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): vo
   });
 }
 
-/** 202 with the run that answers: a new one, or the one that is open. Paused, there is none yet. */
+/** 202 with the id of the run: a new one, or the open one. While PROMOTION_PAUSED is set, there is none yet. */
 export async function answerRun(
   ports: Pick<Ports, 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
   id: string,

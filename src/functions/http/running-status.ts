@@ -6,34 +6,34 @@ import { lastTick } from '../../schedule/clock.js';
 import { describeSigner, type SignerSource, type SignerStatus } from '../../signing/index.js';
 import type { AppIdentity, Status, StatusProblem } from './status.js';
 
-/** Milliseconds for all that is asked; what has not answered by then is a problem of its own. */
+/** Maximum time of all reads, in milliseconds. A read that takes longer is reported as a problem. */
 const ASK_MS = 10_000;
 
 export interface RunningStatusPorts {
   identity: AppIdentity;
-  /** ALLOWED_REGISTRIES, and how the app signs in there. */
+  /** ALLOWED_REGISTRIES, and how the app signs in to each. */
   registries: readonly { host: string; signIn: 'identity' | 'anonymous' }[];
   /** @throws as `RulesSource.load` does */
   rules: { loaded(): Promise<{ count: number; since: string }> };
   queues: QueueLengths;
-  /** Undefined where no key is set. */
+  /** Undefined if no key is set. */
   signing: SignerSource | undefined;
   paused: boolean;
   now: () => Date;
   store: Notes;
 }
 
-/** The answer of `GET status` where the app works: a few cheap reads. */
+/** The answer of `GET status` if the app works: a few cheap reads. */
 export interface RunningStatus extends Status {
   paused: boolean;
   registries: RunningStatusPorts['registries'];
   /** When the last tick of the schedule ended, and how long ago that was. Absent before the first tick. */
   lastTick?: { at: string; ageSeconds: number };
-  /** Absent where they cannot be read: a problem says why. `since` is when this instance first read them as they are. */
+  /** Absent if they cannot be read: a problem says why. `since`: when this instance first read this version. */
   rules?: { count: number; since: string };
-  /** Which key signs; absent where none is set, or where it cannot be read: a problem says why. */
+  /** The signing key; absent if none is set, or if it cannot be read: a problem says why. */
   signing?: SignerStatus;
-  /** Messages that wait or are being handled, by queue, as the service estimates; a queue that does not answer is left out. */
+  /** Messages in each queue, waiting or being handled, as the service estimates. A queue that does not answer is missing. */
   backlog: Record<string, number>;
   /** Messages that could not be handled, by queue. */
   poison: Record<string, number>;
@@ -46,7 +46,7 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
       return await work;
     } catch (error) {
       const { code, message, remedy } = describeError(error);
-      // Four queues that do not answer are one problem.
+      // The same problem of several queues is reported once.
       if (!problems.some((known) => known.code === code)) {
         problems.push({ code, message, ...(remedy !== undefined && { remedy }) });
       }
@@ -97,7 +97,7 @@ function unansweredWarning(message: string): StatusProblem {
   return {
     code: 'REGISTRY_NOT_ANSWERING',
     message,
-    remedy: 'See that the registry is up and can be reached from the app. Its runs wait, and continue when it answers.',
+    remedy: 'Check that the registry runs, and that the app can reach it. Its runs wait, and continue when it answers.',
   };
 }
 
@@ -108,7 +108,7 @@ function poisonWarning([queue, count]: [string, number]): StatusProblem[] {
       code: 'MESSAGES_POISONED',
       message: `${queue} holds ${count} ${count === 1 ? 'message' : 'messages'} that could not be handled`,
       remedy:
-        'Read the reason in each message of that queue, correct its cause, and delete the message or send it again.',
+        'Read the reason in each message of that queue, correct the cause, then delete the message or send it again.',
     },
   ];
 }

@@ -17,7 +17,7 @@ type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> &
 
 /**
  * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule matches, of one
- * `reference` or all), and `GET runs/{id}` with its steps and how long each took.
+ * `reference` or all), and `GET runs/{id}` with its steps and their durations.
  */
 export function registerRuns(ports: RunPorts): void {
   app.http('listRuns', {
@@ -52,7 +52,7 @@ async function getRun(ports: RunPorts, id: string): Promise<HttpResponseInit> {
   return { jsonBody: describeRun(row.value, await ports.store.listProgress(id), ports.now()) };
 }
 
-/** A run with its steps, and how long it and they took, or have taken so far: in milliseconds. */
+/** A run with its steps and their durations so far, in milliseconds. */
 export function describeRun(run: RunRow, steps: readonly StepProgress[], now: Date): Record<string, unknown> {
   const between = (start: string, end: string): number => Math.max(Date.parse(end) - Date.parse(start), 0);
   const until = now.toISOString();

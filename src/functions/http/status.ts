@@ -1,15 +1,15 @@
 import { app, type HttpResponseInit } from '@azure/functions';
 
-/** Something that is wrong, and what to do about it. Never the value of a setting. */
+/** A problem, and what to do about it. It never holds the value of a setting. */
 export interface StatusProblem {
   code: string;
   message: string;
   remedy?: string;
-  /** The setting that it is about. */
+  /** The name of the setting with the problem. */
   setting?: string;
 }
 
-/** What the app is, whether it works or not. */
+/** The version and settings of the app. */
 export interface AppIdentity {
   version: string;
   /** Names of the settings that are set; no values. */
@@ -18,14 +18,14 @@ export interface AppIdentity {
 
 /** The answer of `GET status`. */
 export interface Status extends AppIdentity {
-  /** False where something is wrong. */
+  /** False if there are problems. */
   ok: boolean;
   problems: readonly StatusProblem[];
-  /** What is not wrong yet, or is a person's to look at. */
+  /** What may become a problem, or needs a person. */
   warnings: readonly StatusProblem[];
 }
 
-/** `GET status`, with a function key: what is wrong, all of it at once. */
+/** `GET status`, with a function key: all problems at once. */
 export function registerStatus(status: () => Promise<Status>): void {
   app.http('status', {
     methods: ['GET'],

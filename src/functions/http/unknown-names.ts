@@ -8,8 +8,8 @@ import type { Rule } from '../../rules/rule.js';
 type Names = NameGlobs & { globs?: NameGlobs };
 
 /**
- * Reports a name in a filter that nothing has: an empty list would look like an answer. Looked for only if the first page is empty
- * and the last; a name that is no longer in the rules, and that rows still have, is found in the list.
+ * Reports a name in a filter that does not exist, because an empty list would look like an answer. It looks only if the list is
+ * empty: rows may have names that are no longer in the rules.
  * @throws InputError `RULE_UNKNOWN`, `REPOSITORY_UNKNOWN`, `REGISTRY_UNKNOWN`
  */
 export async function refuseUnknownNames(

@@ -91,7 +91,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     'promoted, and the rule demands evidence that was not asked for',
     { rows: [row()], rules: [GATED] },
     'waiting',
-    /is sha256:a, and whether it has the evidence .* the next schedule run checks it/,
+    /is sha256:a; the evidence .* the next schedule run checks it/,
     false,
   ],
   [
@@ -110,7 +110,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     'promoted to where the rule led before',
     { rows: [row()], rules: [rule({ destination: { reference: 'r.azurecr.io/prod/{repository}:{tag}' } })] },
     'waiting',
-    /the rule leads elsewhere by now: the next schedule run promotes it there/,
+    /the rule now has another destination: the next schedule run promotes it there/,
     false,
   ],
   [
@@ -131,7 +131,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     'moved at the source, and no push event or schedule run has seen it yet',
     { rows: [row()], seen: seen([SOURCE, 'sha256:b']) },
     'waiting',
-    /app:v1 is sha256:b by now/,
+    /app:v1 is now sha256:b/,
     false,
   ],
   [
@@ -141,10 +141,10 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
       seen: seen([SOURCE, 'sha256:a'], [DESTINATION, null]),
     },
     'waiting',
-    /is not there any more: the schedule sets it right/,
+    /has been deleted: the schedule promotes it again/,
     false,
   ],
-  ['gone at the source', { rows: [row()], seen: seen([SOURCE, null]) }, 'waiting', /is not there any more/, false],
+  ['gone at the source', { rows: [row()], seen: seen([SOURCE, null]) }, 'waiting', /has been deleted/, false],
   [
     'working, at a step',
     {
@@ -246,7 +246,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     'not seen, and not triggered by pushes',
     { rules: [rule({ triggers: ['schedule'] })] },
     'waiting',
-    /not triggered by pushes/,
+    /pushes do not trigger the rule/,
     false,
   ],
   [
@@ -274,16 +274,16 @@ test('a rule that no longer matches, and what stands all the same', () => {
   expect(promotions).toMatchObject([{ state: 'in_sync', text: expect.stringContaining('tag v1 is not in w*') }]);
 });
 
-test('since when it has moved, or is no longer wanted, is not claimed: what is known is when it was promoted', () => {
+test('an explanation has no `since` if the tag changed, or if no rule matches any more', () => {
   const since = '2025-12-24T00:00:00.000Z';
   const moved = explain(asked({ rows: [row({ since })], seen: seen([SOURCE, 'sha256:b']) }));
   expect(explanationText(moved)).toBe(`${SOURCE} -> ${DESTINATION} (rule staging): waiting
-  ${SOURCE} is sha256:b by now, and ${DESTINATION} got sha256:a at ${since}: the push's event or the schedule starts the next run
+  ${SOURCE} is now sha256:b, and ${DESTINATION} got sha256:a at ${since}: the push event or the schedule starts the next run
   promotion ${ID}, run r1
 `);
   const unwanted = explain(asked({ rules: [], rows: [row({ since })] }));
   expect(unwanted.promotions[0]?.since).toBeUndefined();
-  expect(unwanted.promotions[0]?.text).toContain(`when it was last looked at (${LATER})`);
+  expect(unwanted.promotions[0]?.text).toContain(`its last state (${LATER})`);
   expect(explain(asked({ rows: [row({ since })] })).promotions[0]?.since).toBe(since);
 });
 
@@ -405,7 +405,7 @@ describe('what could not be checked is unknown', () => {
     const unsigned = new Map<string, Check>([[ID, { state: 'missing' }]]);
     expect(explain(asked({ rows: [row()], evidence: unsigned }))).toMatchObject({
       promoted: false,
-      promotions: [{ state: 'waiting', text: expect.stringContaining('has no signature there') }],
+      promotions: [{ state: 'waiting', text: expect.stringContaining('its signature is missing') }],
     });
   });
 

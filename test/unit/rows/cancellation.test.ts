@@ -65,7 +65,7 @@ describe('asking a run to stop', () => {
     expect(await cancelRun(world, run.runId, WHO)).toMatchObject({ state: 'ended', next });
     expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
       status: 409,
-      jsonBody: { error: { code: 'RUN_ENDED', message: expect.stringContaining(`run ${next} has followed it`) } },
+      jsonBody: { error: { code: 'RUN_ENDED', message: expect.stringContaining(`the next run, ${next}, is open`) } },
     });
   });
 
