@@ -21,11 +21,12 @@ export async function checkEvidenceStep(
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof checkEvidenceContract>>> {
   const { signal, progress } = call;
-  const { rule, source } = openedBy(call);
+  const opened = openedBy(call);
+  const { rule, source } = opened;
   // Read before the referrers are listed: what is raised from here on is not what we looked at.
   const row = await readOwned(ports, promotionId, runId);
   if (row === undefined) return { done: { state: 'gone' } };
-  const { read } = await readSourceTag(ports, source, row, call);
+  const { read } = await readSourceTag(ports, opened, row, call);
   if (read.digest !== root.digest) return { done: { state: 'superseded' } };
   if (ports.signer !== undefined) await noteKey(ports, ports.signer);
   const repository = ports.registries.repository(source.registry, source.repository);

@@ -19,7 +19,7 @@ import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
 import { longStep, type LongStep } from '../transfer/long-step.js';
-import { openedBy, type OpenedPromotion, believeTag, takePromotion, untilWritten } from '../rows/row-writes.js';
+import { openedBy, type OpenedPromotion, takePromotion, untilWritten } from '../rows/row-writes.js';
 import { noteKey } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -78,17 +78,17 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
  */
 async function resolveAndWrite(
   ports: ObservePorts,
-  { runId, promotionId, source }: OpenedPromotion,
+  opened: OpenedPromotion,
   row: PromotionRow,
   call: StepCall,
 ): Promise<{ root: Descriptor; row: PromotionRow | undefined }> {
   let root: Descriptor | undefined;
   try {
-    const { read, isLate } = await readSourceTag(ports, source, row, call);
-    root = read;
-    return { root, row: isLate ? await believeTag(ports, promotionId, runId, root.digest) : row };
+    const known = await readSourceTag(ports, opened, row, call);
+    root = known.read;
+    return { root, row: known.row };
   } finally {
-    await writeBegun(ports, runId, row.generation, root);
+    await writeBegun(ports, opened.runId, row.generation, root);
   }
 }
 

@@ -30,7 +30,7 @@ export async function tagDestinationStep(
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof tagDestinationContract>>> {
   const opened = openedBy(call);
-  const { destination: reference, source, rule } = opened;
+  const { destination: reference, rule } = opened;
   const { registry, repository, tag = '' } = parseReference(reference);
   const at = { registry, repository, tag };
   const work = async (): Promise<StepReply<Tagged>> => {
@@ -41,7 +41,7 @@ export async function tagDestinationStep(
     await claimDestination(ports, opened);
     const row = await readOwned(ports, input.promotionId, input.runId);
     if (row === undefined) return { done: { state: 'gone', reference } };
-    const { read } = await readSourceTag(ports, source, row, { ...call, signal: held });
+    const { read } = await readSourceTag(ports, opened, row, { ...call, signal: held });
     if (read.digest !== input.root.digest) return { done: { state: 'superseded', reference } };
     const arrived = await checkArrivedEvidence(ports, rule, at, input, { ...call, signal: held });
     if (!('done' in arrived)) return arrived;

@@ -17,7 +17,7 @@ import {
 } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { type Looked, type News, lookFor } from '../rows/news.js';
-import { writeDigest } from '../rows/row-writes.js';
+import { openedBy, writeDigest } from '../rows/row-writes.js';
 import type { InputOf } from '../rows/steps.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy.js';
@@ -53,10 +53,9 @@ export async function planCopy(
   let root: Descriptor | undefined;
   let news: News | undefined;
   if (request.tag !== undefined) {
-    const tagged = { registry, repository, tag: request.tag };
-    const run = call.run?.input;
-    const row = run?.kind === 'promotion' ? (await ports.store.getPromotion(run.promotionId))?.value : undefined;
-    ({ read: root } = await readSourceTag(ports, tagged, row, call));
+    const opened = openedBy(call);
+    const row = (await ports.store.getPromotion(opened.promotionId))?.value;
+    ({ read: root } = await readSourceTag(ports, opened, row, call));
     news = row?.news;
     if (root.digest !== input.root) return { done: 'superseded' };
   }

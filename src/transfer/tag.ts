@@ -6,7 +6,9 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { SourceTag } from '../rows/run-row.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { deletedTag, missingTag, writeAtDestination } from './registry-access.js';
+import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
+import { believeTag } from '../rows/row-writes.js';
 import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
 import type { StorePort } from '../ports/store.js';
 
@@ -24,28 +26,28 @@ export function resolveTag(
 
 const TAG_LATE = 'TAG_LATE';
 
-/** A row, as far as it says what its tag is. */
-type Known = Pick<PromotionRow, 'news' | 'last'>;
-
 /**
- * What a run's tag reads.
- * @returns `isLate`: it is what the tag was before, and the run has waited for long enough
+ * Reads a run's source tag. A tag that still reads as before a push is late: the step waits for a quarter of an hour, then the run believes
+ * it. The belief is kept in the promotion's row, so that no later step waits again.
+ * @param known the promotion's row; undefined: it is not there, and the tag counts at once
+ * @returns `row`: the row after that; undefined if it is no longer the run's
  * @throws PromoterError `TAG_LATE`, `SOURCE_GONE`
  */
 export async function readSourceTag(
-  ports: { registries: Registries; now(): Date },
-  source: SourceTag,
-  known: Known | undefined,
+  ports: { registries: Registries; now(): Date } & StorePort<Promotions>,
+  { promotionId, runId, source }: { promotionId: string; runId: string; source: SourceTag },
+  known: PromotionRow | undefined,
   call: Pick<StepCall, 'signal' | 'trouble'>,
-): Promise<{ read: Descriptor; isLate: boolean }> {
+): Promise<{ read: Descriptor; row: PromotionRow | undefined }> {
   const read = await resolveTag(ports, source, call.signal);
   if (read === undefined) throw known?.news?.tag?.deleted === true ? deletedTag(source) : missingTag(source);
   const late = known && lateTag(known, read.digest, ports.now());
-  if (late !== undefined && mayWait(call)) throw tagLate(source, late);
-  return { read, isLate: late !== undefined };
+  if (late === undefined) return { read, row: known };
+  if (mayWait(call)) throw tagLate(source, late);
+  return { read, row: await believeTag(ports, promotionId, runId, read.digest) };
 }
 
-/** Whether a step that found its tag late, or moved, is to ask again. */
+/** True if a step that found its tag late asks again. */
 function mayWait({ trouble }: Pick<StepCall, 'trouble'>): boolean {
   return trouble?.code !== TAG_LATE || trouble.forMs < LATE_MS;
 }

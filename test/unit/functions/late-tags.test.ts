@@ -174,6 +174,24 @@ describe('a tag that reads as before its push', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
+  test('is waited for once: what a later step came to believe counts for the steps and the run after it', async () => {
+    play.world.nowMs += MINUTE;
+    play.source.tags.set(SOURCE.tag, second.digest);
+    await tell('ImagePushed', second.digest);
+    const since = play.world.nowMs;
+    const ends = outcomes(
+      await play.playAll(async (work) => {
+        const answer = await work();
+        // From the first step on, the registry answers as before the push.
+        reads(first, Infinity);
+        return answer;
+      }),
+    );
+    expect(ends).toEqual(['superseded', 'unchanged']);
+    expect(play.world.nowMs - since).toBeLessThan(21 * MINUTE);
+    expect(play.standing()).toBe(first.digest);
+  });
+
   test('does not move the destination back after the push was promoted, by whatever is asked', async () => {
     await push(second);
     reads(first, 5 * MINUTE);

@@ -7,7 +7,7 @@ import type { StepReply } from '../../../src/ports/step.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { pushArtifact, pushImage, pushMultiPlatform } from '../../support/images.js';
-import { REGISTRY, SOURCE, newCall, newWorld, notFound, type World } from '../../support/world.js';
+import { REGISTRY, SOURCE, callOf, newCall, newWorld, notFound, openRun, type World } from '../../support/world.js';
 
 const FROM = { registry: REGISTRY, repository: SOURCE.repository };
 const TO = { registry: REGISTRY, repository: 'staging/samples/app' };
@@ -98,11 +98,13 @@ describe('the plan', () => {
   });
 
   test('is not made if the tag has moved on, or is gone', async () => {
-    const stale = { runId: 'r1', root: root.digest };
-    const ask = () => planCopy(world, request({ tag: SOURCE.tag }), stale, newCall());
+    const { runId } = await openRun(world);
+    const stale = { runId, root: root.digest };
+    const call = await callOf(world, runId);
+    const ask = () => planCopy(world, request({ tag: SOURCE.tag }), stale, call);
     await pushImage(source, { tag: SOURCE.tag });
     expect(await ask()).toEqual({ done: 'superseded' });
-    expect(await copyStep(world, request({ tag: SOURCE.tag }), stale, newCall())).toEqual({
+    expect(await copyStep(world, request({ tag: SOURCE.tag }), stale, call)).toEqual({
       done: { state: 'superseded' },
     });
     source.tags.delete(SOURCE.tag);
@@ -173,14 +175,11 @@ describe('the copy', () => {
 
   test('of a tag that moves on stops at its next call', async () => {
     const { digest } = root;
+    const { runId } = await openRun(world);
+    const call = await callOf(world, runId);
     const bounds = { ...world.callBounds, requests: 5 };
     const ask = () =>
-      copyStep(
-        { ...world, callBounds: bounds },
-        request({ tag: SOURCE.tag }),
-        { runId: 'r1', root: digest },
-        newCall(),
-      );
+      copyStep({ ...world, callBounds: bounds }, request({ tag: SOURCE.tag }), { runId, root: digest }, call);
     while (destination.manifests.size === 0) expect(await ask()).toEqual({ retryAfterMs: 0 });
     await pushImage(source, { tag: SOURCE.tag, content: 'next' });
     expect(await ask()).toEqual({ done: { state: 'superseded' } });

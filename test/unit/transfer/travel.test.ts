@@ -9,7 +9,7 @@ import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { putInSync } from '../../support/in-sync.js';
-import { REGISTRY, SOURCE, callOf, newCall, newWorld, rowOf, openRun, type World } from '../../support/world.js';
+import { REGISTRY, SOURCE, callOf, newCall, runOf, newWorld, rowOf, openRun, type World } from '../../support/world.js';
 import { MOST_LEFT_BEHIND } from '../../../src/transfer/copy-report.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
@@ -40,7 +40,7 @@ beforeEach(async () => {
 /** A run from its plan to its end. @returns what the copy said of itself, and the receipt's data */
 async function promote(): Promise<{ said: string | undefined; data: Record<string, unknown> }> {
   const run = await openRun(world);
-  const call = newCall();
+  const call = newCall(undefined, await runOf(world, run.runId));
   const { excludeArtifactTypes } = run.rule.referrers;
   const request: CopyRequest = { ...JOB, tag: SOURCE.tag, excludeArtifactTypes };
   const input = { runId: run.runId, root: image.digest };
