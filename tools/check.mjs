@@ -29,7 +29,7 @@ const checks = [
   ['plain words', 'tools/plain-words.mjs'],
   ['links of docs', 'tools/doc-links.mjs'],
   ['error codes', 'tools/errors.mjs', '--check'],
-  // Of what is in dist: npm ci builds it, and so does npm run build.
+  // These read dist, which npm ci and npm run build write.
   ['job schema', 'tools/job-schema.mjs', '--check'],
   ['reference', 'tools/reference.mjs', '--check'],
 ];

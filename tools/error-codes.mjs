@@ -2,10 +2,10 @@
 import { globSync, readFileSync } from 'node:fs';
 import { parseSync } from '@swc/core';
 
-/** Without an underscore only these count: registries and we have no others. */
+/** Codes without an underscore are only these. */
 const SHAPE =
   /^(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DENIED|INTERNAL|STALLED|TIMEOUT|TOOMANYREQUESTS|UNAUTHORIZED|UNSUPPORTED)$/;
-/** Shaped like codes, and none of ours: of Node, of undici (and what we note where it has none), of os-release. */
+/** Codes of Node, undici and os-release, which are not ours. */
 const FOREIGN = /^(?:UND_ERR_|EAI_|ERR_|VERSION_ID$|PROXY_REFUSED$)/;
 /** The file that has codes in tables: by status, and with their remedies. */
 const TABLES = 'src/oci/registry/error-from-answer.ts';
@@ -77,7 +77,7 @@ const FUNCTIONS = new Set([
   'PrivateMethod',
 ]);
 
-/** The function around a node that has a parameter of that name: its own name, and the parameter's place. */
+/** The enclosing function that has this parameter: its name, and the position of the parameter. */
 function carrierOf(parameter, parents) {
   for (let index = parents.length - 1; index >= 0; index -= 1) {
     const node = parents[index];
@@ -127,7 +127,7 @@ function read(path) {
   return { path, tree, constants };
 }
 
-/** `new SomeError('CODE', …)`, and the functions that are handed their code. */
+/** Finds `new SomeError('CODE', …)`, and functions that take the code as a parameter. */
 function thrown({ tree, constants }, note, carriers) {
   walk(tree, (node, parents) => {
     const [name, args] = errorMade(node, parents);
@@ -138,7 +138,7 @@ function thrown({ tree, constants }, note, carriers) {
   });
 }
 
-/** Where a registry error has no code of its own, the first of the registry's is its code. */
+/** The code of a registry error: its own, or else the registry's first. */
 function registryCode(args) {
   const codes = property(args[1]?.expression, 'registryCodes');
   return (
@@ -147,7 +147,7 @@ function registryCode(args) {
   );
 }
 
-/** Remembers the function that hands on a code which it is given. @returns whether it is a new one */
+/** Remembers a function that takes a code as a parameter. @returns whether it is new */
 function carry(code, parents, carriers, made) {
   const carrier = code?.type === 'Identifier' ? carrierOf(code.value, parents) : undefined;
   if (carrier === undefined || carriers.has(carrier.name)) return false;
@@ -155,7 +155,7 @@ function carry(code, parents, carriers, made) {
   return true;
 }
 
-/** Functions that hand their code on to such a function. @returns whether there are new ones */
+/** Finds functions that pass their parameter to such a function. @returns whether there are new ones */
 function handedOn({ tree }, carriers) {
   let isNew = false;
   walk(tree, (node, parents) => {
@@ -177,7 +177,7 @@ function errorMade(node, parents) {
   return [undefined, []];
 }
 
-/** Codes that go through a function, and those that are an outcome or an answer. */
+/** Finds codes that are arguments of such functions, outcomes, or HTTP answers. */
 function carried({ path, tree, constants }, note, carriers, explained) {
   walk(tree, (node) => {
     if (node.type === 'CallExpression') {

@@ -1,4 +1,4 @@
-// Writes schemas/job.schema.json from what the code reads (dist must be built); --check only says whether it still fits.
+// Writes schemas/job.schema.json from the code's own schema (dist must be built); --check fails if the file is stale.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { format, resolveConfig } from 'prettier';
 import { jobJsonSchema } from '../dist/src/operations/job-schema.js';

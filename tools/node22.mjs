@@ -1,4 +1,4 @@
-// Runs a script under Node 22 where the machine's own Node is too old. Plain JavaScript, so that any Node can start it.
+// Runs a script under Node 22 if the machine's own Node is too old. Plain JavaScript: any Node can start it.
 // usage: node tools/node22.mjs [node options] SCRIPT [arguments]
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -16,7 +16,7 @@ export function isNewEnough(version) {
   return true;
 }
 
-/** The path of a Node that is new enough: this one, or the one inside the npm package for this platform. */
+/** The path of a Node that is new enough: this one, or the one in this platform's npm package. */
 export function findNode() {
   if (isNewEnough(process.versions.node)) return process.execPath;
   const os = process.platform === 'win32' ? 'win' : process.platform;
@@ -33,15 +33,15 @@ export function findNode() {
   process.exit(1);
 }
 
-/** Runs node with these arguments, hands signals on, and exits as it did. */
+/** Runs node with these arguments, forwards signals, and exits with its code. */
 export function runNode(args) {
   const node = findNode();
   const path = `${dirname(node)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`;
   const child = spawn(node, args, { stdio: 'inherit', env: { ...process.env, PATH: path } });
-  // A terminal's Ctrl-C reaches the child by itself: only what was sent to this process alone is handed on.
+  // The terminal sends Ctrl-C to the child as well; only signals to this process alone are forwarded.
   process.on('SIGINT', () => {});
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  // npm hands a signal to the shell between us, which dies of it alone: without a parent we would go on for ever.
+  // npm signals the shell between it and us, and only the shell ends. Without a parent this process must end, too.
   if (process.env.npm_lifecycle_event !== undefined) {
     const parent = process.ppid;
     const timer = setInterval(() => {

@@ -1,4 +1,4 @@
-// npm run package: makes what is deployed. out/package is the folder that azd packs, out/acr-promoter.zip the same as a zip.
+// npm run package: writes what is deployed, as a folder for azd (out/package) and as a zip (out/acr-promoter.zip).
 // usage: node tools/node22.mjs tools/package.mjs [--out FOLDER]
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ function writeJson(path, value) {
   writeFileSync(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
-// Compiled straight into the stage: dist may hold what a renamed source left behind, and local/ is never deployed.
+// Compiles into the stage: dist may hold files of renamed sources, and local/ is never deployed.
 function compile() {
   const config = join(out, 'tsconfig.package.json');
   writeJson(config, {
@@ -40,7 +40,7 @@ function compile() {
       sourceMap: false,
       incremental: false,
       tsBuildInfoFile: null,
-      // Looked for from this file on, which may lie anywhere.
+      // Resolved from this file, wherever it is.
       typeRoots: [join(root, 'node_modules', '@types')],
     },
     include: [join(root, 'src')],
@@ -49,7 +49,7 @@ function compile() {
   rmSync(config);
 }
 
-// npm ci wants package.json and lock to agree, so it sees the whole of both; what is left behind is neither.
+// npm ci needs package.json and lock to agree, so both are complete here and removed afterwards.
 function installDependencies(manifest) {
   const { scripts: _scripts, ...withoutScripts } = manifest;
   writeJson(join(stage, 'package.json'), withoutScripts);
@@ -71,7 +71,7 @@ function installDependencies(manifest) {
   }
 }
 
-// Source maps and declarations are half of the bytes, and every cold start reads the package.
+// Source maps and declarations are half of the package, which every cold start reads.
 function dropWhatNobodyRuns() {
   for (const name of listFiles(stage, 'node_modules/')) {
     if (/\.(?:[cm]?js|[cm]?ts)\.map$|\.d\.[cm]?ts$/.test(name)) rmSync(join(stage, name));

@@ -1,5 +1,5 @@
-// npm run test:full: everything, as long as it takes; all of it even where a part fails. FULL raises the counts of seeds,
-// repetitions and kills that the other tiers cut to fit.
+// npm run test:full: every test without a limit on time; each part runs even if an earlier one failed. FULL raises the counts of seeds,
+// repetitions and kills.
 import { spawnSync } from 'node:child_process';
 import { findNode } from './node22.mjs';
 

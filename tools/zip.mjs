@@ -1,11 +1,11 @@
-// Writes a folder as a zip: the same bytes for the same content, whenever and wherever it is made.
+// Writes a folder as a zip. The same content gives the same bytes.
 // usage: node tools/zip.mjs FOLDER FILE
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Zip, ZipDeflate } from 'fflate';
 
-// The format keeps local time without a zone: fields that are the same in every zone.
+// Zip stores local time without a zone, so every entry has the same fixed time.
 const TIME = new Date(1980, 0, 1);
 const UNIX = 3;
 
@@ -21,7 +21,7 @@ export function listFiles(folder, prefix = '') {
   return names.sort((a, b) => Number(a > b) - Number(a < b));
 }
 
-/** Writes the zip, one file in memory at a time; returns how many files went in. */
+/** Writes the zip with one file in memory at a time. @returns the number of files */
 export function writeZip(folder, path) {
   const out = openSync(path, 'w');
   try {

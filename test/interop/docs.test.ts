@@ -8,7 +8,7 @@ import { checkBlock } from './docs/parsed.js';
 import { makeCheckout, runBlocks, type Checkout } from './docs/shell.js';
 import { startEverything, until, type Everything } from '../support/stack/everything.js';
 
-// Every block of README.md and docs/ does what the page says: its commands are run as printed, or read by what will read them.
+// Runs the commands of README.md and docs/ as printed, or parses them with the program's own parser.
 
 const isRun = ({ file, language, mark }: Block): boolean => file !== GENERATED && language === 'sh' && mark === '';
 const all = PAGES.map((page) => ({ page, blocks: blocksOf(page) })).filter(({ blocks }) => blocks.length > 0);

@@ -12,13 +12,13 @@ export interface Block {
   text: string;
 }
 
-/** Pages whose blocks are held against what they do, in the order in which a new user reads them. */
+/** Pages whose blocks are checked. */
 export const PAGES = ['README.md', ...globSync('docs/**/*.md').toSorted((a, b) => a.localeCompare(b))];
 
-/** Generated from what the guide's commands print, by guide.test.ts, which runs them. */
+/** Written by guide.test.ts, which runs its commands. */
 export const GENERATED = 'docs/how-to/oras-guide.md';
 
-/** What a block may be, for whoever adds one. */
+/** The kinds of blocks, for authors of pages. */
 export const HOW_TO_MARK = `Begin the block with one of these:
   \`\`\`sh        commands; the test runs them as printed, block by block, in a shell of the page, against \`npm start\`
               (its registries are localhost:5100 and localhost:5101, its app http://localhost:7071)
@@ -52,7 +52,7 @@ export function blocksOf(file: string): Block[] {
   return blocks;
 }
 
-/** Code that is indented, after an empty line; what goes on in an item of a list is none. */
+/** Indented code after an empty line; the continuation of a list item is not code. */
 function isIndented(lines: readonly string[], index: number): boolean {
   if (!/^(?: {4}|\t)\S/.test(lines[index] ?? '') || (lines[index - 1] ?? '') !== '') return false;
   const before = lines.slice(0, index).findLast((line) => /^\S/.test(line)) ?? '';

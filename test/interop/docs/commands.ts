@@ -1,4 +1,4 @@
-/** The commands of a shell text, each as its words: as far as documentation writes them. */
+/** The commands of a shell text, each as its words. Knows only the syntax that the pages use. */
 export function commandsOf(text: string): string[][] {
   const commands: string[][] = [];
   let words: string[] = [];
@@ -6,7 +6,7 @@ export function commandsOf(text: string): string[][] {
     if (words.length > 0) commands.push(words);
     words = [];
   };
-  // `<app>` is a value to fill in; a here-document is no command.
+  // `<app>` is a value to fill in; here-documents are left out.
   let rest = text
     .replaceAll(/<([a-z][^<>\n]*)>/g, 'FILL_IN')
     .replaceAll(/<<-?\s*'?(\w+)'?(.*)\n[\s\S]*?\n\1(?=\n|$)/g, '$2')
@@ -31,7 +31,7 @@ export function commandsOf(text: string): string[][] {
   return commands;
 }
 
-/** One word, its quotes taken off, with the commands whose output is put into it. */
+/** One word without quotes, and the commands in its `$(…)`. */
 function takeWord(text: string): { word: string; inner: string[]; length: number } {
   const inner: string[] = [];
   let word = '';

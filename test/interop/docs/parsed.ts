@@ -10,15 +10,15 @@ import { createMemoryIo } from '../../support/memory-io.js';
 import { GENERATED, HOW_TO_MARK, type Block } from './blocks.js';
 import { commandsOf } from './commands.js';
 
-/** Programs of others, and of the shell, that a page may call. */
+/** Programs of others and shell built-ins that a page may call. */
 const OTHERS =
   /^(?:az|azd|bash|cat|cd|cosign|crane|curl|docker|echo|export|git|go|helm|jq|kubectl|mkdir|notation|openssl|oras|printf|read|regctl|rm|sleep|tar|unset|unzip)$/;
-/** Stands for a digest that an earlier command prints. */
+/** Replaces a digest that an earlier command prints. */
 const DIGEST = `sha256:${'a'.repeat(64)}`;
-/** What other programs read, and what is only shown. */
+/** Languages that are not checked: output, and input of other programs. */
 const OF_OTHERS = ['text', 'kusto', 'bicep', 'mermaid'];
 
-/** Checks a block that is not run. @throws Error that says what is wrong, where, and how a block is marked */
+/** Checks a block that is not run. @throws Error with the problem, its place, and how blocks are marked */
 export function checkBlock(block: Block): void {
   try {
     check(block);
@@ -71,7 +71,7 @@ function checkNode(args: readonly string[]): void {
     if (!existsSync(file)) throw new Error(`there is no ${file}`);
 }
 
-/** Reads the line as the command line does, and does nothing. @throws CommanderError */
+/** Parses the line with the command line's own parser and runs nothing. @throws CommanderError */
 function checkOurs(args: string[]): void {
   const program = createProgram(createMemoryIo().io);
   const still = (command: Command): void => {

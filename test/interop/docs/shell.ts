@@ -5,13 +5,13 @@ import type { Everything } from '../../support/stack/everything.js';
 import { freePorts, portOptions } from '../start/started.js';
 import type { Block } from './blocks.js';
 
-/** A checkout as a reader has it, with the local stack's folder in it, and what its pages call on PATH. */
+/** A checkout as a reader has it, with the local stack's `.local`, and the programs of the pages on PATH. */
 export interface Checkout {
   folder: string;
   env: Record<string, string>;
 }
 
-/** The checkout's own files are links; `npm ci` and the build (npx asks for it) have been done, and `npm start` of a page has ports and a folder of its own. */
+/** Makes the checkout from links. `npm ci` and `npm run build` do nothing there; `npm start` gets its own ports and folder. */
 export async function makeCheckout(folder: string, up: Everything): Promise<Checkout> {
   const checkout = join(folder, 'checkout');
   const programs = join(folder, 'bin');
@@ -45,7 +45,7 @@ echo "npm $*: mark the block as long, or as azure" >&2; exit 1`,
   };
 }
 
-/** How a page's blocks went: as far as they came. */
+/** The result of a page's blocks, up to the first failure. */
 export interface Went {
   code: number;
   output: string;
@@ -53,7 +53,7 @@ export interface Went {
   last: Block | undefined;
 }
 
-/** Runs the blocks of a page in one shell, one after the other, until one fails; `localhost:5100` and its like are the stack's own. */
+/** Runs the blocks of a page in one shell until one fails; `localhost:5100` and the like are replaced by the stack's own ports. */
 export async function runBlocks({ folder, env }: Checkout, up: Everything, blocks: readonly Block[]): Promise<Went> {
   const own = (text: string): string =>
     text
