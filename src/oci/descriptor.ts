@@ -32,6 +32,7 @@ function invalid(where: string, why: string): never {
   throw new InputError('DESCRIPTOR_INVALID', `${where}: ${why}`);
 }
 
+/** True for an object that is not an array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -10,6 +10,7 @@ export type Digest = `sha256:${string}` | `sha512:${string}`;
 
 const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 
+/** True for a valid sha256 or sha512 digest. */
 export function isDigest(text: string): text is Digest {
   return DIGEST.test(text);
 }
@@ -22,12 +23,15 @@ export function parseDigest(text: string): Digest {
   });
 }
 
+/** Supported digest algorithms. */
 export type DigestAlgorithm = 'sha256' | 'sha512';
 
+/** The algorithm of a digest. */
 export function digestAlgorithm(digest: Digest): DigestAlgorithm {
   return digest.startsWith('sha512:') ? 'sha512' : 'sha256';
 }
 
+/** Computes a digest incrementally. Default: sha256. */
 export function createDigester(algorithm: DigestAlgorithm = 'sha256'): {
   update(bytes: Uint8Array): void;
   digest(): Digest;
@@ -39,6 +43,7 @@ export function createDigester(algorithm: DigestAlgorithm = 'sha256'): {
   };
 }
 
+/** Computes the digest of bytes. Default: sha256. */
 export function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = 'sha256'): Digest {
   return `${algorithm}:${createHash(algorithm).update(bytes).digest('hex')}`;
 }

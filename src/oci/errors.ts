@@ -7,6 +7,7 @@ export interface SerializedError {
   details?: Record<string, unknown>;
 }
 
+/** Options of an error. */
 export interface ErrorOptions {
   cause?: unknown;
   /** What an operator needs to know, as JSON. Never contains a header, a token or a URL with its query. */
@@ -68,6 +69,7 @@ export class TransportError extends PromoterError {
   }
 }
 
+/** The answer that a {@link RegistryError} reports. */
 export interface RegistryErrorInfo {
   method: string;
   /** Without userinfo and query. */

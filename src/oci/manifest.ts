@@ -47,6 +47,7 @@ export interface ArtifactManifest extends Common {
   blobs: Descriptor[];
 }
 
+/** Any supported manifest. `kind` tells them apart. */
 export type Manifest = ImageManifest | ImageIndex | ArtifactManifest;
 
 const MANIFEST_KINDS: ReadonlyMap<string, Manifest['kind']> = new Map([
@@ -119,6 +120,7 @@ function isGiven(field: unknown): boolean {
   return field !== undefined && field !== null;
 }
 
+/** Options of {@link parseManifest}. */
 export interface ManifestReading {
   /**
    * Accepts field names that clients read differently. For stores that keep what others push, as registries do.

@@ -11,6 +11,7 @@ export interface PackedBlob {
   bytes: Uint8Array;
 }
 
+/** The content of an artifact. */
 export interface PackInput {
   artifactType: string;
   /** With no layers, the manifest has one layer, the empty descriptor, as image-spec requires. */

@@ -24,10 +24,12 @@ const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
 /** Most registries allow at most 255 characters for host and repository together. */
 const LONGEST_NAME = 255;
 
+/** True for a valid repository name of at most 255 characters. */
 export function isRepository(text: string): boolean {
   return text.length <= LONGEST_NAME && REPOSITORY.test(text);
 }
 
+/** True for a valid tag: at most 128 characters. */
 export function isTag(text: string): boolean {
   return TAG.test(text);
 }
@@ -98,6 +100,7 @@ export function parseReference(text: string): Reference {
   return { registry, repository: rest, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
 }
 
+/** Formats a reference as `registry/repository[:tag][@digest]`. */
 export function formatReference(reference: Reference): string {
   const tag = reference.tag === undefined ? '' : `:${reference.tag}`;
   const digest = reference.digest === undefined ? '' : `@${reference.digest}`;

@@ -1,15 +1,18 @@
 import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 
+/** Options of every request. An abort rejects with the signal's reason. */
 export interface CallOptions {
   signal?: AbortSignal | undefined;
 }
 
+/** Options for reading a manifest. */
 export interface ManifestOptions extends CallOptions {
   /** Accepted media types; by default all manifests and indexes. A layout ignores this. */
   mediaTypes?: readonly string[];
 }
 
+/** Options for listing referrers. */
 export interface ReferrersOptions extends CallOptions {
   artifactType?: string;
   /**
@@ -24,6 +27,7 @@ export interface ReferrersOptions extends CallOptions {
   artifactTypes?: boolean;
 }
 
+/** A manifest and its descriptor. */
 export interface FetchedManifest {
   descriptor: Descriptor;
   /** Verified: digest and length match the descriptor. */
@@ -79,6 +83,7 @@ export interface OpenUpload {
   restarts: number;
 }
 
+/** Options for uploading a part of a blob. */
 export interface PartOptions extends CallOptions {
   /** The upload to continue. By default a new one is started. */
   from?: OpenUpload;
@@ -88,6 +93,7 @@ export interface PartOptions extends CallOptions {
   onReached?: (upload: OpenUpload) => Promise<void>;
 }
 
+/** A repository that can be written. */
 export interface WritableRepository {
   readonly name: string;
   /** True if `hasBlob` costs no request. A copy then checks every blob. Default: false. */
@@ -130,6 +136,7 @@ export interface WritableRepository {
   deleteManifest(digest: Digest, options?: CallOptions): Promise<void>;
 }
 
+/** A repository that can be read and written. */
 export type Repository = ReadableRepository & WritableRepository;
 
 /** Opens repositories by registry host and repository name. */

@@ -10,6 +10,7 @@ import { checkDiffId, unpackLayer } from './layers/unpack.js';
 import type { SbomLimits } from './limits.js';
 import type { Turns } from './turns.js';
 
+/** A package and the place where it was found. */
 export interface LocatedPackage extends Package {
   /** Digest of the layer that contains it. */
   layer: string;

@@ -13,6 +13,7 @@ export const TOOL = { name: 'acr-promoter', version: '0.1.0' } as const;
 /** @see https://cyclonedx.org/docs/1.6/json/#compositions_items_aggregate */
 type Aggregate = 'incomplete' | 'incomplete_third_party_only';
 
+/** The content of a document. */
 export interface DocumentInput {
   /** `registry/repository` */
   name: string;

@@ -1,5 +1,6 @@
 import type { Descriptor, ImageManifest } from '../oci/index.js';
 
+/** The image of which an SBOM is made. */
 export interface SbomInput {
   /** `registry/repository` of the image. It becomes the name of the root component. */
   name: string;
@@ -27,6 +28,7 @@ export interface SbomInput {
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
 
+/** An SBOM and the annotations of its referrer. */
 export interface Sbom {
   /** `application/vnd.cyclonedx+json`: the referrer's artifact type and the media type of its layer. */
   mediaType: string;

@@ -20,6 +20,7 @@ interface Finding {
   reading: Reading;
 }
 
+/** What a pass over a layer needs. */
 export interface LayerPassOptions {
   catalogers: readonly Cataloger[];
   overlay: Overlay;

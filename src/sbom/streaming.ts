@@ -14,8 +14,10 @@ import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { LayerKeeper } from './kept-layers.js';
 import { Turns } from './turns.js';
 
+/** Media type of a CycloneDX document in JSON. */
 export const CYCLONEDX_JSON = 'application/vnd.cyclonedx+json';
 
+/** Options of {@link createStreamingSbomGenerator}. */
 export interface StreamingSbomOptions {
   /** Limits that differ from SBOM_LIMITS. */
   limits?: Partial<SbomLimits>;

@@ -77,6 +77,7 @@ export function invalidAt(
   return undefined;
 }
 
+/** True if a certificate names the issuer and is signed with its key. */
 export function isIssuedBy(certificate: CodeSigningCertificate, issuer: CodeSigningCertificate): boolean {
   if (!Buffer.from(certificate.issuerDer).equals(issuer.subjectDer)) return false;
   try {

@@ -36,6 +36,7 @@ const COUNTRY = '2.5.4.6';
 /** PKCS #9 attribute for the extensions that a request asks for. */
 const EXTENSION_REQUEST = '1.2.840.113549.1.9.14';
 
+/** Validity of a certificate. */
 export interface CertificateTimes {
   /** Start of validity. Default: one hour ago, because clocks differ. */
   notBefore?: Date;
@@ -77,10 +78,12 @@ export function toBeSigned(
   });
 }
 
+/** Encodes a value in DER. */
 export function bytesOf(value: object): Buffer {
   return Buffer.from(AsnConvert.serialize(value));
 }
 
+/** A signed certificate as PEM. */
 export function certificatePem(tbsCertificate: TBSCertificate, signature: Uint8Array): string {
   const certificate = new Certificate({
     tbsCertificate,
@@ -99,6 +102,7 @@ export function requestInfo(publicKey: KeyObject, subject: readonly SubjectAttri
   return der(0x30, der(0x02, Buffer.from([0])), bytesOf(nameOf(subject)), spkiOf(publicKey), der(0xa0, extensions));
 }
 
+/** A signed certificate request as PEM. */
 export function requestPem(publicKey: KeyObject, info: Buffer, signature: Uint8Array): string {
   const bits = der(0x03, Buffer.from([0]), Buffer.from(signature));
   return pem('CERTIFICATE REQUEST', der(0x30, info, bytesOf(algorithmFor(publicKey)), bits));

@@ -33,6 +33,7 @@ const SHORT_NAMES: ReadonlyMap<string, string> = new Map([
 const KNOWN_TYPES: ReadonlySet<string> = new Set(SHORT_NAMES.values());
 const DOTTED = /^[0-2](?:\.(?:0|[1-9][0-9]*))+$/;
 
+/** Reads a name from ASN.1. */
 export function readName(name: Name): DistinguishedName {
   return name.flatMap((part) =>
     part.map(({ type, value }) => ({ type: SHORT_NAMES.get(type) ?? type, value: value.toString() })),

@@ -6,6 +6,7 @@ import { cryptoOptions, hashOf, signingAlgorithmOf, type NotaryAlgorithm } from 
 import type { Signer } from './signer.js';
 import { chainError, keyError, keyMismatch } from './signing-errors.js';
 
+/** A private key and its certificates, PEM. */
 export interface PemSigner {
   /** Private key: EC P-256, or RSA with 2048, 3072 or 4096 bits, in PKCS #8, SEC 1 or PKCS #1, not encrypted. */
   keyPem: string;

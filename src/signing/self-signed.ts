@@ -55,6 +55,7 @@ export function pemCertifiedKey(pem: string): CertifiedKey {
   };
 }
 
+/** Subject and validity of a self-signed certificate. */
 export interface SelfSignedOptions extends CertificateTimes {
   commonName: string;
   /**

@@ -23,6 +23,7 @@ export interface NotarySignature {
   annotations: Record<string, string>;
 }
 
+/** Options of {@link signNotary}. */
 export interface SignNotaryOptions {
   /** Time of signing, rounded down to seconds. */
   signingTime: Date;

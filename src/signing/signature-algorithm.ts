@@ -51,6 +51,7 @@ export function signingAlgorithmOf(key: KeyObject): { algorithm: NotaryAlgorithm
   return { problem: `it is ${type ?? 'unknown'}, neither EC nor RSA` };
 }
 
+/** The hash of an algorithm. */
 export function hashOf(algorithm: NotaryAlgorithm): NotaryHash {
   return HASHES[algorithm];
 }

@@ -24,6 +24,7 @@ export interface Signer {
   sign(message: Uint8Array, signal?: AbortSignal): Promise<Uint8Array>;
 }
 
+/** Returns the current {@link Signer}. */
 export interface SignerSource {
   /**
    * The current signer. It is cached for some minutes; after that a rotated key or a renewed certificate is used.

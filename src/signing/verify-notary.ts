@@ -23,6 +23,7 @@ import { checkTrust, type NotaryTrust } from './trust.js';
  */
 const ENVELOPE_BYTES = 256 * 1024;
 
+/** A signature and what it must be for. */
 export interface VerifyNotaryInput {
   envelope: Uint8Array;
   /** The layer's media type. */
@@ -33,6 +34,7 @@ export interface VerifyNotaryInput {
   now: Date;
 }
 
+/** A valid signature. */
 export interface VerifiedSignature {
   /** The signing certificate's subject: `CN=release,O=Example,C=US`. */
   signedBy: string;

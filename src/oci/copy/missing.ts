@@ -36,6 +36,7 @@ export interface Asked {
   listed(subject: Digest, tagSchema: true | 'later', signal: AbortSignal): Promise<Set<Digest>>;
 }
 
+/** True if the destination lacks nothing. */
 export function isNothingMissing({ manifests, unlisted, tags }: Missing): boolean {
   return manifests.length + unlisted.length + tags.length === 0;
 }
@@ -64,6 +65,7 @@ async function unlistedOf(
   return left.map((referrer) => ({ subject, referrer }));
 }
 
+/** Requests to a destination, limited by `requests`. */
 export function askedOf(destination: ReadableRepository, requests: Budget): Asked {
   return {
     find: (target, signal) =>

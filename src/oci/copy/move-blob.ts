@@ -10,6 +10,7 @@ import { mountFrom, onSide } from './side.js';
 /** Maximum share of the byte budget for one blob, whatever its size. */
 const BYTES_OF_ONE_STREAM = 8 * 1024 * 1024;
 
+/** What copying a blob needs. */
 export interface BlobMove {
   source: ReadableRepository;
   destination: WritableRepository;
@@ -58,6 +59,7 @@ export function createBlobMover(move: BlobMove): (descriptor: Descriptor) => Pro
     getOrMake(moved, descriptor.digest, async () => move.reporter.blob(await moveBlob(descriptor, move), descriptor));
 }
 
+/** Options of {@link movePart}. */
 export interface MovePartOptions extends PartOptions {
   /** Repositories of the destination registry to mount the blob from, most likely first. Default: none. */
   mountFrom?: readonly string[];

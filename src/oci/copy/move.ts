@@ -13,6 +13,7 @@ import { onSide, resolveIfThere } from './side.js';
 /** Default maximum bytes of blobs in transit. Option: `bytesInFlight`. */
 const BYTES_IN_FLIGHT = 32 * 1024 * 1024;
 
+/** Options of {@link copyGraph}. */
 export interface CopyOptions extends CallOptions {
   /** Repositories of the destination registry to mount blobs from, most likely first. Default: none. */
   mountFrom?: string | readonly string[];

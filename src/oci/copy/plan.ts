@@ -15,6 +15,7 @@ const PLAN_MANIFEST_BYTES = 256 * 1024;
 /** Artifact type of Azure's artifact streaming. Each registry creates its own, so a copy is useless. */
 export const ARTIFACT_STREAMING = 'application/vnd.azure.artifact.streaming.v1';
 
+/** What belongs to a graph, for plans and comparisons. */
 export interface GraphOptions extends CallOptions {
   /**
    * Includes referrers, their referrers, the referrers of an index's children, and cosign's digest tags. Default:

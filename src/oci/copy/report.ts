@@ -7,6 +7,7 @@ const TITLE = 'org.opencontainers.image.title';
 /** How a node came to be at the destination. */
 export type Arrival = 'copied' | 'existed' | 'mounted';
 
+/** Progress of a copy, reported for each node and each chunk. */
 export interface CopyProgress {
   /** `started`: the transfer of this node begins. `moving`: more bytes of a blob were sent. */
   state: 'started' | 'moving' | Arrival;
@@ -25,6 +26,7 @@ export interface CopyProgress {
   totalBytes: number;
 }
 
+/** A manifest or blob in a report. */
 export interface CopiedNode {
   kind: 'manifest' | 'blob';
   mediaType: string;

@@ -23,12 +23,14 @@ import { onSide } from './side.js';
  */
 export const ARRIVAL = { pausesMs: [0, 250, 1000, 2000, 4000] } as const;
 
+/** Progress of {@link verifyArrival}. */
 export interface ArrivalProgress {
   state: 'asked' | 'restored';
   /** Number of listings that the destination does not show yet. */
   lost: number;
 }
 
+/** Options of {@link verifyArrival}. */
 export interface ArrivalOptions extends CallOptions {
   /** Source of the manifests that are not in the plan and of the blobs that must be copied again. */
   source: ReadableRepository;
@@ -46,6 +48,7 @@ export interface ArrivalOptions extends CallOptions {
   onAsked?: (done: number, total: number) => void;
 }
 
+/** The result of {@link verifyArrival}. */
 export interface ArrivalReport {
   manifests: number;
   /** Number of referrers in the lists of their subjects. */

@@ -20,6 +20,7 @@ export const GRAPH_DEPTH = 16;
 /** Maximum nodes in one graph, including blobs. `GRAPH_TOO_WIDE` */
 export const GRAPH_NODES = 100_000;
 
+/** Options of a walk. */
 export interface WalkOptions {
   recursive: boolean;
   /** See `GraphOptions.artifactsOnly`. */
@@ -76,6 +77,7 @@ export interface LeftOut {
   reason: (typeof LEFT_OUT_REASONS)[number];
 }
 
+/** The graph of a root. */
 export interface Walked {
   nodes: ReadonlyMap<Digest, WalkedNode>;
   leftOut: LeftOut[];
@@ -87,6 +89,7 @@ export interface Referring {
   tagged: { tag: string; descriptor: Descriptor }[];
 }
 
+/** The state of one walk. */
 export interface Context {
   source: ReadableRepository;
   options: WalkOptions;
@@ -108,6 +111,7 @@ export interface Context {
 
 const REMEDY = 'Copy a part of the graph: one platform, or no referrers.';
 
+/** A descriptor with media type, digest and size only. */
 export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
 }
@@ -138,6 +142,7 @@ export function checkWidth({ started, blobs, source }: Context, more = 0): void 
   });
 }
 
+/** Fetches a manifest. Undefined if it is optional and does not exist. */
 export async function fetchIfThere(
   context: Context,
   descriptor: Descriptor,
@@ -152,6 +157,7 @@ export async function fetchIfThere(
   }
 }
 
+/** Records a referrer that is not copied. */
 export function leaveOut(
   context: Context,
   descriptor: Descriptor,
@@ -171,6 +177,11 @@ function keep(context: Context, bytes: Uint8Array): { bytes?: Uint8Array } {
   return { bytes };
 }
 
+/**
+ * Describes a manifest as a node of the graph.
+ * @throws CopyError `GRAPH_TOO_WIDE`
+ * @throws InputError `SCHEMA1_UNSUPPORTED`
+ */
 export function describe(context: Context, descriptor: Descriptor, manifest: Manifest, bytes: Uint8Array): WalkedNode {
   const content = childrenOf(manifest);
   const inIndex = manifest.kind === 'index';
@@ -194,6 +205,7 @@ export function describe(context: Context, descriptor: Descriptor, manifest: Man
   };
 }
 
+/** Lists the referrers of a manifest, without excluded artifact types unless the manifest decides. */
 export async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
   const { digestTags, requests, source } = context;
   // Most manifests have no referrers, so each saved request matters.
@@ -212,6 +224,7 @@ export async function listReferrers(context: Context, digest: Digest, signal: Ab
   });
 }
 
+/** The digest tags of a manifest and the manifests that they point to. */
 export async function readDigestTags(
   context: Context,
   digest: Digest,

@@ -8,6 +8,7 @@ import { ConfigurationError } from '../errors.js';
 /** Bytes of one read from disk. */
 const READ_BYTES = 256 * 1024;
 
+/** True for the error of a file or folder that does not exist. */
 export function isMissingFile(error: unknown): boolean {
   return isRecord(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
 }
@@ -21,6 +22,7 @@ async function unlessMissing<T>(work: () => Promise<T>): Promise<T | undefined> 
   }
 }
 
+/** The files of a layout in a folder. */
 export class FolderFiles implements LayoutFiles {
   readonly #root: string;
 
@@ -84,10 +86,7 @@ export interface LayoutFiles {
   stamp(folder: string): Promise<string>;
 }
 
-/**
- * True if the file system refused to write a file of the layout. Reading the source can fail as well, and is not meant
- * here.
- */
+/** True if the file system refused to write a file of the layout. An error of reading the source does not count. */
 function isRefusal(error: unknown, root: string): error is Record<string, unknown> {
   if (!isRecord(error) || typeof error.code !== 'string' || typeof error.syscall !== 'string') return false;
   if (typeof error.path !== 'string') return error.syscall === 'write';

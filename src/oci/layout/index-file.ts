@@ -68,10 +68,15 @@ export async function readIndex(files: LayoutFiles, path: string): Promise<Descr
   return manifests.map((entry, index) => parseDescriptor(entry, `${where} manifests[${index}]`));
 }
 
+/**
+ * Encodes index.json.
+ * @see https://github.com/opencontainers/image-spec/blob/v1.1.1/image-layout.md#indexjson-file
+ */
 export function encodeIndex(manifests: readonly Descriptor[]): string {
   return JSON.stringify({ schemaVersion: 2, mediaType: OCI_IMAGE_INDEX, manifests });
 }
 
+/** The tag of an entry in index.json; undefined if it has none. */
 export function tagOf(entry: Descriptor): string | undefined {
   return entry.annotations?.[REF_NAME];
 }

@@ -7,6 +7,7 @@ import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest, MANI
 import type { LayoutFiles } from './folder-files.js';
 import { readIndex, tagOf } from './index-file.js';
 
+/** The file of a blob, relative to the layout: `blobs/sha256/<hex>`. */
 export function blobFile(digest: Digest): string {
   return `blobs/${digest.replace(':', '/')}`;
 }

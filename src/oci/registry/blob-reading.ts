@@ -32,7 +32,7 @@ const NOTHING = new Uint8Array();
 export class BlobReading {
   readonly #openAt: OpenAt;
   readonly #wrongSize: (actual: string) => Error;
-  /** The open body between two pieces. While a piece is read, it belongs to that piece. */
+  /** The body that stays open between two pieces. Undefined while a piece is being read. */
   #open: Open | undefined;
 
   constructor(openAt: OpenAt, wrongSize: (actual: string) => Error) {

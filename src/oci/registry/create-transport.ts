@@ -9,6 +9,7 @@ import { createSend } from './send.js';
 import { traceRequests } from './trace.js';
 import type { Transport, TransportRequest } from './transport.js';
 
+/** Options of {@link createTransport}. */
 export interface TransportOptions extends DispatcherOptions {
   credentials: Credentials;
   /**

@@ -38,6 +38,7 @@ export interface DispatcherOptions {
   isRegistry?: (origin: string) => boolean;
 }
 
+/** The address of a host. */
 export interface Address {
   /** An IP address. */
   address: string;
@@ -110,6 +111,7 @@ function createDispatcher(kind: RequestKind, options: DispatcherOptions, { trust
   return new Agent({ ...common, connect });
 }
 
+/** Connections by kind of request and URL. */
 export interface Dispatchers {
   for(kind: RequestKind, url: URL): Dispatcher;
   close(): Promise<void>;

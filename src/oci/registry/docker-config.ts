@@ -19,6 +19,7 @@ const TOKEN_USER = '<token>';
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 const DOCKER_HUB_HOSTS = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
+/** Options for reading and writing a Docker config. */
 export interface DockerConfigOptions {
   /** Path of the Docker config. Default: `~/.docker/config.json`. A missing file has no credentials. */
   path?: string;
@@ -32,6 +33,7 @@ interface DockerConfig {
   credsStore?: string;
 }
 
+/** `~/.docker/config.json` */
 export function defaultDockerConfigPath(): string {
   return join(homedir(), '.docker', 'config.json');
 }

@@ -53,8 +53,10 @@ export function kindOf(sizeBytes: number): RequestKind {
   return sizeBytes <= SMALL_BLOB_BYTES ? 'api' : 'bytes';
 }
 
+/** Actions of a token scope for a repository. */
 export type Actions = readonly ('pull' | 'push' | 'delete' | 'metadata_read')[];
 
+/** The scopes for actions in a repository. */
 export function scopesFor(context: RepositoryContext, actions: Actions): string[] {
   return [repositoryScope(context.repository, ...actions)];
 }
@@ -106,6 +108,7 @@ export async function askHeaders(
   return response;
 }
 
+/** An answer whose body was read completely. */
 export interface WholeAnswer extends Omit<TransportResponse, 'body'> {
   bytes: Uint8Array;
 }
@@ -134,6 +137,7 @@ export async function askWhole(
   }
 }
 
+/** The next request of an upload or listing. */
 export interface NextRequest {
   url: string;
   /** Present only if the URL belongs to the registry itself. */

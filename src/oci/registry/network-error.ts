@@ -119,6 +119,7 @@ export function markSent<T>(error: T): T {
   return error;
 }
 
+/** True if the error occurred before the request was sent. */
 export function isUnsent(error: unknown): boolean {
   return typeof error === 'object' && error !== null && unsent.has(error);
 }

@@ -19,6 +19,7 @@ export const ANSWER_BYTES = 4 * 1024 * 1024;
 /** Maximum pages of one listing. `TOO_MANY_PAGES` */
 const MOST_PAGES = 10_000;
 
+/** A listing with several pages. */
 export interface Listing {
   /** The first page's URL. */
   url: string;
@@ -34,6 +35,7 @@ export interface Listing {
   mostBytes?: number;
 }
 
+/** A page and its JSON; empty if it is not a JSON object. */
 export interface Page extends WholeAnswer {
   json: Record<string, unknown>;
 }

@@ -14,6 +14,7 @@ const ACR_RATE_LIMITS: RateLimits = { read: 5000, write: 1000, delete: 500, refe
 
 const ACR_HOST = /\.azurecr\.(?:io|cn|us)$/;
 
+/** ACR's limits for a host of ACR; none for other hosts. */
 export function defaultRateLimits(host: string): RateLimits {
   return ACR_HOST.test(host) ? ACR_RATE_LIMITS : {};
 }
@@ -60,6 +61,7 @@ export interface RateClock {
   sleepMs(ms: number, signal: AbortSignal | undefined): Promise<void>;
 }
 
+/** Options of {@link limitRate}. */
 export interface RateLimitOptions {
   limitsFor?: (host: string) => RateLimits;
   /** Maximum backoff that a request waits for. Default: RETRY_AFTER_MS. */

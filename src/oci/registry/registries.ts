@@ -26,6 +26,7 @@ const MONOLITHIC_BYTES = 1024 * 1024 * 1024;
 /** Bytes of each chunk of a larger blob. Option `uploads.chunkBytes` */
 const CHUNK_BYTES = 16 * 1024 * 1024;
 
+/** Options of {@link createRegistries}. */
 export interface RegistriesOptions extends Omit<TransportOptions, 'mayAsk' | 'mayFollow' | 'isRegistry'> {
   /** The only registries that may be used, written as in references. Undefined allows all. */
   allowedRegistries?: readonly string[];
@@ -66,6 +67,7 @@ export interface RegistryRepository extends BlobRepository {
   isWritable(tag: string, options?: CallOptions): Promise<boolean | undefined>;
 }
 
+/** A registry and its repositories. */
 export interface Registry {
   /**
    * Checks that the registry exists and accepts the credential.
@@ -84,6 +86,7 @@ export interface OpenRegistries extends Registries {
   registry(registry: string): Registry;
 }
 
+/** A client for registries, which must be closed. */
 export interface RegistryClient extends OpenRegistries {
   /**
    * The same client, but `onRequest` is called before each request. Each page and each try counts; redirects and token

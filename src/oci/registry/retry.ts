@@ -19,6 +19,7 @@ const RETRY_CAP_MS = 10_000;
  */
 export const RETRY_AFTER_MS = 30_000;
 
+/** Options of {@link retry}. */
 export interface RetryOptions {
   /** Maximum tries of one request, including the first. 1 means no retry. Default: 5. */
   attempts?: number;

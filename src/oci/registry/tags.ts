@@ -14,8 +14,10 @@ import {
   type Listing,
 } from './pages.js';
 
+/** Options of a listing. `last`: only entries after this one. */
 export type ListOptions = CallOptions & { last?: string };
 
+/** Options for listing tags with their digests. */
 export interface TagDetailsOptions extends ListOptions {
   /**
    * Returns nothing if the registry cannot list tags with digests, instead of one request for each tag. Default: false.

@@ -7,6 +7,7 @@ export interface StreamBody {
   open(): AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
 }
 
+/** A request to a registry. */
 export interface TransportRequest {
   method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Absolute. */
@@ -35,6 +36,7 @@ export interface TransportRequest {
   onTry?: () => void;
 }
 
+/** The answer to a request, whatever its status. */
 export interface TransportResponse {
   status: number;
   /** Lower-case names; repeated headers joined with `, `. */

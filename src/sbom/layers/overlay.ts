@@ -87,6 +87,7 @@ function newFolder(hidden = Infinity): Folder {
   return { hidden, opaque: Infinity, names: new Map() };
 }
 
+/** A whiteout of a file, of a folder's content, or a name without meaning. */
 export type Whiteout = { kind: 'file'; path: string } | { kind: 'opaque'; folder: string } | { kind: 'ignored' };
 
 /** The meaning of a name that starts with `.wh.`; undefined for any other name. */

@@ -3,6 +3,7 @@ import type { SbomLimits } from '../limits.js';
 import { ByteReader } from './byte-reader.js';
 import { layerInvalid, overLimit } from '../sbom-errors.js';
 
+/** An entry of a tar archive. */
 export interface TarEntry {
   /** The name in the archive, not cleaned. */
   name: string;

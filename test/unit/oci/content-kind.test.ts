@@ -35,7 +35,7 @@ function blob(mediaType: string, bytes: Uint8Array): Descriptor {
 
 function kindOf(manifest: object): Promise<ContentKind> {
   const { mediaType = OCI_IMAGE_MANIFEST } = manifest as { mediaType?: string };
-  // Each test has a manifest of its own: kinds are remembered by digest.
+  // Each test uses its own manifest, because kinds are remembered by digest.
   const bytes = encodeManifest({ schemaVersion: 2, ...manifest, annotations: { seed: `${(seed += 1)}` } });
   return contentKindOf(repository, digestOf(bytes), parseManifest(bytes, mediaType, 'it'));
 }

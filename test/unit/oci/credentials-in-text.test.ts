@@ -58,12 +58,15 @@ test('the time is proportional to the length of the text', () => {
     const text = piece.repeat(200_000);
     const startedMs = performance.now();
     expect(hideCredentials(text).length).toBeLessThanOrEqual(text.length + 3);
-    // Before, `"\\` again and again took 2 s for 64 KiB.
+    // An earlier version took 2 s for 64 KiB of repeated `"\\`.
     expect(performance.now() - startedMs).toBeLessThan(1000);
   }
 });
 
-/** As it was before it took time in proportion: a regular expression that reads thousands of characters from each quote. */
+/**
+ * An earlier implementation with quadratic time, for comparison: a regular expression that reads thousands of
+ * characters from each quote.
+ */
 function hideSlowly(text: string): string {
   return text.replaceAll(/"(?:\\.|[^"\\]){0,4000}"|[^\s"]+/g, (word) => hideInOneWord(word));
 }
@@ -118,7 +121,7 @@ test('a long text is cut before an incomplete word', () => {
       fc.constantFrom('', ' and a space '),
       (before, quote, lead, space) => {
         const start = ' word'.repeat(65_536 / 5);
-        // A space is part of a password only in quotes, and of a query nowhere.
+        // A space can be part of a password in quotes, but never of a query.
         const secret = `${PASSWORD.repeat(300)}${quote === '' || lead.includes('?') ? '' : space}${PASSWORD.repeat(100)}`;
         const text = `${start.slice(0, 65_536 - before)} ${quote}${lead}${secret}@host${quote === '' ? '' : '"'} end`;
         expect(hideCredentials(text).includes(PASSWORD.slice(0, 4))).toBe(false);

@@ -111,7 +111,7 @@ describe('parseDescriptor', () => {
   });
 });
 
-/** By key, so that order makes no difference. */
+/** Sorted by key, so that the order does not matter. */
 function sorted(value: Descriptor): [string, unknown][] {
   return Object.entries(value)
     .map(([key, field]): [string, unknown] => [

@@ -29,7 +29,7 @@ test('a file in the way is an error', async () => {
   await expect(makeFolder(join(folder, 'file', 'x'))).rejects.toMatchObject({ code: 'ENOTDIR' });
 });
 
-// Node's own goes on for ever there.
+// Node's recursive mkdir never ends there.
 test('ends on a file system that refuses new folders', async () => {
   await expect(makeFolder('/proc/no-such-folder/x/y')).rejects.toMatchObject({ code: 'ENOENT' });
 });

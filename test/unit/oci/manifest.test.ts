@@ -162,7 +162,7 @@ describe('media types', () => {
   });
 });
 
-/** test/interop/go-reading.test.ts has Go's own answers. */
+/** test/interop/go-reading.test.ts compares with Go itself. */
 describe('a manifest that Go reads differently', () => {
   const one = `{"mediaType":"text/plain","digest":"${digestOf(new Uint8Array())}","size":0}`;
   const image = (more: string): Uint8Array =>
@@ -179,7 +179,7 @@ describe('a manifest that Go reads differently', () => {
     expect(() => parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it')).toThrow(
       expect.objectContaining({ code: 'MANIFEST_AMBIGUOUS' }),
     );
-    // A registry keeps it all the same.
+    // A registry stores it anyway.
     expect(parseManifest(image(more), OCI_IMAGE_MANIFEST, 'it', { lenient: true }).kind).toBe('image');
   });
 

@@ -42,13 +42,13 @@ const host = oneof(
 );
 const port = option(integer({ min: 1, max: 65_535 }), { nil: undefined });
 const registry = tuple(host, port).map(([name, number]) => (number === undefined ? name : `${name}:${number}`));
-// As distribution-spec v1.1.1 writes it.
+// The grammar of distribution-spec v1.1.1.
 const component = stringMatching(/^[a-z0-9]{1,6}((\.|_|__|-{1,3})[a-z0-9]{1,6}){0,2}$/);
 const repository = array(component, { minLength: 1, maxLength: 4 }).map((parts) => parts.join('/'));
 const tag = stringMatching(/^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/);
 const reference = record({ registry, repository, tag, digest }, { requiredKeys: ['registry', 'repository'] });
 
-/** What it throws is always ours, with this code. */
+/** No other error is thrown. */
 function read(text: string): ReturnType<typeof parseReference> | undefined {
   try {
     return parseReference(text);
@@ -82,7 +82,7 @@ describe('parseReference', () => {
         if (!found) return;
         expect(formatReference(found)).toBe(text);
         expect(isRegistryHost(found.registry)).toBe(true);
-        // Whatever is taken here can be asked for.
+        // Every accepted host can be used in a URL.
         expect(new URL(`http://${found.registry}/v2/`).pathname).toBe('/v2/');
       }),
       { numRuns: propertyRuns(500) },

@@ -15,7 +15,7 @@ import { MemoryRepository } from '../../support/memory-repository.js';
 import { tarOf } from '../../support/sbom-image.js';
 import { MOST_SNIFFED_LAYERS, SNIFFED_BYTES } from '../../../src/oci/unpackable.js';
 
-// podman, CRI-O and Docker unpack a layer whatever its media type, if the config's type is an image's.
+// podman, CRI-O and Docker unpack a layer whatever its media type if the config has an image's media type.
 
 const SIMPLE_SIGNING = 'application/vnd.dev.cosign.simplesigning.v1+json';
 const IN_TOTO = 'application/vnd.in-toto+json';
@@ -83,7 +83,7 @@ describe('an image whose layers have other media types', () => {
   test('a tar with an empty checksum whose signed bytes add up to 0 is an image', async () => {
     const odd = Buffer.from(await tar());
     odd.fill(0, 0, 512);
-    // Eight spaces stand for the checksum: 256 in all, which the name takes away.
+    // The checksum field counts as eight spaces, 256 in all, which the signed bytes of the name cancel out.
     odd.fill(0x80, 0, 2);
     for (const blank of ['', ' '.repeat(8), '\0 \0 \0 \0 ']) {
       odd.fill(0, 148, 156).write(blank, 148, 'latin1');
@@ -114,7 +114,7 @@ describe('an image whose layers have other media types', () => {
     const signature = blob(SIMPLE_SIGNING, Buffer.from('{"critical":{"read":"once"}}'));
     expect(await kindOf(Array.from({ length: 2 * MOST_SNIFFED_LAYERS }, () => signature))).toBe('artifact');
     expect(repository.count('openBlob')).toBe(1);
-    // Also if another manifest has it: strangers can list one blob in any number of referrers.
+    // Also for another manifest, because strangers can list one blob in any number of referrers.
     expect(await kindOf([signature, signature])).toBe('artifact');
     expect(repository.count('openBlob')).toBe(1);
     const many = Array.from({ length: MOST_SNIFFED_LAYERS + 1 }, (_, index) =>

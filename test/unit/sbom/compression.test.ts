@@ -28,7 +28,7 @@ beforeAll(async () => {
 const ALL = ['pkg:npm/first@1.0.0', 'pkg:npm/last@1.0.0'];
 const zeros = (count: number): Buffer => Buffer.alloc(count);
 
-/** `make` cuts the archive into members or frames of this many bytes. */
+/** `make` splits the archive into members or frames of this many bytes. */
 function pieces(make: (bytes: Buffer) => Buffer, size: number): Buffer[] {
   const made: Buffer[] = [];
   for (let at = 0; at < tar.length; at += size) made.push(make(tar.subarray(at, at + size)));
@@ -112,10 +112,10 @@ describe('a layer must match the digest in the config', () => {
 
   test('so that a blob that is a tar for containerd and zstd for others gets no wrong SBOM', async () => {
     const bytes = await twoArchives([npmPackage('node_modules/evil', 'evil', '6.6.6')], tar);
-    // Containerd goes by the media type, and would unpack the first archive.
+    // containerd uses the media type and would unpack the first archive.
     const plain = { mediaType: PLAIN_LAYER, bytes };
     await expect(sbomOf([plain], { config: config(digestOf(bytes)) })).rejects.toMatchObject(mismatch);
-    // So described, containerd refuses it.
+    // With this description, containerd refuses the layer.
     expect((await sbomOf([plain], { config: config(digestOf(tar)) })).purls).toEqual(ALL);
   });
 });

@@ -19,7 +19,7 @@ import {
 } from '../../support/sbom-image.js';
 import { END, file } from './raw-tar.js';
 
-/** dpkg's database with `count` packages whose names differ in case only: they all have one package URL. */
+/** A dpkg database with `count` packages whose names differ only in case, so that they have one package URL. */
 function namesThatDifferInCase(count: number): Entry[] {
   const paragraphs = Array.from({ length: count }, (_, index) => {
     const name = Array.from({ length: 16 }, (__, bit) => (((index >> bit) & 1) === 1 ? 'A' : 'a')).join('');
@@ -28,7 +28,7 @@ function namesThatDifferInCase(count: number): Entry[] {
   return [['var/lib/dpkg/status', paragraphs.join('\n')]];
 }
 
-/** One package in `count` places, each of which says other licences. */
+/** One package in `count` places, each with other licenses. */
 function placesWithNewLicenses(count: number): Entry[] {
   return Array.from({ length: count }, (_, place) =>
     npmPackage(`app${place}/node_modules/a`, 'a', '1.0.0', {
@@ -37,7 +37,7 @@ function placesWithNewLicenses(count: number): Entry[] {
   );
 }
 
-/** Files that take the place of a folder again and again, beside many packages. */
+/** Files that repeatedly replace a folder, beside many packages. */
 function foldersReplaced(count: number): Entry[] {
   return [
     ...Array.from({ length: count }, (_, index) => npmPackage(`x/node_modules/a${index}`, `a${index}`, '1.0.0')),
@@ -89,14 +89,14 @@ afterEach(() => {
   for (const restore of restores.splice(0)) restore();
 });
 
-/** Counts calls of what every search is made of: look-ups in maps and sets, and comparisons of texts' starts. */
+/** Counts lookups in maps and sets and comparisons of prefixes, on which every search is built. */
 async function countWork(work: () => Promise<unknown>): Promise<number> {
   let count = 0;
   const watch = (owner: object, name: string): void => {
     const method = (owner as Record<string, (...given: unknown[]) => unknown>)[name];
     if (method === undefined) throw new Error(`no method ${name}`);
     const counting = function (this: unknown, ...given: unknown[]): unknown {
-      // A text is hashed, so that a long one costs its length.
+      // Hashing a text takes time proportional to its length.
       count += 1 + (typeof given[0] === 'string' ? given[0].length / 16 : 0);
       return method.apply(this, given);
     };
@@ -114,7 +114,7 @@ async function countWork(work: () => Promise<unknown>): Promise<number> {
   return count;
 }
 
-/** An upper layer and one below, so that what the upper one hides is remembered. */
+/** An upper and a lower layer, so that the paths hidden by the upper one are remembered. */
 async function imageOf(entries: Entry[]): Promise<Layer[]> {
   return [await layerOf(npmPackage('node_modules/base', 'base', '1.0.0')), await layerOf(...entries)];
 }
@@ -143,7 +143,7 @@ function cpuMs(): number {
   return (user + system) / 1000;
 }
 
-/** The longest that the event loop was held while something was done, in milliseconds of CPU time. */
+/** The longest time that the event loop was blocked during some work, in milliseconds of CPU time. */
 async function longestTurn(work: () => Promise<unknown>): Promise<number> {
   let [longest, last, isOn] = [0, cpuMs(), true];
   const tick = (): void => {
@@ -160,7 +160,7 @@ async function longestTurn(work: () => Promise<unknown>): Promise<number> {
   return longest;
 }
 
-// A turn is 20 ms and one piece of work. CPU time, so that a busy machine makes no turn longer.
+// A turn takes 20 ms and one piece of work. CPU time is measured, so that a busy machine does not matter.
 const LONGEST_TURN_MS = 1000;
 
 describe('other work runs meanwhile', () => {
@@ -229,7 +229,7 @@ describe('compression bombs', () => {
   const zeros = (bytes: number): Entry => ['zeros', Buffer.alloc(bytes)];
   const small = { freeUnpackedBytes: 1024 * 1024, unpackedRatio: 100 };
 
-  /** A zstd frame of blocks that repeat one byte: four bytes for each 128 KiB. */
+  /** A zstd frame with blocks that repeat one byte: four bytes for each 128 KiB. */
   function zstdZeros(blocks: number, { window = 0x38 } = {}): Buffer {
     const start = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, window]);
     const block = (isLast: boolean): Buffer => {
@@ -346,7 +346,7 @@ describe('extended headers', () => {
     ]);
     const startedMs = performance.now();
     expect((await sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).purls).toEqual(['pkg:npm/a@1']);
-    // Before, 20 MB took more than a second on a quiet machine; now it is 0.1 s.
+    // An earlier version took more than a second for 20 MB; it is 0.1 s now.
     expect(performance.now() - startedMs).toBeLessThan(5000);
   });
 

@@ -6,7 +6,7 @@ import { Ajv, type ValidateFunction } from 'ajv';
 import formats from 'ajv-formats';
 import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Result } from '../../support/sbom-image.js';
 
-/** The strict schema that the CycloneDX library ships, with ajv set as the library's own validator sets it. */
+/** The strict schema of the CycloneDX library, with ajv configured as in the library's validator. */
 function cyclonedxValidator(): ValidateFunction {
   const library = dirname(createRequire(import.meta.url).resolve('@cyclonedx/cyclonedx-library/package.json'));
   const schema = (name: string): object =>
@@ -32,7 +32,7 @@ function expectValid({ document }: Result): void {
   expect(isValid.errors ?? []).toEqual([]);
 }
 
-/** One layer with one package of each licence field. */
+/** One layer with one package for each license field. */
 async function licensed(...fields: object[]): Promise<Result> {
   return sbomOf([
     await layerOf(...fields.map((field, index) => npmPackage(`node_modules/p${index}`, `p${index}`, '1.0.0', field))),

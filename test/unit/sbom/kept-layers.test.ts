@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { layerOf, npmPackage, sbomOf, type Entry, type Layer } from '../../support/sbom-image.js';
 
-// Whoever makes an SBOM after a crash reads on below the layers that were kept.
+// A call after a crash continues below the layers in the stored state.
 
 const a = npmPackage('app/node_modules/a', 'a', '1.0.0');
 const b = npmPackage('app/node_modules/b', 'b', '1.0.0');
@@ -32,7 +32,7 @@ function keeper(): {
 }
 
 const image = (): Promise<Layer[]> => Promise.all(LAYERS.map((entries) => layerOf(...entries)));
-/** Ends as a process does, when so many blobs were to be opened: the config, then layers from the top. */
+/** Fails, as a dying process would, when a number of blobs has been opened: the config, then layers from the top. */
 const dyingAt =
   (count: number) =>
   (opened: readonly string[]): void => {

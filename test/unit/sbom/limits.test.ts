@@ -129,7 +129,7 @@ describe('content that is too large to read is a gap', () => {
   });
 
   test('and a file with a false size costs nothing', async () => {
-    // 8 GiB by its header, and then the archive ends: no buffer may be made for it.
+    // The header states 8 GiB, but the archive ends. No buffer of that size may be allocated.
     const bytes = header({ name: 'node_modules/a/package.json', size: 0o77777777777 });
     await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'LAYER_INVALID' });
   });
@@ -189,7 +189,7 @@ describe('generating an SBOM', () => {
         onProgress: (bytes) => (read = bytes),
         onClose: () => {
           closed += 1;
-          // The config, and the layer.
+          // The config and the layer were opened.
           if (closed === 2) resolve();
         },
       }).catch(() => undefined);

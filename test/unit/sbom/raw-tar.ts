@@ -1,4 +1,4 @@
-/** The end mark of an archive. */
+/** The end marker of an archive. */
 export const END = Buffer.alloc(1024);
 
 interface HeaderFields {
@@ -8,11 +8,11 @@ interface HeaderFields {
   link?: string;
   magic?: string;
   prefix?: string;
-  /** Written over the header at these offsets before its checksum is made. */
+  /** Bytes that overwrite the header at these offsets before its checksum is computed. */
   bytes?: [offset: number, bytes: Buffer][];
 }
 
-/** One header block, made by hand for what no archiver writes. */
+/** Makes a header block, also one that no archiver would write. */
 export function header({
   name = 'x',
   type = '0',

@@ -12,7 +12,7 @@ async function read(...archives: Buffer[]): Promise<string[]> {
   return purls.map((purl) => purl.replace('pkg:npm/', ''));
 }
 
-/** The entries alone, without the end mark. */
+/** The entries without the end marker. */
 async function open(...entries: Entry[]): Promise<Buffer> {
   return (await tarOf(entries)).subarray(0, -1024);
 }

@@ -15,7 +15,7 @@ const plainFile = fc
     maxLength: 5,
   })
   .map((parts) => parts.join('/'))
-  // Not one that is a package's.
+  // Only paths that are not the package.json of a package.
   .filter((path) => !/(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*\/package\.json$/.test(path));
 
 type Step =
@@ -45,7 +45,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: folders.map((folder): Step => ({ kind: 'renew', folder })) },
 );
 
-/** The file system that a runtime would make of the layers: path to content. */
+/** The file system that a runtime would make of the layers, from path to content. */
 function unpack(layers: readonly Step[][]): Map<string, string> {
   const files = new Map<string, string>();
   const removeBelow = (folder: string): void => {
@@ -56,7 +56,7 @@ function unpack(layers: readonly Step[][]): Map<string, string> {
     files.set(path, content);
   };
   for (const steps of layers) {
-    // What a layer removes is removed from the layers below it, wherever the mark stands in the archive.
+    // A whiteout applies to the layers below, wherever it is in the archive.
     for (const step of steps) {
       if (step.kind === 'remove') files.delete(step.path);
       if (step.kind === 'remove') removeBelow(step.path);
@@ -87,7 +87,7 @@ function toEntry(step: Step): Entry {
   }
 }
 
-/** Two entries of one layer of which one would have to be both file and folder: no builder makes such a layer. */
+/** True if two entries of one layer need the same path as both a file and a folder. No builder makes such a layer. */
 function contradicts(steps: readonly Step[]): boolean {
   const paths = steps.flatMap((step) => {
     if (step.kind === 'install') return [`${step.folder}/package.json`];
@@ -124,7 +124,8 @@ describe('the SBOM', () => {
     const lock = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
       packages: Record<string, { version: string }>;
     };
-    // Whole packages: the nested ones of another version, one with package.json files that are no package's, a scope.
+    // Packages with a nested package of another version, with package.json files that belong to no package, and with a
+    // scope.
     const chosen = ['node_modules/commander', 'node_modules/tslib', 'node_modules/@nodable/entities'];
     const nested = Object.keys(lock.packages).find((key) => /^node_modules\/[^@/]+\/node_modules\/[^@/]+$/.test(key));
     expect(nested).toBeDefined();

@@ -34,7 +34,7 @@ test('a certificate is parsed once while it is among the last hundred; one with 
   expect(parseCertificate(first)).toEqual(parsed);
 });
 
-/** The specification's certificate requirements, one by one: all else about the chain is good. */
+/** The specification's certificate requirements, one by one. Everything else in the chain is valid. */
 describe('the signing certificate', () => {
   test.each<[string, IssueOptions, boolean]>([
     ['digitalSignature alone', {}, true],
@@ -127,7 +127,10 @@ describe('the authorities', () => {
   });
 });
 
-/** As Go's crypto/x509 has it: `UnhandledCriticalExtensions`, and those that RFC 5280 wants not critical. */
+/**
+ * Extensions that Go's crypto/x509 reports as `UnhandledCriticalExtensions`, and those that RFC 5280 says are not
+ * critical.
+ */
 describe('a critical extension', () => {
   const EMPTY = '3000';
   test.each<[string, [string, string], boolean]>([
@@ -143,7 +146,7 @@ describe('a critical extension', () => {
     const code = allowed ? undefined : 'SIGNATURE_CERTIFICATE_INVALID';
     const critical = issue({ issuer: root, extensions: [[oid, true, der]] });
     const error = await codeOfChain([critical, root]);
-    // One that is malformed beside is refused as such, by Go too.
+    // A malformed extension is refused, as by Go.
     expect(error === 'SIGNATURE_INVALID' ? 'SIGNATURE_CERTIFICATE_INVALID' : error).toBe(code);
     const authority = issueAuthority({ issuer: root, extensions: [[oid, true, der]] });
     const below = await codeOfChain([issue({ issuer: authority }), authority, root]);

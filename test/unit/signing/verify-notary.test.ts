@@ -26,11 +26,11 @@ const chain = issueChain();
 const [leaf, intermediate, root] = chain;
 const good = writeJws({ chain });
 
-/** A time as each envelope writes it. */
+/** A time in the format of each envelope. */
 const at = (time: string) => ({ jws: time, cose: epoch(new Date(time)) });
 const DAY_MS = 86_400_000;
 
-/** The codes that both envelopes give: there must be one. */
+/** The error codes for both envelopes, which must be the same. */
 async function codeOfBoth(
   written: Partial<Written>,
   times: Record<string, { jws: string; cose: Tagged }> = {},
@@ -166,7 +166,7 @@ describe('a signature of other content', () => {
     for (const part of ['payload', 'protected', 'signature']) {
       const fields = { ...good.fields, [part]: other.fields[part] };
       const code = await codeOf(verifyWritten(Buffer.from(JSON.stringify(fields)), chain));
-      // Their protected headers are alike.
+      // Both protected headers are equal.
       expect(code).toBe(part === 'protected' ? undefined : 'SIGNATURE_INVALID');
     }
   });

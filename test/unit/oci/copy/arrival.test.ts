@@ -115,7 +115,7 @@ describe('verifyArrival', () => {
         if (what === 'a subject') destination.manifests.delete(image.digest);
         if (what === 'a tag') destination.tags.delete(tag);
       };
-      // Once more when it was put again: there is a second round.
+      // It is fetched again after the repair.
       lose();
       let rounds = 0;
       const after = async (): Promise<MemoryRepository> => {

@@ -38,7 +38,7 @@ describe('copyGraph', () => {
     );
     expect([...destination.blobs.keys()].sort()).toEqual([...source.blobs.keys()].sort());
     expect(source.count('fetchManifest')).toBe(0);
-    // The empty config comes with its descriptor.
+    // The descriptor of the empty config contains its bytes.
     expect(source.count('openBlob')).toBe(plan.blobCount - 1);
     expect(report.copied).toHaveLength(plan.manifests.length + plan.blobCount);
     expect(report.movedBytes).toBe(plan.sizeBytes);
@@ -302,7 +302,7 @@ describe('bounds', () => {
   });
 });
 
-/** A random graph: each step adds an image, an index of what is there, or a referrer to what is there. */
+/** A random graph: each step adds an image, an index of existing manifests, or a referrer of an existing manifest. */
 const steps = array(
   record({ kind: constantFrom('image', 'index', 'referrer'), picks: array(nat(1000), { maxLength: 4 }) }),
   { minLength: 1, maxLength: 12 },
@@ -328,7 +328,7 @@ test('any graph is copied completely, leaves first, and nothing is fetched or pu
             ),
           );
       }
-      // One index over everything, so that everything is reachable.
+      // The root index lists everything, so that everything is reachable.
       const root = await putIndex(
         source,
         nodes.filter((_, index) => index % 2 === 0),
@@ -337,7 +337,7 @@ test('any graph is copied completely, leaves first, and nothing is fetched or pu
       const plan = await planGraph(source, root, { recursive: true, concurrency });
       const fetched = source.calls.filter((call) => call.method === 'fetchManifest').map((call) => call.what);
       expect(new Set(fetched).size).toBe(fetched.length);
-      // The destination refuses whatever comes before what it is made of.
+      // The destination refuses content that arrives before the content that it needs.
       const destination = new MemoryRepository('destination/app');
       if (interrupt) {
         destination.failNth('pushManifest', 2, new TransportError('CONNECTION_CLOSED', 'closed'));

@@ -166,7 +166,7 @@ describe('planGraph', () => {
       expect(digestsOf(plan).sort()).toEqual(sorted([first, second, root, referrer, signature]));
       expect(plan.leftOut).toEqual([]);
     }
-    // Nobody lists it rightly: it stays out.
+    // No list names it correctly, so it stays out.
     source.listReferrers = (digest) => Promise.resolve(digest === first.digest ? [referrer] : []);
     const plan = await planGraph(source, root, { recursive: true });
     expect(plan.leftOut).toMatchObject([{ digest: referrer.digest, reason: 'not-its-subject' }]);
@@ -226,7 +226,7 @@ describe('planGraph', () => {
     const attestation = await putImage(source, ['attestation'], `sha256-${hex}.att`);
     const note = await putReferrer(source, signature, 'note');
     await putImage(source, ['someone else’s'], `sha256-${'0'.repeat(64)}.sig`);
-    // The tag schema's own index is the client's business, and GitLab resolves such a tag to the subject.
+    // The referrers index is handled by the registry client, and GitLab resolves such a tag to the subject.
     await source.pushManifest(source.manifests.get(image.digest)?.bytes ?? text(''), OCI_IMAGE_MANIFEST, {
       tag: `sha256-${hex}`,
     });

@@ -22,7 +22,7 @@ import { putRealGraph } from '../../../support/graphs.js';
 const artifactOf = (subject: Descriptor, number: number): ReturnType<typeof packArtifact> =>
   packArtifact({ artifactType: 'text/evidence', layers: [], subject, annotations: { number: String(number) } });
 
-/** Lists what was put only when so many have come, as a registry's client does that writes one index for all of them. */
+/** Finishes a push only after a number of pushes, like a client that writes one index for all of them. */
 class GatheringRepository extends MemoryRepository {
   readonly #wanted: number;
   #waiting: (() => void)[] = [];
@@ -66,11 +66,11 @@ test("the destination's list for the root is requested while the source is read"
   destination.fault = ({ method, what }) => {
     if (method === 'listReferrers' && what === root.digest) answer();
   };
-  // Never answers unless the destination was asked meanwhile.
+  // Answers only after the destination was asked.
   source.fault = ({ method }) => (method === 'fetchManifest' ? asked : undefined);
   destination.calls.length = 0;
   expect(isNothingMissing(await compareGraphs(source, destination, root, { recursive: true }))).toBe(true);
-  // Nothing twice.
+  // No request is repeated.
   const calls = destination.calls.map(({ method, what }) => `${method} ${what}`);
   expect(new Set(calls).size).toBe(calls.length);
 });

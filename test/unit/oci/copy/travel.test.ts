@@ -25,7 +25,7 @@ import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from '.
 import { GRAPH_DEPTH } from '../../../../src/oci/copy/walk-context.js';
 import { MOST_HELD_MANIFESTS } from '../../../../src/oci/copy/travel.js';
 
-// What a promotion takes along: `artifactsOnly`.
+// Tests of `artifactsOnly`: the referrers that a promotion copies.
 
 const IN_TOTO = 'application/vnd.in-toto+json';
 const digestTag = ({ digest }: Descriptor, suffix: string): string => `${digest.replace(':', '-')}.${suffix}`;
@@ -51,7 +51,7 @@ const plan = (root = image, excludeArtifactTypes: string[] = []): Promise<CopyPl
   planGraph(source, root, { ...travelling, excludeArtifactTypes });
 const compare = (root = image) => compareGraphs(source, destination, root, { ...travelling, excludeArtifactTypes: [] });
 
-/** Copies what travels, and compares as the next look does. */
+/** Copies with `artifactsOnly`, then compares as a later run does. */
 async function promote(root = image): Promise<CopyPlan> {
   const planned = await plan(root);
   await copyGraph(planned, source, destination);
@@ -59,7 +59,7 @@ async function promote(root = image): Promise<CopyPlan> {
   return planned;
 }
 
-/** What nothing else refers to travels; the named one is left out, and is no difference afterwards. */
+/** Everything is copied except the named manifests, which are not a difference afterwards. */
 async function expectLeftOut(left: Descriptor, reason: string, root = image): Promise<void> {
   const planned = await promote(root);
   expect(reasonsOf(planned)).toEqual([[left.digest, reason]]);
@@ -79,7 +79,7 @@ async function expectTravels(...travels: Descriptor[]): Promise<CopyPlan> {
   return planned;
 }
 
-/** Puts a manifest that a store which looks into it would refuse. */
+/** Puts a manifest that a store would refuse if it parsed it. */
 function putText(json: string, mediaType: string): Descriptor {
   const bytes = text(json);
   const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
@@ -92,7 +92,7 @@ function notFound(): RegistryError {
   return new RegistryError('MANIFEST_UNKNOWN', { method: 'GET', url: 'memory://', status: 404, registryCodes: [] });
 }
 
-/** An artifact of which nothing but its content tells what it is. */
+/** An artifact that can be recognized only by its content. */
 function putArtifact(content: string, options: { tag?: string; subject?: Descriptor } = {}): Promise<Descriptor> {
   const { tag, subject } = options;
   const layers = [{ mediaType: 'text/plain', bytes: text(content) }];
@@ -262,7 +262,7 @@ describe('images among the referrers are not copied', () => {
       chain.unshift(await putArtifact(`on it ${length}`, { ...(subject && { subject }) }));
     }
     const long = await putIndexOf(source, chain, { subject: image });
-    // What refers to a child that refers to nothing may stand beside it.
+    // A referrer of a child without a subject may be in the same index.
     const other = await putArtifact('other');
     const pair = [await putArtifact('on the other', { subject: other }), other];
     const short = await putIndexOf(source, pair, { subject: image });

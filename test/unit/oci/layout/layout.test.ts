@@ -34,7 +34,7 @@ const drain = async (body: AsyncIterable<Uint8Array>): Promise<string> => {
   for await (const chunk of body) chunks.push(chunk);
   return Buffer.concat(chunks).toString();
 };
-/** Blobs are closed against being written to. */
+/** Files of blobs are read-only. */
 async function damage(path: string, content: string): Promise<void> {
   await rm(path);
   await writeFile(path, content);
@@ -280,7 +280,7 @@ describe('a layout folder as a repository', () => {
       await layout.deleteManifest(other.digest);
       await layout.deleteManifest(tagged.digest);
       await layout.deleteManifest(signature.digest);
-      // What a referrer referred to was not made for it.
+      // The subject of a deleted referrer is kept.
       expect((await readIndex(path)).manifests).toMatchObject([{ digest: signed.digest }]);
       await layout.deleteManifest(signed.digest);
       expect(await blobsOf(path)).toEqual([]);
@@ -324,7 +324,7 @@ describe('a layout folder as a repository', () => {
           tags: ['v1'],
         });
         let asked = 0;
-        // Asked before each thing that is written.
+        // Called before each write.
         const throwIfAborted = (): void => {
           if ((asked += 1) > allowed) throw new Error('broken off');
         };

@@ -71,7 +71,7 @@ describe('a layout in a tar archive', () => {
       header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
       return header;
     };
-    // A record counts its own length.
+    // The length of a record includes itself.
     const record = (key: string, value: string): string => {
       const rest = ` ${key}=${value}\n`;
       const length = rest.length + `${rest.length + 2}`.length;
@@ -85,7 +85,7 @@ describe('a layout in a tar archive', () => {
       if (!entry.isFile()) continue;
       const path = join(entry.parentPath, entry.name);
       const bytes = await readFile(path);
-      // As programs write files over 8 GiB: zero in the header itself.
+      // Archivers write files over 8 GiB like this: the header itself has size 0.
       const inside = path.slice(folder.length + 1);
       const records = text(record('size', `${bytes.length}`) + record('path', inside));
       const name = inside.slice(-99);

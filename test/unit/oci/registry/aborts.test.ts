@@ -11,7 +11,7 @@ import { scripted } from './scripted-server.js';
 
 const STOPPED = new Error('stopped');
 
-/** Waits for what comes soon; fails where it doesn't. */
+/** Waits a short time for a condition, and fails if it does not become true. */
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let round = 0; round < 500; round += 1) {
     if (await holds()) return;

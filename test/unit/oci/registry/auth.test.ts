@@ -26,7 +26,7 @@ function challenged(realm: string, more = ''): Answer {
   return { status: 401, headers: { 'www-authenticate': `Bearer realm="${realm}",service="reg"${more}` } };
 }
 
-/** Resolves `app:v1` against the script, with a credential; the server's origin may be part of the script. */
+/** Resolves `app:v1` at a scripted server with a credential. The script may use the server's origin. */
 async function resolveWith(
   credential: Credential,
   script: (origin: string) => Exchange[],
@@ -621,7 +621,7 @@ test.each([
 });
 
 describe('a registry behind a firewall', () => {
-  /** As quoted in docker/build-push-action#1214. */
+  /** The message as quoted in docker/build-push-action#1214. */
   const refusal = {
     status: 403,
     body: {

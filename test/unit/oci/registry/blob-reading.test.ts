@@ -4,7 +4,7 @@ import { BlobReading, skipping } from '../../../../src/oci/registry/blob-reading
 const BYTES = Buffer.from(Array.from({ length: 100 }, (_, index) => index));
 const tooShort = new Error('too short');
 
-/** A blob in chunks of 8 bytes; notes where it was opened, and how many chunks were asked for. */
+/** A blob in chunks of 8 bytes. Records the offsets at which it was opened and the number of chunks read. */
 function blob(bytes: Uint8Array = BYTES) {
   const opened: number[] = [];
   let chunks = 0;

@@ -22,7 +22,7 @@ async function using(
   });
 }
 
-/** Sends the bytes from the asked-for position, and closes the connection `breakAfter` bytes later. */
+/** Sends the bytes from the requested position, and closes the connection after `breakAfter` bytes. */
 function ranged(breakAfter: number, bytes: Uint8Array = BYTES): Exchange['answer'] {
   return ({ headers }, response) => {
     const from = Number(/^bytes=(\d+)-/.exec(headers.range ?? 'bytes=0-')?.[1]);
@@ -119,7 +119,7 @@ describe('a download', () => {
       'SIZE_MISMATCH',
     ],
   ])('%s', async (name, answer, code) => {
-    // What ends too soon is gone on with, a few times.
+    // A body that ends early is resumed a few times.
     const more = name === 'too few bytes, unsaid' ? 3 : 0;
     await using([{ request: GET, answer, times: 1 + more }], async (repository) => {
       let passed = 0;
@@ -129,7 +129,7 @@ describe('a download', () => {
         })(),
       );
       expect(error).toMatchObject({ code, transient: false });
-      // A blob that is not what it should be is never passed on whole.
+      // A wrong blob is never yielded completely.
       if (name !== 'the right bytes and then more') expect(passed).toBeLessThan(BYTES.length);
     });
   });
@@ -256,11 +256,11 @@ describe('hasBlob', () => {
     [200, { 'content-length': String(BYTES.length) }, true],
     [404, {}, false],
     [200, { 'content-length': '7' }, 'SIZE_MISMATCH'],
-    // As some answer every HEAD.
+    // Some registries answer every HEAD like this.
     [200, { 'content-length': '0' }, true],
     [403, {}, 'DENIED'],
   ])('%d %j', async (status, headers, expected) => {
-    // What a 403 means is asked with a GET: the answer to HEAD has no words.
+    // A GET follows a 403, because an answer to HEAD has no message.
     const why: Exchange[] = status === 403 ? [{ request: 'GET /v2/', answer: { status: 401 } }] : [];
     await using([{ request: HEAD, answer: { status, headers } }, ...why], async (repository) => {
       const outcome = await repository.hasBlob(BLOB).catch((error: unknown) => error);

@@ -9,12 +9,12 @@ import {
   type RegistryClient,
 } from '../../../../src/oci/index.js';
 
-/** A client that loses no time between tries. */
+/** A client without pauses between tries. */
 export function quickClient(options: Partial<RegistriesOptions> = {}): RegistryClient {
   return createRegistries({ credentials: anonymousCredentials, ...options, retry: { baseMs: 1, ...options.retry } });
 }
 
-/** Always the same credential, and how often it was asked for. */
+/** Returns always the same credential and counts the calls. */
 export function fixedCredentials(credential: Credential): Credentials & { asked: string[] } {
   const asked: string[] = [];
   return {
@@ -40,7 +40,7 @@ export async function readAll(body: AsyncIterable<Uint8Array>): Promise<Buffer> 
   return Buffer.concat(chunks);
 }
 
-/** The error a promise ends with; undefined where it doesn't. */
+/** The error of a promise; undefined if it does not fail. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise;

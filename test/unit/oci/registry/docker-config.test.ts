@@ -32,7 +32,7 @@ async function get(config: unknown, registry: string): Promise<Credential> {
   return dockerConfigCredentials({ path, environment }).get(registry);
 }
 
-/** A helper that keeps its entries in a file beside it. */
+/** A credential helper that stores its entries in a file next to it. */
 async function helper(name: string, entries: Record<string, { Username: string; Secret: string }>): Promise<void> {
   const store = join(folder, `${name}.json`);
   await writeFile(store, JSON.stringify(entries));

@@ -5,22 +5,22 @@ import { buffer } from 'node:stream/consumers';
 
 export interface FakeRegistry {
   host: string;
-  /** `METHOD /path` of what came. */
+  /** Received requests as `METHOD /path`. */
   seen: string[];
   /** Manifests by tag and by digest. */
   manifests: Map<string, { type: string; bytes: Buffer }>;
 }
 
 export interface FakeOptions {
-  /** Answers in its place. True: answered. */
+  /** Answers instead of the registry. Returns true if it has answered. */
   intercept?: (request: IncomingMessage, response: ServerResponse, body: Buffer) => boolean | Promise<boolean>;
-  /** Whether a tag has an ETag, and a PUT its If-Match looked at. */
+  /** Whether tags have ETags and PUT checks If-Match. */
   ifMatch?: boolean;
-  /** Called between a PUT's arrival and its effect. */
+  /** Called after a PUT has arrived and before it takes effect. */
   beforePut?: (tagOrDigest: string) => Promise<void>;
 }
 
-/** A registry of nothing but manifests, without the referrers API, for what a script would be too rigid for. */
+/** A registry with manifests only and without the referrers API, for tests in which the order of requests varies. */
 export async function withFakeRegistry(
   options: FakeOptions,
   run: (registry: FakeRegistry) => Promise<void>,

@@ -9,7 +9,7 @@ interface Step {
   headers?: Record<string, string>;
 }
 
-/** Answers in order, and remembers what came. */
+/** Returns answers in order and records the requests. */
 function scriptedTransport(...steps: Step[]): Transport & { sent: TransportRequest[] } {
   const sent: TransportRequest[] = [];
   return {

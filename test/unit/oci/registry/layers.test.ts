@@ -21,7 +21,7 @@ import { failureOf } from './clients.js';
 
 type Step = number | { status: number; headers: Record<string, string> } | Error;
 
-/** A transport that answers by a list and counts what comes. */
+/** A transport that returns a list of answers and counts the requests. */
 function answering(steps: Step[]): {
   send(request: TransportRequest): Promise<TransportResponse>;
   seen: TransportRequest[];
@@ -113,7 +113,7 @@ describe('retry', () => {
     const passed: Step = { status: 503, headers: { 'retry-after': 'Wed, 21 Oct 2020 07:28:10 GMT' } };
     const before = performance.now();
     expect(await run([later(0), passed, later(0), passed, 200], {}, { baseMs: 20 })).toEqual([200, 5]);
-    // Half of 20, 40, 80 and 160 at least; a timer may be a bit early.
+    // At least half of 20, 40, 80 and 160; a timer may fire a little early.
     expect(performance.now() - before).toBeGreaterThan(140);
   });
 
@@ -301,7 +301,7 @@ describe('URLs', () => {
     for (const piece of ['http://', 'https://a', 'eyJ-', 'bearer ', '@']) {
       const startedMs = performance.now();
       hideSecrets(piece.repeat(Math.ceil(65_536 / piece.length)));
-      // Before, each took a second or two.
+      // An earlier version took one or two seconds for each.
       expect(performance.now() - startedMs).toBeLessThan(500);
     }
     for (const lead of ['Bearer ', 'https://u:', 'eyJhbGciOiJ', 'https://h/x?sig=']) {

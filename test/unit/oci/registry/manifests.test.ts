@@ -248,7 +248,7 @@ describe('a registry that asks to retry later', () => {
         const second = await failureOf(repository.fetchManifest('v2'));
         expect(second).toMatchObject(later);
         expect((second as RegistryError).info.retryAfterMs).toBeGreaterThan(55_000);
-        // What writes is counted apart.
+        // Writes have a limit of their own.
         await repository.pushManifest(BYTES, OCI_IMAGE_INDEX);
       },
     );

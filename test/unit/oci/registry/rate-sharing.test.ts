@@ -3,14 +3,14 @@ import { beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { ACTIVE_MS, TransportError, type RateSharing, type Transport } from '../../../../src/oci/index.js';
 import { limitRate, type RateClock } from '../../../../src/oci/registry/rate-limit.js';
 
-/** Listings of referrers that ACR allows one identity in a minute. */
+/** ACR's limit for listing referrers, for one identity and minute. */
 const PER_MINUTE = 250;
 const MINUTE_MS = 60_000;
-/** How long an answer takes, and how many requests a host has under way. */
+/** Milliseconds of a request, and the concurrent requests of a host. */
 const ANSWER_MS = 40;
 const AT_ONCE = 8;
 
-/** Time that goes on when nobody has anything to do. */
+/** Simulated time, which advances when all work waits. */
 class VirtualClock implements RateClock {
   #nowMs = 0;
   readonly #sleepers: { atMs: number; wake: () => void }[] = [];
@@ -35,7 +35,7 @@ class VirtualClock implements RateClock {
 }
 
 let clock: VirtualClock;
-/** What the registry has answered in each minute. */
+/** Number of answers of the registry in each minute, by status. */
 let minutes: { taken: number; refused: number }[];
 let joined: number;
 
@@ -45,7 +45,10 @@ beforeEach(() => {
   joined = 0;
 });
 
-/** A registry that takes so many requests of one identity in each minute, and refuses the others until it is over. */
+/**
+ * A registry that accepts a number of requests of one identity in each minute and refuses further ones until the minute
+ * ends.
+ */
 const registry: Transport = {
   async send({ url }) {
     await clock.sleepMs(ANSWER_MS);
@@ -61,7 +64,7 @@ const registry: Transport = {
   },
 };
 
-/** Rows that all hosts see, each a little later. */
+/** A table that all hosts share; writes become visible a little later. */
 class Rows {
   readonly #at = new Map<string, number>();
 
@@ -86,7 +89,7 @@ interface Host {
   refused: number;
 }
 
-/** A host that asks for as much as it may, or pauses in between, until a time. */
+/** A host that sends as many requests as it may, or with pauses, until a time. */
 function host(sharing: RateSharing | undefined, pauseMs: number, fromMs: number, untilMs: number): Host {
   const limited = limitRate(registry, {
     limitsFor: () => ({ referrers: PER_MINUTE }),
@@ -117,10 +120,10 @@ describe.each([2, 4])('%d hosts that send as many requests as they may', (count)
     await clock.until(() => clock.nowMs() >= TEN_MS);
     expect(refusedFrom(2)).toBe(0);
     expect(takenFrom(2)).toBeGreaterThan(0.9 * 8 * PER_MINUTE);
-    // None takes more than its part.
+    // No host exceeds its share.
     const done = hosts.map((each) => each.done);
     expect(Math.max(...done)).toBeLessThan(1.3 * Math.min(...done));
-    // Each join is two requests of a table: about one for ten of the registry.
+    // A join takes two table requests. There is about one table request for ten requests to the registry.
     expect(joined).toBeLessThan((takenFrom(0) + refusedFrom(0)) / 5);
   }, 60_000);
 
@@ -148,7 +151,7 @@ describe.each([2, 4])('%d hosts that send as many requests as they may', (count)
 test('idle hosts take no share from a busy one', async () => {
   const rows = new Rows();
   const busy = host(rows.of('busy'), 1, 0, TEN_MS);
-  // Eight requests every ten minutes each.
+  // Each host sends eight requests every ten minutes.
   const idle = [1, 2, 3].map((index) => host(rows.of(`idle${index}`), TEN_MS, 0, TEN_MS));
   await clock.until(() => clock.nowMs() >= TEN_MS);
   expect(idle.map(({ done, refused }) => done + refused)).toEqual([8, 8, 8]);
@@ -198,7 +201,8 @@ test('requests that wait for a Retry-After also wait for a later one', async () 
   await clock.until(() => seen.length === 1 && clock.nowMs() > ANSWER_MS / 2);
   for (let index = 0; index < 20; index += 1) void send();
   await clock.until(() => ended === 21);
-  // Jitter keeps them apart: the first that comes back is refused for all of them, as far as they were not under way with it.
+  // Because of jitter, the first request that returns is refused on behalf of all others that were not sent at the same
+  // time.
   expect(seen.length).toBeLessThan(21 + 2 * 8);
 });
 

@@ -21,7 +21,7 @@ const TAG = referrersTag(SUBJECT.digest);
 
 interface Made {
   bytes: Buffer;
-  /** As a list of referrers has it. */
+  /** The entry for a manifest in a list of referrers. */
   entry: Descriptor;
 }
 
@@ -604,7 +604,7 @@ describe('deleting a referrer', () => {
 describe('many writers of one index', () => {
   const made = Array.from({ length: 24 }, (_, number) => referrer(`application/x-${number}`));
 
-  /** A lease among clients of this process. */
+  /** A lease shared by clients of this process. */
   function sharedLease(): Lease & { acquired: string[] } {
     const acquired: string[] = [];
     let last: Promise<void> = Promise.resolve();
@@ -630,7 +630,7 @@ describe('many writers of one index', () => {
     };
   }
 
-  test('in one process share few writes', async () => {
+  test('in one process write the index only a few times', async () => {
     await withFakeRegistry({}, async ({ host, seen }) => {
       const client = quickClient({ referrers: 'tag' });
       const repository = client.repository(host, 'a');
@@ -664,7 +664,7 @@ describe('many writers of one index', () => {
   test('in several processes lose no entry with If-Match', async () => {
     await withFakeRegistry({ ifMatch: true }, async ({ host, manifests }) => {
       const clients = Array.from({ length: 3 }, () => quickClient({ referrers: 'tag' }));
-      // The first write has no ETag to go by.
+      // The first write has no ETag to send.
       await clients[0]?.repository(host, 'a').pushManifest(SBOM.bytes, OCI_IMAGE_MANIFEST);
       await Promise.all(
         made

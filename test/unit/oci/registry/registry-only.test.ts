@@ -7,7 +7,7 @@ import { CN, issue, issueAuthority } from '../../../support/certificates.js';
 import { blobOf, fixedCredentials, quickClient, readAll } from './clients.js';
 import { scripted, type Exchange } from './scripted-server.js';
 
-// What is for the registries themselves, and for no host that they send on to.
+// Headers and certificates are for registries only, and not for hosts to which they redirect.
 
 const CONTENT = Buffer.from('hello');
 const BLOB = blobOf(CONTENT);
@@ -102,7 +102,7 @@ const certificate = (name: string): { cert: string; key: string } => {
   return { cert: pem, key: keyPem };
 };
 
-/** A server that asks for a certificate, and notes whose came. */
+/** A server that requests a client certificate and records whose certificates it received. */
 async function startAsking(answer: () => { status: number; headers?: Record<string, string>; body?: Uint8Array }) {
   const seen: string[] = [];
   const server = createServer(
@@ -155,7 +155,7 @@ test("a given address is used with the host's own name and without the proxy", a
   try {
     const client = quickClient({
       ca: authority.pem,
-      // The certificate is for this name.
+      // The certificate has this name.
       addresses: new Map([['localhost:8443', { address: '127.0.0.1', port: registry.port }]]),
       proxy: 'http://127.0.0.1:9',
       plainHttp: () => false,

@@ -14,22 +14,22 @@ export interface SeenRequest {
 export interface Answer {
   status: number;
   headers?: Record<string, string | string[]>;
-  /** Objects become JSON. */
+  /** An object is sent as JSON. */
   body?: string | Uint8Array | object;
 }
 
 export interface Exchange {
-  /** `GET /v2/app/manifests/v1`, with the query where there is one. */
+  /** `GET /v2/app/manifests/v1`, including the query. */
   request: string;
-  /** Headers that the request must have; undefined: must not have. */
+  /** Required headers of the request. Undefined means that the header must be absent. */
   headers?: Record<string, string | undefined>;
-  /** An answer, or a function that gives one or writes it itself. */
+  /** An answer, or a function that returns or writes one. */
   answer: Answer | ((seen: SeenRequest, response: ServerResponse) => Answer | void);
-  /** Answered before the request's body is read. */
+  /** Answers before the request's body is read. */
   early?: boolean;
-  /** True where it may not come at all. */
+  /** True if the request is optional. */
   maybe?: boolean;
-  /** How often the request comes: once by default. */
+  /** Number of times that the request is expected. Default: 1. */
   times?: number;
 }
 
@@ -38,9 +38,9 @@ export interface ScriptedServer {
   host: string;
   /** `http://localhost:12345` */
   origin: string;
-  /** What has come, as `METHOD /path?query`. */
+  /** Received requests as `METHOD /path?query`. */
   seen: SeenRequest[];
-  /** Adds to the script, for answers that name the server itself. */
+  /** Adds to the script, for answers that contain the server's own address. */
   script(...exchanges: Exchange[]): void;
 }
 
@@ -58,8 +58,8 @@ function write(response: ServerResponse, answer: Answer, method: string): void {
 }
 
 /**
- * A server that knows which requests will come. One that nobody expected is answered 599 and fails the test, and so does one
- * that never came. Exchanges with the same request are used in order; others may come in any.
+ * A server with a script of expected requests. An unexpected request is answered with 599 and fails the test; so does
+ * an expected one that never arrives. Exchanges with the same request are used in order, others in any order.
  */
 export async function scripted(exchanges: Exchange[], run: (server: ScriptedServer) => Promise<void>): Promise<void> {
   const open = exchanges.map((exchange) => ({ ...exchange, left: exchange.times ?? 1 }));
@@ -87,7 +87,7 @@ export async function scripted(exchanges: Exchange[], run: (server: ScriptedServ
   };
   const server = createServer((request, response) => {
     handle(request, response).catch((error: unknown) => {
-      // A request whose body broke off is part of many scripts.
+      // Many scripts contain a request whose body breaks off.
       if (request.errored === null) problems.push(String(error));
       response.destroy();
     });

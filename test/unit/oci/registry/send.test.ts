@@ -21,7 +21,7 @@ async function withSend<T>(
   }
 }
 
-/** A server below HTTP, for answers that no HTTP server would give. */
+/** A TCP server, for answers that no HTTP server would send. */
 async function withRawServer(
   answer: string,
   run: (origin: string) => Promise<void>,

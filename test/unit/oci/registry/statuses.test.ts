@@ -30,9 +30,9 @@ const INDEX = {
 };
 
 interface Kind {
-  /** Which requests it is about. */
+  /** The requests to which the status applies. */
   matches: RegExp;
-  /** How it is answered when all is well. */
+  /** The answer if there is no error. */
   status: number;
   headers?: Record<string, string>;
   body?: string | Buffer;
@@ -87,11 +87,11 @@ const KINDS = {
 
 type KindName = keyof typeof KINDS;
 
-/** Two ways not to answer: closing the connection, and a redirect to itself. */
+/** Two failures without a status: a closed connection, and a redirect to itself. */
 const CLOSED = -1;
 const CIRCLE = -2;
 
-/** The one kind that is answered otherwise. */
+/** The kind of request that gets the status. */
 let broken: { kind: KindName; status: number } | undefined;
 let withTokens = false;
 let requests = 0;
@@ -114,7 +114,7 @@ beforeAll(async () => {
       const status = broken?.kind === name ? broken.status : kind.status;
       if (status === CLOSED) return response.destroy();
       if (status === CIRCLE) return response.writeHead(307, { location: request.url ?? '' }).end();
-      // What is hoped for has its headers and body; anything else has none.
+      // A success has headers and a body; any other answer has none.
       const body = status < 300 ? Buffer.from(kind.body ?? '') : Buffer.alloc(0);
       const length = status === 204 || status === 304 ? {} : { 'content-length': body.length };
       response.writeHead(status, { ...length, ...(status < 300 && kind.headers) });
@@ -141,9 +141,9 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 interface Case {
   kind: KindName;
   run: (repository: RegistryRepository, client: RegistryClient) => Promise<unknown>;
-  /** Statuses after which the operation is well. */
+  /** Statuses with which the operation succeeds. */
   fine: number[];
-  /** Codes where they aren't the status's own. */
+  /** Error codes that differ from the code of the status. */
   codes?: Record<number, string>;
   options?: Parameters<typeof quickClient>[0];
 }
@@ -276,7 +276,7 @@ const STATUSES = [
   CLOSED,
   CIRCLE,
 ];
-/** What may be another answer later. */
+/** Statuses that are transient. */
 const MAY_PASS = [408, 425, 429, 500, 502, 503, 504, 599];
 const OWN_CODES: Record<number, string> = {
   [CLOSED]: 'CONNECTION_CLOSED',
@@ -358,7 +358,7 @@ describe('errors that pass', () => {
       expect(await all(repository.listTags())).toEqual(['v1']);
       expect(await repository.listReferrers(SUBJECT.digest)).toHaveLength(1);
       await repository.deleteManifest(DIGEST).catch((error: unknown) => {
-        // The index that it stands in can't be written in this registry of fixed answers.
+        // In this registry with fixed answers, the index cannot be written.
         expect(error).toMatchObject({ code: expect.stringMatching(/^HTTP_599|REFERRERS_INDEX_CONTENDED/) });
       });
       await client.close();

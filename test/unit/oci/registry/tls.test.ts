@@ -37,7 +37,7 @@ beforeAll(async () => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  // A session that is broken off on purpose is no error of the test.
+  // A session that the test destroys is not an error.
   server.on('sessionError', () => {});
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
@@ -83,7 +83,8 @@ describe('TLS', () => {
       expect(headers['x-version']).toBe('1.1');
       expect((await readAll(body)).toString()).toBe('hello');
       for (let count = 0; count < 5; count += 1) await send({ method: 'HEAD', kind: 'bytes' });
-      // One for each version, and one more where the first was still being cleared; as undici comes, it would be twelve.
+      // One connection for each HTTP version, and one more if the first was not yet released. With undici's defaults
+      // there would be twelve.
       expect(connections).toBeLessThanOrEqual(3);
     });
   });

@@ -24,7 +24,7 @@ test('requests and responses are reported as oras does', async () => {
   const headers = { ...TYPES, 'x-number': '1' };
   const text = await traced([{ request: REQUEST, answer: { status: 200, headers, body } }], {}, async (repository) => {
     const { bytes } = await repository.fetchManifest('v1');
-    // Having been looked at, it is still all there.
+    // The traced body is still complete.
     expect(Buffer.from(bytes).toString()).toBe(body);
   });
   const [request = '', response = ''] = text.split('\n\n\n');

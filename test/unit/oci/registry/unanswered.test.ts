@@ -6,7 +6,10 @@ import { REQUEST_CHANNEL, isRecord, type RegistriesOptions } from '../../../../s
 import { blobOf, chunksOf, failureOf, quickClient } from './clients.js';
 import { scripted } from './scripted-server.js';
 
-/** A registry that takes every request and never answers. @returns how many came */
+/**
+ * A registry that accepts every request and never responds.
+ * @returns the number of requests
+ */
 async function askSilence(options: Partial<RegistriesOptions>): Promise<{ requests: number; error: unknown }> {
   let requests = 0;
   const server = createServer(() => void (requests += 1));

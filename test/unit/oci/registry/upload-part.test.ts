@@ -3,7 +3,7 @@ import type { OpenUpload, RegistriesOptions, RegistryRepository, PartOptions } f
 import { blobOf, chunksOf, failureOf, quickClient } from './clients.js';
 import { scripted, type Exchange } from './scripted-server.js';
 
-// A blob that takes several calls, each of which may be another process.
+// A blob that is uploaded in several calls, each of which may run in another process.
 
 const BYTES = Buffer.from(Array.from({ length: 100_000 }, (_, index) => (index * 7919) % 251));
 const BLOB = blobOf(BYTES);
@@ -19,7 +19,7 @@ const POST: Exchange = {
   request: 'POST /v2/a/blobs/uploads/',
   answer: { status: 202, headers: { location: `${SESSION}?_state=0` } },
 };
-/** A piece; the Location that it answers is the only good one from there on. */
+/** The request for a chunk. After it, only the Location of its answer is valid. */
 function patch(start: number, end = Math.min(start + PIECE, BYTES.length)): Exchange {
   return {
     request: `PATCH ${SESSION}?_state=${start}`,
@@ -161,7 +161,7 @@ describe('uploading a blob in parts', () => {
     await using([HEAD, { ...status(PIECE, PIECE), answer: LOST }], async (push, origin) => {
       const failure = await failureOf(push({ from: kept(origin, PIECE, { restarts: 3 }) }));
       expect(failure).toMatchObject({ code: 'UPLOAD_LOST', transient: false });
-      // Its state is the registry's, and opaque: no message shows it.
+      // The state in the URL belongs to the registry and is not shown in messages.
       expect(JSON.stringify(failure)).not.toContain('_state');
     });
   });
@@ -199,7 +199,7 @@ describe('uploading a blob in parts', () => {
   });
 
   test('fails if the source ends early', async () => {
-    // The piece that it ends in breaks off.
+    // The chunk in which the source ends is interrupted.
     await using([HEAD, POST], async (push) => {
       expect(await failureOf(push({}, BYTES.subarray(0, 10_000)))).toMatchObject({ code: 'SIZE_MISMATCH' });
     });

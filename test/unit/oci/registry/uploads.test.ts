@@ -127,7 +127,7 @@ describe('an upload in one piece', () => {
         { request: `PUT ${SESSION}2?digest=${DIGEST}`, answer: received(BYTES, { status: 201 }) },
       ],
       async (repository) => {
-        // What was sent twice is counted once.
+        // Bytes that are sent twice are counted once.
         expect(await push(repository)).toBe(BYTES.length);
       },
     );
@@ -441,7 +441,7 @@ describe('an upload in pieces', () => {
     ['longer', Buffer.concat([BYTES, BYTES])],
   ])('a source that is %s than was said is never committed', async (name, bytes) => {
     const pieces = [piece(0, 0, 40_000), piece(1, 40_000, 80_000)];
-    // What is too short breaks off in the last piece.
+    // A body that is too short breaks off in the last chunk.
     if (name === 'longer') pieces.push(piece(2, 80_000, 100_000));
     await using(
       [...begun, ...pieces],
@@ -535,7 +535,7 @@ describe('a token that expires during an upload', () => {
     { request: `PUT ${state(3)}&digest=${DIGEST}`, answer: { status: 201 } },
   ];
 
-  // The first request gets the token; one that is refused at once is no token that has ended.
+  // The first request requests the token, so a refusal of it does not mean an expired token.
   test.each(whole.map(({ request }, index) => [request.split('?')[0], index] as const).slice(1))(
     '%s (request %d)',
     async (_, endsAt) => {
