@@ -5,9 +5,9 @@ import { onTerminal } from '../output/status-line.js';
 import { textOf, type Values } from '../verb.js';
 import { localAppUrl } from './local-app.js';
 
-/** The app that jobs are handed to. */
+/** The deployed app. */
 export interface App {
-  /** Without a slash at its end. */
+  /** Without a slash at the end. */
   url: string;
   key?: string;
 }
@@ -64,7 +64,7 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
         ...(app.key !== undefined && { 'x-functions-key': app.key }),
       },
       ...(body !== undefined && { body }),
-      // A key goes to nobody else.
+      // A redirect would send the key to another host.
       redirect: 'error',
       signal: AbortSignal.any([io.signal, AbortSignal.timeout(REQUEST_MS)]),
     });
@@ -82,7 +82,7 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
   const said = readProblem(value);
   if (said !== undefined) {
     const { problems } = said;
-    // The message has the first few of them in it.
+    // The message has the first few problems.
     if (problems.length > 1)
       for (const { path: at, message } of problems) io.err(onTerminal(`${at}: ${message}`) + '\n');
     throw new InputError(said.code, said.message, {

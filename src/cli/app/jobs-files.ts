@@ -16,14 +16,14 @@ import type { Io } from '../io.js';
 import { leftOutLine } from '../output/status-line.js';
 import { INLINE_BYTES } from '../../messages/message-text.js';
 
-/** Bytes of a folder that is packed: it may be small enough then. `FILE_TOO_LARGE` */
+/** The most bytes of a folder: packed, it may fit into a job. `FILE_TOO_LARGE` */
 const FOLDER_BYTES = 16 * 1024 * 1024;
 
 const TITLE = 'org.opencontainers.image.title';
 
 function tooLarge(what: string): InputError {
-  return new InputError('FILE_TOO_LARGE', `${what}; a job holds ${INLINE_BYTES} bytes at most`, {
-    remedy: 'Put it into the container “source” of the app, and name it from a folder where it isn’t.',
+  return new InputError('FILE_TOO_LARGE', `${what}; a job may have at most ${INLINE_BYTES} bytes of files`, {
+    remedy: 'Upload it to the container “source” of the app, and run the command in a folder without that file.',
   });
 }
 
@@ -31,26 +31,26 @@ function sizeOf({ base64 = '' }: JobFile): number {
   return Buffer.byteLength(base64, 'base64');
 }
 
-/** `./docs/` as a blob is called: `docs`. */
+/** The blob name of a path: `docs` for `./docs/`. */
 function nameOf(path: string): string {
   return posix.normalize(path).replace(/(?<=.)\/$/, '');
 }
 
-/** Whether a job's file may be called so. */
+/** Whether a job's file may have this name. */
 function isName(name: string): boolean {
   return name !== '' && name.length <= PATH_CHARS && pathProblem(name) === undefined;
 }
 
-/** What the files of one job are called in it: by their paths, or, where no blob may be called so (`../a`), by names of their own. */
+/** The names of a job's files: their paths, or other names if a path is not a valid blob name (`../a`). */
 class Names {
   readonly #taken: Set<string>;
 
-  /** @param paths of all of them */
+  /** @param paths of all files */
   constructor(paths: readonly string[]) {
     this.#taken = new Set(paths.map(nameOf).filter(isName));
   }
 
-  /** @param path of what stands in the job itself */
+  /** @param path of a file that is sent in the job */
   of(path: string): string {
     const own = nameOf(path);
     if (isName(own)) return own;
@@ -68,7 +68,7 @@ class Names {
 }
 
 /**
- * A file of this machine stands in the job; one that isn't here is a blob of the app's container `source`.
+ * A file of this machine is sent in the job. A missing file is taken for a blob of the app's container `source`.
  * @throws InputError `NOT_A_FILE`, `FILE_TOO_LARGE`, `FILE_NOT_FOUND` where it is neither
  */
 async function fileOf({ path, mediaType }: FileReference, names: Names): Promise<JobFile> {
@@ -77,18 +77,22 @@ async function fileOf({ path, mediaType }: FileReference, names: Names): Promise
   if (found === undefined) {
     const name = nameOf(path);
     if (isName(name)) return { path: name, ...typed };
-    throw new InputError('FILE_NOT_FOUND', `${path} is not here, and no blob of the container “source” is called so`, {
-      remedy: 'See that the path is right.',
-    });
+    throw new InputError(
+      'FILE_NOT_FOUND',
+      `${path} is not on this machine, and it is not a valid name of a blob in the container “source”`,
+      {
+        remedy: 'Check the path.',
+      },
+    );
   }
   if (!found.isFile() && !(await isNullDevice(found))) {
-    throw new InputError('NOT_A_FILE', `${path} is not a file, and one is wanted`, { remedy: 'Name a file.' });
+    throw new InputError('NOT_A_FILE', `${path} is not a file`, { remedy: 'Name a file.' });
   }
   if (found.size > INLINE_BYTES) throw tooLarge(`${path} has ${found.size} bytes`);
   return { path: names.of(path), ...typed, base64: (await readFile(path)).toString('base64') };
 }
 
-/** A file of which only the content matters; `-` is standard input. @throws InputError as {@link fileOf} */
+/** A file whose name does not matter; `-` is standard input. @throws InputError as {@link fileOf} */
 async function contentOf(path: string, io: Io): Promise<JobFile> {
   if (path !== '-') return fileOf({ path }, new Names([path]));
   const chunks: Uint8Array[] = [];
@@ -101,7 +105,7 @@ async function contentOf(path: string, io: Io): Promise<JobFile> {
   return { path: 'standard-input', base64: Buffer.concat(chunks).toString('base64') };
 }
 
-/** Whether it is worth the while to pack a folder. */
+/** Whether a folder is small enough to be packed. */
 async function isWithin(path: string, mostBytes: number): Promise<boolean> {
   let bytes = 0;
   for await (const entry of createFolderSource().walk(path)) {
@@ -142,7 +146,7 @@ async function folderOf(
   });
 }
 
-/** Under another name than its own, it has its title all the same. */
+/** A renamed file keeps its path as its title. */
 function titled(file: JobFile, path: string, annotations: Record<string, string>): JobFile {
   const all = { ...(file.path !== nameOf(path) && { [TITLE]: nameOf(path) }), ...annotations };
   return Object.keys(all).length === 0 ? file : { ...file, annotations: all };

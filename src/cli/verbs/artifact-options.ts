@@ -27,9 +27,9 @@ export function addArtifactOptions(command: Command): void {
     .option('--annotation-file <path>', 'JSON file with annotations of manifest, config and files')
     .option('--artifact-type <type>', 'artifact type')
     .option('--concurrency <number>', 'blobs at once (default 5)')
-    .option('--config <path[:type]>', 'file that becomes the config')
-    .option('--disable-path-validation', 'take absolute paths')
-    .option('--export-manifest <path>', 'write the manifest to this file, too');
+    .option('--config <path[:type]>', 'file to use as the config')
+    .option('--disable-path-validation', 'accept absolute paths')
+    .option('--export-manifest <path>', 'also write the manifest to this file');
   addFormatOptions(command);
   addTtyOption(command);
 }
@@ -51,7 +51,7 @@ async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
   return parseAnnotationFile(text, path);
 }
 
-/** Seconds since 1970 that reproducible builds agree on. @see https://reproducible-builds.org/specs/source-date-epoch/ */
+/** The creation time for reproducible builds, in seconds since 1970. @see https://reproducible-builds.org/specs/source-date-epoch/ */
 export function sourceDateEpoch(env: Io['env']): number {
   const text = env.SOURCE_DATE_EPOCH ?? '';
   if (text === '') return 0;
@@ -62,7 +62,7 @@ export function sourceDateEpoch(env: Io['env']): number {
   );
 }
 
-/** Options that the input of push and attach is made of, or that only say what may be packed. */
+/** Options of push and attach that a job can have. */
 export const PACKING: readonly string[] = [
   'annotation',
   'annotationFile',
@@ -75,11 +75,11 @@ export const PACKING: readonly string[] = [
 /** Annotation: when the artifact was created. */
 export const CREATED = 'org.opencontainers.image.created';
 
-/** What push and attach pack, as fields of their input. */
+/** The files and annotations of push and attach, as fields of their input. */
 export async function packingInput(files: readonly string[], values: Values, io: Io): Promise<PackingInput> {
   const { manifest = {}, config: onConfig, files: byPath } = await readAnnotations(values);
   const seconds = sourceDateEpoch(io.env);
-  // Without SOURCE_DATE_EPOCH, both this program and the app say 1970.
+  // Without SOURCE_DATE_EPOCH, the creation time is 1970, here and in the app.
   const created = seconds === 0 ? {} : { [CREATED]: new Date(seconds * 1000).toISOString().replace('.000', '') };
   const annotations = { ...created, ...manifest };
   const config = textOf(values, 'config');
@@ -96,7 +96,7 @@ export async function packingInput(files: readonly string[], values: Values, io:
   };
 }
 
-/** The files of push and attach: of this machine. */
+/** The files of this machine, for push and attach. */
 export function packingFiles(values: Values, io: Io): PackingFiles {
   return {
     source: createFolderSource(),
@@ -105,7 +105,7 @@ export function packingFiles(values: Values, io: Io): PackingFiles {
   };
 }
 
-/** What push and attach tell, as a line or a bar. */
+/** Prints the progress of push and attach, as lines or bars. */
 export function tellPush(transfers: Transfers, progress: PushProgress): void {
   switch (progress.state) {
     case 'empty':

@@ -28,15 +28,15 @@ const VERB: VerbDescription = {
   purpose: 'the destination artifact for attaching',
   count: 1,
   orMore: true,
-  summary: 'Attach files to an artifact: the same files twice are attached once',
+  summary: 'Attach files to an artifact; the same files are attached once',
   examples: [
     ['A file to an image', 'acr-promoter attach --artifact-type doc/example localhost:5000/hello:v1 hi.txt'],
     [
-      'A signature to an SBOM that is attached itself',
+      'A signature to an attached SBOM',
       'acr-promoter attach --artifact-type signature/example localhost:5000/hello@sha256:… signature.json:application/json',
     ],
     [
-      'Annotations alone',
+      'Only annotations',
       'acr-promoter attach --artifact-type doc/example --annotation reviewed=yes localhost:5000/hello:v1',
     ],
     [
@@ -44,7 +44,7 @@ const VERB: VerbDescription = {
       'acr-promoter attach --artifact-type doc/example --platform linux/amd64 localhost:5000/hello:v1 hi.txt',
     ],
     [
-      'Where the registry has no referrers API',
+      'To a registry without the referrers API',
       'acr-promoter attach --artifact-type doc/example --distribution-spec v1.1-referrers-tag r.azurecr.io/hello:v1 hi.txt',
     ],
   ],
@@ -66,7 +66,7 @@ interface Result {
 
 function formatAttached(format: ResultFormat, { kind, text }: Target, { name, subject, descriptor }: Result): string {
   if (format.kind !== 'text') return formatResult(format, describeResult(name, descriptor));
-  // What names the digest is repeated as it was written.
+  // A reference with a digest is printed as it was written.
   const to = text.endsWith(subject.digest) ? text : `${name}@${subject.digest}`;
   return `Attached to [${kind}] ${to}\nDigest: ${descriptor.digest}\n`;
 }

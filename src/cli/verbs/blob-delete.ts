@@ -13,7 +13,7 @@ const VERB: VerbDescription = {
   summary: 'Delete a blob',
   aliases: ['remove', 'rm'],
   examples: [
-    ['Asked before it is done', 'acr-promoter blob delete localhost:5000/hello@sha256:9a20…'],
+    ['With a confirmation', 'acr-promoter blob delete localhost:5000/hello@sha256:9a20…'],
     ['In a script', 'acr-promoter blob delete --force localhost:5000/hello@sha256:9a20…'],
     ['Print what was deleted', 'acr-promoter blob delete --force --descriptor localhost:5000/hello@sha256:9a20…'],
   ],

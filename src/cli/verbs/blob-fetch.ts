@@ -16,13 +16,13 @@ const VERB: VerbDescription = {
   operands: '{--output <file> | --descriptor} <name>@<digest>',
   purpose: 'the target blob to fetch',
   count: 1,
-  summary: 'Fetch a blob, and see that it is what its digest says',
+  summary: 'Fetch a blob and verify its digest',
   aliases: ['get'],
   examples: [
     ['Save a blob to a file', 'acr-promoter blob fetch --output layer.tar.gz localhost:5000/hello@sha256:9a20…'],
     ['To standard output', 'acr-promoter blob fetch --output - localhost:5000/hello@sha256:9a20…'],
     ['Its descriptor', 'acr-promoter blob fetch --descriptor localhost:5000/hello@sha256:9a20…'],
-    ['Out of an OCI image layout', 'acr-promoter blob fetch --oci-layout --output - layout.tar@sha256:9a20…'],
+    ['From an OCI image layout', 'acr-promoter blob fetch --oci-layout --output - layout.tar@sha256:9a20…'],
   ],
 };
 
@@ -43,7 +43,7 @@ function printDescriptor(io: Io, values: Values, descriptor: Descriptor): void {
   io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
 }
 
-/** What is small stands in the output; what isn't, the app has put beside it. */
+/** A small blob is in the output of the job; a large one is in the app's storage. */
 async function writeFromJob(io: Io, path: string, output: unknown, descriptor: Descriptor): Promise<void> {
   const { blob } = recordIn(output);
   if (typeof blob === 'string') {
@@ -51,7 +51,7 @@ async function writeFromJob(io: Io, path: string, output: unknown, descriptor: D
       'OUTPUT_NOT_HERE',
       `the blob has ${descriptor.size} bytes: it is target/${blob} in the app’s storage`,
       {
-        remedy: 'Take it from the container “target”, or leave --submit out.',
+        remedy: 'Download it from the container “target”, or leave --submit out.',
       },
     );
   }
@@ -67,7 +67,7 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
     command
       .option('-o, --output <path>', 'write the blob to this file; - for standard output')
       .option('--descriptor', 'print the descriptor')
-      .option('--pretty', 'lay the JSON out for reading');
+      .option('--pretty', 'indent the JSON');
     addTtyOption(command);
     addTargetOptions(command);
   };

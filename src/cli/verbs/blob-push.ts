@@ -36,10 +36,10 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--size <bytes>', 'what the size must be; needed for standard input')
-      .option('--media-type <type>', 'what the printed descriptor says; it is not stored')
-      .option('--descriptor', 'print nothing but the descriptor')
-      .option('--pretty', 'lay the JSON out for reading');
+      .option('--size <bytes>', 'expected size; required for standard input')
+      .option('--media-type <type>', 'media type in the printed descriptor; it is not stored')
+      .option('--descriptor', 'print only the descriptor')
+      .option('--pretty', 'indent the JSON');
     addTtyOption(command);
     addTargetOptions(command);
   };

@@ -22,7 +22,7 @@ const VERB: VerbDescription = {
   operands: '<from>{:<tag>|@<digest>} <to>[:<tag>[,<tag>][...]]',
   purpose: 'the source and destination for copying',
   count: 2,
-  summary: 'Copy an artifact, with all that refers to it, and see that it has arrived',
+  summary: 'Copy an artifact, with its referrers, and verify that it has arrived',
   aliases: ['cp'],
   examples: [
     [
@@ -30,16 +30,16 @@ const VERB: VerbDescription = {
       'acr-promoter copy -r localhost:5000/hello:v1 localhost:6000/hello:v1',
     ],
     [
-      'Within one registry, where nothing is moved but names',
+      'Within one registry, where blobs are mounted',
       'acr-promoter copy -r r.azurecr.io/hello:v1 r.azurecr.io/staging/hello:v1',
     ],
     ['Under several tags', 'acr-promoter copy localhost:5000/hello:v1 localhost:6000/hello:v1,v1.2,latest'],
     [
-      'Into an OCI image layout, and out of one',
+      'To an OCI image layout, and from one',
       'acr-promoter copy -r --to-oci-layout localhost:5000/hello:v1 ./kept:v1\n    acr-promoter copy -r --from-oci-layout ./kept.tar:v1 localhost:6000/hello:v1',
     ],
     [
-      'Layers that another repository there has are taken from it',
+      'With layers mounted from another repository of the destination',
       'acr-promoter copy --mount-from base/debian localhost:5000/hello:v1 localhost:6000/hello:v1',
     ],
   ],
@@ -47,17 +47,17 @@ const VERB: VerbDescription = {
 
 function addOptions(command: Command): void {
   command
-    .option('-r, --recursive', 'also copy what refers to it, to its platforms, and to those')
-    .option('--platform <os[/arch][/variant]>', 'copy this platform of an index')
-    .option('--check-blobs', 'ask the destination for every layer, though it has the manifest')
+    .option('-r, --recursive', 'also copy referrers, those of its platforms, and theirs')
+    .option('--platform <os[/arch][/variant]>', 'copy only this platform of an index')
+    .option('--check-blobs', 'ask the destination for every layer, even if it has the manifest')
     .option('--force', 'the same as --check-blobs, as oras calls it')
     .option('--concurrency <number>', 'requests at once on each side (default 32)')
-    .option('--mount-from <repository...>', 'repositories of the destination’s registry that may have layers of it')
+    .option('--mount-from <repository...>', 'repositories of the destination registry to mount layers from')
     .option(
       '--exclude-artifact-type <type...>',
-      'leave out referrers of these types, with what refers to them; by default Azure’s artifact streaming',
+      'leave out referrers of these types, and theirs (default Azure’s artifact streaming)',
     )
-    .option('--format <format>', 'text, or json for a receipt of all that was copied', 'text')
+    .option('--format <format>', 'text, or json for a receipt of the copy', 'text')
     .option('--from-oci-layout', 'the source is an OCI image layout')
     .option('--from-oci-layout-path <path>', 'the source is in the OCI image layout at this path')
     .option('--to-oci-layout', 'the destination is an OCI image layout')
@@ -85,7 +85,7 @@ function listOf(value: unknown): string[] | undefined {
   return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : undefined;
 }
 
-/** Blobs can be mounted from the source where it is in the destination's registry. */
+/** Blobs can be mounted from the source if both are in one registry. */
 function mountFrom(source: Target, destination: Target, values: Values): string[] {
   const told = listOf(values.mountFrom) ?? [];
   if (source.kind !== 'registry' || destination.kind !== 'registry') return told;
@@ -121,7 +121,7 @@ function checkOptions(from: Target, values: Values): void {
   if (from.tagOrDigest === undefined) throw noTagOrDigest(VERB, from.text);
   if (values.fromPasswordStdin === true && values.toPasswordStdin === true) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--from-password-stdin and --to-password-stdin exclude each other', {
-      remedy: 'Sign one side in through a Docker config (--from-registry-config).',
+      remedy: 'Use a Docker config for one side (--from-registry-config).',
     });
   }
 }
@@ -139,7 +139,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
       return {
         source: from.text,
         destination: firstOf(to),
-        // Without a tag here there is none there: a job that does not mention tags takes the source's.
+        // Without a tag, none is set. A job without `tags` would take the source's tag.
         ...((others.length > 0 || to.tagOrDigest === undefined) && { tags: others }),
         recursive: values.recursive === true,
         ...platformOf(values, io),
@@ -174,7 +174,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
       return async ({ output, job, digest = '' }) => {
         if (job === undefined) return printReceipt(io, format, output, from, to);
         if (output === undefined) {
-          // An app that is older than this keeps no receipt.
+          // An older version of the app keeps no receipt.
           const short = { source: from.text, destination: to.text, root: { digest }, tags: to.tags };
           return io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(short, 2)}\n`);
         }

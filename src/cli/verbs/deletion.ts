@@ -13,9 +13,9 @@ import type { Values } from '../verb.js';
 /** The options of verbs that delete. */
 export function addDeletionOptions(command: Command): void {
   command
-    .option('-f, --force', 'ask nothing, and take what is not there for deleted')
-    .option('--descriptor', 'print the descriptor; needs --force')
-    .option('--pretty', 'lay the JSON out for reading');
+    .option('-f, --force', 'do not ask, and treat missing content as deleted')
+    .option('--descriptor', 'print the descriptor; requires --force')
+    .option('--pretty', 'indent the JSON');
   addTargetOptions(command);
 }
 
@@ -41,17 +41,17 @@ export function deletionPrinter(
   targetOf: (operands: readonly string[], values: Values) => Target,
 ): OperationVerb<object, unknown>['print'] {
   return (operands, values) => {
-    // What is confirmed before the job is sent is not asked again: only the options count here.
+    // The job was confirmed before it was sent: here only the options are checked.
     deletionOptions(io, values, () => '');
     const { kind, text } = targetOf(operands, values);
     return ({ output }) => {
       const { deleted, digest } = recordIn(output);
       if (deleted !== true) {
-        // A deletion that was not confirmed has found it.
+        // It exists, but its deletion was not confirmed.
         if (digest === undefined) io.out(`Missing ${text}\n`);
         return;
       }
-      // A job that was done twice does not know the size any more; it is printed with --descriptor alone.
+      // A job that ran twice does not know the size, which only --descriptor prints.
       if (values.descriptor !== true) io.out(`Deleted [${kind}] ${text}\n`);
       else
         io.out(

@@ -24,13 +24,10 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the target artifact to discover referrers from',
   count: 1,
-  summary: 'Show what refers to a manifest: SBOMs, signatures, and what refers to those',
+  summary: 'Show the referrers of a manifest, and theirs: SBOMs, signatures',
   examples: [
     ['The whole tree', 'acr-promoter discover localhost:5000/hello:v1'],
-    [
-      'Only what refers to it directly, as JSON',
-      'acr-promoter discover --format json --depth 1 localhost:5000/hello:v1',
-    ],
+    ['Only direct referrers, as JSON', 'acr-promoter discover --format json --depth 1 localhost:5000/hello:v1'],
     [
       'Only signatures',
       'acr-promoter discover --artifact-type application/vnd.cncf.notary.signature localhost:5000/hello:v1',
@@ -39,10 +36,10 @@ const VERB: VerbDescription = {
   ],
 };
 
-/** With the final newline, where there is one. */
+/** With the final newline, if there is one. */
 type Format = (tree: ReferrerTree, asked: string) => string;
 
-/** oras's warnings about what it will remove. */
+/** Prints oras's warnings about deprecated options. */
 function warnDeprecated(io: Io, values: Values): void {
   const [output, format] = [writtenOf(values, 'output'), writtenOf(values, 'format')];
   if ((format ?? output) === 'table') io.err('Format "table" is deprecated and will be removed in a future release.\n');
@@ -69,7 +66,7 @@ function readFormat(io: Io, values: Values): Format {
   }
 }
 
-/** The tree that a job's JSON shows. */
+/** The tree in the JSON output. */
 function treeIn(output: unknown): ReferrerTree {
   const { descriptor } = describedIn(output);
   return { reference: textIn(output, 'reference'), descriptor, referrers: recordsIn(output, 'referrers').map(treeIn) };
@@ -79,7 +76,7 @@ function wantsColors({ outIsTerminal = false, env }: Io, values: Values): boolea
   return outIsTerminal && values.tty !== false && (env.NO_COLOR ?? '') === '';
 }
 
-/** `--submit` without `--wait` prints nothing of the referrers: the job's output is in the format that was asked for. */
+/** With `--submit` and without `--wait`, the job's output has the requested format. */
 function formatOfJob(values: Values): 'json' | 'tree' | 'table' {
   if (values.submit !== true || values.wait === true) return 'json';
   return chooseFormat(writtenOf(values, 'format') ?? 'tree', ['tree', 'json', 'table']);
@@ -89,8 +86,8 @@ export function addDiscover(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--artifact-type <type>', 'only referrers of this type, on every level: it can hide an SBOM’s signature')
-      .option('--depth <levels>', 'levels to show, from 1; by default all')
+      .option('--artifact-type <type>', 'only referrers of this type, on every level; may hide signatures of SBOMs')
+      .option('--depth <levels>', 'levels to show, from 1 (default all)')
       .option('--format <format>', 'tree, json, table or go-template=<template>')
       .option('--template <template>', 'the template of --format go-template')
       .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');

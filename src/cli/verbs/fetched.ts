@@ -17,7 +17,7 @@ export function readPrinting(values: Values): Printing {
   const onlyDescriptor = values.descriptor === true;
   if (output === '-' && onlyDescriptor) {
     throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time', {
-      remedy: 'Both would be written to standard output: give a file.',
+      remedy: 'Both would be written to standard output: name a file.',
     });
   }
   return { output, onlyDescriptor, pretty: values.pretty === true };

@@ -17,11 +17,11 @@ export function addIndexOptions(command: Command): void {
   command
     .option('--artifact-type <type>', 'artifact type of the index')
     .option('-o, --output <path>', 'write the index to this file and push nothing; - for standard output')
-    .option('--pretty', 'lay the JSON out for reading, on standard output');
+    .option('--pretty', 'indent the JSON on standard output');
   addTargetOptions(command);
 }
 
-/** Printed as oras does: a reference behind its digest, but for one that is the digest. */
+/** As oras prints it: the digest, then the reference unless it is the digest. */
 function withReference(digest: string, reference: string): string {
   return isDigest(reference) ? digest : `${digest} ${onTerminal(reference)}`;
 }
@@ -61,7 +61,7 @@ export function updatedLine({ descriptor }: Made): string {
   return `Updated   ${descriptor.digest}\n`;
 }
 
-/** Prints what is done to an index as it is done. @param names of manifests and tags, as they are written */
+/** Prints the progress of making or changing an index. @param names of manifests and tags, as they are written */
 export function indexEvents(
   io: Io,
   {
@@ -108,7 +108,7 @@ export function indexPrinter(
       if (textOf(values, 'output') === '-') return;
       const { descriptor } = describedIn(output);
       if (job !== undefined) {
-        // As they were written: what was set first is the target's own tag.
+        // As they were written; the first tag is that of the target.
         const others = [...target.tags.slice(1), ...listOf(values.tag)];
         const progress: IndexProgress[] = [
           { state: 'made', descriptor },

@@ -10,10 +10,10 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the manifest to delete',
   count: 1,
-  summary: 'Delete a manifest, with all tags that lead to it',
+  summary: 'Delete a manifest and all its tags',
   aliases: ['remove', 'rm'],
   examples: [
-    ['Asked before it is done', 'acr-promoter manifest delete localhost:5000/hello:v1'],
+    ['With a confirmation', 'acr-promoter manifest delete localhost:5000/hello:v1'],
     ['In a script', 'acr-promoter manifest delete --force localhost:5000/hello:v1'],
     ['Print what was deleted', 'acr-promoter manifest delete --force --descriptor localhost:5000/hello:v1'],
   ],

@@ -16,7 +16,7 @@ const VERB: VerbDescription = {
   aliases: ['get-config'],
   examples: [
     ['The config', 'acr-promoter manifest fetch-config localhost:5000/hello:v1'],
-    ['That of one platform', 'acr-promoter manifest fetch-config --platform linux/arm64 localhost:5000/hello:v1'],
+    ['The config of one platform', 'acr-promoter manifest fetch-config --platform linux/arm64 localhost:5000/hello:v1'],
     ['Its descriptor', 'acr-promoter manifest fetch-config --descriptor localhost:5000/hello:v1'],
     ['Into a file', 'acr-promoter manifest fetch-config --output config.json localhost:5000/hello:v1'],
   ],
@@ -26,8 +26,8 @@ export function addManifestFetchConfig(parent: Command, context: VerbContext): v
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--descriptor', 'print the descriptor of the config, as the manifest has it')
-      .option('--pretty', 'lay the JSON out for reading')
+      .option('--descriptor', 'print the descriptor of the config in the manifest')
+      .option('--pretty', 'indent the JSON')
       .option('-o, --output <path>', 'write the config to this file; - for standard output');
     addPlatformOption(command);
     addTargetOptions(command);

@@ -20,10 +20,10 @@ const VERB: VerbDescription = {
   summary: 'Fetch a manifest, byte for byte',
   aliases: ['get', 'show'],
   examples: [
-    ['The manifest as it is stored', 'acr-promoter manifest fetch localhost:5000/hello:v1'],
+    ['The stored manifest', 'acr-promoter manifest fetch localhost:5000/hello:v1'],
     ['Its descriptor', 'acr-promoter manifest fetch --descriptor localhost:5000/hello:v1'],
     [
-      'That of one platform, laid out for reading',
+      'The manifest of one platform, indented',
       'acr-promoter manifest fetch --pretty --platform linux/arm64 localhost:5000/hello:v1',
     ],
   ],
@@ -38,7 +38,7 @@ function checkOptions(values: Values): { printing: Printing; format: ResultForma
   }
   if (printing.output === '-' && format.kind !== 'text') {
     throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --format', {
-      remedy: 'Both would be written to standard output: give a file.',
+      remedy: 'Both would be written to standard output: name a file.',
     });
   }
   return { printing, format };
@@ -58,11 +58,11 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
       .option('--descriptor', 'print the descriptor: media type, digest, size')
-      .option('--pretty', 'lay the JSON out for reading')
+      .option('--pretty', 'indent the JSON')
       .option('-o, --output <path>', 'write the manifest to this file; - for standard output')
       .option(
         '--media-type <type[,type]>',
-        'ask a registry for these media types alone; by default for all of manifests and indexes',
+        'accept only these media types (default all manifests and indexes)',
         collect,
       );
     addFormatOptions(command);

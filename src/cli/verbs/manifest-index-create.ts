@@ -22,7 +22,7 @@ const VERB: VerbDescription = {
   purpose: 'the destination index to create',
   count: 1,
   orMore: true,
-  summary: 'Make an index of manifests of one repository, and push it',
+  summary: 'Create an index of manifests in one repository, and push it',
   aliases: ['pack'],
   examples: [
     ['Of two platforms', 'acr-promoter manifest index create localhost:5000/hello:v1 linux-amd64 linux-arm64'],
@@ -32,7 +32,7 @@ const VERB: VerbDescription = {
       'acr-promoter manifest index create localhost:5000/hello:v1 linux-amd64 --annotation key=val',
     ],
     [
-      'Print it, and push nothing',
+      'Print the index without pushing it',
       'acr-promoter manifest index create localhost:5000/hello linux-arm64 --output - --pretty',
     ],
   ],

@@ -19,18 +19,21 @@ const VERB: VerbDescription = {
   operands: '<index>{:<tag>|@<digest>} [{--add|--merge|--remove} <manifest>{<tag>|<digest>}] [...]',
   purpose: 'the target index to update',
   count: 1,
-  summary: 'Put manifests into an index, take others out, and push what comes of it',
+  summary: 'Add manifests to an index, remove others, and push the new index',
   examples: [
     [
-      'One out, one in; the tag leads to the new index then',
+      'Replace a manifest; the tag moves to the new index',
       'acr-promoter manifest index update localhost:5000/hello:v1 --add linux-arm64 --remove sha256:99e4…',
     ],
-    ['All of another index', 'acr-promoter manifest index update localhost:5000/hello:v2 --merge v2-windows'],
+    [
+      'Add all manifests of another index',
+      'acr-promoter manifest index update localhost:5000/hello:v2 --merge v2-windows',
+    ],
     [
       'Under new tags',
       'acr-promoter manifest index update localhost:5000/hello@sha256:99e4… --add linux-amd64 --tag v2.1.0 --tag v2',
     ],
-    ['Without its artifact type', 'acr-promoter manifest index update localhost:5000/hello:v1 --artifact-type ""'],
+    ['Remove the artifact type', 'acr-promoter manifest index update localhost:5000/hello:v1 --artifact-type ""'],
   ],
 };
 
@@ -38,10 +41,10 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--add <manifest>', 'tag or digest of a manifest to be put in; repeatable', collect)
-      .option('--merge <index>', 'tag or digest of an index whose manifests are put in; repeatable', collect)
-      .option('--remove <digest>', 'manifest to be taken out; repeatable', collect)
-      .option('--tag <tag>', 'another tag for what comes of it; repeatable', collect);
+      .option('--add <manifest>', 'tag or digest of a manifest to add; repeatable', collect)
+      .option('--merge <index>', 'tag or digest of an index whose manifests are added; repeatable', collect)
+      .option('--remove <digest>', 'digest of a manifest to remove; repeatable', collect)
+      .option('--tag <tag>', 'another tag for the new index; repeatable', collect);
     addIndexOptions(command);
   };
   defineOperation(parent, context, VERB, addOptions, {

@@ -18,12 +18,12 @@ const VERB: VerbDescription = {
   operands: '<name>[:<tag>[,<tag>][...]|@<digest>] <file>',
   purpose: 'the destination to push to and the file to read manifest content from',
   count: 2,
-  summary: 'Push a manifest as it is, byte for byte',
+  summary: 'Push a manifest byte for byte',
   examples: [
     ['From a file', 'acr-promoter manifest push localhost:5000/hello:v1 manifest.json'],
     ['From standard input, under several tags', 'acr-promoter manifest push localhost:5000/hello:v1,latest -'],
     [
-      'One that does not say its media type',
+      'A manifest without a media type',
       'acr-promoter manifest push --media-type application/vnd.oci.image.manifest.v1+json localhost:5000/hello:v1 m.json',
     ],
     ['Print its descriptor', 'acr-promoter manifest push --descriptor localhost:5000/hello:v1 manifest.json'],
@@ -46,9 +46,9 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--descriptor', 'print nothing but the descriptor')
-      .option('--pretty', 'lay the JSON out for reading')
-      .option('--media-type <type>', 'media type of the manifest; by default what it says itself')
+      .option('--descriptor', 'print only the descriptor')
+      .option('--pretty', 'indent the JSON')
+      .option('--media-type <type>', 'media type of the manifest (default its own field mediaType)')
       .option('--concurrency <number>', 'requests at once, for many tags (default 5)');
     addTargetOptions(command);
   };

@@ -17,20 +17,20 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the artifact reference you want to pull',
   count: 1,
-  summary: 'Pull the files of an artifact, all of them or none',
+  summary: 'Pull the files of an artifact: all or none',
   examples: [
     ['Into this folder', 'acr-promoter pull localhost:5000/hello:v1'],
-    ['Into another', 'acr-promoter pull -o ./download localhost:5000/hello@sha256:…'],
-    ['What it refers to as well', 'acr-promoter pull --include-subject localhost:5000/hello@sha256:…'],
+    ['Into another folder', 'acr-promoter pull -o ./download localhost:5000/hello@sha256:…'],
+    ['With the subject of the artifact', 'acr-promoter pull --include-subject localhost:5000/hello@sha256:…'],
     [
       'One platform, with its config',
       'acr-promoter pull --platform linux/arm64 --config config.json r.azurecr.io/hello:v1',
     ],
     [
-      'The paths of what was pulled',
+      'Print the paths of the pulled files',
       "acr-promoter pull --format go-template='{{range .files}}{{println .path}}{{end}}' localhost:5000/hello:v1",
     ],
-    ['Out of an OCI image layout', 'acr-promoter pull --oci-layout layout-dir:v1'],
+    ['From an OCI image layout', 'acr-promoter pull --oci-layout layout-dir:v1'],
   ],
 };
 
@@ -57,14 +57,14 @@ function summary({ root, skipped }: Pick<Pulled, 'root' | 'skipped'>, target: Ta
   );
 }
 
-/** Bytes, or with a unit to the base 1024: `500M`, `20G`. */
+/** Parses bytes, with an optional binary unit: `500M`, `20G`. */
 function parseBytes(text: string): number {
   const [, digits = '', unit = ''] = /^(\d+)([KMGT]?)$/i.exec(text) ?? [];
   const power = unit === '' ? 0 : 'KMGT'.indexOf(unit.toUpperCase()) + 1;
   return parseCount(digits, '--unpack-limit', 1) * 1024 ** power;
 }
 
-/** Files that are pulled into a folder of this machine. */
+/** Pulls into a folder of this machine. */
 function filesHere(values: Values): PullFiles {
   const config = textOf(values, 'config');
   const limit = writtenOf(values, 'unpackLimit');
@@ -84,12 +84,12 @@ export function addPull(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
       .option('-o, --output <folder>', 'folder to pull to (default .)')
-      .option('-k, --keep-old-files', 'refuse what is there already instead of replacing it')
-      .option('-T, --allow-path-traversal', 'take names that lead out of the folder')
-      .option('--config <path[:type]>', 'pull the config, too, under this name')
-      .option('--include-subject', 'pull what the artifact refers to as well')
+      .option('-k, --keep-old-files', 'refuse to replace existing files')
+      .option('-T, --allow-path-traversal', 'accept names outside of the folder')
+      .option('--config <path[:type]>', 'also pull the config, under this name')
+      .option('--include-subject', 'also pull the subject of the artifact')
       .option('--concurrency <number>', 'files at once (default 3)')
-      .option('--unpack-limit <bytes>', 'most bytes that a folder may unpack to, such as 20G');
+      .option('--unpack-limit <bytes>', 'most bytes of unpacked folders, such as 20G');
     addFormatOptions(command);
     addTtyOption(command);
     addPlatformOption(command);

@@ -27,7 +27,7 @@ const VERB: VerbDescription = {
   purpose: 'the destination for pushing',
   count: 1,
   orMore: true,
-  summary: 'Push files and folders as an artifact: the same files make the same digest',
+  summary: 'Push files and folders as an artifact; the same files make the same digest',
   examples: [
     ['A file, with its media type', 'acr-promoter push localhost:5000/hello:v1 hi.txt:text/plain'],
     [
@@ -36,12 +36,12 @@ const VERB: VerbDescription = {
     ],
     ['A file with a colon in its name', 'acr-promoter push localhost:5000/hello:v1 hi:txt:'],
     [
-      'With a config of its own',
+      'With a config file',
       'acr-promoter push --config config.json:application/vnd.me.config localhost:5000/hello:v1 hi.txt',
     ],
-    ['The digest alone', 'acr-promoter push --format go-template={{.digest}} localhost:5000/hello:v1 hi.txt'],
+    ['Print only the digest', 'acr-promoter push --format go-template={{.digest}} localhost:5000/hello:v1 hi.txt'],
     [
-      'Created at another time than 1970, which is what it says by default',
+      'With another creation time than 1970',
       'SOURCE_DATE_EPOCH=1767225600 acr-promoter push localhost:5000/hello:v1 hi.txt',
     ],
     ['Into an OCI image layout', 'acr-promoter push --oci-layout layout-dir:v1 hi.txt'],
@@ -84,8 +84,8 @@ export function addPush(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     addArtifactOptions(command);
     command
-      .option('--artifact-platform <os[/arch][/variant]>', 'give the artifact a config with this platform')
-      .option('--image-spec <version>', 'v1.1 or v1.0; v1.0 where there is a --config and no --artifact-type');
+      .option('--artifact-platform <os[/arch][/variant]>', 'add a config with this platform')
+      .option('--image-spec <version>', 'v1.1 or v1.0 (default v1.1; v1.0 with --config and no --artifact-type)');
     offerValues(command, '--image-spec', SPECS);
     command.option('--force', 'accepted for oras compatibility; no effect');
     addTargetOptions(command);

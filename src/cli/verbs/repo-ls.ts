@@ -17,21 +17,21 @@ const VERB: VerbDescription = {
   aliases: ['list'],
   examples: [
     ['All repositories', 'acr-promoter repo ls localhost:5000'],
-    ['Those of a namespace, without its name', 'acr-promoter repo ls localhost:5000/samples'],
+    ['Repositories of a namespace, without its name', 'acr-promoter repo ls localhost:5000/samples'],
     [
-      'Their full names, one a line',
+      'Full names, one a line',
       'acr-promoter repo ls localhost:5000/samples --format go-template=\'{{join "\\n" .repositories}}\'',
     ],
   ],
 };
 
-/** `registry/namespace`, with or without a slash at its end. */
+/** Parses `registry/namespace`, with or without a slash at the end. */
 function parseNamespace(text: string): { registry: string; namespace: string } {
   const [registry = '', ...segments] = text.replace(/\/$/, '').split('/');
   return { registry, namespace: segments.join('/') };
 }
 
-/** A repository on a line of its own, without the namespace. */
+/** The line of a repository, without the namespace. */
 function line(name: string, namespace: string): string {
   return `${onTerminal(namespace === '' ? name : name.slice(namespace.length + 1))}\n`;
 }

@@ -16,7 +16,7 @@ const VERB: VerbDescription = {
   aliases: ['show-tags'],
   examples: [
     ['All tags', 'acr-promoter repo tags localhost:5000/hello'],
-    ['Tags that lead to the same manifest as this one', 'acr-promoter repo tags localhost:5000/hello:v1'],
+    ['Other tags of the same manifest', 'acr-promoter repo tags localhost:5000/hello:v1'],
     ['Tags of an OCI image layout', 'acr-promoter repo tags --oci-layout layout-dir'],
   ],
 };
@@ -25,7 +25,7 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--last <tag>', 'start after this tag, in the order of bytes')
+      .option('--last <tag>', 'start after this tag, in byte order')
       .option('--exclude-digest-tags', 'leave out tags that only name a digest (sha256-…)');
     addFormatOptions(command);
     addTargetOptions(command);

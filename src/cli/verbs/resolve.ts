@@ -15,7 +15,7 @@ const VERB: VerbDescription = {
   aliases: ['digest'],
   examples: [
     ['The digest of an artifact', 'acr-promoter resolve localhost:5000/hello:v1'],
-    ['The digest of one platform of it', 'acr-promoter resolve --platform linux/arm64 localhost:5000/hello:v1'],
+    ['The digest of one platform', 'acr-promoter resolve --platform linux/arm64 localhost:5000/hello:v1'],
   ],
 };
 

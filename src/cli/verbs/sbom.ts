@@ -17,18 +17,15 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the image to make SBOMs of',
   count: 1,
-  summary: 'Make an SBOM of each image under a reference and attach it, or with -o write one to a file',
+  summary: 'Attach an SBOM to each image of a reference, or with -o write one to a file',
   examples: [
-    ['For every platform, attached to each', 'acr-promoter sbom myregistry.azurecr.io/samples/app:v1'],
+    ['For every platform of an image', 'acr-promoter sbom myregistry.azurecr.io/samples/app:v1'],
     [
-      'Signed as well',
+      'With a signature',
       'acr-promoter sbom --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
-    [
-      'Onto standard output, with nothing attached',
-      'acr-promoter sbom -o - --platform linux/amd64 localhost:5000/hello:v1',
-    ],
-    ['By the deployed app, with its key', 'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1'],
+    ['Print the SBOM without attaching it', 'acr-promoter sbom -o - --platform linux/amd64 localhost:5000/hello:v1'],
+    ['With the app and its key', 'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1'],
   ],
 };
 
@@ -76,7 +73,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
         );
       }
       const opened = await openNamed(session, VERB, asked);
-      // Loaded by the verbs that need it: it is half of the program.
+      // Loaded when it is needed: it is half of the program.
       const { attachSboms, writeSbom } = await import('../local/sboms.js');
       if (output !== undefined) return writeSbom(io, opened, input, output, values);
       const { said, ...result } = await attachSboms(io, opened, input, values);

@@ -21,8 +21,8 @@ const VERB: VerbDescription = {
       'With a key of this machine',
       'acr-promoter sign --signing-key key.pem --certificate-chain chain.pem localhost:5000/hello:v1',
     ],
-    ['An index and all that it lists', 'acr-promoter sign -r myregistry.azurecr.io/samples/app:v1'],
-    ['By the deployed app, with its key', 'acr-promoter sign -r --submit --wait myregistry.azurecr.io/samples/app:v1'],
+    ['An index and its manifests', 'acr-promoter sign -r myregistry.azurecr.io/samples/app:v1'],
+    ['With the app and its key', 'acr-promoter sign -r --submit --wait myregistry.azurecr.io/samples/app:v1'],
   ],
 };
 
@@ -30,7 +30,7 @@ const VERB: VerbDescription = {
 export function addSign(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
-    command.option('-r, --recursive', 'the manifests of an index too');
+    command.option('-r, --recursive', 'also sign the manifests of an index');
     addFormatOptions(command);
     addPlatformOption(command);
     addSigningOptions(command);

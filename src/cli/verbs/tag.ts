@@ -13,10 +13,10 @@ const VERB: VerbDescription = {
   purpose: 'the artifact to be retagged and the tags to be added',
   count: 1,
   orMore: true,
-  summary: 'Give a manifest more tags',
+  summary: 'Add tags to a manifest',
   examples: [
     ['Another tag', 'acr-promoter tag localhost:5000/hello:v1.0.1 v1.0.2'],
-    ['Several', 'acr-promoter tag localhost:5000/hello:v1.0.1 v1.0.2 latest'],
+    ['Several tags', 'acr-promoter tag localhost:5000/hello:v1.0.1 v1.0.2 latest'],
     ['In an OCI image layout', 'acr-promoter tag --oci-layout layout-dir:v1.0.1 v1.0.2'],
   ],
 };

@@ -3,7 +3,7 @@ import { ConfigurationError } from '../../oci/index.js';
 import { listOf } from '../repeated.js';
 import { textOf, type Values } from '../verb.js';
 
-/** One policy of a gate, by `--trust-store` and `--identity`; undefined without a trust store. @throws ConfigurationError `CA_FILE_UNREADABLE` */
+/** The signature policy of `--trust-store` and `--identity`; undefined without a trust store. @throws ConfigurationError `CA_FILE_UNREADABLE` */
 export async function trustedSignature(
   values: Values,
 ): Promise<{ format: 'notary'; trustStore: string; identities: string[] } | undefined> {

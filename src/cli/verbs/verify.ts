@@ -18,17 +18,14 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the artifact to verify',
   count: 1,
-  summary: 'Verify the Notary Project signatures of a manifest, by a trust store or by rules',
+  summary: 'Verify Notary Project signatures with a trust store or rules',
   examples: [
     [
-      'Signed by somebody in particular',
+      'Signed by a certain identity',
       'acr-promoter verify --trust-store ca.pem --identity "x509.subject: C=US, O=Example" myregistry.azurecr.io/samples/app:v1',
     ],
-    ['As the rules ask that promote it', 'acr-promoter verify --rules rules.yaml myregistry.azurecr.io/samples/app:v1'],
-    [
-      'By the deployed app',
-      'acr-promoter verify --submit --wait --trust-store ca.pem myregistry.azurecr.io/samples/app:v1',
-    ],
+    ['As the matching rules demand', 'acr-promoter verify --rules rules.yaml myregistry.azurecr.io/samples/app:v1'],
+    ['With the app', 'acr-promoter verify --submit --wait --trust-store ca.pem myregistry.azurecr.io/samples/app:v1'],
   ],
 };
 
@@ -57,7 +54,7 @@ export function addVerify(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
     command
-      .option('--trust-store <path>', 'certificates that are trusted, PEM')
+      .option('--trust-store <path>', 'trusted certificates, PEM')
       .option(
         '--identity <identity>',
         'who may have signed, as in a notation trust policy; anybody by default',
@@ -67,7 +64,7 @@ export function addVerify(parent: Command, context: VerbContext): void {
         '--rules <path>',
         'instead: the rules document whose matching rules say who must have signed; by default $PROMOTION_RULES',
       )
-      .option('--rule <name>', 'this rule of it, whatever its source');
+      .option('--rule <name>', 'only this rule, even if its source does not match');
     addFormatOptions(command);
     addPlatformOption(command);
     addTargetOptions(command);
