@@ -5,7 +5,7 @@ import { attachSignatureStep } from './our-signature.js';
 import { classifyGraph } from './classify.js';
 import type { Image, attachContract } from './contracts.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
-import { keepAttached } from '../transfer/plan-copy.js';
+import { awaitOurSboms, keepAttached } from '../transfer/plan-copy.js';
 import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
@@ -91,7 +91,8 @@ export function attachSboms(
     const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
     const { registry, repository } = attaching.at ?? attaching.source;
     const manifests = step.repository(registry, repository);
-    const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests }, imageCall);
+    const onLate = (sboms: Digest[]): void => awaitOurSboms(ports, step, `${registry}/${repository}`, sboms, imageCall);
+    const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests, onLate }, imageCall);
     if (!('done' in reply)) return reply;
     const { sbom: digest, ...rest } = reply.done;
     return { done: { digest, ...rest } };

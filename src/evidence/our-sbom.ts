@@ -34,6 +34,8 @@ interface Input {
   kept?: SbomInput['kept'];
   /** Recalls the manifests that this run has read; the repository by default. */
   manifests?: Pick<ReadableRepository, 'fetchManifest'>;
+  /** Called with our SBOMs of the image that are listed and not there, before another one is made. May throw. */
+  onLate?: (sboms: Digest[]) => void;
 }
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
@@ -53,7 +55,7 @@ export async function attachSbomStep(
   const { registry, repository: name } = at;
   const repository = ports.registries.repository(registry, name);
   return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held, lease) => {
-    const existing = await findOurSbom(ports, input.rule, repository, input.image, held);
+    const existing = await findOurSbom(ports, input.rule, repository, input.image, held, input.onLate);
     if (existing !== undefined) {
       progress.text(`is there already: ${existing.digest}`);
       return { sbom: existing.digest, made: false };
@@ -223,6 +225,7 @@ export interface SigningRule {
  * The SBOM of an image that is ours: our signature over it verifies, and says that it is the SBOM of this image. Where the rule signs
  * nothing, what we noted before we pushed it counts. Any other is somebody else's, and is left alone; one that is listed and not there
  * is none.
+ * @param onLate called if there is none, with those that we noted and that are listed and not there
  */
 export async function findOurSbom(
   ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
@@ -230,6 +233,7 @@ export async function findOurSbom(
   repository: ReadableRepository,
   image: Pick<Descriptor, 'digest'>,
   signal: AbortSignal,
+  onLate: (sboms: Digest[]) => void = () => {},
 ): Promise<Descriptor | undefined> {
   const options = { artifactType: CYCLONEDX_JSON, artifactTypes: false, signal };
   const listed = await repository.listReferrers(image.digest, options);
@@ -239,7 +243,11 @@ export async function findOurSbom(
   // As we made them: a list may lie about size and type.
   const ours: Descriptor[] = made.filter(({ digest }) => digests.has(digest));
   const { signer } = ports;
-  if (signer === undefined || rule.sign.length === 0) return firstThere(repository, ours, signal);
+  if (signer === undefined || rule.sign.length === 0) {
+    const found = await firstThere(repository, ours, signal);
+    if (found === undefined && ours.length > 0) onLate(ours.map(({ digest }) => digest));
+    return found;
+  }
   const noted = new Set<string>(ours.map(({ digest }) => digest));
   // Anybody may attach any number: those of which we know come first, and heaps of others end somewhere.
   const others = listed.filter(({ digest }) => !noted.has(digest)).slice(0, MOST_FOREIGN_SBOMS);
@@ -254,6 +262,9 @@ export async function findOurSbom(
     );
     if (found !== undefined) return found;
   }
+  const late: Digest[] = [];
+  for (const sbom of ours) if (!(await isThere(repository, sbom, signal))) late.push(sbom.digest);
+  if (late.length > 0) onLate(late);
   return undefined;
 }
 

@@ -151,10 +151,29 @@ export function awaitReferrers(
   const unknown = [...new Set<string>([...gone, ...looked.unseen])];
   // On the command line nobody waits.
   if (unknown.length === 0 || waitedMs === undefined) return looked;
+  if (mayBeLate(ports, step)) throw referrersUnknown(walked.name, unknown, gone.length);
+  return looked;
+}
+
+/**
+ * Waits two minutes for SBOMs of ours that are listed and not there: a second one would be made of the same image.
+ * @throws CopyError `REFERRER_UNKNOWN`
+ */
+export function awaitOurSboms(
+  ports: Pick<Ports, 'now'>,
+  step: Pick<LongStep, 'since'>,
+  name: string,
+  sboms: readonly Digest[],
+  { waitedMs }: Pick<StepCall, 'waitedMs'>,
+): void {
+  // The command line does not wait.
+  if (waitedMs !== undefined && mayBeLate(ports, step)) throw referrersUnknown(name, sboms, sboms.length);
+}
+
+function mayBeLate(ports: Pick<Ports, 'now'>, step: Pick<LongStep, 'since'>): boolean {
   const forMs = ports.now().getTime() - step.since('referrers are unknown');
   // One of two hosts' clocks may be wrong.
-  if (Math.abs(forMs) < LATE_REFERRERS_MS) throw referrersUnknown(walked.name, unknown, gone.length);
-  return looked;
+  return Math.abs(forMs) < LATE_REFERRERS_MS;
 }
 
 /** Some are listed and not there: a replica is late, or the list is out of date. Others were reported, and are not listed yet. */

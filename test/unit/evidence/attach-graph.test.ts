@@ -177,6 +177,38 @@ describe('by two at the same time', () => {
     expect(await countsOf(graph)).toEqual(ONE_EACH);
   });
 
+  test.each([
+    ['is found when it can be read', 30_000, 'found'],
+    ['that is still not there after two minutes is made again', 120_000, 'attached'],
+  ])('an SBOM of ours that is listed and cannot be read %s', async (_what, afterMs, did) => {
+    const unsigned = rule({ sign: [] });
+    const repository = 'staging/samples/app';
+    const onward = rule({ name: 'onward', sign: [], source: { registry: REGISTRY, repositories: ['staging/**'] } });
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await attach(await openRun(world, unsigned), image);
+    // The copy of the first rule is the source of the second: the SBOM has another name there, and other bytes.
+    const staging = world.registries.repository(REGISTRY, repository);
+    await pushImage(staging, { tag: SOURCE.tag });
+    const [sbom] = await source.listReferrers(image.digest);
+    const stored = sbom && source.manifests.get(sbom.digest);
+    if (sbom === undefined || stored === undefined) throw new Error('no SBOM');
+    const list = staging.listReferrers.bind(staging);
+    staging.listReferrers = async (digest, options) => {
+      const listed = await list(digest, options);
+      return listed.some((each) => each.digest === sbom.digest) ? listed : [sbom, ...listed];
+    };
+    const run = await openRun(world, onward, { ...SOURCE, repository });
+    const again = async () => {
+      const call = { ...(await callOf(world, run.runId)), waitedMs: 0 };
+      return attachStep(world, { promotionId: run.promotionId, runId: run.runId, root: image.digest }, call);
+    };
+    await expect(again()).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
+    world.nowMs += afterMs;
+    if (did === 'found') staging.manifests.set(sbom.digest, stored);
+    expect(await again()).toMatchObject({ done: { did: [expect.stringMatching(`^${did} SBOM`)] } });
+    expect(await countReferrers(staging, image, CYCLONEDX_JSON)).toBe(did === 'found' ? 1 : 2);
+  });
+
   test('one whose subject another holds keeps no other waiting', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const held = await world.lease.acquire(subjectLease(REGISTRY, SOURCE.repository, graph.amd64.digest));
