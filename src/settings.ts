@@ -173,39 +173,28 @@ const jobCredentials = optional.transform((text, context) => {
   return z.NEVER;
 });
 
+/** A whole number within limits. */
+function wholeNumber(byDefault: number, least: number, most?: number): z.ZodType<number, string | undefined> {
+  const message = `is not a whole number ${most === undefined ? `of at least ${least}` : `from ${least} to ${most}`}`;
+  return optional
+    .transform((text) => (text === undefined ? byDefault : Number(text)))
+    .pipe(
+      z
+        .int(message)
+        .min(least, message)
+        .max(most ?? Number.MAX_SAFE_INTEGER, message),
+    );
+}
+
 /** Enough for the largest manifest and one piece of an upload. */
 const LEAST_PART_BYTES = 32 * 1024 * 1024;
-
-const partBytes = optional.transform((text, context) => {
-  const bytes = text === undefined ? LARGE_BLOB_BYTES : Number(text);
-  if (Number.isSafeInteger(bytes) && bytes >= LEAST_PART_BYTES) return bytes;
-  context.addIssue({ code: 'custom', message: `is not a whole number of at least ${LEAST_PART_BYTES}` });
-  return z.NEVER;
-});
-
 /** The smallest value with which a call still makes progress. */
 const LEAST_WALK_REQUESTS = 100;
-
-const walkRequests = optional
-  .transform((text) => (text === undefined ? CALL_REQUESTS : Number(text)))
-  .pipe(z.number('is not a number of requests').int().min(LEAST_WALK_REQUESTS));
-
 /** How long finished runs are kept. */
 const DEFAULT_RETENTION_DAYS = 30;
-
 /** Requests per minute that the schedule sends to one registry, for scans and for resync. */
 const DEFAULT_SCAN_REQUESTS = 250;
 const DEFAULT_RESYNC_REQUESTS = 25;
-
-function requestsPerMinute(byDefault: number): z.ZodType<number, string | undefined> {
-  return optional
-    .transform((text) => (text === undefined ? byDefault : Number(text)))
-    .pipe(z.number('is not a number of requests').int().min(1).max(100_000));
-}
-
-const retentionDays = optional
-  .transform((text) => (text === undefined ? DEFAULT_RETENTION_DAYS : Number(text)))
-  .pipe(z.number('is not a number of days').int().min(1).max(3_650));
 
 const signingKey = optional.superRefine((key, context) => {
   if (key === undefined || !isUrl(key) || isVaultId('keys', key)) return;
@@ -226,16 +215,16 @@ const fields = z.object({
   ALLOWED_REGISTRIES: registries,
   AZURE_REGISTRIES: registries,
   REGISTRY_IDS: registryIds,
-  RUN_RETENTION_DAYS: retentionDays,
+  RUN_RETENTION_DAYS: wholeNumber(DEFAULT_RETENTION_DAYS, 1, 3_650),
   SIGNING_KEY: signingKey,
   SIGNING_CERTIFICATE_CHAIN: listOf(''),
   JOB_OPERATIONS: jobOperations,
   JOB_SCOPES: scopes,
   JOB_CREDENTIALS: jobCredentials,
-  COPY_PART_BYTES: partBytes,
-  WALK_REQUESTS: walkRequests,
-  SCAN_REQUESTS: requestsPerMinute(DEFAULT_SCAN_REQUESTS),
-  RESYNC_REQUESTS: requestsPerMinute(DEFAULT_RESYNC_REQUESTS),
+  COPY_PART_BYTES: wholeNumber(LARGE_BLOB_BYTES, LEAST_PART_BYTES),
+  WALK_REQUESTS: wholeNumber(CALL_REQUESTS, LEAST_WALK_REQUESTS),
+  SCAN_REQUESTS: wholeNumber(DEFAULT_SCAN_REQUESTS, 1, 100_000),
+  RESYNC_REQUESTS: wholeNumber(DEFAULT_RESYNC_REQUESTS, 1, 100_000),
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,
   AzureWebJobsStorage__accountName: optional,
