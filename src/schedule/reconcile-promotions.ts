@@ -5,14 +5,12 @@ import { reconcilePromotion } from '../rows/reconcile.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { Ports } from '../ports/ports.js';
 import { workInTurn } from './pages.js';
-import { isRowError } from './scan.js';
+import { isolated } from './scan.js';
 
 /** Rows per page. */
 const PAGE_ROWS = 100;
 /** Runs started in parallel. */
 const AT_ONCE = 16;
-/** At most this many problems are logged, one line each. */
-const MOST_PROBLEMS = 20;
 /** The note with the position of the next tick, if there is more than one page. */
 const NOTE = 'due-promotions';
 
@@ -56,7 +54,7 @@ export async function reconcilePromotions(
       const { rules } = await limits;
       const rule = currentRule(rules, row.rule, row.source);
       if (rule !== undefined && !row.runOpen) putOff.push({ row, rule });
-      else await apart(found, row, () => reconcilePromotion(ports, row.id, rule, { notifies: false }));
+      else await isolated(found, nameOf(row), () => reconcilePromotion(ports, row.id, rule, { notifies: false }));
     },
   );
   const most = (await limits)?.most ?? 0;
@@ -82,7 +80,7 @@ export async function retryFailed(
   for (const row of failed) {
     const rule = currentRule(rules, row.rule, row.source);
     if (rule?.triggers.includes('schedule') === true) due.push({ row, rule });
-    else await apart(done, row, () => forget(ports, row));
+    else await isolated(done, nameOf(row), () => forget(ports, row));
   }
   await startEach(done, due, most, ({ row, rule }) =>
     incrementGeneration(ports, rule, row.source, { kind: 'schedule' }),
@@ -104,7 +102,7 @@ async function startEach(
 ): Promise<void> {
   for (let at = 0; at < startable.length && found.started < most;) {
     const some = startable.slice(at, at + Math.min(AT_ONCE, most - found.started));
-    const started = await Promise.all(some.map((each) => apart(found, each.row, () => start(each))));
+    const started = await Promise.all(some.map((each) => isolated(found, nameOf(each.row), () => start(each))));
     found.started += started.filter(Boolean).length;
     at += some.length;
   }
@@ -128,21 +126,6 @@ async function forget({ store }: PromotionPorts, { id, retryAt }: PromotionRow):
   await store.replacePromotion(rest, current.version);
 }
 
-/**
- * Handles one row. An error in this row is recorded and does not stop the others.
- * @returns true if there was no error
- */
-async function apart(
-  found: { problems: string[] },
-  { id }: PromotionRow,
-  work: () => Promise<unknown>,
-): Promise<boolean> {
-  try {
-    await work();
-    return true;
-  } catch (error) {
-    if (!isRowError(error)) throw error;
-    if (found.problems.length < MOST_PROBLEMS) found.problems.push(`promotion ${id}: ${error.code}: ${error.message}`);
-    return false;
-  }
+function nameOf({ id }: PromotionRow): string {
+  return `promotion ${id}`;
 }

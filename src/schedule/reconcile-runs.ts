@@ -2,7 +2,7 @@ import { PromoterError } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 import type { RunResult, RunRow, RunSummary } from '../rows/run-row.js';
 import { workInTurn } from './pages.js';
-import { isRowError } from './scan.js';
+import { isRowError, isolated } from './scan.js';
 import { cancelledResult } from '../rows/cancellation.js';
 import { endRunRow } from '../rows/run-end.js';
 import { JOB_MS, jobInstanceOf } from '../rows/job-instance.js';
@@ -15,8 +15,6 @@ import { type ResultEventPorts, sendResultEvent } from '../promotions/close-run.
 
 /** Runs per page. */
 const PAGE_RUNS = 100;
-/** At most this many problems are logged, one line each. */
-const MOST_PROBLEMS = 20;
 /** The note with the position of the next tick, if there is more than one page. */
 const NOTE = 'due-runs';
 
@@ -46,14 +44,9 @@ export async function reconcileRuns(ports: RunsPorts, isOver: () => boolean = ()
     isOver,
     (from) => ports.store.listDueRuns({ size: PAGE_RUNS, ...(from !== undefined && { from }) }),
     async (run) => {
-      try {
-        await reconcile(ports, run, found);
-      } catch (error) {
-        // A result event that cannot be sent must not block the jobs.
-        if (!(error instanceof PromoterError) || (run.state !== 'ended' && !isRowError(error))) throw error;
-        if (found.problems.length < MOST_PROBLEMS)
-          found.problems.push(`runId=${run.id}: ${error.code}: ${error.message}`);
-      }
+      // A result event that cannot be sent must not block the jobs.
+      const isOwn = run.state === 'ended' ? (error: unknown) => error instanceof PromoterError : isRowError;
+      await isolated(found, `runId=${run.id}`, () => reconcile(ports, run, found), isOwn);
     },
   );
   return found;

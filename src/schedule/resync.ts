@@ -28,7 +28,7 @@ const MOST_TROUBLES = 2;
 const SLOW_LOOKS = 3;
 const SLOW_LOOK_REQUESTS = 20;
 
-export interface Resync extends Pick<Scan, 'call' | 'until' | 'started' | 'maxStarted' | 'checked' | 'problems'> {
+export interface Resync extends Pick<Scan, 'signal' | 'until' | 'started' | 'maxStarted' | 'checked' | 'problems'> {
   ports: Pick<Ports, 'store' | 'engine' | 'rules' | 'documents' | 'signer' | 'paused' | 'now'>;
   /** How many requests it may still send to each registry. */
   share: Share;
@@ -174,7 +174,7 @@ class LaneResync {
   }
 
   async #compare(id: string): Promise<void> {
-    const { ports, call } = this.#scan;
+    const { ports } = this.#scan;
     const current = await ports.store.getPromotion(id);
     if (current === undefined || !isDue(ports.now(), resyncTurnOf(current.value))) return;
     const row = current.value;
@@ -185,7 +185,7 @@ class LaneResync {
         await this.#increment(rule, row);
       else await ports.store.replacePromotion(withResync(row, this.#seen(row)), current.version);
     } catch (error) {
-      call.signal.throwIfAborted();
+      this.#scan.signal.throwIfAborted();
       await this.#recordFailure(current, error);
     }
   }
@@ -196,7 +196,7 @@ class LaneResync {
   }
 
   async #differs(rule: Rule, row: PromotionRow): Promise<boolean> {
-    const { ports, share, call } = this.#scan;
+    const { ports, share } = this.#scan;
     const enough = new AbortController();
     this.#asked = 0;
     const { registries } = share.counted(() => {
@@ -204,7 +204,7 @@ class LaneResync {
       if (this.#asked > LOOK_REQUESTS) enough.abort(new TooLarge());
       enough.signal.throwIfAborted();
     });
-    const signal = AbortSignal.any([call.signal, enough.signal]);
+    const signal = AbortSignal.any([this.#scan.signal, enough.signal]);
     try {
       return await within(signal, LOOK_MS, row.destination, (bound) =>
         hasDifference({ ...ports, registries }, rule, row, bound),

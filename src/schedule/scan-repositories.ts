@@ -111,7 +111,7 @@ async function scanSome(
 
 /** Scans one repository under a claim. Progress is written even if the scan fails. */
 async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 'left' | 'hangs' | 'failed'> {
-  const { ports, call } = scan;
+  const { ports } = scan;
   const now = ports.now();
   const { state, ...key } = row.value;
   const claimed = claimedState(state, now, work === fullWork);
@@ -120,12 +120,12 @@ async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 
   if (version === undefined) return 'done';
   const { rule, value } = row;
   const until = Math.min(scan.until, now.getTime() + SCAN_MS);
-  const place: RepositoryScan = { scan, rule, repository: value.repository, state, signal: call.signal, until };
+  const place: RepositoryScan = { scan, rule, repository: value.repository, state, signal: scan.signal, until };
   const { triedAt } = claimed;
   let outcome: 'done' | 'left' | 'hangs' | 'failed';
   let { failures, fullFailed } = claimed;
   try {
-    const isDone = await within(call.signal, LONGEST_SCAN_MS, `${value.registry}/${value.repository}`, (signal) =>
+    const isDone = await within(scan.signal, LONGEST_SCAN_MS, `${value.registry}/${value.repository}`, (signal) =>
       work(Object.assign(place, { signal })),
     );
     outcome = isDone ? 'done' : 'left';

@@ -138,8 +138,8 @@ async function remove({ ports }: Scan, { value, version }: Versioned<ScanRow>): 
   await ports.store.removeScanRow(value, version);
 }
 
-async function readCatalog({ ports, call }: Scan, registry: string): Promise<readonly string[]> {
-  return within(call.signal, REPOSITORIES_MS, `the catalog of ${registry}`, async (signal) => {
+async function readCatalog({ ports, signal: scanSignal }: Scan, registry: string): Promise<readonly string[]> {
+  return within(scanSignal, REPOSITORIES_MS, `the catalog of ${registry}`, async (signal) => {
     const names: string[] = [];
     for await (const name of ports.listing.registry(registry).listRepositories({ signal })) names.push(name);
     return names;

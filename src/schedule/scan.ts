@@ -7,7 +7,6 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ScanState } from '../rows/scan-row.js';
 import type { Ports } from '../ports/ports.js';
 import type { Share } from './request-shares.js';
-import type { StepCall } from '../ports/step.js';
 
 /** Tags handled together: one page of ACR's list. */
 export const SCANNED_TAGS = 100;
@@ -24,7 +23,8 @@ export interface Scan {
   >;
   /** How many requests the scan may still send to each registry. */
   share: Pick<Share, 'left'>;
-  call: StepCall;
+  /** Aborted when the scan's time is over. */
+  signal: AbortSignal;
   /** When the scan must stop, in epoch milliseconds. */
   until: number;
   /** The time of PROMOTION_SCHEDULE that this scan is for, in epoch milliseconds. */
@@ -61,10 +61,30 @@ export function addProblem(scan: Scan, rule: Rule, error: PromoterError): void {
 }
 
 /** Records a problem, or something that an operator who reads the log wants to know. */
-export function addProblemText(scan: Pick<Scan, 'call' | 'problems'>, whole: string): void {
-  const text = whole.slice(0, PROBLEM_CHARACTERS);
-  scan.call.progress.text(text);
-  if (scan.problems.length < MOST_PROBLEMS) scan.problems.push(text);
+export function addProblemText({ problems }: { problems: string[] }, text: string): void {
+  if (problems.length < MOST_PROBLEMS) problems.push(text.slice(0, PROBLEM_CHARACTERS));
+}
+
+/**
+ * Handles one row. An error of this row is recorded and does not stop the others.
+ * @param what names the row in the problem @param isOwn tells the errors that concern only this row
+ * @returns true if there was no error
+ */
+export async function isolated(
+  found: { problems: string[] },
+  what: string,
+  work: () => Promise<unknown>,
+  isOwn: (error: unknown) => boolean = isRowError,
+): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    if (!isOwn(error)) throw error;
+    const { code, message } = describeError(error);
+    addProblemText(found, `${what}: ${code}: ${message}`);
+    return false;
+  }
 }
 
 /** One repository of one rule during a scan. */

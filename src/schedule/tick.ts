@@ -1,6 +1,5 @@
 import { describeError } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
-import type { StepProgressSink } from '../ports/step.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { dueTime, type TickState } from './clock.js';
 import { removeOld } from './housekeeping.js';
@@ -136,7 +135,7 @@ async function runScans({ ports, log, state, beganMs }: Ticking, share: Share): 
     const scan: Scan = {
       ports: { ...ports, ...share.counted() },
       share,
-      call: { signal, progress: SILENT },
+      signal,
       until: ports.now().getTime() + forMs,
       dueMs: Date.parse(state.dueAt ?? ''),
       isBegin: state.scans === 'due',
@@ -168,7 +167,7 @@ async function rerunAfterEdits(
   await part(log, 'could not rerun the promotions of an edited rule', LEAST_SCAN_MS + STOP_MS, async (signal) => {
     const { started: before } = state;
     const until = ports.now().getTime() + LEAST_SCAN_MS;
-    const scan: Scan = { ...scanned, call: { signal, progress: SILENT }, until, started: before, problems: [] };
+    const scan: Scan = { ...scanned, signal, until, started: before, problems: [] };
     try {
       if (await rerunEdited(scan, outdated)) state.scans = 'begun';
     } finally {
@@ -185,9 +184,8 @@ async function runResync({ ports, log, state, beganMs }: Ticking, share: Share):
   await part(log, 'resync failed', forMs + STOP_MS, async (signal) => {
     const { started: before } = state;
     const maxStarted = await ports.rules.maxRunsPerTick();
-    const call = { signal, progress: SILENT };
     const until = ports.now().getTime() + forMs;
-    const bounds = { call, until, started: before, maxStarted, checked: 0, problems: [] };
+    const bounds = { signal, until, started: before, maxStarted, checked: 0, problems: [] };
     const compared: Resync = { ports, share, ...bounds };
     try {
       await resync(compared);
@@ -199,14 +197,6 @@ async function runResync({ ports, log, state, beganMs }: Ticking, share: Share):
     }
   });
 }
-
-/** Progress is not reported during a scan; its problems are collected and logged. */
-const SILENT: StepProgressSink = {
-  text: () => undefined,
-  bytes: () => undefined,
-  nodes: () => undefined,
-  part: (_step, _of, work) => work(SILENT),
-};
 
 /** Runs one part of a tick with a time limit, even if the part ignores its signal. */
 async function part(

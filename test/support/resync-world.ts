@@ -1,6 +1,6 @@
 import { resync, type Resync } from '../../src/schedule/resync.js';
 import { Shares } from '../../src/schedule/request-shares.js';
-import { newCall, type World } from './world.js';
+import type { World } from './world.js';
 
 /** A look, or a run, is not looked at again before. */
 export const RESYNC_PAUSE_MS = 15 * 60_000;
@@ -11,7 +11,7 @@ export async function resyncTick(world: World, changes: Partial<Resync> = {}): P
   const scan: Resync = {
     ports: world,
     share: shares.of('resync'),
-    call: newCall(),
+    signal: new AbortController().signal,
     until: world.nowMs + 60_000,
     started: 0,
     maxStarted: 200,

@@ -8,7 +8,7 @@ import type { Scan } from '../../src/schedule/scan.js';
 import { Shares } from '../../src/schedule/request-shares.js';
 import { pushImage } from './images.js';
 import { rule } from './rules.fixture.js';
-import { REGISTRY, newCall, rowOf, type World } from './world.js';
+import { REGISTRY, rowOf, type World } from './world.js';
 
 /** What came of the scans of one tick. */
 export interface Scanned {
@@ -31,7 +31,7 @@ function newScan(world: World, changes: Partial<Scan> = {}): Scan {
   return {
     ports: world,
     share: { left: () => 1_000 },
-    call: newCall(),
+    signal: new AbortController().signal,
     until: world.now().getTime() + 40_000,
     dueMs: world.now().getTime(),
     isBegin: true,

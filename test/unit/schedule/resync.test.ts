@@ -403,7 +403,7 @@ describe('comparisons that fail', () => {
       over.signal.throwIfAborted();
     };
     world.nowMs += RESYNC_PAUSE_MS;
-    await expect(tick({ call: newCall(over.signal) })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await expect(tick({ signal: over.signal })).rejects.toMatchObject({ code: 'TIMEOUT' });
     source.fault = undefined;
     expect((await row('t2')).resync).toBeUndefined();
     expect((await tick()).checked).toBe(4);
