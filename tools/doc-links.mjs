@@ -1,7 +1,7 @@
-// Fails on a link of a page that leads nowhere, and on a path below docs/ that a file names and that does not exist.
+// Fails on dead links of pages, on paths below docs/ that do not exist, and on source files that a page names and that do not exist.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
   encoding: 'utf8',
@@ -11,6 +11,10 @@ const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--
     (path) =>
       /\.(?:md|ts|mjs|json|bicep|bicepparam|yaml)$/.test(path) && path !== 'package-lock.json' && existsSync(path),
   );
+
+const names = new Set(files.map((path) => basename(path)));
+/** Pages whose names of source files are checked; `NAME.ts` stands for any. */
+const NAMING = /^docs\/.*\.md$/;
 
 /** The anchors of a page, as GitHub makes them from its headings. */
 function anchorsOf(path) {
@@ -39,7 +43,9 @@ const problems = files.flatMap((file) => {
     const named = file.startsWith('test/')
       ? []
       : [...line.matchAll(/(?<![\w/.-])docs\/[\w/-]+\.md\b/g)].map(([path]) => path);
-    return [...dead, ...named.filter((path) => !existsSync(path))].map(
+    const sources = NAMING.test(file) ? [...line.matchAll(/[\w./-]+\.(?:ts|mjs|bicep)\b/g)].map(([path]) => path) : [];
+    const gone = sources.filter((path) => !names.has(basename(path)) && !basename(path).startsWith('NAME.'));
+    return [...dead, ...gone, ...named.filter((path) => !existsSync(path))].map(
       (path) => `${file}:${at + 1}: ${path} does not exist`,
     );
   });
