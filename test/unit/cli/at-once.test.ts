@@ -68,7 +68,7 @@ async function writeRules(more = ''): Promise<void> {
   await writeFile(join(folder, 'rules.yaml'), rules);
 }
 
-test('what takes long shows its bytes on a terminal, and says the same on standard output', async () => {
+test('long work shows a progress bar on a terminal, and standard output stays the same', async () => {
   const plain = await cli('sbom', '-o', join(folder, 'a.json'), image);
   const seen = await cli('TERMINAL', 'sbom', '-o', join(folder, 'b.json'), image);
   expect(seen.screen).toMatch(/✓ Reading image .*100%/);
@@ -83,7 +83,7 @@ test('what takes long shows its bytes on a terminal, and says the same on standa
   expect(promoted.out).toContain('Promoted [here] ');
 });
 
-test('key, chain and rules may stand in the environment, as the app has them', async () => {
+test('key, certificate chain and rules are read from the settings of the app in the environment', async () => {
   await writeRules();
   expect(await cli('sign', image)).toMatchObject({ code: 0, err: '' });
   const trust = ['verify', '--trust-store', join(folder, 'chain.pem')];
@@ -154,7 +154,7 @@ test('promote names an image that it leaves at the source, and promotes the rest
   expect((await cli('resolve', `${at}@${other}`)).code).toBe(1);
 });
 
-test('a rule that fails keeps no other from being tried, and the command fails', async () => {
+test('if one rule fails, the others are tried, and the command fails', async () => {
   const host = `localhost:${registry.port}`;
   const rule = (name: string, more: string): string =>
     `{ name: ${name}, source: { registry: '${host}', repositories: ['samples/**'] }, destination: { reference: '${host}/${name}/{repository}:{tag}' }, ${more} }`;

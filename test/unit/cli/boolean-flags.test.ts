@@ -17,7 +17,7 @@ function program(): Command {
   return top;
 }
 
-describe('flags as Go’s tools take them', () => {
+describe('flags are read as Go’s tools read them', () => {
   test.each([
     ['a letter and an equals sign', 'push r -a=x=y', 'push r -ax=y'],
     ['twice an equals sign', 'push r -a==x', 'push r -a=x'],

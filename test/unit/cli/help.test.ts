@@ -15,7 +15,7 @@ async function leaves(): Promise<string[][]> {
   return known.flatMap(([, path = '', words]) => (words === '' && path !== '' ? [path.trim().split(' ')] : []));
 }
 
-test('every command has help with an example, and its options said in words', async () => {
+test('every command has help with an example, and a description of each option', async () => {
   const commands = await leaves();
   expect(commands.length).toBeGreaterThan(25);
   for (const command of commands) {
@@ -39,7 +39,7 @@ test.each(['manifest', 'manifest index', 'blob', 'repo', 'jobs'])('%s has exampl
   expect(out.slice(out.indexOf('\nExamples:\n'))).toContain(`acr-promoter ${group} `);
 });
 
-test('lists of commands have their operands', async () => {
+test('lists of commands show the operands', async () => {
   const list = (await acrPromoter('--help')).out;
   expect(list).toMatch(/^ {2}copy\|cp <from> <to> {2,}\S/m);
   expect(list).toMatch(/^ {2}push <name> <file> \[\.\.\.\] {2,}\S/m);
@@ -50,7 +50,7 @@ test('lists of commands have their operands', async () => {
   expect((await acrPromoter('runs', '--help')).out).toMatch(/^ {2}cancel <id> {2,}\S/m);
 });
 
-test('the exit codes are in the help of all', async () => {
+test('the general help lists the exit codes', async () => {
   expect((await acrPromoter('--help')).out).toMatch(/\nExit codes:\n {2}0 .*\n {2}1 .*\n {2}2 .*\n {2}3 .*\n {2}130 /);
 });
 

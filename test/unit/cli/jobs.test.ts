@@ -70,7 +70,7 @@ async function jobs(argv: string[], options: MemoryIoOptions = {}) {
 }
 
 describe('jobs submit', () => {
-  test('hands over the file as it is, with the key, and says what it has become', async () => {
+  test('sends the file unchanged, with the function key, and prints the ids of job and run', async () => {
     answers = { 'POST /api/jobs': [[202, SUBMITTED]] };
     const file = join(folder, 'job.json');
     await writeFile(file, JOB);
@@ -80,7 +80,7 @@ describe('jobs submit', () => {
     expect(JSON.parse((await jobs(['submit', '--format', 'json', file])).out)).toEqual(SUBMITTED);
   });
 
-  test('from standard input, and waits for what the job has to show', async () => {
+  test('reads the job from standard input, and prints the output with --wait', async () => {
     const step = { step: 'runOperation tags', state: 'working', text: '1 tags' };
     answers = {
       'POST /api/jobs': [[202, SUBMITTED]],
@@ -99,7 +99,7 @@ describe('jobs submit', () => {
     expect(asked[0]?.body).toBe(JOB);
   });
 
-  test('says everything that the app finds wrong', async () => {
+  test('prints every problem that the app finds', async () => {
     const problems = ['id', 'source'].map((path) => ({ path, message: 'missing' }));
     const error = {
       code: 'JOB_INVALID',
@@ -131,7 +131,7 @@ describe('jobs submit', () => {
   });
 });
 
-describe('what the app may answer', () => {
+describe('an unexpected answer of the app is an error', () => {
   test.each<[string, Answer, string]>([
     ['a key that it does not take', [401, ''], 'APP_DENIED'],
     ['that it failed', [500, 'oh'], 'APP_FAILED'],
@@ -165,7 +165,7 @@ test('jobs status', async () => {
 });
 
 describe('jobs wait', () => {
-  test('prints a text as it is', async () => {
+  test('prints a text output unquoted', async () => {
     answers = {
       'GET /api/jobs/j1': [[200, runRow(ENDED)]],
       'GET /api/runs/r1/output': [[200, JSON.stringify('a tree\n└── of it')]],
@@ -173,7 +173,7 @@ describe('jobs wait', () => {
     expect((await jobs(['wait', 'j1'])).out).toBe('a tree\n└── of it\n');
   });
 
-  test('an outcome that is none is an error, after what there is to show', async () => {
+  test('a failed job is an error, and its output is printed first', async () => {
     const result = { outcome: 'refused', code: 'EVIDENCE_MISSING', reason: 'no signature', remedy: 'Sign it.' };
     answers = {
       'GET /api/jobs/j1': [[200, runRow({ ...ENDED, result })]],
@@ -185,19 +185,19 @@ describe('jobs wait', () => {
     expect(err).toContain('Error: no signature (EVIDENCE_MISSING)\nSign it.');
   });
 
-  test('no longer than it may', async () => {
+  test('--timeout ends the wait', async () => {
     answers = { 'GET /api/jobs/j1': [[200, runRow()]] };
     const { code, err } = await jobs(['wait', '--timeout', '1', 'j1']);
     expect(code).toBe(1);
     expect(err).toContain('(WAIT_TIMEOUT)');
   });
 
-  test('is interrupted', async () => {
+  test('an interruption ends the wait', async () => {
     answers = { 'GET /api/jobs/j1': [[200, runRow()]] };
     expect((await jobs(['wait', 'j1'], { signal: AbortSignal.timeout(200) })).code).toBe(130);
   });
 
-  test('what a terminal would act upon is left out', async () => {
+  test('control characters are replaced', async () => {
     const steps = [{ step: 'x', state: 'done', text: '\u001b[2Jgone' }];
     answers = { 'GET /api/jobs/j1': [[200, runRow({ steps })]] };
     expect((await jobs(['status', 'j1'])).out).toContain('?[2Jgone');

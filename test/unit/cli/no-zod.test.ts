@@ -55,6 +55,6 @@ test('verbs that run here load no zod', async () => {
   expect(loads).toBe(0);
 });
 
-test('the test would see it: a job that is sent loads zod to read the answer', async () => {
+test('the test notices zod: a submitted job loads it to read the answer', async () => {
   await expect(import('../../../src/cli/app/jobs-answers.js')).rejects.toThrow('zod was loaded');
 });

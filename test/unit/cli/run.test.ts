@@ -81,7 +81,7 @@ describe('reading a layout', () => {
 });
 
 describe('copying', () => {
-  test('to a registry and back to a layout, signed in through standard input', async () => {
+  test('a copy goes to a registry and back to a layout, with the password from standard input', async () => {
     const there = `${registry.name}/samples/app`;
     const input = 'secret\n';
     const copied = await acrPromoter(
@@ -113,7 +113,7 @@ describe('copying', () => {
     );
   });
 
-  test('a receipt as JSON', async () => {
+  test('copy --format json prints a receipt', async () => {
     const { out } = await acrPromoter(
       `copy -r --format json --from-oci-layout ${layout}:v1 --to-oci-layout ${join(folder, 'receipt')}:v1`,
     );
@@ -125,7 +125,7 @@ describe('copying', () => {
     });
   });
 
-  test('a 401 says which side, with the reference and the remedy', async () => {
+  test('a 401 names the side, the reference and the remedy', async () => {
     const ran = await acrPromoter(
       `copy --from-oci-layout ${layout}:v1 ${registry.name}/samples/app:v1 --to-username me --to-password geheim`,
     );
@@ -135,7 +135,7 @@ describe('copying', () => {
     expect(ran.err).not.toContain('geheim');
   });
 
-  test('credentials come from the Docker config, where none are given', async () => {
+  test('without options, credentials come from the Docker config', async () => {
     const config = join(folder, 'config.json');
     const auth = Buffer.from('me:secret').toString('base64');
     await writeFile(config, JSON.stringify({ auths: { [registry.name]: { auth } } }));
@@ -147,7 +147,7 @@ describe('copying', () => {
     expect(tags.out).toBe('v1\n');
   });
 
-  test('interrupted, it ends with 130', async () => {
+  test('an interrupted command ends with 130', async () => {
     const stop = new AbortController();
     stop.abort();
     const ran = await acrPromoter(`copy --from-oci-layout ${layout}:v1 --to-oci-layout ${join(folder, 'x')}:v1`, {
@@ -251,7 +251,7 @@ describe('wrong use', () => {
   });
 });
 
-test('what the source lists and has not is warned of; what was left out on purpose is not', () => {
+test('a listed referrer that is missing is a warning, an excluded one is not', () => {
   const digest = root.digest;
   const warned = formatLeftOut('r/app', [
     { digest, artifactType: 'a/b', reason: 'gone' },
@@ -298,7 +298,7 @@ test.each([
   expect(err).toContain(`List tags: acr-promoter repo tags ${there('{r}/nope')}\n`);
 });
 
-test('the remedy of an error keeps what its message must hide: it is a command that works as printed', () => {
+test('the remedy of an error is printed unchanged, so that its command works; the message hides credentials', () => {
   const text = 'acr-promoter copy user:password@r.io/app:v1 r.io/app?tag=v1';
   const error = new InputError('EXAMPLE', text, { remedy: text });
   expect(error.message).toBe('acr-promoter copy ***@r.io/app:v1 r.io/app?***');

@@ -7,7 +7,7 @@ const never = (): void => {
 };
 
 describe('from a pipe', () => {
-  test('line by line, however it comes', async () => {
+  test('lines are read one by one, however they are split into chunks', async () => {
     const input = new PassThrough();
     const lines = new LineReader(input, never, never);
     const first = lines.read(false);
@@ -24,7 +24,7 @@ describe('from a pipe', () => {
     expect(input.listenerCount('data')).toBe(0);
   });
 
-  test('a line without end is cut', async () => {
+  test('an endless line is cut', async () => {
     const input = new PassThrough();
     const lines = new LineReader(input, never, never);
     const line = lines.read(false);
@@ -32,7 +32,7 @@ describe('from a pipe', () => {
     expect((await line)?.length).toBeGreaterThan(65_000);
   });
 
-  test('what breaks is thrown', async () => {
+  test('an error of the input is thrown', async () => {
     const input = new PassThrough();
     const line = new LineReader(input, never, never).read(false);
     input.destroy(new Error('broken'));
@@ -54,7 +54,7 @@ describe('from a terminal', () => {
     return { input, modes, echoed, interrupts, lines };
   }
 
-  test('hidden, nothing is echoed but the end of the line; corrections count', async () => {
+  test('a hidden line echoes only its end, and corrections work', async () => {
     const { input, modes, echoed, lines } = terminal();
     const line = lines.read(true);
     input.write('seX');
@@ -76,7 +76,7 @@ describe('from a terminal', () => {
     expect(await line).toBe('abc');
   });
 
-  test('Ctrl-C interrupts, and leaves the terminal as it was', async () => {
+  test('Ctrl-C interrupts, and restores the terminal', async () => {
     const { input, modes, interrupts, lines } = terminal();
     const line = lines.read(true);
     input.write('abc\x03');
@@ -85,7 +85,7 @@ describe('from a terminal', () => {
     expect(modes).toEqual([true, false]);
   });
 
-  test('so does a signal while nothing is typed', async () => {
+  test('a signal interrupts as well, while nothing is typed', async () => {
     const { input, modes, lines } = terminal();
     const stopping = new AbortController();
     input.on('error', () => undefined);

@@ -22,7 +22,7 @@ interface Submitted {
 }
 
 describe('POST jobs', () => {
-  test('202 with where to look; the row is there before the message, and the message is the job', async () => {
+  test('answers 202 with the status URL; the row is written before the message, which is the job', async () => {
     const rowsAtSend: number[] = [];
     world.queues.send = async (queue, text) => {
       rowsAtSend.push((await world.store.listRuns()).items.length);
@@ -43,7 +43,7 @@ describe('POST jobs', () => {
     expect(world.engine.starts).toEqual([{ orchestration: 'runJob', id: runId, input: { runId } }]);
   });
 
-  test('the same id again answers with the first, and what the first one asked for stands', async () => {
+  test('a repeated id is answered with the first job, which does not change', async () => {
     const first = (await post(COPY)).jsonBody as Submitted;
     expect((await post({ ...COPY, destination: 'c.io/other:v1' })).jsonBody).toEqual(first);
     expect(await runOf(world, first.runId)).toMatchObject({ input: { job: { destination: 'c.io/d:v1' } } });
@@ -56,13 +56,13 @@ describe('POST jobs', () => {
     expect(world.queues.sent).toHaveLength(2);
   });
 
-  test('of twenty at once with one id one run comes', async () => {
+  test('twenty parallel jobs with one id have one run', async () => {
     const all = await Promise.all(Array.from({ length: 20 }, () => post(COPY)));
     expect(new Set(all.map(({ jsonBody }) => (jsonBody as Submitted).runId)).size).toBe(1);
     expect((await world.store.listRuns()).items).toHaveLength(1);
   });
 
-  test('without an id each is a job of its own', async () => {
+  test('each job without an id is a new one', async () => {
     const { id: _id, ...job } = COPY;
     const [one, two] = [await post(job), await post(job)].map(({ jsonBody }) => jsonBody as Submitted);
     expect(one?.id).not.toBe(two?.id);
@@ -114,7 +114,7 @@ describe('POST jobs', () => {
     expect(world.queues.sent).toEqual([]);
   });
 
-  test('a store that is down is no answer of ours', async () => {
+  test('an error of storage is not answered as an error of the job', async () => {
     world.store.claimJob = async () => {
       throw new Error('down');
     };
@@ -123,7 +123,7 @@ describe('POST jobs', () => {
 });
 
 describe('GET', () => {
-  test('a job by its id and by its run’s, with its steps', async () => {
+  test('a job is found by its id and by its run’s, with its steps', async () => {
     const { runId } = (await post(COPY)).jsonBody as Submitted;
     for (const id of ['mine', runId]) {
       expect((await getJob(world, id)).jsonBody).toMatchObject({ id: runId, state: 'pending', steps: [] });
@@ -139,7 +139,7 @@ describe('GET', () => {
     expect(await world.store.findJob('nobody')).toBeUndefined();
   });
 
-  test('an output, wherever it is kept', async () => {
+  test('an output is answered from the row and from a document', async () => {
     const { runId } = (await post(COPY)).jsonBody as Submitted;
     expect(await getOutput(world, runId)).toMatchObject({
       status: 404,

@@ -30,7 +30,7 @@ const body = async (name: string, query?: string, params?: Record<string, string
   (await get(name, query, params)).jsonBody;
 
 describe('promotions', () => {
-  test('are filtered; the registry may stand before the repository', async () => {
+  test('are filtered; a repository may include its registry', async () => {
     await incrementGeneration(world, rule(), SOURCE, { kind: 'push' });
     await incrementGeneration(world, rule({ name: 'other' }), { ...SOURCE, tag: 'v2' }, { kind: 'push' });
     for (const query of [
@@ -112,7 +112,7 @@ describe('is my tag in staging', () => {
   const ask = (reference: string): Promise<unknown> =>
     body('listPromotions', `reference=${encodeURIComponent(reference)}`);
 
-  test('not there, there and not seen, working, in sync, moved', async () => {
+  test('a tag is missing, not seen, working, in sync, then changed', async () => {
     const reference = `${REGISTRY}/samples/app:v1`;
     const unsigned = rule({ sign: [] });
     world.ruleList = [unsigned];
@@ -226,7 +226,7 @@ describe('is my tag in staging', () => {
     },
   );
 
-  test('a registry that is down does not keep the answer', async () => {
+  test('a registry that is down does not prevent the answer', async () => {
     world.registries.repository = () => {
       throw new Error('down');
     };
@@ -235,7 +235,7 @@ describe('is my tag in staging', () => {
 });
 
 describe('runs', () => {
-  test('are filtered, and say what opened them', async () => {
+  test('are filtered, and name their trigger', async () => {
     const first = await openRun(world);
     const digest = `sha256:${'a1'.repeat(32)}`;
     const result = { outcome: 'failed', code: 'X', digest } as const;
@@ -279,7 +279,7 @@ describe('runs', () => {
     expect(await body('listRuns', 'state=ignored&since=1h')).toEqual({ ignored: [] });
   });
 
-  test('one has its steps with how long they took', async () => {
+  test('one run has its steps with their durations', async () => {
     const { runId } = await openRun(world);
     const startedAt = world.now().toISOString();
     world.nowMs += 2000;

@@ -28,21 +28,21 @@ describe('an app that cannot work', () => {
     return (await app.functions.get(name)?.handler(request, context)) as HttpResponseInit;
   };
 
-  test('has two functions, and nothing that takes a message, a tick or a turn', () => {
+  test('registers health and status, and no trigger', () => {
     expect([...app.functions.keys()].sort()).toEqual(['health', 'status']);
     expect(app.activities.size + app.orchestrations.size).toBe(0);
     expect(app.functions.get('health')).toMatchObject({ authLevel: 'anonymous', methods: ['GET'] });
     expect(app.functions.get('status')).toMatchObject({ authLevel: 'function', methods: ['GET'] });
   });
 
-  test('health gives anyone a code and names, and nothing else', async () => {
+  test('health gives a code and names of settings, and nothing else', async () => {
     expect(await get('health')).toEqual({
       status: 503,
       jsonBody: { status: 'unavailable', code: 'SETTINGS_INVALID', settings: ['PROMOTION_SCHEDULE', 'SIGNING_KEY'] },
     });
   });
 
-  test('status says all that is wrong', async () => {
+  test('status lists all problems', async () => {
     expect(await get('status')).toEqual({ jsonBody: { ok: false, ...identity, problems, warnings: [] } });
   });
 });
@@ -59,7 +59,7 @@ describe('an app that works', () => {
     store: memoryRunStore(),
   };
 
-  test('says how full its queues are, and since when its rules are what they are', async () => {
+  test('status has the lengths of the queues, and the age of the rules', async () => {
     expect(await runningStatus(ports)).toEqual({
       ok: true,
       ...identity,
@@ -73,7 +73,7 @@ describe('an app that works', () => {
     });
   });
 
-  test('says when the schedule ticked last', async () => {
+  test('status has the time of the last tick', async () => {
     const store = memoryRunStore();
     const row = { next: 'a', at: '2026-11-30T11:59:00Z', tickedAt: '2026-11-30T11:58:20Z', state: { started: 0 } };
     await store.putNote('clock', JSON.stringify(row), undefined);
@@ -83,7 +83,7 @@ describe('an app that works', () => {
     });
   });
 
-  test('messages that could not be handled are a warning', async () => {
+  test('poison messages are a warning', async () => {
     const queues = { length: async (queue: string) => (queue === 'jobs-poison' ? 1 : 0) };
     expect(await runningStatus({ ...ports, queues })).toMatchObject({
       ok: true,
@@ -91,7 +91,7 @@ describe('an app that works', () => {
     });
   });
 
-  test('storage that does not answer is one problem, and rules that cannot be read are another', async () => {
+  test('storage that does not answer is one problem, unreadable rules are another', async () => {
     const broken = {
       ...ports,
       queues: { length: async () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'no answer')) },
@@ -103,7 +103,7 @@ describe('an app that works', () => {
     expect(status).not.toHaveProperty('rules');
   });
 
-  test('says which key signs until when, and warns a month ahead', async () => {
+  test('status names the signing key and the end of its certificate, and warns a month ahead', async () => {
     const made = createSelfSignedCertificate({ commonName: 'release', notBefore: new Date('2026-11-30'), days: 20 });
     const signer = loadPemSigner({ keyPem: made.keyPem, certificateChainPem: made.certificatePem, keyId: 'key.pem' });
     const status = await runningStatus({ ...ports, signing: fixedSigner(signer) });
@@ -115,7 +115,7 @@ describe('an app that works', () => {
     expect(JSON.stringify(status)).not.toContain('PRIVATE');
   });
 
-  test('a key that cannot be read is a problem, and the rest is said all the same', async () => {
+  test('an unreadable key is a problem, and the rest is answered', async () => {
     const signing: SignerSource = {
       current: () => Promise.reject(new TransportError('KEY_VAULT_UNAVAILABLE', 'down')),
     };

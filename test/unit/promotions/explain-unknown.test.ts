@@ -148,7 +148,7 @@ test('both registries answer: it is in sync, with its evidence', async () => {
   });
 });
 
-test('the destination lists no signature any more: it is not in sync', async () => {
+test('a destination without the signature is not in sync', async () => {
   const source = await serve(answers);
   const staging = await serve((request, response) => {
     if (!(request.url ?? '').includes('/referrers/')) return answers(request, response);
@@ -161,7 +161,7 @@ test('the destination lists no signature any more: it is not in sync', async () 
   }
 });
 
-test('a digest beside the tag is not answered for: the answer would be about the tag', async () => {
+test('a tag with a digest is refused', async () => {
   const ask = explainReference(
     { ...newWorld(), signing: undefined },
     `r.azurecr.io/samples/app:v1@sha256:${'b'.repeat(64)}`,
@@ -175,7 +175,7 @@ const SIDES: [side: string, (bad: string, good: string) => Sides, unknown: strin
   ['both', (bad) => ({ source: bad, staging: bad }), ['source', 'destination', 'evidence']],
 ];
 
-describe('a registry that gives no answer makes the answer unknown, in bounded time', () => {
+describe('a registry that does not answer makes the answer unknown, in bounded time', () => {
   let all: Map<string, Awaited<ReturnType<typeof explained>>>;
 
   // At once: most of them take as long as a registry may.
@@ -207,7 +207,7 @@ describe('a registry that gives no answer makes the answer unknown, in bounded t
   });
 });
 
-test('only the list of referrers fails: the evidence is unknown, and nothing else', async () => {
+test('if only the list of referrers fails, only the evidence is unknown', async () => {
   const both = await serve((request, response) =>
     (request.url ?? '').includes('/referrers/') ? says(500)(request, response) : answers(request, response),
   );

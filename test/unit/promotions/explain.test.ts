@@ -267,7 +267,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
   expect(why?.trim()).toBe(explanation.promotions[0]?.text);
 });
 
-test('a rule that no longer matches, and what stands all the same', () => {
+test('a rule that no longer matches is named, with the last state', () => {
   const narrowed = rule({ source: { ...rule().source, tags: ['w*'] } });
   const { promotions, promoted } = explain(asked({ rules: [narrowed], rows: [row()] }));
   expect(promoted).toBe(false);
@@ -287,7 +287,7 @@ test('an explanation has no `since` if the tag changed, or if no rule matches an
   expect(explain(asked({ rows: [row({ since })] })).promotions[0]?.since).toBe(since);
 });
 
-test('where no rule matches it: the nearest, what failed first, and the events that were ignored', () => {
+test('without a matching rule, the answer has the nearest rule, its first failed condition, and ignored events', () => {
   const name = { ...source, tag: 'latest' };
   const ignored = [
     { at: AT, reference: 'r.azurecr.io/samples/app:latest', reason: 'rule staging: tag latest is not in v*' },
@@ -309,14 +309,14 @@ test('where no rule matches it: the nearest, what failed first, and the events t
   );
 });
 
-test('of events that came again and again, the last, and how many', () => {
+test('repeated ignored events are one line, with a count', () => {
   const ignored = [{ at: LATER, times: 500, firstAt: AT, reference: SOURCE, reason: 'there are no rules' }];
   expect(explanationText(explain(asked({ rules: [], ignored })))).toContain(
     `  an event was ignored at ${LATER}, one of 500 since ${AT}: there are no rules\n`,
   );
 });
 
-test('two rules: promoted only where both have it', () => {
+test('with two rules, a tag is promoted only if both have promoted it', () => {
   const other = rule({ name: 'other', destination: { reference: 's.azurecr.io/{repository}:{tag}' } });
   const two = asked({ rules: [rule(), other], rows: [row()] });
   expect(explain(two)).toMatchObject({
@@ -325,7 +325,7 @@ test('two rules: promoted only where both have it', () => {
   });
 });
 
-test('a destination may be asked about', () => {
+test('a destination is explained', () => {
   const name = { registry: 'r.azurecr.io', repository: 'staging/samples/app', tag: 'v1' };
   expect(explain(asked({ name, rows: [row()] }))).toMatchObject({
     promoted: true,
@@ -333,7 +333,7 @@ test('a destination may be asked about', () => {
   });
 });
 
-test('a name that no destination can be made of', () => {
+test('a name without a valid destination is refused', () => {
   const rules = [rule({ destination: { reference: 'r.azurecr.io/{tag}/x:{tag}' } })];
   const name = { ...source, tag: 'V1' };
   const wide = rules.map((each) => ({ ...each, source: { ...each.source, tags: ['*'] } }));
@@ -342,7 +342,7 @@ test('a name that no destination can be made of', () => {
   ]);
 });
 
-describe('what could not be checked is unknown', () => {
+describe('a failed check is unknown', () => {
   const sourceDown = new Map<string, Check>([...IN_SYNC, [SOURCE, DOWN]]);
   const destinationDown = new Map<string, Check>([...IN_SYNC, [DESTINATION, DOWN]]);
   const both = new Map<string, Check>([
@@ -385,7 +385,7 @@ describe('what could not be checked is unknown', () => {
     expect(text.match(/could not check /g)).toHaveLength(unknown.length);
   });
 
-  test('a difference that is known counts, whatever is unknown beside it', () => {
+  test('a known difference counts, even if another check is unknown', () => {
     const seenMoved = new Map<string, Check>([
       [SOURCE, { state: 'there', digest: 'sha256:b' }],
       [DESTINATION, DOWN],
@@ -409,12 +409,12 @@ describe('what could not be checked is unknown', () => {
     });
   });
 
-  test('of two rules, one that is certainly not promoted makes the answer certain', () => {
+  test('with two rules, one that is certainly not promoted makes the answer certain', () => {
     const other = rule({ name: 'other', destination: { reference: 's.azurecr.io/{repository}:{tag}' } });
     expect(explain(asked({ rules: [rule(), other], rows: [row()], seen: both })).promoted).toBe(false);
   });
 
-  test('a rule that has not seen the tag yet says what it does not know', () => {
+  test('a promotion that was not seen yet names its unknown checks', () => {
     const { promoted, promotions } = explain(asked({ seen: both }));
     expect(promoted).toBe(false);
     expect(promotions).toMatchObject([
@@ -422,7 +422,7 @@ describe('what could not be checked is unknown', () => {
     ]);
   });
 
-  test('since when: the first failed check, where an open run waits for the same trouble', () => {
+  test('an unknown check has the time of the open run’s first failure', () => {
     const waitsFor = { code: 'CONNECT_FAILED', tries: 7, since: AT, nextAt: LATER };
     const open = asked({
       rows: [row({ runOpen: true, state: 'working' })],

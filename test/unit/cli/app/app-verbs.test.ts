@@ -70,7 +70,7 @@ test.each<[string[], object]>([
   expect(parseJob(JSON.parse(bodies[0] ?? ''), { messageId: 'm' })).toMatchObject(job);
 });
 
-test('nothing is handed over without a trust store, or an app', async () => {
+test('nothing is submitted without a trust store or an app', async () => {
   expect((await cli('verify', '--submit', APP)).err).toContain('"trust-store"');
   const unread = await cli('verify', '--submit', '--trust-store', join(folder, 'none.pem'), APP);
   expect(unread.err).toContain('CA_FILE_UNREADABLE');
@@ -111,7 +111,7 @@ test.each([
   expect(bodies).toEqual([]);
 });
 
-test('what only this machine has is not handed over', async () => {
+test('options for this machine only are refused with --submit', async () => {
   for (const [verb, option] of [
     ['sign', '--signing-key'],
     ['promote', '--rules'],
@@ -121,7 +121,7 @@ test('what only this machine has is not handed over', async () => {
   }
 });
 
-test('the answer is printed as it is asked for', async () => {
+test('the answer is printed in the requested format', async () => {
   const ran = await cli('sbom', '--submit', '--format', 'json', APP);
   expect(JSON.parse(ran.out)).toEqual({ id: 'j1', runId: 'r1', statusUrl: '/api/runs/r1' });
 });

@@ -96,7 +96,7 @@ async function failedRun(): Promise<{ promotionId: string; runId: string }> {
 }
 
 describe('runs', () => {
-  test('a list, filtered, as columns and as the app gives it', async () => {
+  test('a filtered list is printed as columns, and as the app’s JSON', async () => {
     const { runId } = await failedRun();
     world.nowMs += 1000;
     await openRun(world, rule({ name: 'other' }));
@@ -118,7 +118,7 @@ describe('runs', () => {
     );
   });
 
-  test('as many as are asked for, however small the pages', async () => {
+  test('--limit is reached over several pages', async () => {
     for (let count = 0; count < 3; count += 1) await openRun(world, rule(), { ...SOURCE, tag: `v${count}` });
     const { out, err } = await acrPromoter('runs', '--limit', '2');
     expect(out.trim().split('\n')).toHaveLength(3);
@@ -126,7 +126,7 @@ describe('runs', () => {
     expect((await acrPromoter('runs', '--limit', '3')).err).toBe('');
   });
 
-  test('ignored events', async () => {
+  test('--state ignored lists ignored events', async () => {
     await world.store.addIgnored({ at: '2026-01-01T00:00:00.000Z', reference: 'r.io/a:b', reason: 'no rule' });
     const { out } = await acrPromoter('runs', '--state', 'ignored');
     expect(out).toMatch(/^AGE {3}TIMES {2}REFERENCE {2}REASON\n\d+d {2}1 {6}r\.io\/a:b {3}no rule\n$/);
@@ -154,7 +154,7 @@ describe('runs', () => {
     },
   );
 
-  test('cancel asks the app to; options stand after the verb', async () => {
+  test('cancel asks the app, and takes options after the verb', async () => {
     answers['POST /api/runs/r1/cancel'] = { id: 'r1' };
     expect(await acrPromoter('runs', 'cancel', '--app', url, 'r1')).toEqual({
       code: 0,
@@ -179,7 +179,7 @@ describe('runs', () => {
     expect((await acrPromoter('explain', '--format', 'table', 'r.io/a:v1')).code).toBe(1);
   });
 
-  test('what is wrong is said as the app says it', async () => {
+  test('errors of the app are printed unchanged', async () => {
     expect(await acrPromoter('runs', '--state', 'asleep')).toMatchObject({
       code: 1,
       err: expect.stringContaining('(FILTER_INVALID)'),
@@ -191,7 +191,7 @@ describe('runs', () => {
 });
 
 describe('a table', () => {
-  test('fits 100 columns, and cuts names where they tell least', async () => {
+  test('fits 100 columns, and keeps the end of references', async () => {
     const repository = `team/${'x'.repeat(150)}/app`;
     const { runId } = await openRun(world, rule(), { ...SOURCE, repository, tag: 'v1.2.3' });
     const step = { runId, step: 'copy', state: 'working', text: 'y'.repeat(300) } as const;
@@ -239,7 +239,7 @@ describe('a table', () => {
 });
 
 describe('jobs', () => {
-  test('list shows jobs and no promotions, filtered as runs are', async () => {
+  test('list shows jobs only, with the filters of runs', async () => {
     await openRun(world);
     const job = { operation: 'copy', id: 'my-copy', source: `${REGISTRY}/samples/app:v1`, destination: 'q.io/a:v1' };
     const row = { input: { kind: 'job', runId: '7zz-job', job }, state: 'pending' } as const;
@@ -276,7 +276,7 @@ describe('jobs', () => {
     ]);
   });
 
-  test('cancel takes the id of the job, and says who asks and why', async () => {
+  test('cancel takes the id of the job, and sends who cancels and why', async () => {
     const input = { job: { operation: 'copy', id: 'my-copy' } };
     answers['GET /api/jobs/my-copy'] = { id: '7zz-job', state: 'running', input };
     answers['POST /api/runs/7zz-job/cancel'] = { runId: '7zz-job' };
@@ -287,7 +287,7 @@ describe('jobs', () => {
 });
 
 describe('promotions', () => {
-  test('a list, filtered, as columns and as the app gives it', async () => {
+  test('a filtered list is printed as columns, and as the app’s JSON', async () => {
     const { promotionId } = await failedRun();
     const { out } = await acrPromoter('promotions', '--repository', `${REGISTRY}/samples/app`, '--tag', 'v1');
     expect(out.split('\n')[1]).toMatch(
@@ -299,7 +299,7 @@ describe('promotions', () => {
     expect(await json('promotions', '--state', 'in_sync')).toEqual({ promotions: [] });
   });
 
-  test('run asks the app to look again', async () => {
+  test('run asks the app for a run', async () => {
     answers['POST /api/promotions/p1/run'] = { promotionId: 'p1', runId: 'r9' };
     const started = { code: 0, out: 'Promotion p1, run r9\n', err: '' };
     expect(await acrPromoter('promotions', 'run', 'p1', '--app', url)).toEqual(started);
@@ -341,7 +341,7 @@ describe('promotions', () => {
 });
 
 describe('explain', () => {
-  test('says where a tag stands, and why, as the app does', async () => {
+  test('prints the state of a tag and the reason, as the app answers', async () => {
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
     const { promotionId, runId } = await failedRun();
     const reference = `${REGISTRY}/samples/app:v1`;
@@ -358,7 +358,7 @@ describe('explain', () => {
     expect((await acrPromoter('explain', '--format', 'go-template={{.promoted}}', reference)).out).toBe('false');
   });
 
-  test('a registry that cannot be asked makes the answer unknown: in text, in JSON, and as exit code 3', async () => {
+  test('a registry that does not answer makes the answer unknown, in text, in JSON, and as exit code 3', async () => {
     const source = world.registries.repository(REGISTRY, SOURCE.repository);
     const { digest } = await pushImage(source, { tag: 'v1' });
     await pushImage(world.registries.repository(REGISTRY, 'staging/samples/app'), { tag: 'v1' });
@@ -444,7 +444,7 @@ describe('explain', () => {
 describe('status', () => {
   const identity = { version: '1.2.3', settings: ['PROMOTION_RULES', 'SIGNING_KEY'] };
 
-  test('shows an app that works', async () => {
+  test('prints the settings and queues of an app that works', async () => {
     answers['GET /api/status'] = {
       ok: true,
       ...identity,
@@ -478,7 +478,7 @@ describe('status', () => {
     expect((await acrPromoter('status', '--format', 'go-template={{.backlog.jobs}}')).out).toBe('0');
   });
 
-  test('says all that is wrong, in text and as JSON, and exits with 1', async () => {
+  test('prints all problems, as text and as JSON, and exits with 1', async () => {
     const problems = [
       { code: 'SETTINGS_INVALID', setting: 'PROMOTION_SCHEDULE', message: 'is no schedule', remedy: 'Correct it.' },
       { code: 'SIGNING_KEY_UNREADABLE', setting: 'SIGNING_KEY', message: 'SIGNING_KEY: a.pem cannot be read' },
@@ -503,7 +503,7 @@ describe('status', () => {
     expect(JSON.parse(asJson.out)).toEqual(answers['GET /api/status']);
   });
 
-  test('an answer that is none of the app is refused', async () => {
+  test('an answer that is not the app’s is an error', async () => {
     answers['GET /api/status'] = { hello: true };
     expect((await acrPromoter('status')).err).toContain('(APP_ANSWER_INVALID)');
   });

@@ -24,7 +24,7 @@ describe('completion', () => {
     expect(out.split("'").length % 2).toBe(1);
   });
 
-  test('powershell: words and options as the others have them, in strings and brackets that end', async () => {
+  test('the powershell script has the words and options of the others, and closes its strings and brackets', async () => {
     const { code, out } = await acrPromoter('completion', 'powershell');
     expect(code).toBe(0);
     // Nobody runs PowerShell here: its strings are read as it reads them, curly quotes and all.
@@ -56,7 +56,7 @@ describe('completion', () => {
     expect(listed(' manifest fetch')).toEqual(inBash);
   });
 
-  test('--no-descriptions leaves the words and takes away what is said of them', async () => {
+  test('--no-descriptions leaves the words without descriptions', async () => {
     for (const shell of ['zsh', 'fish', 'powershell']) {
       const { out } = await acrPromoter('completion', shell);
       const { code, out: bare } = await acrPromoter('completion', shell, '--no-descriptions');
@@ -69,7 +69,7 @@ describe('completion', () => {
     expect((await acrPromoter('completion', 'bash', '--no-descriptions')).out).toBe(out);
   });
 
-  test('bash: shells, topics of help, and values of options that have few', async () => {
+  test('bash completes shells, topics of help, and values of options that have few', async () => {
     const { out } = await acrPromoter('completion', 'bash');
     // What bash makes of the line: an equals sign is a word of its own.
     const completed = async (...line: string[]): Promise<string[]> => {
@@ -95,7 +95,7 @@ describe('completion', () => {
     expect(await completed('push', '--format', 'json', '--templ')).toEqual(['--template']);
   });
 
-  test('the other shells have the same values', async () => {
+  test('the other shells complete the same values', async () => {
     const zsh = (await acrPromoter('completion', 'zsh')).out;
     expect(zsh).toMatch(
       / attach --distribution-spec'\|[^)]*\) values=\('v1.1-referrers-api' 'v1.1-referrers-tag'\) ;;/,
@@ -108,14 +108,14 @@ describe('completion', () => {
     expect(powershell).toContain("' completion' = @('bash=', 'zsh=', 'fish=', 'powershell=')");
   });
 
-  test('another shell is refused', async () => {
+  test('an unknown shell is refused', async () => {
     const { code, out, err } = await acrPromoter('completion', 'csh');
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err).toContain('(OPTION_INVALID)');
   });
 });
 
-test('the version is package.json’s', async () => {
+test('the version is the one of package.json', async () => {
   const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
   expect(VERSION).toBe(version);
   expect((await acrPromoter('version')).out).toMatch(

@@ -60,7 +60,7 @@ test.each([
   expect(asked).toBe(0);
 });
 
-test('a credential of the registry itself goes before it', async () => {
+test('a credential of the registry itself is used before az login', async () => {
   const own = basicCredentials('name', 'password', ['a.azurecr.io']);
   const credentials = new AzureSignIn({ env }).after(own);
   expect(await credentials.get('a.azurecr.io')).toMatchObject({ kind: 'basic' });

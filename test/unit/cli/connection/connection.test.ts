@@ -6,7 +6,7 @@ import { connect } from '../../../../src/cli/connection/connection.js';
 import { proxyFor } from '../../../../src/cli/connection/proxy.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
 
-test('a registry that asks to wait a minute is waited for', async () => {
+test('a Retry-After of a minute is waited for', async () => {
   const server = createServer((_, response) => void response.writeHead(429, { 'retry-after': '60' }).end());
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

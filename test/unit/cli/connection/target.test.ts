@@ -16,7 +16,7 @@ describe('in a registry', () => {
     expect(target.tags).toEqual(tags);
   });
 
-  test('several tags, where they are allowed', () => {
+  test('several tags are read if the command allows them', () => {
     const target = parseTarget('localhost:5000/app:v1,v2,latest', { isLayout: false, severalTags: true });
     expect(target.tags).toEqual(['v1', 'v2', 'latest']);
     expect(() => parseTarget('localhost:5000/app:v1,v2', { isLayout: false })).toThrow(
@@ -62,7 +62,7 @@ describe('in a layout', () => {
     );
   });
 
-  test('any text is a tag, and none at all is no tag', () => {
+  test('any text is a tag, and an empty one is none', () => {
     const of = (text: string): string[] => parseTarget(text, { isLayout: true, severalTags: true }).tags;
     expect(of('dir:a,b@c,d!')).toEqual(['a', 'b@c', 'd!']);
     expect(parseTarget('dir:', { isLayout: true })).toEqual({
@@ -78,7 +78,7 @@ describe('in a layout', () => {
     expect(() => parseTarget(`${DIGEST},a`, layout)).toThrow(expect.objectContaining({ code: 'REFERENCE_INVALID' }));
   });
 
-  test('under a path of its own, the whole of it is the name', () => {
+  test('with --oci-layout-path, the whole target is the tag', () => {
     expect(parseTarget('example.com/app:v1', { isLayout: false, layoutPath: 'dir' })).toMatchObject({
       kind: 'oci-layout',
       path: 'dir',

@@ -8,7 +8,7 @@ const DIGEST = digestOf(Buffer.from('x'));
 
 afterEach(() => void jest.restoreAllMocks());
 
-test('a step of which one part fails reports the parts that were done, the later ones too', async () => {
+test('if one part of a step fails, the finished parts are reported, later ones too', async () => {
   const lines: string[] = [];
   const parts = { values: {}, word: 'Reading', tell: (_step: string, label: string) => void lines.push(label) };
   const done = doStep(
@@ -41,11 +41,11 @@ function minutely(replies: readonly ({ done: null } | { retryAfterMs: number })[
   });
 }
 
-test('a step that works for longer than ten minutes, call by call, is held by nobody', async () => {
+test('a step that makes progress may take longer than ten minutes', async () => {
   await expect(minutely(Array.from({ length: 40 }, () => ({ retryAfterMs: 0 })))).resolves.toBeNull();
 });
 
-test('a step that another process holds for ten minutes in a row is given up', async () => {
+test('a step whose lease another process holds for ten minutes fails', async () => {
   await expect(minutely(Array.from({ length: 12 }, () => ({ retryAfterMs: 1 })))).rejects.toMatchObject({
     code: 'LEASE_HELD',
   });

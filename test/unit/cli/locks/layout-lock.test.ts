@@ -21,7 +21,7 @@ const push = (layout: string, tag: string): string[] => {
 };
 
 describe('a layout is written to by one command at a time', () => {
-  test('what many push at once is all there', async () => {
+  test('parallel pushes lose nothing', async () => {
     const layout = join(folder, 'storm');
     const tags = Array.from({ length: 12 }, (_, at) => `t${at}`).sort();
     const codes = await Promise.all(tags.map((tag) => run(push(layout, tag), createMemoryIo().io)));
@@ -64,7 +64,7 @@ describe('a layout is written to by one command at a time', () => {
     expect(await done).toBe(0);
   });
 
-  test('reading waits for nobody', async () => {
+  test('reading does not wait for the lock', async () => {
     const layout = join(folder, 'read');
     await run(push(layout, 'v1'), createMemoryIo().io);
     const held = await createLocalLease().acquire(`layout ${layout}`);
@@ -75,7 +75,7 @@ describe('a layout is written to by one command at a time', () => {
     await held?.release();
   });
 
-  test('one that is waited for in vain is let be', async () => {
+  test('an interrupted wait leaves the lock alone', async () => {
     const layout = join(folder, 'stopped');
     const held = await createLocalLease().acquire(`layout ${layout}`);
     const stopping = new AbortController();
@@ -86,7 +86,7 @@ describe('a layout is written to by one command at a time', () => {
     await expect(openLayout(layout)).rejects.toMatchObject({ code: 'LAYOUT_NOT_FOUND' });
   });
 
-  test('by whatever path it is named, there or not yet', async () => {
+  test('every path of a layout has the same lock, before and after it exists', async () => {
     await mkdir(join(folder, 'real'));
     await symlink(join(folder, 'real'), join(folder, 'link'));
     const { io } = createMemoryIo();

@@ -7,7 +7,7 @@ import { claimStage } from '../../../../src/cli/locks/left-pulls.js';
 import { thisHolder, type LockHolder } from '../../../../src/cli/locks/lock-holder.js';
 import { withFolder } from '../../../support/artifacts.js';
 
-test('what a pull left whose process has ended goes with the next; what may be a living one’s stays', async () => {
+test('a pull removes what ended pulls have left, and nothing of a process that may live', async () => {
   await withFolder(async (folder) => {
     const leave = async (name: string, owner: Partial<LockHolder> | undefined): Promise<void> => {
       await mkdir(join(folder, name));
@@ -41,7 +41,7 @@ test('what a pull left whose process has ended goes with the next; what may be a
   });
 });
 
-test('where a stage can’t be claimed, nothing stays', async () => {
+test('staged content that cannot be claimed is removed', async () => {
   await withFolder(async (folder) => {
     const sink = createFolderSink(join(folder, 'out'), { onStage: () => Promise.reject(new Error('full')) });
     await expect(sink.begin()).rejects.toThrow('full');

@@ -44,7 +44,7 @@ async function pathOf(name: string): Promise<string> {
 }
 
 describe('within one process', () => {
-  test('one holds it at a time, and it can be had again', async () => {
+  test('one holder at a time has the lease, and it can be taken again', async () => {
     const lease = createLockFileLease(locksFolder());
     const first = await lease.acquire('a subject');
     expect(first?.heldUntilMs).toBeGreaterThan(Date.now());
@@ -59,7 +59,7 @@ describe('within one process', () => {
     await Promise.all([second?.release(), other?.release()]);
   });
 
-  test('thirty who want it all get it, one after the other', async () => {
+  test('thirty waiters get the lease, one after the other', async () => {
     const lease = createLockFileLease(locksFolder());
     let holders = 0;
     let most = 0;
@@ -79,7 +79,7 @@ describe('within one process', () => {
     await pathOf('wanted');
   });
 
-  test('one who comes too late with a higher number, and takes it back, costs nobody the lock', async () => {
+  test('a late process that makes and removes a higher number does not end the lease', async () => {
     const lock = new LockFile(locksFolder(), KEY, 20_000);
     await mkdir(locksFolder(), { mode: 0o700 });
     const number = (await lock.take()) ?? 0;
@@ -94,7 +94,7 @@ describe('within one process', () => {
     expect(await new LockFile(locksFolder(), KEY, 20_000).take()).toBeDefined();
   });
 
-  test('waiting for it ends with the signal', async () => {
+  test('the signal ends the wait', async () => {
     const lease = createLockFileLease(locksFolder());
     const held = await lease.acquire('busy');
     const stopping = new AbortController();
@@ -104,7 +104,7 @@ describe('within one process', () => {
     await held?.release();
   });
 
-  test('a holder whose file was taken away is told', async () => {
+  test('a holder whose file was removed loses the lease', async () => {
     const held = await createLockFileLease(locksFolder(), { staleMs: 200 }).acquire('gone');
     if (held === undefined) throw new Error('not held');
     await rm(await pathOf('gone'));
@@ -115,7 +115,7 @@ describe('within one process', () => {
   });
 });
 
-describe('who held it', () => {
+describe('the former holder', () => {
   async function leave(name: string, change: (holder: Record<string, unknown>) => string, agoMs = 0): Promise<void> {
     await createLockFileLease(locksFolder()).acquire(name);
     const path = await pathOf(name);
@@ -151,7 +151,7 @@ describe('who held it', () => {
 });
 
 describe('among processes', () => {
-  test('nothing that is done under it is lost', async () => {
+  test('no work under the lease is lost', async () => {
     const counter = join(folder, 'counter');
     await writeFile(counter, '0');
     const all = [1, 2, 3].map(() => start('count', locksFolder(), 'counted', '20000', counter, '25').ended);
@@ -159,7 +159,7 @@ describe('among processes', () => {
     expect(await readFile(counter, 'utf8')).toBe('75');
   }, 60_000);
 
-  test('a holder that was killed has lost it at once', async () => {
+  test('a killed holder loses the lease at once', async () => {
     const { child, lines, ended } = start('hold', locksFolder(), 'killed');
     expect(await once(lines, 'line')).toEqual(['held']);
     const lease = createLockFileLease(locksFolder());
@@ -169,7 +169,7 @@ describe('among processes', () => {
     expect(await lease.acquire('killed')).toBeDefined();
   }, 30_000);
 
-  test('a holder that hangs has lost it after a while, and is told when it wakes up', async () => {
+  test('a hanging holder loses the lease after a while, and learns it when it wakes up', async () => {
     const { child, lines } = start('hold', locksFolder(), 'hung', '1000');
     expect(await once(lines, 'line')).toEqual(['held']);
     child.kill('SIGSTOP');
@@ -185,7 +185,7 @@ describe('among processes', () => {
 });
 
 describe('the folder', () => {
-  test('holds no locks of yesterday', async () => {
+  test('holds no unused locks', async () => {
     await (await createLockFileLease(locksFolder()).acquire('old'))?.release();
     await (await createLockFileLease(locksFolder()).acquire('recent'))?.release();
     const yesterday = new Date(Date.now() - 24 * 60 * 60 * 1000);
@@ -196,7 +196,7 @@ describe('the folder', () => {
     await pathOf('new');
   });
 
-  test('that others can write, or that is a link, is refused', async () => {
+  test('a folder that others can write, or a link, is refused', async () => {
     await createLockFileLease(locksFolder()).acquire('first');
     await chmod(locksFolder(), 0o777);
     const refused = { code: 'LOCK_FOLDER_UNUSABLE' };

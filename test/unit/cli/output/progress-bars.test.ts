@@ -39,7 +39,7 @@ describe('bars', () => {
     jest.advanceTimersByTime(ms);
   };
 
-  test('what moves is redrawn in its place, and what has arrived stays above it', () => {
+  test('transfers are redrawn in place, and finished ones stay above them', () => {
     open();
     const [large, small] = [node('large.bin', 10_000_000), node('small.txt', 5)];
     bars.start('Uploading', large);
@@ -69,7 +69,7 @@ describe('bars', () => {
     ]);
   });
 
-  test('what begins after a time without anything is seen at once', () => {
+  test('a transfer that starts after a pause is drawn at once', () => {
     open();
     pass(1000);
     expect(terminal.writes).toBe(0);
@@ -80,7 +80,7 @@ describe('bars', () => {
     expect(terminal.writes).toBe(1);
   });
 
-  test('however much happens, five pictures a second', () => {
+  test('there are at most five redraws a second', () => {
     open();
     const all = Array.from({ length: 100 }, (_, index) => node(`file-${index}`, 1000));
     for (let ms = 0; ms < 2000; ms += 10) {
@@ -112,7 +112,7 @@ describe('bars', () => {
     expect(terminal.seen()).toHaveLength(2);
   });
 
-  test('what a terminal would act upon is not written, and what did not arrive is crossed out', () => {
+  test('control characters are not written, and unfinished transfers are marked', () => {
     open();
     const evil = node('a\u001b[2Jb\rc', 5);
     bars.start('Uploading', evil);
@@ -137,7 +137,7 @@ describe('commands', () => {
     return { code, out: out().toString(), err: err() };
   }
 
-  test('on a terminal, standard output has the result alone', async () => {
+  test('on a terminal, standard output has only the result', async () => {
     const terminal = new DrawnTerminal();
     const push = 'push --disable-path-validation --oci-layout {}/layout:v1 {}/hi.txt';
     const { code, out, err } = await on(terminal, push);
@@ -149,7 +149,7 @@ describe('commands', () => {
     expect(terminal.seen().at(-2)).toMatch(/^✓ Exists/);
   });
 
-  test('--no-tty and --debug leave the lines as they are without one', async () => {
+  test('--no-tty and --debug print the lines of a pipe', async () => {
     const push = 'push --disable-path-validation --oci-layout {}/layout:v1 {}/hi.txt';
     await on(undefined, push);
     const without = await on(undefined, push);
@@ -161,7 +161,7 @@ describe('commands', () => {
     expect(without.out).toMatch(/^Preparing /);
   });
 
-  test('what goes to standard output is not drawn over, unless that is asked for', async () => {
+  test('content on standard output has no bars, unless --no-tty=false asks for them', async () => {
     const digest = digestOf(text('hello'));
     await on(undefined, 'blob push --oci-layout {}/layout {}/hi.txt');
     const fetch = `blob fetch --oci-layout {}/layout@${digest}`;
@@ -176,7 +176,7 @@ describe('commands', () => {
     expect(await readFile(join(folder, 'fetched'), 'utf8')).toBe('hello');
   });
 
-  test('an error comes after the bars', async () => {
+  test('an error is printed after the bars', async () => {
     const terminal = new DrawnTerminal();
     const { code, err } = await on(terminal, 'pull --oci-layout {}/absent:v1 -o {}/out');
     expect({ code, writes: terminal.writes }).toEqual({ code: 1, writes: 0 });

@@ -63,14 +63,14 @@ describe('a self-signed certificate', () => {
     expect(new X509Certificate(readFileSync(file)).subject).toContain('CN=release');
   });
 
-  test('whose subject notation cannot name is made, with a warning', async () => {
+  test('a subject that notation cannot name is a warning', async () => {
     const { code, out, err } = await cli(keyFile(), '--subject', 'CN=release');
     expect(code).toBe(0);
     expect(err).toContain('lacks C, ST, O');
     expect(new X509Certificate(out).subject).toBe('CN=release');
   });
 
-  test('values of a subject may have commas and any letters', async () => {
+  test('values of a subject may contain commas and any letters', async () => {
     const { out } = await cli(keyFile(), '--subject', String.raw`CN=Änne \"A\", O=Example\, Inc., C=DE`);
     expect(new X509Certificate(out).subject).toContain('O=Example\\, Inc.');
     expect(new X509Certificate(out).subject).toContain('Änne');
@@ -90,7 +90,7 @@ describe('--renew-within', () => {
   const asked = (key: string, file: string, days: string): Promise<{ code: number; out: string; err: string }> =>
     cli(key, '--subject', SUBJECT, '-o', file, '--days', '100', '--renew-within', days, '--format', 'json');
 
-  test('a second run changes nothing; a certificate that ends sooner, or of another key, is made anew', async () => {
+  test('a second run changes nothing; a certificate that expires sooner, or of another key, is replaced', async () => {
     const file = join(folder, 'renewed.pem');
     const key = keyFile();
     expect(JSON.parse((await asked(key, file, '30')).out)).toMatchObject({
@@ -111,7 +111,7 @@ describe('--renew-within', () => {
     expect(other.err).toContain('there is no certificate for this key');
   });
 
-  test('a certificate that Notary refuses is made anew', async () => {
+  test('a certificate that Notary refuses is replaced', async () => {
     const file = join(folder, 'refused.pem');
     const made = issue({ ca: true });
     writeFileSync(file, made.pem);

@@ -33,7 +33,7 @@ async function acrPromoter(
 
 const read = (docker: string): Promise<string> => readFile(join(folder, docker, 'config.json'), 'utf8');
 
-test('kept for the owner alone, in one step, and only when the registry has taken it', async () => {
+test('a credential is stored for the owner only, in one write, and only if the registry accepts it', async () => {
   const argv = ['login', host, '-u', 'me', '--password-stdin'];
   const wrong = await acrPromoter(argv, 'docker', 'wrong');
   expect(wrong).toMatchObject({ code: 1, out: '' });
@@ -88,13 +88,13 @@ test('a link to the Docker config stays a link', async () => {
   expect((await stat(real)).mode & 0o777).toBe(0o600);
 });
 
-test('on the command line it is warned of, and not shown', async () => {
+test('a secret on the command line is a warning, and is not shown', async () => {
   const { code, out, err } = await acrPromoter(['login', host, '-u', 'me', '-p', SECRET], 'warned');
   expect({ code, out }).toEqual({ code: 0, out: 'Login Succeeded\n' });
   expect(err).toBe('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
 });
 
-test('asked for where it is not given', async () => {
+test('missing user and password are prompted for', async () => {
   const asked = await acrPromoter(['login', host], 'asked', `me\n${SECRET}\n`);
   expect(asked).toEqual({ code: 0, out: 'Username: Password: Login Succeeded\n', err: '' });
   const half = await acrPromoter(['login', host, '-u', 'me'], 'asked', SECRET);
@@ -102,7 +102,7 @@ test('asked for where it is not given', async () => {
   expect(await acrPromoter(['login', host], 'asked', '\n')).toMatchObject({ code: 1, out: 'Username: Token: ' });
 });
 
-test('what is no JSON is left alone, and its content is not quoted', async () => {
+test('a Docker config that is not JSON is left unchanged, and not quoted', async () => {
   const path = join(folder, 'broken.json');
   await writeFile(path, '{"auths": {"a": "geheim"');
   const argv = ['login', host, '-u', 'me', '--password-stdin', '--registry-config', path];
@@ -132,7 +132,7 @@ test.each([
   expect(await readdir(folder)).not.toContain('never');
 });
 
-test('a token that has expired: said so, and nothing is kept', async () => {
+test('an expired token is reported, and nothing is stored', async () => {
   const users = [{ name: 'me', password: SECRET }];
   // What it issues has expired when it arrives.
   const brief = await startRegistry({ dataDir: join(folder, 'brief'), users, refreshTokenSeconds: 0 });
@@ -162,7 +162,7 @@ test('a token that has expired: said so, and nothing is kept', async () => {
   }
 });
 
-test('an identity token is good for every command, and excludes a user', async () => {
+test('an identity token works with every command, and excludes a user', async () => {
   const body = new URLSearchParams({
     grant_type: 'password',
     username: 'me',
