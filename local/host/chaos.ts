@@ -45,7 +45,7 @@ export interface Lie {
   name: LieName;
   /** The name of the function that is affected; undefined: any. */
   of?: string;
-  /** Only the nth occasion, counted from 1, and then always; undefined: at random. */
+  /** The fault happens exactly at the nth occasion, counted from 1; undefined: at random. */
   chance?: number;
 }
 

@@ -88,7 +88,7 @@ function invalidMessage(why: string): InputError {
   });
 }
 
-/** How a message arrived. */
+/** The queue's data about a message, and the present time. */
 interface Seen {
   /** The queue's id of the message. */
   messageId: string;

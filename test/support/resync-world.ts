@@ -2,10 +2,10 @@ import { resync, type Resync } from '../../src/schedule/resync.js';
 import { Shares } from '../../src/schedule/request-shares.js';
 import type { World } from './world.js';
 
-/** A look, or a run, is not looked at again before. */
+/** After a comparison or a run, a promotion is not compared again for this long. */
 export const RESYNC_PAUSE_MS = 15 * 60_000;
 
-/** Resync's part of one tick. @returns how it went */
+/** Runs resync as one tick does. @returns its state afterwards */
 export async function resyncTick(world: World, changes: Partial<Resync> = {}): Promise<Resync> {
   const shares = await Shares.open(world);
   const scan: Resync = {

@@ -10,23 +10,23 @@ import { pushImage } from './images.js';
 import { rule } from './rules.fixture.js';
 import { REGISTRY, rowOf, type World } from './world.js';
 
-/** What came of the scans of one tick. */
+/** The result of the scans of one tick. */
 export interface Scanned {
   started: number;
   checked: number;
   problems: string[];
-  /** The next tick is to go on. */
+  /** True if the next tick must continue. */
   isLeft: boolean;
   /** Requests by registry. */
   asked: (registry: string) => number;
 }
 
-/** A rule that copies, and no more. */
+/** A rule that only copies. */
 export function copying(changes: Record<string, unknown> = {}): Rule {
   return rule({ existing: 'promote', sign: [], sbom: { formats: [] }, ...changes });
 }
 
-/** What the parts of one tick share, as far as nothing was done. */
+/** The state of a scan before it starts. */
 function newScan(world: World, changes: Partial<Scan> = {}): Scan {
   return {
     ports: world,
@@ -43,7 +43,7 @@ function newScan(world: World, changes: Partial<Scan> = {}): Scan {
   };
 }
 
-/** The scans of one tick. @param tick.isBegin false: a tick that goes on with the scans of the one before */
+/** Runs the scans of one tick. @param tick.isBegin false: the tick continues the scans of the previous one */
 export async function scanTick(
   world: World,
   { isBegin = true, dueMs = world.now().getTime(), started = 0, forMs = 40_000 } = {},

@@ -204,7 +204,7 @@ class Listener {
     lock.popReceipt = popReceipt ?? lock.popReceipt;
   }
 
-  /** Moves the original without a reason, as the real host does. */
+  /** Moves the message to the poison queue unchanged and without a reason, as the real host does. */
   async #moveToPoison(message: DequeuedMessageItem, lock: { popReceipt: string }): Promise<void> {
     log('warning', this.#fn.name, `message ${message.messageId} moved to ${this.#poison.name}`);
     await this.#poison.createIfNotExists();
