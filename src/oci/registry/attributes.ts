@@ -36,11 +36,11 @@ async function writeEnabled(
         scopes: scopesFor(context, ['metadata_read']),
         signal,
       },
-      { statuses: [200, ...NOT_SERVED], what: name, mostBytes: ANSWER_BYTES },
+      { statuses: [200], what: name, mostBytes: ANSWER_BYTES },
     );
-    return answer.status === 200 ? parse(answer.bytes) : undefined;
+    return parse(answer.bytes);
   } catch (error) {
-    // The registry refused a token for this scope.
+    // The registry does not serve attributes, or refused a token for this scope.
     if (error instanceof RegistryError && NOT_SERVED.includes(error.info.status)) return undefined;
     throw error;
   }

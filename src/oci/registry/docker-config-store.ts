@@ -12,7 +12,7 @@ import {
   readDockerConfig,
   type DockerConfigOptions,
 } from './docker-config.js';
-import { runCredentialHelper, type HelperOptions } from './docker-helper.js';
+import { helperFailed, runCredentialHelper, type HelperOptions } from './docker-helper.js';
 
 function unwritable(path: string, cause: unknown): ConfigurationError {
   const code = isRecord(cause) && typeof cause.code === 'string' ? ` (${cause.code})` : '';
@@ -72,11 +72,7 @@ export async function storeDockerCredential(
   if (helper !== undefined) {
     const entry = JSON.stringify({ ServerURL: key, Username: username === '' ? '<token>' : username, Secret: secret });
     const { code } = await runCredentialHelper(helper, 'store', entry, helperOptions(options));
-    if (code !== 0)
-      throw new ConfigurationError(
-        'CREDENTIAL_HELPER_FAILED',
-        `docker-credential-${helper}: the helper could not store the credential`,
-      );
+    if (code !== 0) throw helperFailed(helper, 'the helper could not store the credential');
     return;
   }
   await changeAuths(path, (auths) => {

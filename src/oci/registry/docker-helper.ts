@@ -49,6 +49,14 @@ function run(program: string, action: string, input: string, options: HelperOpti
   });
 }
 
+/** Creates `CREDENTIAL_HELPER_FAILED`. @param suffix of the helper's name, `docker-credential-<suffix>` */
+export function helperFailed(suffix: string, why: string, cause?: unknown): ConfigurationError {
+  return new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`, {
+    cause,
+    remedy: 'Install the helper that the Docker config names, or remove it from the config and log in again.',
+  });
+}
+
 /**
  * Runs `docker-credential-<suffix>` as Docker does.
  * @param input the registry's key for `get` and `erase`; JSON for `store`
@@ -60,18 +68,13 @@ export async function runCredentialHelper(
   input: string,
   options: HelperOptions = {},
 ): Promise<Ended> {
-  const failed = (why: string, cause?: unknown): ConfigurationError =>
-    new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`, {
-      cause,
-      remedy: 'Install the helper that the Docker config names, or remove it from the config and log in again.',
-    });
   // The name becomes part of a program's name, so it must not lead to another folder.
-  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(suffix)) throw failed('it is not a valid helper name');
+  if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(suffix)) throw helperFailed(suffix, 'it is not a valid helper name');
   try {
     return await run(`docker-credential-${suffix}`, action, input, options);
   } catch (cause) {
     options.signal?.throwIfAborted();
-    throw failed('it could not be started or timed out', cause);
+    throw helperFailed(suffix, 'it could not be started or timed out', cause);
   }
 }
 
@@ -86,15 +89,13 @@ export async function askCredentialHelper(
   options: HelperOptions = {},
 ): Promise<{ username: string; secret: string } | undefined> {
   const { code, output } = await runCredentialHelper(suffix, 'get', key, options);
-  const failed = (why: string): ConfigurationError =>
-    new ConfigurationError('CREDENTIAL_HELPER_FAILED', `docker-credential-${suffix}: ${why}`);
   if (code !== 0) {
     if (code === 1 && NOT_FOUND.test(output)) return undefined;
-    throw failed(code === null ? 'it was stopped' : `it ended with code ${code}`);
+    throw helperFailed(suffix, code === null ? 'it was stopped' : `it ended with code ${code}`);
   }
   const { Username: username, Secret: secret } = parseObject(output) ?? {};
   if (typeof username !== 'string' || typeof secret !== 'string') {
-    throw failed('its answer is not JSON with Username and Secret');
+    throw helperFailed(suffix, 'its answer is not JSON with Username and Secret');
   }
   return { username, secret };
 }

@@ -1,5 +1,5 @@
 import { isRecord } from '../descriptor.js';
-import { IntegrityError, PromoterError, TransportError } from '../errors.js';
+import { IntegrityError, PromoterError, TransportError, type ErrorOptions } from '../errors.js';
 
 interface Where {
   method: string;
@@ -52,57 +52,33 @@ export function transportErrorFrom(cause: unknown, where: Where): unknown {
   const details = { method: where.method, url: where.url, ...(codes.length > 0 && { causes: codes }) };
   const is = (code: string): boolean => codes.includes(code);
   const untrusted = codes.find((code) => UNTRUSTED.test(code));
+  const fail = (code: string, why: string, more: ErrorOptions = {}): TransportError =>
+    new TransportError(code, `${what}: ${why}`, { cause, details, ...more });
   if (untrusted !== undefined) {
-    return new TransportError('CONNECT_FAILED', `${what}: the certificate is not trusted (${untrusted})`, {
-      cause,
-      details,
-      transient: false,
-      remedy: "Configure the registry's certificate authority (--ca-file), or correct the host name.",
-    });
+    const remedy = "Configure the registry's certificate authority (--ca-file), or correct the host name.";
+    return fail('CONNECT_FAILED', `the certificate is not trusted (${untrusted})`, { transient: false, remedy });
   }
   if (codes.some((code) => NOT_TLS.test(code))) {
-    return new TransportError('CONNECT_FAILED', `${what}: TLS could not be set up (${codes.join(', ')})`, {
-      cause,
-      details,
-      transient: false,
-      remedy:
-        'If the registry speaks plain HTTP, or wants a client certificate, say so by option; otherwise look at its TLS settings.',
-    });
+    const remedy =
+      'If the registry uses plain HTTP, add --plain-http; if it requires a client certificate, add --cert-file and --key-file.';
+    return fail('CONNECT_FAILED', `TLS could not be set up (${codes.join(', ')})`, { transient: false, remedy });
   }
   const unreachable = codes.find((code) => UNREACHABLE.has(code));
   if (unreachable !== undefined) {
-    const error = new TransportError('CONNECT_FAILED', `${what}: no connection (${unreachable})`, {
-      cause,
-      details,
-      remedy: 'Check the host name and port, and that the registry is running and reachable from here.',
-    });
+    const remedy = 'Check the host name and port, and that the registry is running and reachable from here.';
+    const error = fail('CONNECT_FAILED', `no connection (${unreachable})`, { remedy });
     return ALSO_LATER.has(unreachable) ? error : markUnsent(error);
   }
-  if (is('UND_ERR_HEADERS_TIMEOUT'))
-    return new TransportError('TIMEOUT', `${what}: no response in time`, { cause, details });
-  if (is('UND_ERR_BODY_TIMEOUT'))
-    return new TransportError('STALLED', `${what}: the response stalled`, { cause, details });
+  if (is('UND_ERR_HEADERS_TIMEOUT')) return fail('TIMEOUT', 'no response in time');
+  if (is('UND_ERR_BODY_TIMEOUT')) return fail('STALLED', 'the response stalled');
   if (is('UND_ERR_REQ_CONTENT_LENGTH_MISMATCH')) {
-    return new IntegrityError('SIZE_MISMATCH', `${what}: the request body does not have the announced length`, {
-      cause,
-      details,
-    });
+    const why = 'the request body does not have the announced length';
+    return new IntegrityError('SIZE_MISMATCH', `${what}: ${why}`, { cause, details });
   }
   if (is('UND_ERR_DESTROYED') || is('UND_ERR_CLOSED')) {
-    return new TransportError('CONNECTION_CLOSED', `${what}: the client is closed`, {
-      cause,
-      details,
-      transient: false,
-    });
+    return fail('CONNECTION_CLOSED', 'the client is closed', { transient: false });
   }
-  return new TransportError(
-    'CONNECTION_CLOSED',
-    `${what}: the connection broke (${codes.join(', ') || String(cause)})`,
-    {
-      cause,
-      details,
-    },
-  );
+  return fail('CONNECTION_CLOSED', `the connection broke (${codes.join(', ') || String(cause)})`);
 }
 
 const unsent = new WeakSet<object>();
