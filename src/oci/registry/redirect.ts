@@ -31,21 +31,23 @@ export function followRedirects(inner: Transport, options: { mayFollow?: MayFoll
         const location = response.headers.location;
         if (location === undefined || !isFollowed(response.status, current.method)) return response;
         await drain(response);
-        const refuse = (why: string, code = 'REDIRECT_REFUSED'): TransportError => {
+        const refuse = (code: string, why: string): TransportError => {
           const details = { method: request.method, url: redactUrl(request.url) };
           return new TransportError(code, `${redactUrl(request.url)} redirects ${why}`, { details, transient: false });
         };
-        if (hop >= MOST_REDIRECTS) throw refuse(`more than ${MOST_REDIRECTS} times`, 'TOO_MANY_REDIRECTS');
-        if (!URL.canParse(location, current.url)) throw refuse('to an invalid URL');
+        if (hop >= MOST_REDIRECTS) throw refuse('TOO_MANY_REDIRECTS', `more than ${MOST_REDIRECTS} times`);
+        if (!URL.canParse(location, current.url)) throw refuse('REDIRECT_REFUSED', 'to an invalid URL');
         const from = new URL(current.url);
         const named = new URL(location, current.url);
         // A redirect to TLS is intended. A redirect to plain HTTP may be the mistake of a registry behind a proxy.
         const to = named.protocol === 'https:' ? named : resolveLocation(location, current.url);
         if (to.protocol !== 'https:' && (to.protocol !== 'http:' || from.protocol === 'https:')) {
-          throw refuse(`from ${from.protocol.slice(0, -1)} to ${to.protocol.slice(0, -1)}`);
+          throw refuse('REDIRECT_REFUSED', `from ${from.protocol.slice(0, -1)} to ${to.protocol.slice(0, -1)}`);
         }
-        if (to.username !== '' || to.password !== '') throw refuse('to a URL that contains a user name');
-        if (options.mayFollow?.(to, request) === false) throw refuse(`to ${to.host}, which is not allowed`);
+        if (to.username !== '' || to.password !== '')
+          throw refuse('REDIRECT_REFUSED', 'to a URL that contains a user name');
+        if (options.mayFollow?.(to, request) === false)
+          throw refuse('REDIRECT_REFUSED', `to ${to.host}, which is not allowed`);
         const headers = { ...current.headers };
         if (to.origin !== from.origin) for (const name of CREDENTIAL_HEADERS) delete headers[name];
         current = { ...current, url: to.href, headers };
