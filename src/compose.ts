@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { identityRegistries } from './azure/azure-registry.js';
-import { createDurableEngine } from './azure/durable-engine.js';
+import { systemClock } from './azure/clock.js';
+import { durableEngines } from './azure/durable-engine.js';
 import { managedIdentity, managedIdentityCredentials } from './azure/identity.js';
 import { ensureCreated } from './azure/ensure-created.js';
 import { createJobRegistries } from './azure/job-registries.js';
@@ -50,7 +51,7 @@ export async function composeApp(environment: Record<string, string | undefined>
   });
   // Rules in the settings or in the package are settings. A blob may come later, and events wait for it.
   if (!isRulesBlob(settings.PROMOTION_RULES)) await problems.collect('PROMOTION_RULES', () => rules.load());
-  const signing = await loadSigner({ settings, root, credential, now: () => new Date() }, problems);
+  const signing = await loadSigner({ settings, root, credential, now: systemClock }, problems);
   if (storage === undefined || problems.list.length > 0) {
     for (const { setting = '', code, message } of problems.list) console.error(`${code} (${setting}): ${message}`);
     return () => registerBroken(identity, problems.list);
@@ -62,16 +63,12 @@ export async function composeApp(environment: Record<string, string | undefined>
     rules,
     queues: storage.queueLengths,
     signing,
-    now: () => new Date(),
+    now: systemClock,
     paused: settings.PROMOTION_PAUSED,
     store: storage.runs,
   };
   return () => {
-    registerFunctions(
-      ports,
-      (client) => createDurableEngine(client, ORCHESTRATION_VERSION),
-      settings.PROMOTION_SCHEDULE,
-    );
+    registerFunctions(ports, durableEngines(ORCHESTRATION_VERSION), settings.PROMOTION_SCHEDULE);
     registerStatus(() => runningStatus(asked));
   };
 }
@@ -154,6 +151,6 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
     scheduleRequests: { scan: settings.SCAN_REQUESTS, resync: settings.RESYNC_REQUESTS },
     paused: settings.PROMOTION_PAUSED,
     retentionDays: settings.RUN_RETENTION_DAYS,
-    now: () => new Date(),
+    now: systemClock,
   };
 }

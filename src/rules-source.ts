@@ -30,6 +30,12 @@ export interface LoadedRules {
 export function rulesSource(options: RulesOptions): RulesSource & TickLimit & LoadedRules {
   let cached: { until: number; document: Promise<RulesDocument> } | undefined;
   let last: { text: string; since: string } | undefined;
+  // Read every second from a file: a text that has not changed is not parsed again.
+  let parsed: { text: string; document: RulesDocument } | undefined;
+  const parse = (text: string, name: string): RulesDocument => {
+    if (parsed?.text !== text) parsed = { text, document: parseRules(text, name) };
+    return parsed.document;
+  };
   const noted = (document: RulesDocument): RulesDocument => {
     const text = JSON.stringify(document);
     if (last?.text !== text) last = { text, since: new Date(options.now()).toISOString() };
@@ -37,7 +43,7 @@ export function rulesSource(options: RulesOptions): RulesSource & TickLimit & Lo
   };
   const load = (): Promise<RulesDocument> => {
     if (cached === undefined || options.now() >= cached.until) {
-      const document = read(options).then(noted);
+      const document = read(options, parse).then(noted);
       cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), document };
       document.catch(() => {
         cached = undefined;
@@ -60,12 +66,12 @@ export function isRulesBlob(setting: string | undefined): boolean {
   return setting !== undefined && /^https?:\/\//.test(setting);
 }
 
-async function read({ setting, root, readBlob }: RulesOptions): Promise<RulesDocument> {
-  if (setting === undefined) return parseRules('{"rules":[]}', 'PROMOTION_RULES');
-  if (setting.trimStart().startsWith('{')) return withTrustStores(parseRules(setting, 'PROMOTION_RULES'), root);
-  if (isRulesBlob(setting)) return withTrustStores(parseRules(await readBlob(setting), 'the rules blob'), root);
+async function read({ setting, root, readBlob }: RulesOptions, parse: typeof parseRules): Promise<RulesDocument> {
+  if (setting === undefined) return parse('{"rules":[]}', 'PROMOTION_RULES');
+  if (setting.trimStart().startsWith('{')) return withTrustStores(parse(setting, 'PROMOTION_RULES'), root);
+  if (isRulesBlob(setting)) return withTrustStores(parse(await readBlob(setting), 'the rules blob'), root);
   const path = isAbsolute(setting) ? setting : resolve(root, setting);
-  return withTrustStores(parseRules(await readText(path, 'RULES_UNREADABLE', 'PROMOTION_RULES'), path), dirname(path));
+  return withTrustStores(parse(await readText(path, 'RULES_UNREADABLE', 'PROMOTION_RULES'), path), dirname(path));
 }
 
 /** Reads a file. @throws ConfigurationError with the given code */
@@ -89,6 +95,8 @@ export async function readText(path: string, code: string, setting: string): Pro
 async function withTrustStores(document: RulesDocument, folder: string): Promise<RulesDocument> {
   const rules = await Promise.all(
     document.rules.map(async (rule) => {
+      // Only a trust store that is a path changes the rule.
+      if (rule.verify.signatures.length === 0) return rule;
       const signatures = await Promise.all(
         rule.verify.signatures.map(async (policy) => ({
           ...policy,

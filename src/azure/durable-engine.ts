@@ -9,12 +9,14 @@ const FINAL = [
 ];
 
 /**
- * The port Engine, implemented with the Durable Functions client that a function gets from `df.getClient(context)`.
- * @param version of the orchestrations that it starts; part of their input
+ * Makes engines of clients: the port Engine, implemented with the Durable Functions client that a function gets from
+ * `df.getClient(context)`.
+ * @param version of the orchestrations that they start; part of their input
  * @throws TransportError `ENGINE_UNAVAILABLE` if the host gives no answer or one that the client does not expect
  */
-export function createDurableEngine(client: DurableClient, version: number): Engine {
-  return {
+export const durableEngines =
+  (version: number) =>
+  (client: DurableClient): Engine => ({
     async start(orchestration, id, input) {
       try {
         await client.startNew(orchestration, { instanceId: id, input: { ...input, version } });
@@ -63,8 +65,7 @@ export function createDurableEngine(client: DurableClient, version: number): Eng
         throw unavailable('purge the instances created before', to.toISOString(), error);
       }
     },
-  };
-}
+  });
 
 /** The client throws plain errors. Only this function reads their text. */
 function answerOf(error: unknown): 'exists' | 'missing' | 'other' {

@@ -15,6 +15,7 @@ import {
   type Manifest,
   type ReadableRepository,
 } from '../oci/index.js';
+import type { Ports } from '../ports/ports.js';
 import type { Image } from './contracts.js';
 import { LABEL_CHARACTERS } from '../transfer/copy-report.js';
 
@@ -199,4 +200,37 @@ function withLabelsApart(images: readonly Image[]): Image[] {
       ? image
       : { ...image, label: `${image.label} ${image.digest.slice(0, 'sha256:'.length + 12)}` },
   );
+}
+
+/** Levels of referrers of referrers that are followed upwards. */
+const MOST_LEVELS = 16;
+
+/** The subjects above a manifest, nearest first; none if it refers to nothing. `missing`: the first on the way up that is not there. */
+export async function subjectsAbove(
+  ports: Pick<Ports, 'registries'>,
+  { registry, repository }: { registry: string; repository: string },
+  digest: string,
+  signal: AbortSignal,
+): Promise<{ subjects: string[]; missing?: string }> {
+  const repositoryOf = ports.registries.repository(registry, repository);
+  const subjects: string[] = [];
+  let next: string | undefined = digest;
+  for (let level = 0; next !== undefined && level < MOST_LEVELS; level += 1) {
+    const reading: string = next;
+    try {
+      const { bytes, descriptor } = await repositoryOf.fetchManifest(reading, { signal });
+      next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${reading}`).subject?.digest;
+    } catch (error) {
+      // Deleted since, or not there yet.
+      if (error instanceof RegistryError && error.notFound) return { subjects, missing: reading };
+      // No manifest that can be read: what was found so far counts, and a run on the tag itself will say what is wrong with it.
+      if (!(error instanceof InputError)) throw error;
+      next = undefined;
+    }
+    if (next !== undefined) {
+      if (subjects.includes(next)) break;
+      subjects.push(next);
+    }
+  }
+  return { subjects };
 }

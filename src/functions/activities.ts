@@ -26,7 +26,7 @@ import {
 import type { StepContract } from '../rows/steps.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
 import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
-import { copyStep, verifyArrivalStep } from '../transfer/copy.js';
+import { copyRequestOfPromotion, copyStep, verifyArrivalStep, type CopyRequest } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/job-schema.js';
 import { copyRequestOf } from '../operations/copy-request.js';
 import { portsOfJob } from '../operations/credential.js';
@@ -85,21 +85,21 @@ export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void
   /** A copy reaches its registries as its job says, if that names a credential. */
   const copying = (all: Ports, { run }: StepCall): Ports =>
     run?.input.kind === 'job' ? portsOfJob(all, readAcceptedJob(run.input.job)) : all;
+  const requestOf = ({ run }: StepCall): CopyRequest =>
+    run?.input.kind === 'promotion' ? copyRequestOfPromotion(run.input) : copyRequestOf(run);
   add(observeContract, observeStep);
   add(checkEvidenceContract, checkEvidenceStep);
   add(markWaitingContract, markWaitingStep);
   add(attachContract, attachStep);
-  add(copyContract, (all, input, call) => copyStep(copying(all, call), copyRequestOf(call.run), input, call));
-  add(verifyArrivalContract, (all, input, call) =>
-    verifyArrivalStep(copying(all, call), copyRequestOf(call.run), input, call),
-  );
+  add(copyContract, (all, input, call) => copyStep(copying(all, call), requestOf(call), input, call));
+  add(verifyArrivalContract, (all, input, call) => verifyArrivalStep(copying(all, call), requestOf(call), input, call));
   add(tagDestinationContract, tagDestinationStep);
   add(closeRunContract, closeRunStep);
   add(beginJobContract, (all, input) => plain(beginJobStep(all, input)));
   add(runOperationContract, runOperationStep);
   add(incrementPromotionsContract, (all, input, call) => plain(incrementPromotionsStep(all, input, call)));
   add(awaitPromotionsContract, awaitPromotionsStep);
-  add(tagCopyContract, (all, input, call) => tagCopyStep(copying(all, call), copyRequestOf(call.run), input, call));
+  add(tagCopyContract, (all, input, call) => tagCopyStep(copying(all, call), requestOf(call), input, call));
   add(closeJobContract, (all, input) => plain(closeJobStep(all, input)));
 }
 

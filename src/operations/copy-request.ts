@@ -4,26 +4,14 @@ import { InputError, PromoterError, parseReference, type Reference } from '../oc
 import type { RunRow } from '../rows/run-row.js';
 import type { CopyRequest } from '../transfer/copy.js';
 
-/** What the copy of a run is about. @throws PromoterError `RUN_UNKNOWN` if it is of a run that copies nothing */
+/** What the run of a copy job copies. @throws PromoterError `RUN_UNKNOWN` if it is of a run that copies nothing */
 export function copyRequestOf(run: RunRow | undefined): CopyRequest {
   const input = run?.input;
   const job = input?.kind === 'job' ? readAcceptedJob(input.job) : undefined;
   if (job?.operation === 'copy') return copyRequestOfJob(job);
-  if (input?.kind !== 'promotion') {
-    throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or its row is gone', {
-      remedy: 'For a promotion nothing: the next run starts again. Send a job again, under another id.',
-    });
-  }
-  const { source, rule } = input;
-  const { registry, repository } = parseReference(input.destination);
-  return {
-    source: { registry: source.registry, repository: source.repository },
-    root: source.tag,
-    tag: source.tag,
-    recursive: true,
-    excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
-    destination: { registry, repository },
-  };
+  throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or is not kept any more', {
+    remedy: 'Nothing: the next run begins anew. A job is to be sent again, under another id.',
+  });
 }
 
 /** @throws InputError `REFERENCE_INVALID` */

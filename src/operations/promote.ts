@@ -1,7 +1,7 @@
 import { InputError, PolicyError, formatReference } from '../oci/index.js';
 import { matchRules } from '../rules/match.js';
 import { readAcceptedJob } from './job-schema.js';
-import { incrementGeneration } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/generation.js';
 import type { RunResult } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { awaitPromotionsContract, incrementPromotionsContract } from './contracts.js';

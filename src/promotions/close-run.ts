@@ -1,6 +1,6 @@
 import { formatDuration } from '../rules/duration.js';
 import { cancelledResult } from '../rows/cancellation.js';
-import { closePromotion } from '../rows/close-promotion.js';
+import { closePromotion } from '../rows/generation.js';
 import { endingOf } from '../rows/run-end.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';

@@ -1,4 +1,6 @@
-import { InputError, RegistryError, formatReference, parseManifest, mapConcurrently } from '../oci/index.js';
+import { subjectsAbove } from '../evidence/classify.js';
+import type { Change, EventPorts, Handled } from './change.js';
+import { formatReference, mapConcurrently } from '../oci/index.js';
 import {
   writesTo,
   isSourceRepository,
@@ -9,21 +11,14 @@ import {
 } from '../rules/match.js';
 import { promotionId, type Rule } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
-import { incrementGeneration, type RowTrigger } from '../rows/increment.js';
+import { incrementGeneration, type RowTrigger } from '../rows/generation.js';
 import type { Told } from '../rows/news.js';
 import type { TriggerCause } from '../rows/run-row.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 import type { RegistryEvent } from '../messages/registry-event.js';
-import type { Attachments } from '../ports/attachments.js';
 import type { IgnoredEvents } from '../ports/ignored-events.js';
-import type { Progress } from '../ports/progress.js';
-import type { PromotionLists } from '../ports/promotion-lists.js';
-import type { Promotions } from '../ports/promotions.js';
-import type { SubjectIndex } from '../ports/subject-index.js';
 
-/** Levels of referrers of referrers that are followed upwards. */
-const MOST_LEVELS = 16;
 /**
  * Increments the promotions of a tag that was pushed or deleted, or, for a manifest that refers to another, those that stand on its root
  * subject. May be called any number of times: what a promotion knows costs reads only.
@@ -129,36 +124,6 @@ async function handleDeletion(
   return { ...done(`${bounds.reference}: deleted, ${incremented.length} promotions look`), incremented, runs };
 }
 
-/** The subjects above a manifest, nearest first; none if it refers to nothing. `missing`: the first on the way up that is not there. */
-async function subjectsAbove(
-  ports: Pick<Ports, 'registries'>,
-  { registry, repository }: { registry: string; repository: string },
-  digest: string,
-  signal: AbortSignal,
-): Promise<{ subjects: string[]; missing?: string }> {
-  const repositoryOf = ports.registries.repository(registry, repository);
-  const subjects: string[] = [];
-  let next: string | undefined = digest;
-  for (let level = 0; next !== undefined && level < MOST_LEVELS; level += 1) {
-    const reading: string = next;
-    try {
-      const { bytes, descriptor } = await repositoryOf.fetchManifest(reading, { signal });
-      next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${reading}`).subject?.digest;
-    } catch (error) {
-      // Deleted since, or not there yet.
-      if (error instanceof RegistryError && error.notFound) return { subjects, missing: reading };
-      // No manifest that can be read: what was found so far counts, and a run on the tag itself will say what is wrong with it.
-      if (!(error instanceof InputError)) throw error;
-      next = undefined;
-    }
-    if (next !== undefined) {
-      if (subjects.includes(next)) break;
-      subjects.push(next);
-    }
-  }
-  return { subjects };
-}
-
 /** Promotions that one call raises: some seconds' work, since Event Grid waits 30 seconds for its answer. */
 const INCREMENTS_PER_CALL = 50;
 const RAISED_AT_ONCE = 8;
@@ -261,44 +226,7 @@ function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[])
   return isDigestTag ? { ...told, referrerTag: tag } : told;
 }
 
-export type EventPorts = Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'> &
-  StorePort<Promotions & Runs & Progress & PromotionLists & SubjectIndex & Attachments & IgnoredEvents>;
-
-/** A tag or a manifest was pushed or deleted, by whomever that is told: an event, or a scan of what is new. */
-export interface Change {
-  kind: RegistryEvent['kind'];
-  registry: string;
-  repository: string;
-  tag?: string;
-  digest?: string;
-  /** When, by the registry's clock. */
-  at: string;
-  /** Rules with this trigger are asked. */
-  by: 'push' | 'schedule';
-  /** Of an event. */
-  id?: string;
-}
-
-/** What came of a change. */
-export interface Handled {
-  /**
-   * - `done`: nothing more is to be done.
-   * - `unreadable`: the manifest, or one above it, is not there: a replica may be late. To be handled again.
-   * - `more`: there are more promotions than one call raises. To be handled again, from `next` on.
-   */
-  state: 'done' | 'unreadable' | 'more';
-  next?: string;
-  /** The promotions that were raised: not those that knew of it. */
-  incremented: string[];
-  /** The runs that see to it: opened by this, or open before. */
-  runs: string[];
-  /** Why nothing was raised, if no rule matches it. */
-  ignored?: string;
-  /** For the log. */
-  text: string;
-}
-
-export function referenceOf({
+function referenceOf({
   registry,
   repository,
   tag,
@@ -317,4 +245,40 @@ function ignored(reference: string, reason: string): Handled {
 
 function unreadable(reference: string, missing: string): Handled {
   return { ...done(`${reference}: the registry does not know ${missing} yet`), state: 'unreadable' };
+}
+
+/**
+ * A push or a deletion as an event: {@link handleChange}. What no rule matches is kept for a week with the nearest rule.
+ * @param from where to go on: `next` of the call before
+ */
+export async function handleRegistryEvent(
+  ports: EventPorts,
+  event: RegistryEvent,
+  signal: AbortSignal,
+  from?: string,
+): Promise<Handled> {
+  const { kind, registry, repository, tag, digest, time: at, id } = event;
+  const change: Change = {
+    kind,
+    registry,
+    repository,
+    at,
+    by: 'push',
+    id,
+    ...(tag !== undefined && { tag }),
+    ...(digest !== undefined && { digest }),
+  };
+  const handled = await handleChange(ports, change, signal, from);
+  if (handled.ignored !== undefined) await keepIgnored(ports, event, handled.ignored);
+  return handled;
+}
+
+/** Keeps an event that came to nothing, with the reason. */
+export async function keepIgnored(
+  ports: Pick<Ports, 'now'> & StorePort<IgnoredEvents>,
+  event: Pick<RegistryEvent, 'id' | 'registry' | 'repository' | 'tag' | 'digest'>,
+  reason: string,
+): Promise<void> {
+  const { id: eventId } = event;
+  await ports.store.addIgnored({ at: ports.now().toISOString(), reference: referenceOf(event), eventId, reason });
 }

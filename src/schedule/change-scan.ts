@@ -1,7 +1,8 @@
 import { PromoterError, RegistryError, type ChangedManifest, type ChangedTag } from '../oci/index.js';
 import { subjectOfDigestTag } from '../rules/match.js';
 import { promotionId } from '../rules/rule.js';
-import { type Change, handleChange } from '../promotions/handle-change.js';
+import type { Change } from '../promotions/change.js';
+import { handleChange } from '../promotions/handle-change.js';
 import { NO_NEWS } from '../rows/news.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ListCursor, ScanCursor } from '../rows/scan-row.js';

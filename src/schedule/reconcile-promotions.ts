@@ -1,6 +1,6 @@
 import { currentRule } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
-import { incrementGeneration } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/generation.js';
 import { reconcilePromotion } from '../rows/reconcile.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { Ports } from '../ports/ports.js';

@@ -2,7 +2,7 @@ import { InputError, PromoterError, describeError } from '../oci/index.js';
 import { failurePauseMs } from '../rules/decide.js';
 import { destinationOf, currentRule } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
-import { incrementGeneration } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/generation.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/lists.js';
 import type { Ports } from '../ports/ports.js';

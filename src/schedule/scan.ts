@@ -2,7 +2,7 @@ import { PromoterError, RegistryError, describeError, type TagDetails } from '..
 import { decideTag } from '../rules/decide.js';
 import { demandsEvidence, fingerprint, type Rule } from '../rules/rule.js';
 import { matchRules, type TagName } from '../rules/match.js';
-import { incrementGeneration } from '../rows/increment.js';
+import { incrementGeneration } from '../rows/generation.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ScanState } from '../rows/scan-row.js';
 import type { Ports } from '../ports/ports.js';

@@ -1,3 +1,4 @@
+import type { OpenedPromotion } from '../rows/row-writes.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import { z } from 'zod';
@@ -5,6 +6,7 @@ import {
   CopyError,
   copyGraph,
   mapConcurrently,
+  parseReference,
   movePart,
   type Arrival,
   type CopiedNode,
@@ -44,6 +46,19 @@ export interface CopyRequest {
   tags?: readonly string[];
   /** True if what was copied is kept, node by node, for what a job has to show. */
   receipt?: boolean;
+}
+
+/** What a promotion's run copies: its tag, with the referrers that its rule does not exclude. */
+export function copyRequestOfPromotion({ source, destination, rule }: OpenedPromotion): CopyRequest {
+  const { registry, repository } = parseReference(destination);
+  return {
+    source: { registry: source.registry, repository: source.repository },
+    root: source.tag,
+    tag: source.tag,
+    recursive: true,
+    excludeArtifactTypes: rule.referrers.excludeArtifactTypes,
+    destination: { registry, repository },
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { copyGraph, parseReference, planGraph, type Descriptor } from '../../src/oci/index.js';
 import { fingerprint, promotionId, type Rule } from '../../src/rules/rule.js';
-import { closePromotion } from '../../src/rows/close-promotion.js';
+import { closePromotion } from '../../src/rows/generation.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import { attachSbomStep } from '../../src/evidence/our-sbom.js';
 import { attachSignatureStep } from '../../src/evidence/our-signature.js';

@@ -1,4 +1,4 @@
-import { closePromotion } from '../../src/rows/close-promotion.js';
+import { closePromotion } from '../../src/rows/generation.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunResult } from '../../src/rows/run-row.js';
 import type { ScanRow } from '../../src/rows/scan-row.js';

@@ -1,6 +1,6 @@
 import { type Digest, parseReference, PolicyError, PromoterError, RegistryError } from '../../src/oci/index.js';
 import type { Rule } from '../../src/rules/rule.js';
-import { incrementGeneration } from '../../src/rows/increment.js';
+import { incrementGeneration } from '../../src/rows/generation.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { RunRow, Trigger } from '../../src/rows/run-row.js';
 import { createStreamingSbomGenerator } from '../../src/sbom/index.js';

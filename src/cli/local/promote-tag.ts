@@ -1,3 +1,4 @@
+import { openedBy } from '../../rows/row-writes.js';
 import {
   CopyError,
   PolicyError,
@@ -25,8 +26,7 @@ import {
 } from '../../promotions/contracts.js';
 import { copyContract, verifyArrivalContract } from '../../transfer/contracts.js';
 import type { InputOf, ResultOf, StepContract } from '../../rows/steps.js';
-import { copyStep, verifyArrivalStep } from '../../transfer/copy.js';
-import { copyRequestOf } from '../../operations/copy-request.js';
+import { copyRequestOfPromotion, copyStep, verifyArrivalStep } from '../../transfer/copy.js';
 import { observeStep } from '../../promotions/observe.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StepCall, StepReply } from '../../ports/step.js';
@@ -127,7 +127,7 @@ function stepsHere(
     );
   };
   const told = (verb: string): StepView => ({ tell: (text) => tell(lineOf(verb, text)) });
-  const request = copyRequestOf(run);
+  const request = copyRequestOfPromotion(openedBy({ run }));
   const copyBar = { values, word: 'Copying', title: destination };
   add(observeContract, told('Observed'), (input, call) => observeStep(ports, input, call));
   add(checkEvidenceContract, told('Checked'), (input, call) => checkEvidenceStep(ports, input, call));

@@ -3,7 +3,7 @@ import { getClient, input } from 'durable-functions';
 import { PromoterError, describeError } from '../../oci/index.js';
 import { matchRules } from '../../rules/match.js';
 import type { Rule } from '../../rules/rule.js';
-import { incrementGeneration } from '../../rows/increment.js';
+import { incrementGeneration } from '../../rows/generation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';

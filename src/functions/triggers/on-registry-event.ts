@@ -8,11 +8,11 @@ import {
   type RegistryEvent,
 } from '../../messages/registry-event.js';
 import { isForGood, keepAsPoison, handleMessage, messageOf } from './message.js';
-import { handleRegistryEvent, keepIgnored } from '../../promotions/registry-event.js';
+import type { Handled } from '../../promotions/change.js';
+import { handleRegistryEvent, keepIgnored } from '../../promotions/handle-change.js';
 import { runIdText } from '../step-reporting.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { continuedEnvelope, retryEnvelope, type Retry, type RetryPace } from '../../messages/retry.js';
-import type { Handled } from '../../promotions/handle-change.js';
 import type { IgnoredEvents } from '../../ports/ignored-events.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StorePort } from '../../ports/store.js';

@@ -20,7 +20,7 @@ import {
   type RegistryClient,
 } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
 import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { createSelfSignedCertificate, type SignerSource } from '../../../src/signing/index.js';

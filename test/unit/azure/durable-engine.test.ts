@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { InvocationContext } from '@azure/functions';
 import * as df from 'durable-functions';
-import { createDurableEngine } from '../../../src/azure/durable-engine.js';
+import { durableEngines } from '../../../src/azure/durable-engine.js';
 import type { Engine } from '../../../src/ports/engine.js';
 
 interface Answer {
@@ -12,7 +12,7 @@ interface Answer {
 }
 
 /** The library's own client against a host whose answers the test sets. */
-describe('createDurableEngine', () => {
+describe('durableEngines', () => {
   const seen: { method: string; url: string; body: string }[] = [];
   let answer: Answer = { status: 500 };
   let server: Server;
@@ -29,7 +29,7 @@ describe('createDurableEngine', () => {
     await new Promise<void>((resolve) => {
       server.listen(0, '127.0.0.1', resolve);
     });
-    engine = createDurableEngine(clientOf((server.address() as AddressInfo).port), 7);
+    engine = durableEngines(7)(clientOf((server.address() as AddressInfo).port));
   });
   afterEach(() => {
     seen.length = 0;
@@ -139,7 +139,7 @@ describe('createDurableEngine', () => {
     await expect(engine.notify('run-1', 'x')).rejects.toMatchObject(unavailable);
     await expect(engine.purge('run-1')).rejects.toMatchObject(unavailable);
     await expect(engine.purgeEnded(new Date(0), new Date())).rejects.toMatchObject(unavailable);
-    await expect(createDurableEngine(clientOf(1), 7).state('run-1')).rejects.toMatchObject(unavailable);
+    await expect(durableEngines(7)(clientOf(1)).state('run-1')).rejects.toMatchObject(unavailable);
   });
 });
 

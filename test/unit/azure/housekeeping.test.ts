@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { createStorage, type AzureStorage } from '../../../src/azure/storage.js';
 import { openJob } from '../../../src/operations/start-job.js';
 import { parseJob } from '../../../src/operations/parse-job.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import { endRunRow } from '../../../src/rows/run-end.js';
 import { removeOld, type Removed } from '../../../src/schedule/housekeeping.js';
 import { newWorld, openRun, rowOf, type World } from '../../support/world.js';

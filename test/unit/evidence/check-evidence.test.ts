@@ -9,7 +9,7 @@ import {
   type Descriptor,
 } from '../../../src/oci/index.js';
 import { fingerprint } from '../../../src/rules/rule.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import { keyHash, loadPemSigner, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
 import { attachSignatureStep } from '../../../src/evidence/our-signature.js';
 import type { ResultOf } from '../../../src/rows/steps.js';

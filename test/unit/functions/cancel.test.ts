@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { OrchestrationHandler } from 'durable-functions';
 import { TransportError } from '../../../src/oci/index.js';
 import { cancelRun } from '../../../src/rows/cancellation.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import { rule } from '../../support/rules.fixture.js';
 import { openJobRun } from '../../support/job-world.js';
 import { NOTARY_SIGNATURE, countReferrers, pushImage } from '../../support/images.js';

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import type { Digest } from '../../../src/oci/index.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';
 import { newPlayedWorld, outcomes, type PlayedWorld } from '../../support/played-world.js';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
+import { handleRegistryEvent } from '../../../src/promotions/handle-change.js';
 import { packArtifact, pushPacked, type Descriptor, type Digest } from '../../../src/oci/index.js';
 import type { RunSummary } from '../../../src/rows/run-row.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';

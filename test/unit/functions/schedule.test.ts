@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
+import { handleRegistryEvent } from '../../../src/promotions/handle-change.js';
 import type { Descriptor } from '../../../src/oci/index.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import { removeOld } from '../../../src/schedule/housekeeping.js';

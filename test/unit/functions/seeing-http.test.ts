@@ -1,7 +1,6 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { closePromotion, incrementGeneration } from '../../../src/rows/generation.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushImage } from '../../support/images.js';

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import { REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 

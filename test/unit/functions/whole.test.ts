@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import {

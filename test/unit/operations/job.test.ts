@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
 import type { JobInput } from '../../../src/operations/job-schema.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import { takePromotion } from '../../../src/rows/row-writes.js';
 import type { CopyRequest } from '../../../src/transfer/copy.js';
 import { copyRequestOf } from '../../../src/operations/copy-request.js';

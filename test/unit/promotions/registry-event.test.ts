@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { type Change, type Handled, handleChange } from '../../../src/promotions/handle-change.js';
-import { handleRegistryEvent } from '../../../src/promotions/registry-event.js';
+import type { Change, Handled } from '../../../src/promotions/change.js';
+import { handleChange, handleRegistryEvent } from '../../../src/promotions/handle-change.js';
 import type { RegistryEvent } from '../../../src/messages/registry-event.js';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import { promotionId, type Rule } from '../../../src/rules/rule.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import { writeDigest } from '../../../src/rows/row-writes.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { countStoreCalls } from '../../support/counted-store.js';

@@ -1,11 +1,10 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { answerCancel } from '../../../src/functions/http/cancel-run.js';
 import { cancelRun, cancelledResult } from '../../../src/rows/cancellation.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion, incrementGeneration } from '../../../src/rows/generation.js';
 import { endRunRow } from '../../../src/rows/run-end.js';
 import { takePromotion, writeWaiting } from '../../../src/rows/row-writes.js';
 import { jobInstanceOf } from '../../../src/rows/job-instance.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { fingerprint } from '../../../src/rules/rule.js';
 import { decideTag } from '../../../src/rules/decide.js';

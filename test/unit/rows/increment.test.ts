@@ -1,8 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion, incrementGeneration } from '../../../src/rows/generation.js';
 import { takePromotion, writeWaiting, readOwned } from '../../../src/rows/row-writes.js';
 import type { RulesSource } from '../../../src/ports/rules-source.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunResult } from '../../../src/rows/run-row.js';

@@ -1,7 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion, incrementGeneration } from '../../../src/rows/generation.js';
 import { takePromotion, writeDigest } from '../../../src/rows/row-writes.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import type { RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';

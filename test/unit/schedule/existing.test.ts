@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { copying, endRuns, pushTo, scanAll, scanRows, scanTick, startedTags } from '../../support/scan-world.js';
 import { putTags } from '../../support/many-tags.js';
 import { PromoterError, type TagDetails } from '../../../src/oci/index.js';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import { REGISTRY, SOURCE, newWorld, type World } from '../../support/world.js';
 
 // Rules with `existing: ignore`.

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { promotionId } from '../../../src/rules/rule.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import {
   askForFullScans,
   copyAs,

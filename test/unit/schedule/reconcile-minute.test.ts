@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import type { PromotionRow } from '../../../src/rows/promotion-row.js';
 import type { RunResult } from '../../../src/rows/run-row.js';
 import { sendResultEvent } from '../../../src/promotions/close-run.js';

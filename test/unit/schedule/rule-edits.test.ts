@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { promotionId } from '../../../src/rules/rule.js';
-import { closePromotion } from '../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../src/rows/generation.js';
 import type { TickState } from '../../../src/schedule/clock.js';
 import { tick } from '../../../src/schedule/tick.js';
 import { inSyncRow } from '../../support/in-sync.js';

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { incrementGeneration } from '../../../src/rows/increment.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import { promotionId } from '../../../src/rules/rule.js';
 import { PromoterError, RegistryError, TransportError, formatReference } from '../../../src/oci/index.js';
 import {

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { register } from '../../../support/registered.js';
 import { run } from '../../../../src/cli/run.js';
 import { TransportError } from '../../../../src/oci/index.js';
-import { closePromotion } from '../../../../src/rows/close-promotion.js';
+import { closePromotion } from '../../../../src/rows/generation.js';
 import { rule } from '../../../support/rules.fixture.js';
 import { pushImage } from '../../../support/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../../support/world.js';

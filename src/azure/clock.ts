@@ -1,0 +1,4 @@
+/** The time of this machine. */
+export function systemClock(): Date {
+  return new Date();
+}
