@@ -14,6 +14,7 @@ import { addCompletion } from './verbs/completion.js';
 import { addCopy } from './verbs/copy.js';
 import { addDiscover } from './verbs/discover.js';
 import { addExplain } from './verbs/explain.js';
+import { colorsOf } from './output/colors.js';
 import { exitCodeOf } from './output/exit-codes.js';
 import { createSubmitDoor } from './app/submit-option.js';
 import { addJobs } from './verbs/jobs.js';
@@ -163,7 +164,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       io.err('Error: interrupted (INTERRUPTED)\n');
       return 130;
     }
-    io.err(formatFailure(error, command));
+    const colors = colorsOf({ outIsTerminal: io.terminal !== undefined, env: io.env });
+    io.err(formatFailure(error, command).replace(/^Error:/, colors.bad));
     return exitCodeOf(error);
   }
 }

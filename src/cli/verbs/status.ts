@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { PromoterError } from '../../oci/index.js';
+import { colorsOf, type Colors } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
 import type { VerbContext, VerbDescription } from '../verb.js';
@@ -34,7 +35,7 @@ function countsText(counts: Record<string, number> | undefined): string {
 
 const NAME_COLUMNS = 12;
 
-function statusText(status: ShownStatus): string {
+function statusText(status: ShownStatus, colors: Colors): string {
   const {
     ok,
     version,
@@ -67,7 +68,12 @@ function statusText(status: ShownStatus): string {
     ...problems.flatMap((problem) => problemLines('Problem', problem)),
     ...warnings.flatMap((warning) => problemLines('Warning', warning)),
   ];
-  return lines.map((line) => `${onTerminal(line)}\n`).join('');
+  const paint = (line: string): string =>
+    line
+      .replace(/^Problem:/, colors.bad)
+      .replace(/^Warning:/, colors.warning)
+      .replace(/^(Works +)(yes|no)$/, (_, name: string, works: string) => `${name}${colors.state(works)}`);
+  return lines.map((line) => `${paint(onTerminal(line))}\n`).join('');
 }
 
 /** `status` */
@@ -75,7 +81,7 @@ export function addStatus(parent: Command, context: VerbContext): void {
   defineAppVerb(parent, context, VERB, {}, async ({ app, format, io }) => {
     const answer = await askApp(app, 'status', io);
     const status = (await import('../app/seeing-answers.js')).readStatus(answer);
-    io.out(format.kind === 'text' ? statusText(status) : formatResult(format, answer));
+    io.out(format.kind === 'text' ? statusText(status, colorsOf(io)) : formatResult(format, answer));
     if (status.ok) return;
     const names = status.problems.map(({ setting, code }) => setting ?? code);
     throw new PromoterError('APP_NOT_WORKING', `${app.url} has problems: ${names.join(', ')}`, {

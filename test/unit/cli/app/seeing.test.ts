@@ -224,6 +224,18 @@ describe('a table', () => {
     expect(stripVTControlCharacters(colored)).toBe(plain);
   });
 
+  test('status and errors have colours on a terminal, too', async () => {
+    const problems = [{ code: 'X', message: 'it fails' }];
+    answers['GET /api/status'] = { ok: false, version: '1', settings: [], problems, warnings: problems };
+    const terminal = { write: () => undefined, columns: () => 80, rows: () => 24 };
+    const { io, out, err } = createMemoryIo({ env: { ACR_PROMOTER_APP: url }, terminal });
+    expect(await run(['status'], { ...io, outIsTerminal: true })).toBe(1);
+    expect(out().toString()).toContain('\u001b[31mno\u001b[39m');
+    expect(out().toString()).toContain('\u001b[31mProblem:\u001b[39m it fails');
+    expect(out().toString()).toContain('\u001b[33mWarning:\u001b[39m it fails');
+    expect(err()).toMatch(/^\u001b\[31mError:\u001b\[39m /);
+  });
+
   test('--watch prints what changes, until it is interrupted', async () => {
     const stop = new AbortController();
     const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url }, signal: stop.signal });
