@@ -160,7 +160,7 @@ export async function planGraph(
 }
 
 /** Number of distinct blobs and total bytes of these manifests. */
-export function sumOf(manifests: readonly PlannedManifest[]): Pick<CopyPlan, 'blobCount' | 'sizeBytes'> {
+function sumOf(manifests: readonly PlannedManifest[]): Pick<CopyPlan, 'blobCount' | 'sizeBytes'> {
   const blobSizes = new Map(manifests.flatMap(({ blobs }) => blobs.map(({ digest, size }) => [digest, size] as const)));
   const manifestBytes = sum(manifests.map(({ descriptor }) => descriptor.size));
   return { blobCount: blobSizes.size, sizeBytes: sum(blobSizes.values()) + manifestBytes };

@@ -112,7 +112,7 @@ export interface Context {
 const REMEDY = 'Copy a part of the graph: one platform, or no referrers.';
 
 /** A descriptor with media type, digest and size only. */
-export function bare({ mediaType, digest, size }: Descriptor): Descriptor {
+function bare({ mediaType, digest, size }: Descriptor): Descriptor {
   return { mediaType, digest, size };
 }
 
