@@ -77,18 +77,19 @@ const FUNCTIONS = new Set([
   'PrivateMethod',
 ]);
 
-/** The enclosing function that has this parameter: its name, and the position of the parameter. */
+/** The enclosing function that has this parameter: its name, and the parameter's position and default. */
 function carrierOf(parameter, parents) {
   for (let index = parents.length - 1; index >= 0; index -= 1) {
     const node = parents[index];
     if (!FUNCTIONS.has(node.type)) continue;
     const params = (node.params ?? node.function?.params ?? []).map((each) => each.pat ?? each);
-    const place = params.findIndex((each) => nameOf(each) === parameter);
+    // `code = 'SOME_CODE'` is an assignment with the parameter on its left.
+    const place = params.findIndex((each) => nameOf(each.left ?? each) === parameter);
     const declarator = parents[index - 1];
     const name =
       nameOf(node.identifier ?? node.key) ??
       (declarator?.type === 'VariableDeclarator' ? nameOf(declarator.id) : undefined);
-    if (place >= 0 && name !== undefined) return { name, place };
+    if (place >= 0 && name !== undefined) return { name, place, byDefault: params[place].right };
   }
   return undefined;
 }
@@ -182,7 +183,10 @@ function carried({ path, tree, constants }, note, carriers, explained) {
   walk(tree, (node) => {
     if (node.type === 'CallExpression') {
       const carrier = carriers.get(nameOf(node.callee));
-      for (const literal of literalsOf(node.arguments[carrier?.place ?? -1]?.expression, constants)) {
+      for (const literal of literalsOf(
+        node.arguments[carrier?.place ?? -1]?.expression ?? carrier?.byDefault,
+        constants,
+      )) {
         note(literal, carrier.error);
       }
       if (nameOf(node.callee) === 'errorAnswer') {
