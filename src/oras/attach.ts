@@ -1,4 +1,4 @@
-import { CopyError, InputError, type Descriptor, type Repository } from '../oci/index.js';
+import { CopyError, InputError, type CallOptions, type Descriptor, type Repository } from '../oci/index.js';
 import { withPacked, type ArtifactOptions, type Pushed, type PushPorts } from './push.js';
 import { uploadArtifact } from './upload.js';
 
@@ -18,7 +18,7 @@ async function isListed(
   repository: Repository,
   subject: Descriptor,
   { digest }: Descriptor,
-  call: { signal?: AbortSignal },
+  call: CallOptions,
 ): Promise<boolean> {
   const listed = await repository.listReferrers(subject.digest, call);
   return listed.some((entry) => entry.digest === digest);
@@ -37,7 +37,7 @@ export async function attachFiles(
   options: AttachOptions,
 ): Promise<Attached> {
   const { signal } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   if (options.files.length === 0 && Object.keys(options.annotations?.manifest ?? {}).length === 0) {
     throw new InputError('NOTHING_TO_ATTACH', 'neither file nor annotation provided', {
       remedy: 'Give files, or annotations of the manifest.',

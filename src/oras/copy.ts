@@ -72,7 +72,7 @@ async function resolveTags(destination: Repository, options: CopyArtifactOptions
   const standing = new Map<string, Digest>();
   await Promise.all(
     tags.map(async (tag) => {
-      const found = await resolveIfThere(destination, tag, signal ? { signal } : {});
+      const found = await resolveIfThere(destination, tag, { signal });
       if (found !== undefined) standing.set(tag, found.digest);
     }),
   );
@@ -117,7 +117,7 @@ export async function copyArtifact(
   options: CopyArtifactOptions = {},
 ): Promise<CopyReceipt> {
   const { signal, tags = [], concurrency } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   const [named, standing] = await Promise.all([
     onSide('source', 'resolve', () => source.resolve(tagOrDigest, call)),
     onSide('destination', 'resolve', () => resolveTags(destination, options)),

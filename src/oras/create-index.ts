@@ -25,7 +25,7 @@ export async function createIndex(
   const manifests: Descriptor[] = [];
   for (const reference of sources) {
     onProgress?.({ state: 'fetching', reference });
-    const entry = await describeEntry(repository, withoutOwnName(repository, reference), signal ? { signal } : {});
+    const entry = await describeEntry(repository, withoutOwnName(repository, reference), { signal });
     onProgress?.({ state: 'fetched', reference, digest: entry.digest });
     manifests.push(entry);
   }

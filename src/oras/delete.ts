@@ -43,7 +43,7 @@ export function deleteManifest(
   tagOrDigest: string,
   options: DeleteOptions = {},
 ): Promise<Deletion> {
-  const call = options.signal ? { signal: options.signal } : {};
+  const call = { signal: options.signal };
   return deleteFound(
     () => repository.resolve(tagOrDigest, call),
     ({ digest }) => repository.deleteManifest(digest, call),
@@ -53,7 +53,7 @@ export function deleteManifest(
 
 /** Deletes a blob. @throws InputError `DIGEST_INVALID`; RegistryError `BLOB_UNKNOWN`, `DENIED`, … */
 export function deleteBlob(repository: BlobRepository, digest: string, options: DeleteOptions = {}): Promise<Deletion> {
-  const call = options.signal ? { signal: options.signal } : {};
+  const call = { signal: options.signal };
   return deleteFound(
     () => repository.resolveBlob(parseDigest(digest), call),
     (descriptor) => repository.deleteBlob(descriptor, call),

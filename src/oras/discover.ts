@@ -41,7 +41,7 @@ export async function discoverTree(
   options: DiscoverOptions = {},
 ): Promise<ReferrerTree> {
   const { artifactType, depth = Infinity, signal } = options;
-  const filter = { ...(artifactType !== undefined && { artifactType }), ...(signal && { signal }) };
+  const filter = { ...(artifactType !== undefined && { artifactType }), signal };
   const lists = new Map<Digest, Promise<Descriptor[]>>();
   const list = (digest: Digest): Promise<Descriptor[]> => {
     const listed = lists.get(digest) ?? repository.listReferrers(digest, filter);

@@ -26,7 +26,7 @@ export async function resolveConfig(
   options: FetchConfigOptions = {},
 ): Promise<Descriptor> {
   const { platform, signal } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   const target = platform
     ? await selectPlatform(repository, await repository.resolve(tagOrDigest, call), platform, call)
     : tagOrDigest;

@@ -58,7 +58,7 @@ async function loadFolder(
     modifiedSeconds: options.modifiedSeconds,
     archivePath,
     onLeftOut: (name) => options.onLoad?.({ state: 'left-out', name }),
-    ...(options.signal && { signal: options.signal }),
+    signal: options.signal,
   });
   const annotations = { [CONTENT_DIGEST]: packed.contentDigest, [UNPACK]: 'true' };
   return {

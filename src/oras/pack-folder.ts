@@ -10,7 +10,7 @@ import type { FileSource, FolderEntry } from './file-source.js';
 import { SMALL_FILE_BYTES } from './archive-entries.js';
 
 export interface PackFolderOptions {
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Modification time of every entry, in seconds since 1970. */
   modifiedSeconds: number;
   /** The path of the archive. */
@@ -168,7 +168,7 @@ export async function packFolder(
       sizeBytes += chunk.length;
     }),
     createWriteStream(options.archivePath, { flags: 'wx', mode: 0o600 }),
-    options.signal ? { signal: options.signal } : {},
+    { signal: options.signal },
   );
   const [fillEnd, writeEnd] = await Promise.allSettled([filled, written]);
   const failures = [writeEnd, fillEnd].flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));

@@ -106,7 +106,7 @@ class Survey {
     }
     onProgress?.({ state: 'downloading', descriptor });
     const where = `${this.#repository.name}@${descriptor.digest}`;
-    const { bytes } = await this.#repository.fetchManifest(descriptor, signal ? { signal } : {});
+    const { bytes } = await this.#repository.fetchManifest(descriptor, { signal });
     onProgress?.({ state: 'processing', descriptor });
     const manifest = parseManifest(bytes, descriptor.mediaType, where);
     const node: Node = { descriptor, files: [] };
@@ -198,7 +198,7 @@ class Download {
 
   async #fetch({ descriptor, title }: Named, isFolder: boolean): Promise<void> {
     const { signal, onProgress } = this.#options;
-    const call = signal ? { signal } : {};
+    const call = { signal };
     const opened = await this.#repository.openBlob(descriptor, call);
     const blob = countMoving(opened, descriptor, (moving) => onProgress?.(moving));
     if (!isFolder) return this.#staged.file(title, blob);

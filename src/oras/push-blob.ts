@@ -58,7 +58,7 @@ export async function pushBlob(
       details: { expected: options.digest, actual: descriptor.digest },
     });
   }
-  const call = options.signal ? { signal: options.signal } : {};
+  const call = { signal: options.signal };
   // The body of an empty blob is never opened, so it would always be reported as existing.
   const isMissing = descriptor.size === 0 && !(await repository.hasBlob(descriptor, call));
   let isSent = false;

@@ -52,7 +52,7 @@ export async function pushManifest(
   options: PushManifestOptions = {},
 ): Promise<Descriptor> {
   const { signal, tags = [], digest: wanted } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   if (bytes.length > MANIFEST_BYTES) {
     throw new IntegrityError(
       'TOO_LARGE',

@@ -61,7 +61,7 @@ export function withPacked<T>(
   work: (packed: PackedManifest, upload: UploadOptions) => Promise<T>,
 ): Promise<T> {
   const { config: configFile, onProgress, createdSeconds = 0, annotations, signal } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   return withTempFolder(async (tempFolder) => {
     const config = configFile && (await loadFile(files, configFile.path, configFile.mediaType ?? UNKNOWN_CONFIG, call));
     const layers = await loadLayers(files, options.files, {
@@ -132,7 +132,7 @@ export async function pushFiles({ repository, files }: PushPorts, options: PushO
           remedy: 'Push to a tag, or to the digest that the files make.',
         });
       }
-      const call = signal ? { signal } : {};
+      const call = { signal };
       const [first] = tags;
       const existed = await uploadArtifact(repository, packed, {
         ...upload,

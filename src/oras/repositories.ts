@@ -21,6 +21,6 @@ export async function* listRepositories(
       remedy: 'Write it as registry[/namespace], in lower case, without tag or digest.',
     });
   }
-  const names = registry.listRepositories({ ...(signal && { signal }), ...(last !== undefined && { last }) });
+  const names = registry.listRepositories({ signal, ...(last !== undefined && { last }) });
   for await (const name of names) if (namespace === '' || name.startsWith(`${namespace}/`)) yield name;
 }

@@ -22,7 +22,7 @@ export function putTags(
   const { mediaType, digest } = manifest.descriptor;
   const described = manifest.described && { described: manifest.described };
   return forEachAtOnce([...new Set(tags)], options.concurrency ?? CONCURRENCY, async (tag) => {
-    const call = options.signal ? { signal: options.signal } : {};
+    const call = { signal: options.signal };
     await repository.pushManifest(manifest.bytes, mediaType, {
       ...call,
       ...described,
@@ -47,7 +47,7 @@ export async function tagManifest(
   if (tags.length === 0)
     throw new InputError('TAG_MISSING', 'no tag to be added', { remedy: 'Name one or more tags.' });
   checkTags(repository, tags);
-  const call = options.signal ? { signal: options.signal } : {};
+  const call = { signal: options.signal };
   const manifest = await repository.fetchManifest(tagOrDigest, call);
   options.onResolved?.(manifest.descriptor);
   const described = repository.isLocal === true && { described: await repository.resolve(tagOrDigest, call) };

@@ -16,7 +16,7 @@ export interface TagsOptions extends CallOptions {
 /** Lists the tags of a repository, in its order. */
 export async function listTags(repository: ReadableRepository, options: TagsOptions = {}): Promise<string[]> {
   const { last, signal, digest } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   const tags: string[] = [];
   for await (const tag of repository.listTags({ ...call, ...(last !== undefined && { last }) })) {
     if (options.excludeDigestTags === true && DIGEST_LIKE.test(tag)) continue;

@@ -27,7 +27,7 @@ type Entry = Extract extends AsyncIterable<infer E> ? E : never;
 export interface UnpackOptions {
   /** The budget that all archives of a pull share. */
   budget: UnpackBudget;
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 function invalid(title: string, why: string, cause?: unknown): InputError {

@@ -56,7 +56,7 @@ export async function updateIndex(
 ): Promise<WrittenIndex> {
   check(repository, options);
   const { signal, onProgress } = options;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   const fetch = async (reference: string): Promise<{ descriptor: Descriptor; index: ImageIndex }> => {
     onProgress?.({ state: 'fetching', reference });
     const fetched = await fetchIndex(repository, withoutOwnName(repository, reference), call);

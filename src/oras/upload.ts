@@ -20,7 +20,7 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
   const [content, ...others] = contents;
   if (content === undefined) return;
   const { descriptor } = content;
-  const call = options.signal ? { signal: options.signal } : {};
+  const call = { signal: options.signal };
   let isSent = false;
   // The body of an empty blob is not opened.
   if (descriptor.size === 0 && !(await repository.hasBlob(descriptor, call))) {
@@ -77,7 +77,7 @@ export async function uploadArtifact(
 ): Promise<boolean> {
   const { signal, tag, onUpload, concurrency } = options;
   const { descriptor, bytes } = packed;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   if ((await resolveIfThere(repository, descriptor.digest, call)) !== undefined) {
     await uploadContents(repository, packed, { ...call, concurrency });
     onUpload?.({ state: 'exists', descriptor });

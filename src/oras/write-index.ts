@@ -72,7 +72,7 @@ export async function writeIndex(
   onProgress?.({ state: 'made', descriptor });
   if (options.push === false) return { descriptor, bytes };
   const [first, ...others] = tags;
-  const call = signal ? { signal } : {};
+  const call = { signal };
   await repository.pushManifest(bytes, mediaType, { ...call, digest, ...(first !== undefined && { tag: first }) });
   onProgress?.({ state: 'pushed', descriptor });
   await putTags(repository, { bytes, descriptor }, [...others, ...extraTags], {
