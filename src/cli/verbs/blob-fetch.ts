@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { InputError, PromoterError, type Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/blob-fetch.js';
-import { formatDescriptor } from '../../oras/index.js';
 import { checkBlob } from '../connection/blob-target.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import { writeOutput, writeStream } from '../files.js';
@@ -10,6 +9,7 @@ import { defineOperation, openOperand } from '../operation-verb.js';
 import { bytesIn, describedIn, recordIn } from '../output/job-output.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { descriptorText } from './fetched.js';
 
 const VERB: VerbDescription = {
   path: 'blob fetch',
@@ -37,10 +37,6 @@ function checkOptions(values: Values): { output: string | undefined; withDescrip
     throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
   }
   return { output, withDescriptor };
-}
-
-function printDescriptor(io: Io, values: Values, descriptor: Descriptor): void {
-  io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
 }
 
 /** A small blob is in the output of the job; a large one is in the app's storage. */
@@ -105,7 +101,7 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
       return async ({ output, job }) => {
         const { descriptor } = describedIn(output);
         if (job !== undefined && path !== undefined) await writeFromJob(io, path, output, descriptor);
-        if (withDescriptor) printDescriptor(io, values, descriptor);
+        if (withDescriptor) io.out(descriptorText(descriptor, values));
       };
     },
   });

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import type { Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/blob-push.js';
-import { formatDescriptor } from '../../oras/index.js';
 import { checkBlobInput, parseBlobTarget, sizeOf } from '../connection/blob-target.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
@@ -12,6 +11,7 @@ import { textsOf } from '../option-values.js';
 import { describedIn } from '../output/job-output.js';
 import { addTtyOption, tellUpload, withTransfers } from '../output/transfers.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { descriptorText } from './fetched.js';
 
 const VERB: VerbDescription = {
   path: 'blob push',
@@ -29,7 +29,7 @@ const VERB: VerbDescription = {
 
 function print(io: Io, values: Values, { kind, text }: Target, descriptor: Descriptor): void {
   if (values.descriptor !== true) io.out(`Pushed: [${kind}] ${text}\nDigest: ${descriptor.digest}\n`);
-  else io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+  else io.out(descriptorText(descriptor, values));
 }
 
 export function addBlobPush(parent: Command, context: VerbContext): void {

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import type { Deleting } from '../../operations/manifest-delete.js';
-import { formatDescriptor } from '../../oras/index.js';
 import { confirm } from '../confirm.js';
 import type { Io } from '../io.js';
 import { describedIn, recordIn } from '../output/job-output.js';
@@ -9,6 +8,7 @@ import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import type { OperationVerb } from '../operation-verb.js';
 import type { Values } from '../verb.js';
+import { descriptorText } from './fetched.js';
 
 /** The options of verbs that delete. */
 export function addDeletionOptions(command: Command): void {
@@ -53,12 +53,7 @@ export function deletionPrinter(
       }
       // A job that ran twice does not know the size, which only --descriptor prints.
       if (values.descriptor !== true) io.out(`Deleted [${kind}] ${text}\n`);
-      else
-        io.out(
-          formatDescriptor(describedIn(output).descriptor, values.pretty === true ? 2 : 0).concat(
-            values.pretty === true ? '\n' : '',
-          ),
-        );
+      else io.out(descriptorText(describedIn(output).descriptor, values));
     };
   };
 }

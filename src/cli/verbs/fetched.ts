@@ -23,6 +23,11 @@ export function readPrinting(values: Values): Printing {
   return { output, onlyDescriptor, pretty: values.pretty === true };
 }
 
+/** A descriptor as it is printed: indented with `--pretty`. */
+export function descriptorText(descriptor: Descriptor, { pretty }: Values): string {
+  return pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor);
+}
+
 /** A descriptor is enough if the content is neither printed nor written. */
 export function descriptorAlone(values: Values): { descriptor?: true } {
   const { onlyDescriptor, output } = readPrinting(values);

@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
 import { InputError, MANIFEST_BYTES, type Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/manifest-push.js';
-import { formatDescriptor } from '../../oras/index.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import { firstOf, type Target } from '../connection/target.js';
@@ -12,6 +11,7 @@ import { concurrencyOf, distributionSpecOf, textsOf } from '../option-values.js'
 import { describedIn, textsIn } from '../output/job-output.js';
 import { formatStatus } from '../output/status-line.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { descriptorText } from './fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest push',
@@ -35,7 +35,7 @@ const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists 
 /** @param others tags that were set besides the first */
 function print(io: Io, values: Values, target: Target, descriptor: Descriptor, others: readonly string[]): void {
   if (values.descriptor === true) {
-    io.out(values.pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor));
+    io.out(descriptorText(descriptor, values));
     return;
   }
   const lines = others.map((tag) => `Tagged ${tag}\n`).join('');
