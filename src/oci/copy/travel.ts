@@ -88,9 +88,9 @@ class Travel {
   readonly #described = new Map<Digest, WalkedNode>();
   readonly #listed = new Map<Digest, Promise<Referring>>();
   readonly #taken = new Set<Digest>();
-  /** How many more manifests the indexes may contain. */
+  /** Number of manifests that indexes may still contain. */
   #room: number = MOST_HELD_IN_ALL;
-  /** How many more blobs the manifests with more than a few may name. */
+  /** Number of blobs that manifests with more than `FEW_BLOBS` blobs may still name. */
   #blobRoom: number = MANY_BLOBS;
 
   constructor(context: Context, signal: AbortSignal) {

@@ -205,7 +205,10 @@ export function describe(context: Context, descriptor: Descriptor, manifest: Man
   };
 }
 
-/** Lists the referrers of a manifest, without excluded artifact types unless the manifest decides. */
+/**
+ * Lists the referrers of a manifest. Excluded artifact types are dropped, except in a promotion, where the manifest
+ * itself shows its type.
+ */
 export async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
   const { digestTags, requests, source } = context;
   // Most manifests have no referrers, so each saved request matters.

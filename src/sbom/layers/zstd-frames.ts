@@ -68,7 +68,7 @@ async function* readFrames(
       if ((await reader.skip(size)) < size) throw truncated();
       continue;
     }
-    if (magic !== FRAME) throw layerInvalid(layer, 'its zstd data has something between its frames');
+    if (magic !== FRAME) throw layerInvalid(layer, 'its zstd data has other bytes between its frames');
     const descriptor = await take(1);
     const flags = descriptor[0] ?? 0;
     const singleSegment = (flags & 0x20) !== 0;
