@@ -14,7 +14,7 @@ const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--
 
 const names = new Set(files.map((path) => basename(path)));
 /** Pages whose names of source files are checked; `NAME.ts` stands for any. */
-const NAMING = /^docs\/.*\.md$/;
+const NAMING = /^(?:README|CONTRIBUTING|docs\/.*)\.md$/;
 
 /** The anchors of a page, as GitHub makes them from its headings. */
 function anchorsOf(path) {
