@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 // Stands in for the Azure CLI: the commands of infra/hooks, with the options that the real one has (test/bench/az-commands.test.ts holds
 // them against it), and its answers. Whatever else it is asked it refuses. Blobs are those of Azurite.
-// FAKE_AZ: {connectionString, account, subscription, tenantId, state}. `state` is a JSON file: {deniedUntil, signedOut}; each call is
-// noted in `<state>.log`.
+// FAKE_AZ: {connectionString, account, subscription, tenantId, state}. `state` is a JSON file: {deniedCalls, signedOut}: so many
+// first calls for blobs are denied. Each call is noted in `<state>.log`.
 import { appendFileSync, readFileSync } from 'node:fs';
 import { BlobServiceClient } from '@azure/storage-blob';
 
@@ -64,7 +64,8 @@ function token(values) {
 function blob(values) {
   if (values['--auth-mode'] !== 'login') throw new Refusal(1, 'ERROR: this account takes no key');
   if (values['--account-name'] !== given.account) throw new Refusal(1, 'ERROR: Failed to resolve the account');
-  if (Date.now() < state.deniedUntil) {
+  const calls = readFileSync(`${given.state}.log`, 'utf8').match(/^\["storage","blob"/gm) ?? [];
+  if (calls.length <= state.deniedCalls) {
     throw new Refusal(
       1,
       'ERROR: \nYou do not have the required permissions needed to perform this operation.\nDepending on your operation, you may need to be assigned one of the following roles:\n    "Storage Blob Data Owner"\n    "Storage Blob Data Contributor"\n    "Storage Blob Data Reader"\n',
