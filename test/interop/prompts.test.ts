@@ -72,7 +72,10 @@ test('a large blob passes through the standard streams byte for byte', async () 
   const reference = `${host}/samples/large@sha256:${createHash('sha256').update(content).digest('hex')}`;
   const pushing = start('blob', 'push', '-u', 'me', '-p', 'secret', '--size', `${content.length}`, reference, '-');
   pushing.child.stdin.end(content);
-  expect(await pushing.ended).toMatchObject({ code: 0, err: '' });
+  expect(await pushing.ended).toMatchObject({
+    code: 0,
+    err: expect.stringMatching(/^WARNING! Using --password .*\n$/),
+  });
   const fetched = await start('blob', 'fetch', '-o', '-', reference).ended;
   expect(fetched).toMatchObject({ code: 0, err: '' });
   expect(fetched.out.equals(content)).toBe(true);
