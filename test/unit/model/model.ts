@@ -27,8 +27,8 @@ import { inVirtualTime } from './virtual-time.js';
 //
 // At rest (oracle.ts), all rules as they are then:
 // 1. When all events are delivered and nobody does anything any more, before the schedule looks: unless something happened that
-//    no event reports (an event that is lost, a change of rules, a worker that slept, an instance that was lost), a run failed, or
-//    its tag was locked.
+//    no event reports (an event that is lost, a change of rules, a worker that slept, an instance that was lost), a run failed or was
+//    cancelled after a push that it had not read, or its tag was locked.
 // 2. When the schedule finds nothing to do any more.
 // 3. When somebody has asked again for what the schedule leaves alone, and it finds nothing to do.
 // Of each tag that a rule takes:
@@ -102,7 +102,8 @@ class Model {
     await this.#settle();
     const app = this.#app;
     const { items } = await app.world.store.listPromotions({ size: 100 });
-    if (!app.needsSchedule && !items.some(isTriedAgain)) await this.#look('before any tick');
+    const isLeftToSchedule = app.needsSchedule || items.some(isTriedAgain) || (await this.#isPushCancelled(items));
+    if (!isLeftToSchedule) await this.#look('before any tick');
     if (this.#problems.length > 0) return this.#problems;
     await this.#tickUntilQuiet();
     await this.#look('when the schedule has looked');
@@ -182,6 +183,12 @@ class Model {
       quiet = isQuiet && !isOpen ? quiet + 1 : 0;
       if (quiet < 2) quietFromMs = this.#simulation.nowMs;
     }
+  }
+
+  /** True if a run was cancelled after a push that it had not read: the cancel answers that push, and the next scan sees another digest. */
+  async #isPushCancelled(rows: readonly PromotionRow[]): Promise<boolean> {
+    const runs = await Promise.all(rows.map(({ last }) => this.#app.world.store.getRun(last?.runId ?? '')));
+    return runs.some((run) => (run?.value.cancel?.generation ?? 0) > (run?.value.generation ?? Infinity));
   }
 
   /** True if each repository had a full scan since then. */
