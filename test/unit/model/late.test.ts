@@ -99,13 +99,15 @@ for (const what of ['manifests', 'referrers', 'lists'] as const)
   ]);
 
 const HOUR_S = 3_600;
-/** Two hosts whose clocks are an hour apart. */
-const APART: Case[] = [HOUR_S, -HOUR_S].flatMap((apartSeconds) =>
-  CASES.map(([name, happenings, setting]): Case => [
-    `${name}, by two hosts whose clocks are ${apartSeconds} s apart`,
-    happenings,
-    { ...setting, apartSeconds },
-  ]),
+/** Two hosts whose clocks are an hour apart: the second one ahead in every other case, and behind in the others; in the full run both. */
+const APART: Case[] = [HOUR_S, -HOUR_S].flatMap((apartSeconds, which) =>
+  CASES.filter((_, index) => process.env.FULL === '1' || index % 2 === which).map(
+    ([name, happenings, setting]): Case => [
+      `${name}, by two hosts whose clocks are ${apartSeconds} s apart`,
+      happenings,
+      { ...setting, apartSeconds },
+    ],
+  ),
 );
 
 test.each([...CASES, ...OF_KIND, ...APART].map(rowOf))('%s', async (_name, history) => {
