@@ -159,7 +159,7 @@ async function readRecord(
   try {
     json = JSON.parse(Buffer.from(found.value).toString('utf8'));
   } catch {
-    // Spoilt: it is replaced.
+    // The record is damaged. The caller replaces it.
   }
   return { kept: keptSchema.safeParse(json).data, version: found.version };
 }

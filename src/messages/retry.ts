@@ -49,10 +49,10 @@ export interface OpenedMessage {
 }
 
 /**
- * Unwraps a message that {@link retryEnvelope} wrapped; other messages are returned unchanged. A text is parsed first,
- * because the host passes JSON parsed and base64 as text.
- * @throws InputError `MESSAGE_INVALID` for a malformed wrapping, a text that is neither JSON nor JSON in base64, and a
- * problem that {@link shapeProblem} reports
+ * Unwraps a message that {@link retryEnvelope} wrapped; other messages are returned unchanged. Text is parsed first:
+ * the host parses JSON itself, but passes base64 as text.
+ * @throws InputError `MESSAGE_INVALID` if the wrapper is malformed, if the text is neither JSON nor base64 of JSON, or
+ * if {@link shapeProblem} reports a problem
  */
 export function openMessage(value: unknown): OpenedMessage {
   const outer = parseText(value);

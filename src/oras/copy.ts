@@ -59,7 +59,7 @@ export interface CopyReceipt {
   source: string;
   destination: string;
   root: Descriptor;
-  /** Tags that were set, or already stood for the root. */
+  /** Tags that were set, or that pointed to the root already. */
   tags: string[];
   report: CopyReport;
   /** Referrers that the source lists and that were not copied. */

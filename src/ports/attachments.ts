@@ -1,9 +1,15 @@
 import type { StoredDigest } from './stored-digest.js';
 
-/** What we attached ourselves, so that neither its event nor a look at the registry triggers the promotion that did. */
+/**
+ * Records which manifests this app attached. Neither their push events nor the schedule may trigger the promotion that
+ * attached them.
+ */
 export interface Attachments {
-  /** Notes that we attached this manifest ourselves, before it is pushed, and in which run. */
+  /** Records, before the push, that this app attaches this manifest, and in which run. */
   markOurs(manifest: StoredDigest, runId?: string): Promise<void>;
-  /** The run that attached it last; something that is no run's id where that wasn't noted, undefined where it isn't ours. */
+  /**
+   * The run that attached the manifest last. If no run was recorded, a text that is no run's id. Undefined if this app
+   * did not attach it.
+   */
   attachedBy(manifest: StoredDigest): Promise<string | undefined>;
 }

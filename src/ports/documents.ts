@@ -1,17 +1,20 @@
 import type { Versioned } from './versioned.js';
 
-/** Named bytes: plans, results, kept signatures. Blobs in Azure. */
+/** Bytes by name: plans, results, recorded signatures. Blobs in Azure. */
 export interface Documents {
   /** @param container `documents`, `receipts` or `dead-letters`. */
   get(container: DocumentContainer, name: string): Promise<Uint8Array | undefined>;
   put(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<void>;
-  /** Keeps the first; @returns what is kept, ours or another's. */
+  /**
+   * Writes a document if there is none.
+   * @returns the stored document: this one or the earlier one
+   */
   putIfAbsent(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<Uint8Array>;
-  /** What is kept, with the version (ETag) under which it may be replaced. */
+  /** The document with its version (ETag), which `putVersioned` takes. */
   getVersioned(container: DocumentContainer, name: string): Promise<Versioned<Uint8Array> | undefined>;
   /**
-   * `version` undefined: only if it is not there.
-   * @returns the version under which it is kept; undefined if another writer was first and nothing was written
+   * Replaces the document if it is still at `version`. If `version` is undefined, writes it if there is none.
+   * @returns the new version; undefined if another writer was first and nothing was written
    */
   putVersioned(
     container: DocumentContainer,
@@ -19,7 +22,7 @@ export interface Documents {
     bytes: Uint8Array,
     version: string | undefined,
   ): Promise<string | undefined>;
-  /** Removes all whose names begin with `prefix`. May be done twice. */
+  /** Removes all documents whose names begin with `prefix`. Can be repeated. */
   removeAll(container: DocumentContainer, prefix: string): Promise<void>;
 }
 

@@ -1,17 +1,21 @@
 export type EngineState = 'missing' | 'pending' | 'running' | 'ended';
 
-/** Durable Functions, and nothing more of it than this. */
+/** The part of Durable Functions that this app uses. */
 export interface Engine {
   /**
-   * Starts an orchestration, at its present version, under the run's id. An instance that has not ended is left alone; one that has
-   * ended is started over, and its history is lost: the first step must refuse a run whose row has ended.
+   * Starts an orchestration, in its current version, under the run's id. Does nothing if the instance is running. An
+   * instance that has ended starts again and loses its history, so the first step must refuse a run whose row has
+   * ended.
    */
   start(orchestration: 'promote' | 'runJob', id: string, input: object): Promise<void>;
   state(id: string): Promise<{ state: EngineState; createdAt?: string }>;
-  /** Raises an external event; does nothing where the instance has ended or isn't there. */
+  /** Raises an external event. Does nothing if the instance has ended or does not exist. */
   notify(id: string, event: string): Promise<void>;
-  /** Forgets an instance that has ended, and its history; does nothing where it isn't there. */
+  /** Deletes an instance that has ended, with its history. Does nothing if it does not exist. */
   purge(id: string): Promise<void>;
-  /** Forgets the instances that were made within a time and have ended. @returns how many */
+  /**
+   * Deletes the instances that were created in this period and have ended.
+   * @returns how many
+   */
   purgeEnded(from: Date, to: Date): Promise<number>;
 }

@@ -1,12 +1,15 @@
-/** Files of people: what is pushed, and what was pulled. Blobs in Azure. */
+/** Files of users: what a job pushes, and what it pulled. Blobs in Azure. */
 export interface Files {
-  /** In bytes; undefined where it isn't there. */
+  /** The size in bytes; undefined if there is no such file. */
   sizeOf(container: FileContainer, name: string): Promise<number | undefined>;
-  /** Those whose name begins so, in no order. */
+  /** The files whose names begin with `prefix`, in no order. */
   list(container: FileContainer, prefix: string): AsyncIterable<{ name: string; sizeBytes: number }>;
-  /** All of its bytes, in order. @throws where it isn't there. */
+  /**
+   * The whole content, in order.
+   * @throws if there is no such file
+   */
   open(container: FileContainer, name: string): AsyncIterable<Uint8Array>;
-  /** Replaces what is there when all of it has come, never before. */
+  /** Writes or replaces a file. The new content is visible only after all of it has arrived. */
   put(
     container: FileContainer,
     name: string,

@@ -2,12 +2,17 @@ import type { IgnoredFilter } from '../rows/lists.js';
 import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { FilteredPageOptions, Page } from './page.js';
 
-/** Events that no rule matches. */
+/** Events that match no rule. */
 export interface IgnoredEvents {
-  /** Of one tag and reason there is one row, which counts; of two writers at once both may count too little. */
+  /**
+   * Counts the event in one row per tag and reason. If two writers count at the same time, the count may be too low.
+   */
   addIgnored(event: IgnoredEvent): Promise<void>;
   /** Newest first. */
   listIgnored(options?: FilteredPageOptions<IgnoredFilter>): Promise<Page<IgnoredEvent>>;
-  /** Removes those from before a time, `most` of them at most. @returns how many */
+  /**
+   * Removes events from before a time, at most `most`.
+   * @returns how many
+   */
   removeIgnored(before: Date, most: number): Promise<number>;
 }

@@ -1,7 +1,10 @@
-/** Which run a job id has: an id is accepted once while its row lives. */
+/** The run of each job id. A second job with the same id is refused as long as the row of the id exists. */
 export interface JobIds {
-  /** Gives a job id its run where it has none; @returns the run that it has now. */
+  /**
+   * Assigns a run to a job id that has none.
+   * @returns the run of the job id
+   */
   claimJob(jobId: string, runId: string): Promise<string>;
-  /** The run that a job id has; undefined where nobody has claimed it. */
+  /** The run of a job id; undefined if the id is unused. */
   findJob(jobId: string): Promise<string | undefined>;
 }

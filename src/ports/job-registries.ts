@@ -1,14 +1,14 @@
 import type { RegistriesOptions, RegistryClient } from '../oci/index.js';
 
-/** How a job reaches its registries, where that is said. */
+/** How a job connects to its registries, if it says so. */
 export interface JobConnection {
-  /** By default the app's identity. */
+  /** Default: the app's identity. */
   credential?: string;
-  /** Where referrers are kept; by default the registry is asked. */
+  /** How referrers are stored. Default: ask the registry. */
   referrers?: NonNullable<RegistriesOptions['referrers']>;
 }
 
-/** Registries as a job reaches them: signed in to with a credential that it names, their referrers kept as it says. */
+/** Registries as a job connects to them: with the credential that it names and its way to store referrers. */
 export interface JobRegistries {
   /** @throws PolicyError `CREDENTIAL_UNKNOWN` */
   as(connection: JobConnection): RegistryClient;

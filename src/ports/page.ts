@@ -1,16 +1,16 @@
 export interface Page<T> {
   items: T[];
-  /** Give it back to get the next page; absent on the last one. */
+  /** Where the next page starts. Absent on the last page. */
   next?: string;
 }
 
 export interface PageOptions {
-  /** 1 to 100; 50 by default. */
+  /** 1 to 100. Default: 50. */
   size?: number;
   from?: string;
 }
 
-/** A page may hold fewer rows than asked for, none even, and `next` all the same: so much was looked at, and no more. */
+/** A page may have fewer rows than `size`, or none, and still have `next`: one call reads a limited number of rows. */
 export interface FilteredPageOptions<F> extends PageOptions {
   filter?: F;
 }

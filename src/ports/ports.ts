@@ -12,33 +12,33 @@ import type { RegistryListing } from './registry-listing.js';
 import type { JobPolicy } from './job-policy.js';
 import type { JobRegistries } from './job-registries.js';
 
-/** As much as one call of a long step does. */
+/** Limits of one call of a long step. */
 export interface CallBounds {
-  /** How long it works, in milliseconds. */
+  /** Maximum milliseconds of work. */
   ms: number;
-  /** How long, in milliseconds, if another long step of its process waits for its permit. */
+  /** Maximum milliseconds of work while another long step of the process waits for this one's permit. */
   turnMs: number;
-  /** What it asks registries for, or does there. */
+  /** Maximum requests to registries. */
   requests: number;
-  /** Bytes of what it keeps of the answers. */
+  /** Maximum bytes of answers that are stored. */
   bytes: number;
-  /** A blob with more bytes is moved in pieces of an upload that is kept open from call to call. */
+  /** A blob that is larger is uploaded in chunks, in one upload session that continues from call to call. */
   largeBlobBytes: number;
 }
 
-/** Requests a minute that the schedule makes of one registry. */
+/** Maximum requests per minute that the schedule sends to one registry. */
 export interface ScheduleRequests {
-  /** Of change scans and full scans. */
+  /** For change scans and full scans. */
   scan: number;
-  /** Of resync, beside them. */
+  /** For resyncs, in addition. */
   resync: number;
 }
 
-/** Everything a step may ask for; each says which part it needs. */
+/** Everything that a step may use. Each step names the part that it needs. */
 export interface Ports {
   registries: Registries;
   listing: RegistryListing;
-  /** The same registries, which call `onRequest` before each request; what it throws takes the request's place. */
+  /** The same registries. They call `onRequest` before each request; if it throws, the request is not sent. */
   counted(onRequest: (registry: string) => void): Pick<Ports, 'registries' | 'listing'>;
   lease: Lease;
   store: Store;
@@ -49,17 +49,17 @@ export interface Ports {
   engine: Engine;
   rules: RulesSource & TickLimit;
   sbom: SbomGenerator;
-  /** Undefined where no key is set. */
+  /** Undefined if no key is configured. */
   signer: Signer | undefined;
-  /** Which host an event's registry has. */
+  /** Maps the registry of an event to its host. */
   loginServers: LoginServers;
   jobPolicy: JobPolicy;
   jobRegistries: JobRegistries;
   callBounds: CallBounds;
   scheduleRequests: ScheduleRequests;
-  /** True where new runs are not to be started. */
+  /** True if no new run may start. */
   paused: boolean;
-  /** Days for which what has ended is kept. */
+  /** How many days ended runs and other old rows are kept. */
   retentionDays: number;
   now(): Date;
 }

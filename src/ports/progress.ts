@@ -1,6 +1,6 @@
 import type { StepProgress } from '../rows/step-progress.js';
 
-/** How far the steps of a run are. */
+/** The progress of each step of a run. */
 export interface Progress {
   putProgress(progress: StepProgress): Promise<void>;
   /** In the order in which the steps started. */

@@ -3,12 +3,15 @@ export type QueueName =
 
 /** Storage queues. Text is base64 on the wire. */
 export interface Queues {
-  /** @param options.delaySeconds until it can be seen, 0 by default. @throws InputError `MESSAGE_TOO_LARGE` over 48 KiB of text. */
+  /**
+   * @param options.delaySeconds time until the message becomes visible. Default: 0
+   * @throws InputError `MESSAGE_TOO_LARGE` over 48 KiB of text
+   */
   send(queue: QueueName, text: string, options?: { delaySeconds?: number }): Promise<void>;
 }
 
-/** How full the queues are. */
+/** The lengths of the queues. */
 export interface QueueLengths {
-  /** Messages in a queue, as the service estimates: those that are being handled are counted too. */
+  /** How many messages the service estimates in a queue, including those that are being processed. */
   length(queue: QueueName, signal?: AbortSignal): Promise<number>;
 }

@@ -1,11 +1,11 @@
 import type { RunRow } from '../rows/run-row.js';
 import type { Versioned } from './versioned.js';
 
-/** The rows of runs, one by one. `false` means that another writer was first, and that nothing was written. */
+/** Reads and writes one run row. `false` means that another writer was first and nothing was written. */
 export interface Runs {
   getRun(id: string): Promise<Versioned<RunRow> | undefined>;
-  /** @returns false where the row exists. */
+  /** @returns false if the row exists */
   insertRun(row: RunRow): Promise<boolean>;
-  /** @returns false where the row is no longer at `version`. */
+  /** @returns false if the row is no longer at `version` */
   replaceRun(row: RunRow, version: string): Promise<boolean>;
 }

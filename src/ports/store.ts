@@ -11,7 +11,10 @@ import type { Runs } from './runs.js';
 import type { ScanRows } from './scan-rows.js';
 import type { SubjectIndex } from './subject-index.js';
 
-/** All tables together, as an adapter implements them. Everything may be called twice. Whoever uses it names the part that it needs. */
+/**
+ * All tables together, as an adapter implements them. Every call can be repeated. Each caller names the part that it
+ * needs.
+ */
 export interface Store
   extends
     Promotions,
@@ -27,7 +30,7 @@ export interface Store
     Notes,
     ScanRows {}
 
-/** The rows, as far as a step needs them. */
+/** The part of the store that a step needs. */
 export interface StorePort<Part> {
   store: Part;
 }

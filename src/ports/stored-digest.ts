@@ -1,4 +1,4 @@
-/** Where a digest lives. */
+/** A digest and the repository that has it. */
 export interface StoredDigest {
   registry: string;
   repository: string;

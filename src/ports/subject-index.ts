@@ -2,20 +2,23 @@ import type { Page, PageOptions } from './page.js';
 import type { StoredDigest } from './stored-digest.js';
 import type { SubjectIndexEntry } from '../rows/subject-index.js';
 
-/** What a promotion stands on, as a list has it; `key` and `version` are the store's. */
+/** An entry as the store lists it. `key` and `version` belong to the store. */
 export interface KeptSubjectIndexEntry extends SubjectIndexEntry {
   key: string;
   version: string;
 }
 
-/** Which promotions contain a digest: what refers to it is their concern. */
+/** Which promotions contain a digest. A new referrer of that digest triggers these promotions. */
 export interface SubjectIndex {
-  /** Notes that a promotion stands on an image digest. @param seen under which digest of its tag, and when */
+  /**
+   * Records that a promotion contains an image digest.
+   * @param seen the root digest of its tag, and when a run saw it
+   */
   addToSubjectIndex(image: StoredDigest, promotionId: string, seen?: { root: string; at: string }): Promise<void>;
-  /** Promotions that stand on a digest: 2,000 at most. */
+  /** The promotions that contain a digest, at most 2,000. */
   listPromotionsOfSubject(image: StoredDigest): Promise<string[]>;
-  /** All that stand on something, of every digest, in no order. */
+  /** All entries, of all digests, in no order. */
   listSubjectIndex(options?: PageOptions): Promise<Page<KeptSubjectIndexEntry>>;
-  /** @returns false where it was noted again since it was listed */
+  /** @returns false if the entry was recorded again since it was listed */
   removeFromSubjectIndex(standing: KeptSubjectIndexEntry): Promise<boolean>;
 }

@@ -1,4 +1,4 @@
-/** A row with the version (ETag) under which it may be replaced. */
+/** A row with its version (ETag). A write names the version that it replaces. */
 export interface Versioned<T> {
   value: T;
   version: string;

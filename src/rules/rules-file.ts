@@ -52,7 +52,7 @@ function ruleProblems(rule: Rule, index: number): string[] {
 }
 
 /**
- * Reports a rule that is too large, with its trust stores, to be the input of a run. Undefined if it is small enough.
+ * Reports that a rule, with its trust stores, is too large to be the input of a run. Undefined if it is small enough.
  */
 export function sizeProblem(rule: Rule): string | undefined {
   const bytes = Buffer.byteLength(JSON.stringify(rule));

@@ -126,7 +126,7 @@ function jobLost(isOverdue: boolean): RunResult {
   };
 }
 
-/** How long the run itself has to send its result event before the schedule sends it, in milliseconds. */
+/** How long a run has to send its result event itself, in milliseconds. After that the schedule sends it. */
 export const RESULT_EVENT_MS = 60_000;
 
 /**

@@ -19,7 +19,7 @@ const MOST_TURNS = 100;
 /** Limits of one comparison. A promotion that needs more is compared by a run, once a day. */
 export const LOOK_REQUESTS = 200;
 const LOOK_MS = 10_000;
-/** After this many comparisons without an answer, the tick leaves the lane: its registries may be down. */
+/** Failed comparisons in a row after which the tick stops comparing this list: its registries may be down. */
 const MOST_TROUBLES = 2;
 /**
  * After this many timeouts in a row the promotion is left to a run, if each time at least SLOW_LOOK_REQUESTS were sent.

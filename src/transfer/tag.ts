@@ -63,7 +63,7 @@ function tagLate(source: SourceTag, { digest, named, replacedAt }: LateTag): Pro
   });
 }
 
-/** How long before the end of a lease a tag is no longer written, in milliseconds. */
+/** A tag is no longer written if its lease ends within this time, in milliseconds. */
 const TAG_MARGIN_MS = 5_000;
 
 interface TagName {

@@ -88,7 +88,7 @@ describe('the guide, typed from its first line to its last', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  test('every command exits with 0 and prints what it must', () => {
+  test('every command exits with 0 and prints the expected output', () => {
     expect(did.length).toBeGreaterThan(45);
     for (const { command, code, printed } of did) {
       expect({ line: command.line, code, printed }).toEqual({ line: command.line, code: 0, printed });

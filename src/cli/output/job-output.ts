@@ -15,7 +15,10 @@ export function answerInvalid(cause?: unknown): PromoterError {
   });
 }
 
-/** A job's output, as an object. @throws PromoterError `APP_ANSWER_INVALID`, as each of these */
+/**
+ * Returns a job's output as an object.
+ * @throws PromoterError `APP_ANSWER_INVALID` if it has another form, as all functions here
+ */
 export function recordIn(output: unknown): Record<string, unknown> {
   if (!isRecord(output)) throw answerInvalid();
   return output;

@@ -64,7 +64,7 @@ export class RateParts {
       lane.processes = Math.max(1, await sharing.join(host, category));
       lane.toldAtMs = this.#nowMs();
     } catch (error) {
-      // If storage is down, the last result is used until it expires, then the whole limit.
+      // If storage is down, the last result is used until it expires. After that, this process uses the whole limit.
       if (!(error instanceof PromoterError)) process.emitWarning(error instanceof Error ? error : String(error));
     } finally {
       lane.isJoining = false;

@@ -11,7 +11,7 @@ export interface Folder {
   hidden: number;
   /** Topmost layer that hides the content of this folder. */
   opaque: number;
-  /** By name: a folder, or for a name without content, the topmost layer that hides it. */
+  /** For each name: its folder, or, if nothing below it is hidden, the topmost layer that hides the name. */
   names: Map<string, Folder | number>;
 }
 

@@ -64,7 +64,7 @@ describe('HeldBlobLease', () => {
     expect(held.heldUntilMs).toBeLessThan(Date.now());
   });
 
-  test('survives a short outage of the service', async () => {
+  test('a lease is kept through a short outage of the service', async () => {
     const held = hold(scriptedClient([failWith(), failWith(503), failWith(500), renewed]).client);
     await jest.advanceTimersByTimeAsync(120_000);
     expect(held.signal.aborted).toBe(false);

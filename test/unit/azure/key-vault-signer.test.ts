@@ -358,7 +358,7 @@ describe('errors of Key Vault', () => {
     expect(await codeOf(source({ credential: noIdentity() }).current())).toBe('IDENTITY_UNAVAILABLE');
   });
 
-  test('during an outage the present signer stays', async () => {
+  test('during an outage the current signer stays in use', async () => {
     const key = certified();
     const signers = source();
     await signers.current();

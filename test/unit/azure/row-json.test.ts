@@ -7,7 +7,7 @@ import { propertyRuns } from '../../support/property-runs.js';
 const PLACE = { table: 'runs', partitionKey: 'run', rowKey: 'x' };
 
 describe('packRow and unpackRow', () => {
-  test('return any text unchanged, in chunks that fit into a property and do not split a character', () => {
+  test('any text is unpacked unchanged; each chunk fits into a property and splits no character', () => {
     // A control character takes six characters of JSON.
     const text = fc
       .tuple(fc.string({ unit: 'binary', maxLength: 3 }), fc.string({ unit: 'binary', minLength: 1, maxLength: 5 }))

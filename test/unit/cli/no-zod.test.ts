@@ -32,7 +32,7 @@ async function acrPromoter(line: string): Promise<string> {
   return out().toString();
 }
 
-test('verbs that run here load no zod', async () => {
+test('a verb that runs on this machine does not load zod', async () => {
   await acrPromoter('push --oci-layout l:v1 hi.txt:text/plain');
   await acrPromoter('attach --oci-layout l:v1 hi.txt --artifact-type a/b');
   await acrPromoter('tag --oci-layout l:v1 v2');

@@ -128,13 +128,13 @@ describe('content that is too large to read is a gap', () => {
     ]);
   });
 
-  test('and a file with a false size costs nothing', async () => {
+  test('a file with a false size allocates no memory of that size', async () => {
     // The header states 8 GiB, but the archive ends. No buffer of that size may be allocated.
     const bytes = header({ name: 'node_modules/a/package.json', size: 0o77777777777 });
     await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'LAYER_INVALID' });
   });
 
-  test('and gaps beyond the limit are only counted', async () => {
+  test('gaps beyond the limit are only counted', async () => {
     const broken = Array.from({ length: 30 }, (_, index): Entry => [`node_modules/p${index}/package.json`, 'no']);
     const { gaps } = await sbomOf([await layerOf(...broken)], { limits: { gaps: 5 } });
     expect(gaps).toHaveLength(6);

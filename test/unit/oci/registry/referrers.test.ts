@@ -470,7 +470,7 @@ describe('putting a referrer', () => {
     );
   });
 
-  test('keeps an entry without a type', async () => {
+  test('an index entry without an artifact type stays in the index', async () => {
     const { artifactType: _type, ...short } = SBOM.entry;
     await using([put(SBOM), tagHolds(short)], async (repository) => void (await push(repository, SBOM)), {
       referrers: 'tag',
