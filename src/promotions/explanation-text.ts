@@ -22,14 +22,16 @@ export function explanationText({ reference, promotions, nearest, note, ignored,
   return `${lines.join('\n')}\n`;
 }
 
-function unknownLines({ checks, source, destination }: ExplainedPromotion): string[] {
+function unknownLines({ checks, source, destination, runId }: ExplainedPromotion): string[] {
   if (checks === undefined) return [];
   const names = {
     source: `the source ${source}`,
     destination: `the destination ${destination}`,
     evidence: `the evidence at ${destination}`,
   };
-  return unknownOf(checks).map(({ part, check: { since, code, reason } }) => {
+  // The destination of a tag that no run has seen is not asked for: nothing is expected there.
+  const failed = unknownOf(checks).filter(({ check }) => runId !== undefined || check.code !== 'NOT_CHECKED');
+  return failed.map(({ part, check: { since, code, reason } }) => {
     const from = since === '' ? '' : ` since ${since}`;
     return `  could not check ${names[part]}${from}: ${code}: ${reason}`;
   });

@@ -13,18 +13,18 @@ export type Filters = readonly (readonly [name: string, value: string, meaning: 
 
 /** Filters that every list of promotions and runs takes. */
 export const NAME_FILTERS: Filters = [
-  ['rule', 'name', 'only this rule; a glob such as st* is taken too'],
+  ['rule', 'name', 'only this rule, or a glob (st*)'],
   [
     'repository',
     'name',
-    'only this source repository, with its registry or without; a glob, or what it begins with: samples/',
+    'only this source repository, with or without its registry, a prefix (samples/) or a glob (**/app)',
   ],
-  ['tag', 'tag', 'only this source tag; a glob such as v1.* is taken too'],
+  ['tag', 'tag', 'only this source tag, or a glob (v1.*)'],
 ];
 export const SINCE_FILTER: Filters[number] = [
   'since',
   'time',
-  'only since then: 30m, 24h, 7d, or a time such as 2026-11-30T10:00Z',
+  'only since this time: 30m, 24h, 7d ago, or 2026-11-30T10:00Z',
 ];
 
 const MOST_REQUESTS = 100;
@@ -36,8 +36,8 @@ export function addListOptions(command: Command, filters: Filters): void {
   for (const [name, value, meaning] of filters) command.option(`--${name} <${value}>`, meaning);
   command
     .option('--limit <n>', 'maximum rows', '50')
-    .option('--wide', 'every column, with whole digests and times, wider than 100 characters')
-    .option('--watch', 'print each row again that changes, until Ctrl-C');
+    .option('--wide', 'all columns, with full digests and times; wider than 100 characters')
+    .option('--watch', 'print rows again when they change, until Ctrl-C');
 }
 
 /** A list of the app, and how it is shown. */

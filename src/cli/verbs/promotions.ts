@@ -21,7 +21,7 @@ const LIST: VerbDescription = {
   examples: [
     ['All of them, newest run first', 'acr-promoter promotions --app https://myapp.azurewebsites.net'],
     ['What one rule refused in the last day', 'acr-promoter promotions --rule staging --state refused --since 24h'],
-    ['Repositories that begin alike', "acr-promoter promotions --repository 'samples/**' --tag 'v1.*'"],
+    ['By repository and tag', "acr-promoter promotions --repository 'samples/**' --tag 'v1.*'"],
   ],
 };
 const RUN: VerbDescription = {
@@ -38,7 +38,7 @@ const RUN: VerbDescription = {
 const FILTERS: Filters = [
   ...NAME_FILTERS,
   ['state', 'state', 'only this state: in_sync, working, waiting, refused, failed, observed or cancelled'],
-  ['destination', 'reference', 'only those with this destination, <registry>/<name>:<tag>; a glob is taken too'],
+  ['destination', 'reference', 'only this destination, <registry>/<name>:<tag>, or a glob'],
   SINCE_FILTER,
 ];
 

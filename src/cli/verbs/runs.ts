@@ -54,10 +54,10 @@ const FILTERS: Filters = [
   [
     'state',
     'state',
-    'open, pending, running, ended, an outcome (promoted, failed, …), or ignored: events that no rule matches',
+    'open, pending, running, ended, an outcome (promoted, failed, …), or ignored (events that no rule matches)',
   ],
   ...NAME_FILTERS,
-  ['digest', 'digest', 'only runs of this digest; its first characters are enough'],
+  ['digest', 'digest', 'only this digest, or its first characters (at least six)'],
   SINCE_FILTER,
 ];
 const IGNORED_FILTERS: Filters = [['state', '', ''], SINCE_FILTER];
@@ -197,7 +197,7 @@ export function addRuns(parent: Command, context: VerbContext): void {
     call.operands.length === 0 ? listRuns(call) : showRun(call),
   ).enablePositionalOptions();
   const wide = (command: Command): void =>
-    void command.option('--wide', 'every column, with whole digests and times, wider than 100 characters');
+    void command.option('--wide', 'all columns, with full digests and times; wider than 100 characters');
   defineAppVerb(list, context, SHOW, { add: wide }, showRun);
   defineAppVerb(list, context, CANCEL, { add: addCancelOptions }, cancel);
 }
