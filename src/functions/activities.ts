@@ -122,7 +122,8 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const work = async (): Promise<ActivityReply> => {
         const input = inputOf(contract, raw);
         const engine = engineOf(getClient(context));
-        const [stopped] = await Promise.all([cancel.begin(), CLOSES.has(contract.name) ? undefined : progress.begin()]);
+        const beginning = () => (contract.name === observeContract.name ? progress.beginLate() : progress.begin());
+        const [stopped] = await Promise.all([cancel.begin(), CLOSES.has(contract.name) ? undefined : beginning()]);
         if (stopped !== undefined && !cancel.isLeftToStep) throw stopped;
         const permit = contract.isLong ? await permits.take(NEXT_PERMIT_MS) : undefined;
         if (contract.isLong && permit === undefined) return waitForPermit(progress, attempt, nowMs());
@@ -138,6 +139,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
             progress,
             isWaitedFor: () => permits.isWaitedFor,
             run: cancel.run,
+            ...(cancel.runVersion !== undefined && { runVersion: cancel.runVersion }),
             ...(trouble && { trouble }),
           };
           const signer = await signerOfNow(ports.signing, signal);

@@ -27,6 +27,8 @@ export interface CancelWatch {
   begin(): Promise<PromoterError | undefined>;
   /** The run's row as it was seen last; undefined if the step is of no run, or takes it back. */
   readonly run: RunRow | undefined;
+  /** The version of that row. */
+  readonly runVersion: string | undefined;
   /** Looks now; @returns why it is to stop. A row that cannot be read says nothing: the next look comes. */
   look(): Promise<PromoterError | undefined>;
   /** True if a cancelled step is called all the same, with a signal that is aborted. Never for a run that has ended. */
@@ -46,11 +48,22 @@ export function watchForCancel(ports: StorePort<Runs>, step: string, input: unkn
   let isLeftToStep = STOP_THEMSELVES.has(step);
   if (runId === undefined || UNSTOPPABLE.has(step)) {
     const never = async (): Promise<undefined> => undefined;
-    return { signal: stop.signal, begin: never, look: never, run: undefined, isLeftToStep, end: () => {} };
+    return {
+      signal: stop.signal,
+      begin: never,
+      look: never,
+      run: undefined,
+      runVersion: undefined,
+      isLeftToStep,
+      end: () => {},
+    };
   }
   let run: RunRow | undefined;
+  let runVersion: string | undefined;
   const begin = async (): Promise<PromoterError | undefined> => {
-    run = (await ports.store.getRun(runId))?.value;
+    const current = await ports.store.getRun(runId);
+    run = current?.value;
+    runVersion = current?.version;
     const error = whyToStop(run, runId, step);
     if (error === undefined) return undefined;
     if (run === undefined || run.state === 'ended') isLeftToStep = false;
@@ -72,6 +85,9 @@ export function watchForCancel(ports: StorePort<Runs>, step: string, input: unkn
     look,
     get run() {
       return run;
+    },
+    get runVersion() {
+      return runVersion;
     },
     get isLeftToStep() {
       return isLeftToStep;

@@ -21,6 +21,8 @@ export interface StepProgressRow extends StepProgressSink {
   readonly state: StepProgress['state'];
   readonly said: string;
   begin(): Promise<void>;
+  /** The same for a step that is over in a moment as a rule: it is written after a second, if the step still works. */
+  beginLate(): void;
   end(state: 'done' | 'waiting'): Promise<void>;
   fail(text: string): Promise<void>;
   /** Trouble: what it waits for, and when it is tried next. */
@@ -72,9 +74,11 @@ export function stepProgress(
   const wait = { state: 'waiting', ...(!isPart && { event }) } as const;
   let writing: Promise<void> = Promise.resolve();
   let writtenMs = Date.now();
+  let late: NodeJS.Timeout | undefined;
   const write = (): Promise<void> => {
     if (runId === undefined) return Promise.resolve();
     writtenMs = Date.now();
+    clearTimeout(late);
     const snapshot = { ...row, updatedAt: ports.now().toISOString() };
     // Progress is for people: a table that is down must not fail the step.
     writing = writing.then(() => ports.store.putProgress(snapshot)).catch(() => undefined);
@@ -123,6 +127,10 @@ export function stepProgress(
       soon();
     },
     begin: write,
+    beginLate() {
+      late = setTimeout(() => void write(), WRITE_EVERY_MS);
+      late.unref();
+    },
     end(state) {
       Object.assign(row, state === 'waiting' ? wait : { state });
       return write();

@@ -32,5 +32,7 @@ export interface StepCall {
   trouble?: { code: string; forMs: number };
   /** The run's row, as it stood when the call began. */
   run?: RunRow | undefined;
+  /** The version of that row, for a conditional write. */
+  runVersion?: string;
   progress: StepProgressSink;
 }

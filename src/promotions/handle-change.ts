@@ -47,9 +47,11 @@ export async function handleChange(
   }
   let missing: string | undefined;
   if (digest !== undefined && isSource) {
-    const by = await ports.store.attachedBy({ registry, repository, digest });
     const above = await subjectsAbove(ports, change, digest, signal);
     ({ missing } = above);
+    // What the app attached refers to something, or has no tag: no other push needs the look.
+    const isOurs = above.subjects.length > 0 || change.tag === undefined;
+    const by = isOurs ? await ports.store.attachedBy({ registry, repository, digest }) : undefined;
     if (above.subjects.length > 0) {
       const knows = by === undefined ? undefined : await knowsOf(ports, by);
       return incrementBySubject(ports, rules, change, { ...above, reference, from, most }, knows);

@@ -88,7 +88,7 @@ async function resolveAndWrite(
     root = known.read;
     return { root, row: known.row };
   } finally {
-    await writeBegun(ports, opened.runId, row.generation, root);
+    await writeBegun(ports, opened.runId, row.generation, root, call);
   }
 }
 
@@ -230,9 +230,13 @@ export async function writeBegun(
   runId: string,
   generation: number,
   root: Pick<Descriptor, 'digest'> | undefined,
+  { run, runVersion }: Pick<StepCall, 'run' | 'runVersion'> = {},
 ): Promise<void> {
+  // The row as the step has read it, if it is still the same; otherwise it is read again.
+  let known = run && runVersion !== undefined ? { value: run, version: runVersion } : undefined;
   await untilWritten(runId, async () => {
-    const current = await ports.store.getRun(runId);
+    const current = known ?? (await ports.store.getRun(runId));
+    known = undefined;
     if (current === undefined || current.value.state === 'ended') return true;
     const { state, digest } = current.value;
     if (state === 'running' && (root === undefined || digest === root.digest)) return true;

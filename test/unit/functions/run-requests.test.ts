@@ -65,17 +65,17 @@ function expectAtMost({ table, registry }: Counts, most: { table: number; regist
 test('a first run of one image has six activities and no more requests than before', async () => {
   const { first } = await count((source) => pushImage(source, { tag: SOURCE.tag }));
   expect(first.activities).toEqual(STEPS);
-  expectAtMost(first, { table: 41, registry: 76 });
+  expectAtMost(first, { table: 38, registry: 76 });
 });
 
 test('a first run of two platforms has six activities and no more requests than before', async () => {
   const { first } = await count(async (source) => (await pushMultiPlatform(source, SOURCE.tag)).root);
   expect(first.activities).toEqual(STEPS);
-  expectAtMost(first, { table: 53, registry: 196 });
+  expectAtMost(first, { table: 50, registry: 196 });
 });
 
 test('an unchanged run has two activities and no more requests than before', async () => {
   const { unchanged } = await count((source) => pushImage(source, { tag: SOURCE.tag }));
   expect(unchanged.activities).toEqual(['observe', 'closeRun']);
-  expectAtMost(unchanged, { table: 18, registry: 17 });
+  expectAtMost(unchanged, { table: 15, registry: 17 });
 });

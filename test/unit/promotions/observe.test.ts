@@ -7,15 +7,14 @@ import {
   type Descriptor,
 } from '../../../src/oci/index.js';
 import { endRunRow } from '../../../src/rows/run-end.js';
-import { writeGatePassed } from '../../../src/rows/row-writes.js';
+import { openedBy, writeGatePassed } from '../../../src/rows/row-writes.js';
 import { fingerprint } from '../../../src/rules/rule.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph, MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
 import type { Image } from '../../../src/evidence/contracts.js';
 import type { ResultOf } from '../../../src/rows/steps.js';
 import type { observeContract } from '../../../src/promotions/contracts.js';
-import { copyStep } from '../../../src/transfer/copy.js';
-import { copyRequestOf } from '../../../src/operations/copy-request.js';
+import { copyRequestOfPromotion, copyStep } from '../../../src/transfer/copy.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
@@ -72,7 +71,7 @@ async function promote(): Promise<void> {
   await world.documents.removeAll('documents', `plans/${run.runId}/`);
   const given = { promotionId: run.promotionId, runId: run.runId, root: root.digest };
   done(await attachStep(world, given, await callOf(world, run.runId)));
-  const request = copyRequestOf(await runOf(world, run.runId));
+  const request = copyRequestOfPromotion(openedBy(await callOf(world, run.runId)));
   done(await copyStep(world, request, given, await callOf(world, run.runId)));
   done(await tagDestinationStep(world, { ...run, root }, await callOf(world, run.runId)));
 }

@@ -7,15 +7,15 @@ import { anonymousCredentials, createRegistries, type RegistryClient } from '../
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
-import { copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
-import { copyRequestOf } from '../../../src/operations/copy-request.js';
+import { openedBy } from '../../../src/rows/row-writes.js';
+import { copyRequestOfPromotion, copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
 import { scanAll } from '../../support/scan-world.js';
 import { rule } from '../../support/rules.fixture.js';
 import { NOTARY_SIGNATURE, countReferrers, pushMultiPlatform } from '../../support/images.js';
-import { callOf, newCall, newWorld, rowOf, runOf, type World } from '../../support/world.js';
+import { callOf, newCall, newWorld, rowOf, type World } from '../../support/world.js';
 
 // The ports in memory answer as a registry does: the same steps, once, against one that speaks HTTP.
 
@@ -67,7 +67,7 @@ test('the schedule finds an image; it is promoted; then nothing differs', async 
   expect(await observe()).toMatchObject({ done: { state: 'found', gate: 'passed', attachTo: 'source' } });
   const { did } = doneOf(await attachStep(ports, { ...run, root: root.digest }, await call()));
   expect(did).toHaveLength(6);
-  const request = copyRequestOf(await runOf(world, runId));
+  const request = copyRequestOfPromotion(openedBy(await callOf(world, runId)));
   const copied = doneOf(await copyStep(ports, request, { runId, root: root.digest }, await call()));
   // Index, two images, an attestation; two SBOMs, and signatures of these six.
   expect(copied).toMatchObject({ state: 'copied', copied: 12, existed: 0 });

@@ -6,8 +6,8 @@ import { endRunRow } from '../../../src/rows/run-end.js';
 import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph } from '../../../src/evidence/classify.js';
-import { type CopyRequest, copyStep } from '../../../src/transfer/copy.js';
-import { copyRequestOf } from '../../../src/operations/copy-request.js';
+import { openedBy } from '../../../src/rows/row-writes.js';
+import { copyRequestOfPromotion, type CopyRequest, copyStep } from '../../../src/transfer/copy.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepCall } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
@@ -311,7 +311,7 @@ describe('what the rule attaches', () => {
     const given = { promotionId: run.promotionId, runId: run.runId, root: root.digest };
     await attachStep(world, given, await callOf(world, run.runId));
     await lose(amd64);
-    const request = copyRequestOf(await runOf(world, run.runId));
+    const request = copyRequestOfPromotion(openedBy(await callOf(world, run.runId)));
     await copyStep(world, request, given, await callOf(world, run.runId));
     return tag();
   }
