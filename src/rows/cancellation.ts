@@ -7,26 +7,27 @@ import type { Promotions } from '../ports/promotions.js';
 import { jobInstanceOf } from './job-instance.js';
 import { untilWritten } from './row-writes.js';
 
-/** The code by which a run that was stopped ends; its outcome is `cancelled`. */
+/** The error code of a run that somebody stopped. Its outcome is `cancelled`. */
 export const RUN_CANCELLED = 'RUN_CANCELLED';
 
 const REMEDY =
   'Nothing, where that was meant; otherwise POST /api/promotions/{id}/run (a job: send it again under another id), or push the tag again.';
 
-/** How a run that was stopped ends. */
+/** The result of a run that somebody stopped. */
 export function cancelledResult({ by, at, reason }: Cancellation): RunResult {
   const why = reason === undefined ? '' : `: ${reason}`;
   return { outcome: 'cancelled', code: RUN_CANCELLED, reason: `cancelled by ${by} at ${at}${why}`, remedy: REMEDY };
 }
 
-/** What a step throws that is to stop. */
+/** The error of a step whose run was stopped. */
 export function cancelledError(cancel: Cancellation): PromoterError {
   return new PromoterError(RUN_CANCELLED, cancelledResult(cancel).reason ?? '', { remedy: REMEDY });
 }
 
 /**
- * What a step throws whose run has ended: its message was delivered again, or the run was given up.
- * @param run undefined: its row was removed, RUN_RETENTION_DAYS after its end
+ * The error of a step whose run has ended: its message was delivered twice, or the schedule ended the run as
+ * interrupted.
+ * @param run undefined if its row was removed, RUN_RETENTION_DAYS after its end
  */
 export function endedError(runId: string, run?: RunRow): PromoterError {
   const how = run === undefined ? 'is not kept any more' : `ended as ${run.result?.outcome} at ${run.finishedAt}`;
@@ -36,8 +37,9 @@ export function endedError(runId: string, run?: RunRow): PromoterError {
 }
 
 /**
- * The last look before a write. @throws PromoterError `RUN_CANCELLED` if the run is to stop; `RUN_ENDED` if its row has ended or was
- * removed: a process that was frozen goes on where it was, when another has done the work long since
+ * Checks the run once more before a write. A process that was frozen may resume after another process has finished the
+ * run.
+ * @throws PromoterError `RUN_CANCELLED` if the run must stop; `RUN_ENDED` if its row has ended or was removed
  */
 export async function throwIfStopped(store: Runs, runId: string): Promise<void> {
   const run = (await store.getRun(runId))?.value;
@@ -45,7 +47,7 @@ export async function throwIfStopped(store: Runs, runId: string): Promise<void> 
   if (run.cancel !== undefined) throw cancelledError(run.cancel);
 }
 
-/** Whether that is why something failed. */
+/** True if a step failed because its run was stopped. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof PromoterError && error.code === RUN_CANCELLED;
 }
@@ -59,16 +61,16 @@ interface CancelPorts {
 export type CancelAnswer =
   | { state: 'unknown' }
   /**
-   * It ended before anybody asked it to stop, or did its last write before it saw that it should.
-   * @param next the run of its promotion that is open by now
+   * The run ended before the request, or did its last write before it saw the request.
+   * @param next the promotion's run that is open now
    */
   | { state: 'ended'; result?: RunResult; next?: string }
-  /** It stops, or has stopped; asked twice, the first one's answer. */
+  /** The run stops or has stopped. A second request gets the answer of the first. */
   | { state: 'accepted'; cancel: Cancellation };
 
 /**
- * Asks a run to stop: writes the flag into its row, then ends its waits. The instance is never terminated: the run closes its
- * row itself, as `cancelled`. May be called any number of times.
+ * Asks a run to stop: writes a flag into its row, then ends its waits. The instance is never terminated; the run closes
+ * its row itself, as `cancelled`. Can be repeated.
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function cancelRun(
@@ -108,7 +110,10 @@ async function generationOf(store: Promotions, { id, input }: RunRow): Promise<n
   return row?.runId === id ? row.generation : undefined;
 }
 
-/** The flag was written before this is read; whoever begins to wait writes first by what it is woken, and then reads the flag. */
+/**
+ * The flag is written before this reads the progress rows. A run that begins to wait writes its event first and then
+ * reads the flag, so one of the two sees the other.
+ */
 async function endWaits({ store, engine }: CancelPorts, run: RunRow): Promise<void> {
   const { id, input } = run;
   const waits = (await store.listProgress(id)).flatMap(({ state, event }) =>

@@ -12,10 +12,10 @@ export const destinationClaimSchema = z.object({
   promotionId: z.string(),
   source: z.string(),
 });
-/** Which promotion owns a destination tag, by which rule, and from which source. */
+/** The promotion that owns a destination tag, its rule and its source. */
 export type DestinationClaim = z.infer<typeof destinationClaimSchema>;
 
-/** The rules as they are now. */
+/** The current rules. */
 export interface WithRules {
   rules: RulesSource;
 }
@@ -32,8 +32,8 @@ function claimOf({ rule, promotionId, source: { registry, repository, tag } }: A
 }
 
 /**
- * Claims a destination tag for a promotion. It succeeds if nobody has claimed the tag, or if the rule of the former claim is gone or no
- * longer leads there.
+ * Claims a destination tag for a promotion. Succeeds if the tag has no claim, or if the rule of the earlier claim is
+ * gone or has another destination now.
  * @throws PolicyError `DESTINATION_TAKEN`; PromoterError `ROW_CONTENDED` (transient)
  */
 export async function claimDestination(ports: WithRules & StorePort<Claims>, asked: Asked): Promise<void> {

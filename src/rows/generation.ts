@@ -13,23 +13,23 @@ import { PromoterError } from '../oci/index.js';
 import type { RulesSource } from '../ports/rules-source.js';
 import type { Versioned } from '../ports/versioned.js';
 
-/** Who asks, and what that one knows of the tag, or of a referrer. */
+/** The cause of a trigger, and what it reports about the tag or a referrer. */
 export type RowTrigger = Omit<TriggerCause, 'at'> & Told;
 
 export interface Incremented {
   promotionId: string;
-  /** Absent where new runs are paused and there was none, and where nothing is to be done. */
+  /** Absent if there is nothing to do, or if the app is paused and no run was open. */
   runId?: string;
-  /** The row closes with the outcome of this request once no run is open and `generation` is at least this. */
+  /** The outcome of this request is known as soon as no run is open and `observedGeneration` is at least this. */
   generation: number;
-  /** False: the row knew all of it, and nothing was written. */
+  /** False if the row already had everything that the trigger reports, so that nothing was written. */
   isNew: boolean;
 }
 
 /**
- * Says that a promotion should be looked at, for whatever reason: opens a run where none is open, otherwise leaves the rest to
- * the open one. May be called any number of times: what the row knows already costs reads only.
- * @param trigger the row and the run that is opened say it
+ * Triggers a promotion: opens a run if none is open; otherwise the open run coalesces the trigger. Can be repeated: a
+ * trigger that reports nothing new costs reads only.
+ * @param trigger written to the row and to the run that is opened
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function incrementGeneration(
@@ -78,7 +78,7 @@ export async function incrementGeneration(
       isKnown &&
       (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule))
     ) {
-      // The first trigger may have died before the run was started or notified.
+      // The process of the first trigger may have crashed before it started or notified the run.
       if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))
         await reconcilePromotion(ports, id, rule);
       return { promotionId: id, generation: before.generation, isNew: false, ...open };
@@ -102,8 +102,8 @@ export async function incrementGeneration(
 }
 
 /**
- * True if the row's last run has seen what the trigger tells, under the rule as it is: nothing is to be done. If somebody stopped it, all that
- * was known by then is answered.
+ * True if the row's last run has already seen what the trigger reports, under the current rule. There is nothing to do
+ * then. A run that was stopped answers everything that was reported by then.
  */
 function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }: Told, rule: Rule): boolean {
   if (last?.fingerprint !== fingerprint(rule)) return false;
@@ -114,8 +114,8 @@ function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }
 }
 
 /**
- * Closes the row, or opens the next run where something was wanted meanwhile, or where the tag has moved on. A close that is
- * done twice finds its successor and sees to it.
+ * Closes the row. If a trigger came meanwhile or the tag has moved on, opens the next run. If it is repeated, it finds
+ * the next run and makes sure that it is started.
  * @param known both rows as the caller has read them; they are read again only if a write finds them changed
  */
 export async function closePromotion(
@@ -125,7 +125,7 @@ export async function closePromotion(
   ended: { generation: number; result: RunResult; rule: Rule; looked?: Looked | undefined },
   known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
 ): Promise<'closed' | 'next' | 'gone'> {
-  // Where somebody ended it before, that is how it ended.
+  // If the run's row has ended already, its result counts.
   const result = await endRunRow(ports, runId, ended.result, known.run);
   const generation = await answeredGeneration(ports, runId, { ...ended, result });
   let knownRow = known.row;
@@ -141,7 +141,7 @@ export async function closePromotion(
       return 'next';
     }
     if (!row.runOpen) return 'closed';
-    // Given up when it wasn't lost: what it has done is there, and the run that follows finds it.
+    // The schedule ended this run as interrupted although it was alive. The next run finds what it wrote.
     if (result.outcome === 'interrupted') return 'gone';
     const now = ports.now();
     const answer = rowAfterRun(row, runId, { ...ended, generation, result, read: ended.generation }, now);
@@ -149,7 +149,8 @@ export async function closePromotion(
     const noted = answer.row;
     if (noted.generation !== generation || !answer.isFinal) {
       const by = await readCurrentRule(ports, row);
-      // Paused, or while the rules cannot be read, the row is closed with `generation` ahead; the schedule opens the next run later.
+      // If the app is paused or the rules cannot be read, the row is closed with `generation` ahead. The schedule opens
+      // the next run later.
       if (by?.rule !== undefined && !ports.paused) {
         const coalesced = row.generation === generation ? undefined : row.lastTrigger;
         const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(coalesced && { coalesced }) };
@@ -164,7 +165,9 @@ export async function closePromotion(
   });
 }
 
-/** The row's rule as it is now, or none if it is gone; undefined if the rules cannot be read: that takes no run its end. */
+/**
+ * The current rule of the row, or none if it is gone. Undefined if the rules cannot be read; the run can end even then.
+ */
 async function readCurrentRule(
   ports: { rules: RulesSource },
   { rule, source }: PromotionRow,
@@ -177,7 +180,10 @@ async function readCurrentRule(
   }
 }
 
-/** A run that was stopped has answered all that was wanted when it was asked to stop, and nothing that came after: also where it read that. */
+/**
+ * A run that was stopped answers the generation at the time of the request, and nothing later, even if the run has read
+ * a later one.
+ */
 async function answeredGeneration(
   ports: RunPorts,
   runId: string,

@@ -1,21 +1,24 @@
 import { z } from 'zod';
 
 export const ignoredEventSchema = z.object({
-  /** The last of them. */
+  /** Time of the last event. */
   at: z.string(),
-  /** How many, and when the first; absent of one alone. */
+  /** The number of events and the time of the first; absent if there is only one. */
   times: z.number().exactOptional(),
   firstAt: z.string().exactOptional(),
   reference: z.string(),
-  /** The event's own. */
+  /** The id that the event has. */
   eventId: z.string().exactOptional(),
   /** `rule staging: tag latest is not in v*` */
   reason: z.string(),
 });
-/** An event that no rule matches, and the first condition that failed; with those before it for the same tag and reason. */
+/**
+ * An event that no rule matches, and the first condition that it fails. Includes the earlier events of the same tag and
+ * reason.
+ */
 export type IgnoredEvent = z.infer<typeof ignoredEventSchema>;
 
-/** How many of a tag's ignored events are held against a new one: of one tag there are few reasons. */
+/** How many ignored events of a tag are compared with a new one. A tag has few different reasons. */
 export const IGNORED_ALIKE = 10;
 
 /** The `registry/repository:tag` that an ignored event is about, without its digest. */
@@ -24,12 +27,12 @@ export function nameOfIgnored({ reference }: IgnoredEvent): string {
   return name;
 }
 
-/** True if both say the same: one row stands for them, with a count. */
+/** True if both have the same tag and reason, so that one row counts them. */
 export function isAlike(a: IgnoredEvent, b: IgnoredEvent): boolean {
   return nameOfIgnored(a) === nameOfIgnored(b) && a.reason === b.reason;
 }
 
-/** The row of an event, and of those before it that said the same. One that is told again doesn't count. */
+/** The row of an event and of the earlier events like it. An event that is delivered twice counts once. */
 export function mergedIgnored(before: IgnoredEvent, event: IgnoredEvent): IgnoredEvent {
   const isNew = event.eventId === undefined || event.eventId !== before.eventId;
   return { ...event, times: (before.times ?? 1) + (isNew ? 1 : 0), firstAt: before.firstAt ?? before.at };

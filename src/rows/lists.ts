@@ -5,26 +5,26 @@ import { PromoterError, parseReference, type Reference } from '../oci/index.js';
 
 export { globPrefix } from '../rules/match.js';
 
-/** Which promotions; what isn't given doesn't count. */
+/** Selects promotions. A field that is absent does not restrict. */
 export interface PromotionFilter {
   rule?: string;
-  /** Of the source. */
+  /** The source registry. */
   registry?: string;
   repository?: string;
   tag?: string;
-  /** With a repository, whose tags are listed as {@link listedTag} sorts: those after this one. */
+  /** With a repository, whose tags are listed in the order of {@link listedTag}: tags after this one. */
   afterTag?: string;
-  /** The same: this one, those that begin with it, and those after them. */
+  /** With a repository: this tag and the tags after it, with those that begin with it. */
   fromTag?: string;
   state?: PromotionState;
-  /** `registry/repository:tag`, as it is in the row. */
+  /** `registry/repository:tag`, as in the row. */
   destination?: string;
   globs?: NameGlobs;
-  /** Whose last run was opened at or after this time. */
+  /** The last run was opened at or after this time. */
   since?: string;
 }
 
-/** Names as rules write them, with `*`, `**`, `{a,b}`, … */
+/** Name patterns as in rules: `*`, `**`, `{a,b}`, … */
 export interface NameGlobs {
   rule?: string;
   registry?: string;
@@ -33,28 +33,28 @@ export interface NameGlobs {
   destination?: string;
 }
 
-/** Which runs. */
+/** Selects runs. */
 export interface RunFilter {
   /** `open`: pending or running. An outcome: ended with it. */
   state?: RunSummary['state'] | 'open' | Outcome;
   rule?: string;
-  /** Of the source. */
+  /** The source registry. */
   registry?: string;
   repository?: string;
   tag?: string;
-  /** A digest, or what it begins with. */
+  /** A digest or its beginning. */
   digest?: string;
   kind?: RunSummary['kind'];
-  /** Of a job. */
+  /** The operation of a job. */
   operation?: string;
   globs?: NameGlobs;
-  /** Opened at or after this time. */
+  /** The run was opened at or after this time. */
   since?: string;
-  /** Opened before this time. */
+  /** The run was opened before this time. */
   openedBefore?: string;
 }
 
-/** Which ignored events. */
+/** Selects ignored events. */
 export interface IgnoredFilter {
   /** `registry/repository:tag` */
   name?: string;
@@ -62,7 +62,7 @@ export interface IgnoredFilter {
   since?: string;
 }
 
-/** By what a list of one repository's promotions is sorted: `v-1`, `v.1`, `v1`, `v`. */
+/** The sort key of a tag in a list of one repository's promotions. Orders, for example: `v-1`, `v.1`, `v1`, `v`. */
 export function listedTag(tag: string): string {
   return `${tag}|`;
 }
@@ -83,7 +83,7 @@ function isSince(since: string | undefined, at: string): boolean {
   return since === undefined || Date.parse(at) >= Date.parse(since);
 }
 
-/** The time by which promotions are listed: of the last run, or of what asked for the first. */
+/** The sort time of a promotion in lists: when its last run was opened, or, before the first run, the first trigger. */
 export function listedAt({ runOpenedAt, incrementedAt }: PromotionRow): string {
   return runOpenedAt ?? incrementedAt;
 }
@@ -120,10 +120,10 @@ export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
   );
 }
 
-/** Outcomes that change nothing for anybody. */
+/** Outcomes without a result event: they change nothing for users. */
 const OUTCOMES_WITHOUT_EVENT: ReadonlySet<Outcome> = new Set(['unchanged', 'interrupted']);
 
-/** True for a run of which somebody is still to be told. */
+/** True if the run's result event was not sent yet. */
 export function needsResultEvent({ result, eventSentAt }: RunSummary): boolean {
   return result !== undefined && !OUTCOMES_WITHOUT_EVENT.has(result.outcome) && eventSentAt === undefined;
 }
@@ -133,7 +133,7 @@ function statesOf({ state, result }: RunSummary): (RunFilter['state'] & string)[
   return result === undefined ? [state] : [state, result.outcome];
 }
 
-/** A run as a list has it. */
+/** A run as lists return it. */
 export function summaryOfRun(row: RunRow): RunSummary {
   const { id, state, openedAt, finishedAt, startedAgainAt, eventSentAt, trigger, result } = row;
   const about = row.input.kind === 'job' ? aboutJob(row.input.job) : aboutPromotion(row.input);
@@ -176,7 +176,7 @@ function aboutJob(job: AcceptedJob): About {
   };
 }
 
-/** A job that an older version took may be written otherwise: it is about no repository then. */
+/** An older version may have stored a job's reference in another form. Such a job is listed without a repository. */
 function parsedOrNothing(reference: unknown): Reference | undefined {
   if (typeof reference !== 'string') return undefined;
   try {
@@ -187,13 +187,17 @@ function parsedOrNothing(reference: unknown): Reference | undefined {
   }
 }
 
-/** How long after a look, or a run, resync looks again at the earliest, in milliseconds: lists may be late for as long. */
+/**
+ * The shortest time between a comparison or a run and the next resync, in milliseconds. A registry's lists may be stale
+ * for this long.
+ */
 const RESYNC_PAUSE_MS = 15 * 60_000;
-/** How often a run looks at what resync cannot decide, in milliseconds. */
+/** How often a run checks what a resync cannot decide, in milliseconds. */
 export const DAILY_MS = 24 * 3_600_000;
 
 /**
- * Refusals that nothing but the digest, the rule or the claim changes: scans see those. Content that was refused stays what it is.
+ * Refusals that only another digest, rule or claim can change. Scans find those changes; a resync would find the same
+ * refused content again.
  */
 const SEEN_BY_SCANS = new Set([
   'DESTINATION_TAKEN',
@@ -205,35 +209,40 @@ const SEEN_BY_SCANS = new Set([
   'MANIFEST_AMBIGUOUS',
 ]);
 
-/** Two registries of which promotions are compared; each such pair has its lists. */
+/** A source registry and a destination registry. Each pair has its own lists of promotions to compare. */
 export interface ResyncLane {
   source: string;
   destination: string;
 }
 
-/** A promotion's turn: `urgent` ones (evidence that was missing, a look that failed, what a run looks at daily) come before `all`. */
+/**
+ * When and in which list a promotion is compared. `urgent` comes before `all`: missing evidence, a failed comparison,
+ * and promotions that a run checks daily.
+ */
 export interface ResyncTurn extends ResyncLane {
   list: 'urgent' | 'all';
-  /** When it is due: RFC 3339. */
+  /** The time when it is due (RFC 3339). */
   at: string;
 }
 
-/** When resync looks at a promotion next, by what its row says; undefined: never, as the row stands. */
+/** When the next resync of a promotion is due, from its row. Undefined if its state allows none. */
 export function resyncTurnOf(row: PromotionRow): ResyncTurn | undefined {
   const { state, runOpen, generation, observedGeneration, last, runId, resync } = row;
   if (runOpen || generation > observedGeneration || last === undefined) return undefined;
   const isRefused = state === 'refused' && !SEEN_BY_SCANS.has(last.code ?? '');
-  // One in sync with a code is in sync with nothing: its tag names a referrer.
+  // `in_sync` with a code means that the tag names a referrer, so there is nothing to compare.
   if (!isRefused && (state !== 'in_sync' || last.code !== undefined)) return undefined;
   const lane = { source: row.source.registry, destination: parseReference(row.destination).registry };
-  // A later run has compared everything itself.
+  // Ignore comparisons from before the last run: the run has compared everything itself.
   const own = resync?.runId === runId ? resync : undefined;
   if (own?.trouble !== undefined) return { ...lane, list: 'urgent', at: own.trouble.retryAt };
   if (isRunsToDecide(row)) return { ...lane, list: 'urgent', at: later(last.finishedAt, DAILY_MS) };
   return { ...lane, list: isRefused ? 'urgent' : 'all', at: later(own?.at ?? last.finishedAt, RESYNC_PAUSE_MS) };
 }
 
-/** True if only a run can tell: a lock, a setting, or more than one look may ask for. */
+/**
+ * True if only a run can decide: the refusal depends on a lock or a setting, or a comparison takes too many requests.
+ */
 export function isRunsToDecide({ state, last, resync }: PromotionRow): boolean {
   if (state === 'refused') return last?.code !== 'EVIDENCE_MISSING';
   return resync?.tooLarge !== undefined && resync.tooLarge === last?.digest;

@@ -1,23 +1,23 @@
 import { z } from 'zod';
 
-/** Referrers that a row names, and digests that were replaced; of more referrers it has the count. */
+/** Maximum referrers and replaced digests in a row. Further referrers are only counted. */
 const MOST_NAMED = 20;
-/** How long a replica may be late, in milliseconds. */
+/** How long a replica of a registry may be stale, in milliseconds. */
 export const LATE_MS = 15 * 60_000;
-/** How far the clocks of two hosts may be apart, in milliseconds: what one of them wrote is younger than it seems to the other. */
+/** How much the clocks of two hosts may differ, in milliseconds. */
 const CLOCKS_MS = 60 * 60_000;
 
-/** A referrer that a trigger has named. */
+/** A referrer that a trigger reported. */
 const referrerSchema = z.object({
   digest: z.string(),
   at: z.string(),
-  /** What it refers to, if the trigger said that. */
+  /** The digest that it refers to, if the trigger named it. */
   subject: z.string().exactOptional(),
-  /** The digest tag that leads to it. */
+  /** The digest tag that points to it. */
   tag: z.string().exactOptional(),
-  /** A run has found it, or found that it is none of this promotion. */
+  /** A run has found it, or found that it does not belong to this promotion. */
   seen: z.literal(true).exactOptional(),
-  /** How many runs have looked for it, and did not find it. */
+  /** How many runs have looked for it without finding it. */
   looks: z.number().exactOptional(),
 });
 type ReferrerNews = z.infer<typeof referrerSchema>;
@@ -25,42 +25,43 @@ type ReferrerNews = z.infer<typeof referrerSchema>;
 export const newsSchema = z.object({
   tag: z
     .object({
-      /** What was pushed; of a deletion what stood there, if the trigger named it. */
+      /** The pushed digest; for a deletion the deleted digest, if the trigger named it. */
       digest: z.string().exactOptional(),
       deleted: z.literal(true).exactOptional(),
-      /** When, by the registry's clock. */
+      /** The time of the event by the registry's clock. */
       at: z.string(),
-      /** A run has read this under the tag. */
+      /** A run has read this digest under the tag. */
       seen: z.literal(true).exactOptional(),
     })
     .exactOptional(),
   /** The newest ones, oldest first. */
   referrers: z.array(referrerSchema),
-  /** Of all referrers that were named. */
+  /** The number of all referrers that triggers reported. */
   referrerCount: z.number(),
-  /** Digests that the tag no longer names, and since when that is known, by a host's clock; oldest first. */
+  /** Digests that the tag no longer names, with the time when this was learned, by a host's clock; oldest first. */
   replaced: z.array(z.object({ digest: z.string(), at: z.string() })),
 });
 /**
- * What triggers said of a promotion's tag and of its referrers: a registry's replica may answer as it was before. Kept after the close.
+ * What triggers reported about a promotion's tag and its referrers. It is needed because a stale replica may return the
+ * earlier state. It stays in the row after the close.
  */
 export type News = z.infer<typeof newsSchema>;
 
-/** What a trigger knows; all of it may be unknown. */
+/** What a trigger reports. Every field may be absent. */
 export interface Told {
   /** The digest that was pushed under the tag; with `deleted`, the manifest that was deleted. */
   digest?: string;
-  /** The tag was deleted, or the manifest under it. */
+  /** The tag was deleted, or the manifest that it names. */
   deleted?: true;
-  /** The referrer that was pushed, and the digest tag under which it was, if any. */
+  /** The referrer that was pushed, and its digest tag, if it has one. */
   referrer?: string;
   referrerTag?: string;
   referrerSubject?: string;
-  /** When, by the registry's clock. Without it nothing of this is kept. */
+  /** The time of the event by the registry's clock. Without it, nothing of this is stored. */
   at?: string;
 }
 
-/** What a row's news are held against. */
+/** The part of a row that a trigger is compared with. */
 interface Heard {
   news?: News;
   last?: { digest?: string };
@@ -69,8 +70,8 @@ interface Heard {
 export const NO_NEWS: News = { referrers: [], referrerCount: 0, replaced: [] };
 
 /**
- * What a row knows after a trigger.
- * @returns isKnown: nothing of it is new, neither the digest nor the time: an event that was delivered again, or that is late
+ * Adds a trigger's report to a row's news.
+ * @returns isKnown: the report has no new digest and no new time, because the event is late or was delivered twice
  */
 export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { news: News; isKnown: boolean } {
   const { at } = told;
@@ -80,9 +81,9 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
   const timeMs = countedMs(at, now);
   const { digest } = told;
   if (told.deleted === true && digest !== undefined) {
-    // Whatever stood under the tag: only of this digest it is known that it is gone.
+    // Whatever the tag names now, only this digest is known to be deleted.
     if (tag === undefined || tag.digest !== digest) return { news, isKnown: false };
-    // It was pushed again since.
+    // The digest was pushed again after the deletion.
     if (timeMs < Date.parse(tag.at)) return { news, isKnown: true };
     return { news: { ...news, tag: { ...tag, deleted: true } }, isKnown: tag.deleted === true };
   }
@@ -106,7 +107,10 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
     : { news: { ...news, replaced: withReplaced(news.replaced, [digest], now) }, isKnown };
 }
 
-/** A timestamp in the future counts as now: some clock is wrong. Not one that this host's clock alone may be slow for. */
+/**
+ * A timestamp far in the future counts as now, because a clock is wrong. A smaller difference is allowed: this host's
+ * clock may be slow.
+ */
 function countedMs(at: string, now: Date): number {
   const timeMs = Date.parse(at);
   return timeMs > now.getTime() + CLOCKS_MS ? now.getTime() : timeMs;
@@ -120,7 +124,7 @@ function hearReferrer(
   const known = news.referrers.find((each) => each.digest === digest);
   const timeMs = countedMs(at, now);
   if (known !== undefined && timeMs <= Date.parse(known.at)) return { news, isKnown: true };
-  // What a digest tag named before is not to be found there any more.
+  // A digest tag names one referrer; the earlier one under the same tag is no longer there.
   const others = news.referrers.filter((each) => each.digest !== digest && (tag === undefined || each.tag !== tag));
   const heard = { digest, at: new Date(timeMs).toISOString(), ...(subject && { subject }), ...(tag && { tag }) };
   const referrers = [...others, heard].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-MOST_NAMED);
@@ -138,18 +142,18 @@ function isYoung(at: string, now: Date): boolean {
   return ageMs < LATE_MS + CLOCKS_MS && ageMs > -CLOCKS_MS;
 }
 
-/** Why a run does not believe what the tag reads. */
+/** Why a run assumes that a stale replica answered for the tag. */
 export interface LateTag {
-  /** What the tag is said to be, and since when; absent if it is only known what it is no longer. */
+  /** The digest and time of the last reported push; absent if it is only known that the digest below was replaced. */
   named?: { digest: string; at: string };
-  /** What it reads, and since when that is known to be replaced. */
+  /** The digest that the tag reads, and since when it is known to be replaced. */
   digest: string;
   replacedAt?: string;
 }
 
 /**
- * Whether what the tag reads is what it was: this row has answered it already while the news names another, or it was replaced lately and
- * the news does not name it. Any other digest counts at once.
+ * Checks whether a tag's digest is stale: it was replaced recently, or the row has already answered it while a later
+ * push names another digest. Any other digest is believed at once.
  */
 export function lateTag({ news = NO_NEWS, last }: Heard, digest: string, now: Date): LateTag | undefined {
   const { tag, replaced } = news;
@@ -160,7 +164,7 @@ export function lateTag({ news = NO_NEWS, last }: Heard, digest: string, now: Da
   return { digest, ...(named && { named }), ...(replacedAt !== undefined && { replacedAt }) };
 }
 
-/** True if the tag was another digest a moment ago: a destination that has this one may be a late replica. */
+/** True if the tag named this digest until recently. A destination that still has it may be a stale replica. */
 export function wasReplaced({ replaced }: News, digest: string, now: Date): boolean {
   return replaced.some((each) => each.digest === digest && isYoung(each.at, now));
 }
@@ -172,12 +176,12 @@ function isOpen(tag: TagNews | undefined): tag is TagNews & { digest: string } {
   return tag?.digest !== undefined && tag.deleted !== true && tag.seen !== true;
 }
 
-/** True if the tag names this digest, as far as the news goes; a run that read another is followed by the next. */
+/** False if a push of another digest was reported that no run has read yet. The next run reads it. */
 export function isAnsweredBy({ tag }: News, digest: string | undefined): boolean {
   return !isOpen(tag) || tag.digest === digest;
 }
 
-/** The tag has read this for so long that it is not late. */
+/** The news after a run has waited long enough: the tag's digest is not stale. */
 export function believed(news: News, digest: string): News {
   const { tag } = news;
   const replaced = news.replaced.filter((each) => each.digest !== digest);
@@ -185,9 +189,9 @@ export function believed(news: News, digest: string): News {
 }
 
 /**
- * What is known after a run that has read this digest under the tag. A push that was reported and that the run did not read stays open;
- * otherwise the tag has moved since the news, and no event reported it.
- * @param before what the run before has read
+ * The news after a run has read this digest under the tag. A reported push that the run did not read stays open.
+ * Otherwise the tag has moved without an event.
+ * @param before the digest that the run before has read
  */
 export function answered(news: News, before: string | undefined, digest: string, now: Date): News {
   const tag =
@@ -202,20 +206,20 @@ export function answered(news: News, before: string | undefined, digest: string,
   return { ...news, ...(tag !== undefined && { tag }), replaced: withReplaced(replaced, digests, now) };
 }
 
-/** Later by as little as may be: the event of before, should it come again, is not newer. */
+/** One millisecond later, so that the earlier event, if it is delivered again, is not newer. */
 function after(at: string): string {
   return new Date(Date.parse(at) + 1).toISOString();
 }
 
-/** What a run found of the referrers that triggers have named; of each it is one or the other. */
+/** Which of the reported referrers a run found and which it did not. */
 export interface Looked {
   seen: string[];
   unseen: string[];
 }
 
 /**
- * Looks for referrers in a graph. One whose subject is not in the graph, because the rule leaves that out, is not waited for.
- * @param graph what is to be copied, and what is left out of it for a reason of its own
+ * Looks for referrers in a graph. A referrer whose subject the rule leaves out of the graph is not waited for.
+ * @param graph what is copied, and what is left out for another reason
  */
 export function lookFor(
   news: News | undefined,
@@ -231,7 +235,7 @@ export function lookFor(
   return looked;
 }
 
-/** What is known after a run has looked. */
+/** The news after a run has looked for referrers. */
 export function lookedFor(news: News, { seen, unseen }: Looked): News {
   const referrers = news.referrers.map((each) => {
     if (seen.includes(each.digest)) return { ...each, seen: true as const };
@@ -240,13 +244,13 @@ export function lookedFor(news: News, { seen, unseen }: Looked): News {
   return { ...news, referrers };
 }
 
-/** How long a referrer that was not found is looked for, from its push on, in milliseconds. */
+/** How long after its push a missing referrer is looked for, in milliseconds. */
 const LOOKED_FOR_MS = 24 * 3_600_000;
-/** The pause before the second look, doubled with each further one, and the longest one, in milliseconds. */
+/** The pause before the second look, which doubles with each further look, and the longest pause, in milliseconds. */
 const FIRST_PAUSE_MS = 2 * 60_000;
 const LONGEST_PAUSE_MS = 60 * 60_000;
 
-/** When a referrer that a run did not find is looked for again, in milliseconds; undefined: no more. */
+/** When the next look for a missing referrer is due, in milliseconds. Undefined if there is none. */
 export function nextLookMs({ at, looks = 1 }: Pick<ReferrerNews, 'at' | 'looks'>, now: Date): number | undefined {
   if (now.getTime() - Date.parse(at) > LOOKED_FOR_MS) return undefined;
   return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(looks - 1, 20), LONGEST_PAUSE_MS);

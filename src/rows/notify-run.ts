@@ -4,8 +4,8 @@ import type { Progress } from '../ports/progress.js';
 const FOR_SOURCE: ReadonlySet<string> = new Set(['SOURCE_GONE', 'TAG_LATE']);
 
 /**
- * Ends the waits of a run whose source was not there, or read as it was before, or that pauses before the next one: something was pushed, perhaps that. Any other
- * trouble is waited for as it was.
+ * Wakes a run that waits because its source was missing or stale, or that pauses before the next run: a push was
+ * reported that may change this. Waits for other errors are not ended.
  */
 export async function notifyForSource(ports: { store: Progress; engine: Engine }, runId: string): Promise<void> {
   for (const { step, state, event, waitsFor } of await ports.store.listProgress(runId)) {
