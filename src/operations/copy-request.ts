@@ -1,16 +1,15 @@
-import { readAcceptedJob } from './job-schema.js';
-import type { JobOf } from './job-schema.js';
+import { readAcceptedJob, type JobOf } from './job-schema.js';
 import { InputError, PromoterError, parseReference, type Reference } from '../oci/index.js';
 import type { RunRow } from '../rows/run-row.js';
 import type { CopyRequest } from '../transfer/copy.js';
 
-/** What the run of a copy job copies. @throws PromoterError `RUN_UNKNOWN` if it is of a run that copies nothing */
+/** The copy of a run's job. @throws PromoterError `RUN_UNKNOWN` if the run copies nothing */
 export function copyRequestOf(run: RunRow | undefined): CopyRequest {
   const input = run?.input;
   const job = input?.kind === 'job' ? readAcceptedJob(input.job) : undefined;
   if (job?.operation === 'copy') return copyRequestOfJob(job);
-  throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or is not kept any more', {
-    remedy: 'Nothing: the next run begins anew. A job is to be sent again, under another id.',
+  throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or its row is gone', {
+    remedy: 'Send the job again, under another id.',
   });
 }
 
