@@ -7,22 +7,25 @@ import type { Trigger } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { Versioned } from '../ports/versioned.js';
 
-/** Crockford's base 32: its characters ascend in ASCII, so that text sorts as the numbers do. */
+/** Crockford's base 32: its characters ascend in ASCII, so text sorts in the same order as the numbers. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
 const LATEST_MS = 2 ** 48 - 1;
 const TIME_CHARACTERS = 10;
 const RANDOM_BYTES = 10;
 
 /**
- * A new run's id: ten characters that fall as time goes on, a dash, and 80 random bits: 27 characters, good as a table key,
- * as an engine's instance id and in a URL. Sorted as text, the newest comes first.
- * @param nowMs epoch milliseconds, from 0 to the year 10889.
+ * Makes a run id of 27 characters: a time that sorts newest first, a dash, and 80 random bits. It fits a table key, an
+ * engine's instance id and a URL.
+ * @param nowMs epoch milliseconds, from 0 to the year 10889
  */
 export function newRunId(nowMs: number): string {
   return `${invertedTime(nowMs)}-${base32(randomBytes(RANDOM_BYTES))}`;
 }
 
-/** A time as ten characters that sort newest first. @param ms epoch milliseconds; what is outside the range is cut to it. */
+/**
+ * A time as ten characters that sort newest first.
+ * @param ms epoch milliseconds; a value outside the range becomes its nearest limit
+ */
 export function invertedTime(ms: number): string {
   const left = LATEST_MS - Math.min(Math.max(Math.trunc(ms), 0), LATEST_MS);
   let rest = Number.isNaN(left) ? LATEST_MS : left;
@@ -62,7 +65,7 @@ export function withNewRun(row: PromotionRow, now: Date, trigger: Trigger): Prom
   };
 }
 
-/** Writes the run's row unless it exists, then starts the engine with the run's id. Both can be done twice. */
+/** Writes the run's row unless it exists, then starts the orchestration with the run's id. Can be repeated. */
 export async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): Promise<void> {
   if (row.runId === undefined) return;
   await ports.store.insertRun({
@@ -83,7 +86,7 @@ export async function startRun(ports: RunPorts, row: PromotionRow, rule: Rule): 
   await ports.engine.start('promote', row.runId, input);
 }
 
-/** Opens the next run, after a lost one or a pause; undefined where another writer was first. */
+/** Opens the next run of a promotion. Undefined if another writer was first. */
 export async function openNext(
   ports: RunPorts,
   current: Versioned<PromotionRow>,

@@ -12,7 +12,7 @@ export const PROMOTION_STATES = [
   'cancelled',
 ] as const;
 
-/** Where a promotion stands. `in_sync`: the destination was as wanted when last looked at. */
+/** The state of a promotion. `in_sync`: the last check found the destination as the rule requires. */
 export type PromotionState = (typeof PROMOTION_STATES)[number];
 
 export const promotionRowSchema = z.object({
@@ -20,63 +20,75 @@ export const promotionRowSchema = z.object({
   id: z.string(),
   rule: z.string(),
   source: sourceTagSchema,
-  /** The destination as the rule gives it: `localhost:5101/staging/app:v1`. */
+  /** The destination that the rule gives: `localhost:5101/staging/app:v1`. */
   destination: z.string(),
-  /** Raised by every trigger; a run closes the row only if this is what it read. */
+  /** Incremented by every trigger. A run closes the row only if this is still the generation that it read. */
   generation: z.number(),
   incrementedAt: z.string(),
-  /** What raised `generation` last. */
+  /** The trigger that incremented `generation` last. */
   lastTrigger: triggerCauseSchema.exactOptional(),
-  /** The `generation` that the last final run answered; behind `generation` with no run open: paused, to be opened by the schedule. */
+  /**
+   * The `generation` that the last final run answered. If it is behind `generation` and no run is open, the app is
+   * paused or the tick's limit was reached; the schedule opens the run later.
+   */
   observedGeneration: z.number(),
   state: z.enum(PROMOTION_STATES),
-  /** The run that owns the row; open while `runOpen`. */
+  /** The current run, or the last one if `runOpen` is false. */
   runId: z.string().exactOptional(),
   runOpen: z.boolean(),
   runOpenedAt: z.string().exactOptional(),
-  /** What opened that run, and how many triggers it coalesced since. */
+  /** The trigger that opened that run, and how many triggers it has coalesced. */
   runTrigger: triggerSchema.exactOptional(),
   coalesced: z.number().exactOptional(),
-  /** Set by the run's first step: the engine has it. */
+  /** Set by the run's first step. It shows that the engine has the run. */
   runBegun: z.boolean(),
   previousRunId: z.string().exactOptional(),
-  /** The external event that wakes the run that waits for evidence; none while it pauses between looks. */
+  /** The external event that wakes a run that waits for evidence. Absent while the run pauses between two checks. */
   waitingFor: z.string().exactOptional(),
-  /** Since when the last final run's outcome and digest are what they are. */
+  /** When the last final run's outcome and digest first appeared. */
   since: z.string().exactOptional(),
-  /** The last final run's result, and the fingerprint of the rule that it ran by. */
+  /** The last final run's result, and the fingerprint of its rule. */
   last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), fingerprint: z.string() }).exactOptional(),
-  /** The digest that passed the evidence gate last, and the fingerprint of the rule that it passed by. */
+  /** The digest that last passed the evidence gate, and the fingerprint of the rule at that time. */
   gate: z.object({ digest: z.string(), fingerprint: z.string() }).exactOptional(),
-  /** What triggers said of the tag and its referrers. */
+  /** What triggers reported about the tag and its referrers. */
   news: newsSchema.exactOptional(),
-  /** What resync knows of it. */
+  /** The state of this promotion's resync. */
   resync: z
     .object({
-      /** The run since which it is so: a later one has compared everything itself. */
+      /** The run after which this was written. A later run compares everything itself, so this no longer counts. */
       runId: z.string(),
-      /** When it was compared last, without a difference. */
+      /** The time of the last comparison without a difference. */
       at: z.string().exactOptional(),
-      /** Looks in a row that came to no end, and when the next one is due. */
+      /** Failed comparisons in a row, and when the next one is due. */
       trouble: z.object({ times: z.number(), retryAt: z.string() }).exactOptional(),
-      /** A digest that is too large for one look: a run looks at it once a day. Of any run. */
+      /**
+       * A digest whose comparison takes too many requests for the schedule. A run compares it once a day. Applies to
+       * every run.
+       */
       tooLarge: z.string().exactOptional(),
     })
     .exactOptional(),
-  /** Failures in a row, for the schedule's growing pauses. */
+  /** Failures in a row. They determine the pause before the schedule tries again. */
   failures: z.number(),
-  /** When the schedule tries again what failed; absent if nobody but a trigger or a scan does. */
+  /** When the schedule tries a failed promotion again. Absent if only a trigger or a scan does. */
   retryAt: z.string().exactOptional(),
-  /** Which run had done nothing for long when it was looked at, and when that was first. */
+  /** A run that has reported nothing for long, and when the schedule first noticed. */
   silent: z.object({ runId: z.string(), at: z.string() }).exactOptional(),
-  /** How often in a row runs were interrupted, while `generation` was this, and how many steps and bytes of the copy the furthest of them had done. */
+  /**
+   * Interrupted runs in a row at this `generation`, and the most steps and bytes of the copy that one of them has
+   * completed.
+   */
   interrupted: z
     .object({ times: z.number(), generation: z.number(), steps: z.number(), bytes: z.number() })
     .exactOptional(),
-  /** How often in a row runs were superseded, while `generation` was this. */
+  /** Superseded runs in a row at this `generation`. */
   superseded: z.object({ times: z.number(), generation: z.number() }).exactOptional(),
-  /** What a run has put under the destination's tag, or was about to, without a result event: the run that finds it there sends one. */
+  /**
+   * A digest that a run may have written to the destination tag without sending a result event. The run that finds it
+   * there sends the event.
+   */
   unconfirmed: z.string().exactOptional(),
 });
-/** One rule on one source tag: what should stand at the destination. The truth; the engine only does the work. */
+/** A promotion: one rule applied to one source tag. The row is the source of truth; the engine only executes runs. */
 export type PromotionRow = z.infer<typeof promotionRowSchema>;

@@ -9,24 +9,32 @@ import type { Versioned } from '../ports/versioned.js';
 import { untilWritten } from './row-writes.js';
 import { startRun, openNext } from './open-run.js';
 
-/** How long a run may be pending, or do nothing outside of a wait, before that is noted, in milliseconds: as long as an activity may hang. */
+/**
+ * How long a run may be pending, or silent outside of a wait, before the schedule records that it is silent, in
+ * milliseconds. It is as long as an activity may hang.
+ */
 export const SILENT_MS = 10 * 60_000;
 /**
- * How long after that note it counts as lost, in milliseconds, if it has shown nothing since: after an outage of the whole app its runs go on
- * first.
+ * How long after that record a run that stays silent counts as orphaned, in milliseconds. After an outage of the whole
+ * app, its runs get this time to continue.
  */
 export const ORPHANED_AFTER_MS = 5 * 60_000;
-/** The longest wait of a step for its turn, in milliseconds. */
+/** The longest time that a step waits for a permit, in milliseconds. */
 const LONGEST_TURN_MS = 15 * 60_000;
-/** How long after its rule's deadline a run may be open, in milliseconds: its first and its last step are waited for a day each. */
+/**
+ * How long a run may be open after its rule's deadline, in milliseconds: its first and its last step may each wait a
+ * day.
+ */
 export const OVERDUE_MS = 48 * 3_600_000;
 
 /**
- * Holds an open row against the engine: an instance that never came to be is started under the same id; one that is lost,
- * has ended without closing its row, has been pending for too long, or does nothing for too long, is followed by the next run; after
- * three in a row that came no further, the promotion has failed. One that waits is woken, unless nobody has news for it.
- * Where there is no rule any more, nothing follows, and the row is closed.
- * @returns false where another writer was first and the row must be read anew
+ * Compares an open row with the engine and corrects it:
+ * - An instance that was never created is started under the same id.
+ * - A run whose instance is gone, has ended without closing its row, or has been pending or silent for too long, is
+ * followed by the next run. After three such runs in a row without progress, the promotion fails.
+ * - A run that waits for evidence is woken, unless `notifies` is false.
+ * - If the rule is gone, no run follows and the row is closed.
+ * @returns false if another writer was first and the row must be read again
  */
 export async function reconcileRun(
   ports: RunPorts,
@@ -38,7 +46,7 @@ export async function reconcileRun(
   if (!row.runOpen || row.runId === undefined) {
     if (row.generation <= row.observedGeneration) return true;
     if (rule === undefined) return closeWithoutRule(ports, current);
-    // Whoever wanted it when it was paused or over the limit.
+    // The trigger came while the app was paused or the tick's limit was reached.
     const trigger = row.lastTrigger ?? { kind: 'schedule', at: ports.now().toISOString() };
     return ports.paused || (await openNext(ports, current, rule, trigger)) !== undefined;
   }
@@ -60,9 +68,9 @@ export async function reconcileRun(
 }
 
 /**
- * Since when a run has done nothing, outside of a wait that it reported, if that is long: an activity hangs, or a part of its instance was
- * lost. In milliseconds since 1970.
- * @param createdAt of an instance that is pending: nothing of it has begun
+ * Since when a run has been silent outside of a wait that it reported (epoch milliseconds): an activity hangs, or part
+ * of its instance was lost. Undefined if that is not long ago.
+ * @param createdAt of an instance that is pending, so that none of its steps has begun
  */
 async function silentSince(
   ports: RunPorts,
@@ -78,7 +86,7 @@ async function silentSince(
   return isLong(lastMs) ? lastMs : undefined;
 }
 
-/** True if a look after its last sign of life has found it silent. */
+/** True if the schedule has found the run silent since its last sign of life. */
 function wasNotedAsSilent({ runId, silent }: PromotionRow, silentSinceMs: number): boolean {
   return silent !== undefined && silent.runId === runId && Date.parse(silent.at) > silentSinceMs;
 }
@@ -87,7 +95,7 @@ function isSilentForGood(ports: RunPorts, { silent }: PromotionRow): boolean {
   return silent !== undefined && ports.now().getTime() - Date.parse(silent.at) >= ORPHANED_AFTER_MS;
 }
 
-/** True if a run is open for so long that none can be, whatever it does. */
+/** True if a run has been open for longer than any run may be, whatever it reports. */
 async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: PromotionRow): Promise<boolean> {
   const openMs = ports.now().getTime() - Date.parse(runOpenedAt);
   if (!(openMs > OVERDUE_MS)) return false;
@@ -95,23 +103,26 @@ async function isOverdue(ports: RunPorts, { runId = '', runOpenedAt = '' }: Prom
   return input?.kind === 'promotion' && openMs > OVERDUE_MS + deadlineMs(input.rule);
 }
 
-/** Until when a step's row shows that its run is alive: it was written then, or says when it is called again. */
+/** Until when a progress row shows that its run is alive: its time of writing, or the time of the next call. */
 function livesUntilMs({ state, updatedAt, waitsFor }: StepProgress): number {
   const writtenMs = Date.parse(updatedAt);
   if (state !== 'waiting') return writtenMs;
   return waitsFor === undefined ? writtenMs + LONGEST_TURN_MS : Date.parse(waitsFor.nextAt);
 }
 
-/** Steps that write to the destination. If the next run finds everything there, the orphaned run did it, and a result event is sent. */
+/**
+ * Steps that write to the destination. If such a step was interrupted and the next run finds everything there, that run
+ * sends the result event.
+ */
 const WRITES: ReadonlySet<string> = new Set(['copy', 'tagDestination']);
 
-/** Runs that were interrupted one after the other, without a trigger and without progress in between, before it is a failure. */
+/** Interrupted runs in a row, without a trigger or progress, after which the promotion fails. */
 const MOST_INTERRUPTED = 3;
 
 /**
- * Ends a run that will not close its promotion, and opens the next one. Where the run's own row had ended already, its promotion is
- * closed as that says.
- * @returns false if another writer was first and the row must be read anew
+ * Ends a run that will not close its promotion, and opens the next one. If the run's own row has ended already, closes
+ * the promotion with that result.
+ * @returns false if another writer was first and the row must be read again
  */
 async function replaceOrphaned(
   ports: RunPorts,
@@ -122,7 +133,8 @@ async function replaceOrphaned(
   const row = current.value;
   const run = (await ports.store.getRun(runId))?.value;
   if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
-  // Its own row first, as a run does that closes itself: what leads to it is the promotion's, until that names another, or is at rest.
+  // End the run's own row first, in the same order as a run that closes itself. The promotion's row leads to the run
+  // until it names the next run or is closed.
   const steps = await ports.store.listProgress(runId);
   const interrupted = countInterrupted(row, steps);
   const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
@@ -135,7 +147,8 @@ async function replaceOrphaned(
   const left = { ...row, interrupted, ...(put !== undefined && { unconfirmed: put }) };
   const next = { value: left, version: current.version };
   if (isLost && isFailure) return closeAsRunLost(ports, next, run, rule);
-  // What was wanted since it was given up, and by whomever, has a run of its own.
+  // The run was already ended as interrupted and has closed since. Triggers that came after that get a run of their
+  // own.
   if (!isLost && result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
     return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
   }
@@ -143,7 +156,10 @@ async function replaceOrphaned(
   return (await openNext(ports, next, rule, trigger)) !== undefined;
 }
 
-/** How often in a row runs were interrupted, with this one: a trigger, and a run that came further than those before it, begin the count anew. */
+/**
+ * Counts interrupted runs in a row, including this one. A trigger, or a run with more progress than those before it,
+ * restarts the count.
+ */
 function countInterrupted(
   { generation, interrupted }: PromotionRow,
   progress: readonly StepProgress[],
@@ -160,7 +176,7 @@ function countInterrupted(
   };
 }
 
-/** Closes the promotion of a run whose own row says how it ended: it came no further than that. */
+/** Closes the promotion of a run whose own row has ended already, with that result. */
 async function closeAsItEnded(
   ports: RunPorts,
   { value: row, version }: Versioned<PromotionRow>,
@@ -178,7 +194,7 @@ async function closeAsItEnded(
   return (await openNext(ports, { value: answer.row, version }, rule, trigger)) !== undefined;
 }
 
-/** Closes the row of a promotion whose runs were interrupted over and over: the schedule tries again, with growing pauses. */
+/** Closes the row of a promotion after too many interrupted runs. The schedule tries again, with growing pauses. */
 function closeAsRunLost(
   ports: RunPorts,
   { value, version }: Versioned<PromotionRow>,
@@ -218,7 +234,7 @@ const LOST: RunResult = {
     'Look into the log of the host for why its orchestrations end. The schedule tries again, with growing pauses; so does the next push.',
 };
 
-/** The answer to all that was wanted of a promotion whose rule is gone. */
+/** Closes a promotion whose rule is gone, and answers all its triggers. */
 export function ruleGone(
   row: PromotionRow,
   finishedAt: string,
@@ -233,19 +249,24 @@ export function ruleGone(
   };
 }
 
-/** Closes a row that no rule matches and no run will close; @returns false where another writer was first */
+/**
+ * Closes a row that has no open run and that no rule matches.
+ * @returns false if another writer was first
+ */
 function closeWithoutRule(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
   const { waitingFor: _waited, ...row } = value;
   const gone = ruleGone(row, ports.now().toISOString(), row.last?.fingerprint ?? '');
   return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
 }
 
-/** How a run that was to stop ends, where it can't say so itself. */
+/** The result of a run that was stopped but cannot write it itself. */
 function stoppedResult(cancel: Cancellation, { digest }: RunRow): RunResult {
   return { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
 }
 
-/** Closes the row of a run that was to stop and is lost; what was wanted since then is opened at the next look. */
+/**
+ * Closes the row of an orphaned run that was stopped. If a trigger came since then, the next tick opens a run for it.
+ */
 async function closeCancelled(
   ports: RunPorts,
   { value, version }: Versioned<PromotionRow>,
@@ -261,8 +282,9 @@ async function closeCancelled(
 }
 
 /**
- * What the schedule does with a row that is not at rest: see {@link incrementGeneration}, without wanting anything new.
- * @param rule undefined where there is none any more @param options.wakes false: a run that waits for evidence keeps its own pace
+ * What the schedule does with a row that has an open run or an unanswered trigger. Does not increment `generation`.
+ * @param rule undefined if it is gone
+ * @param options.notifies false if a run that waits for evidence keeps its own pauses
  */
 export async function reconcilePromotion(
   ports: RunPorts,

@@ -6,7 +6,7 @@ import type { Runs } from '../ports/runs.js';
 import type { RunInput } from './run-row.js';
 import type { StepCall } from '../ports/step.js';
 
-/** Tries of one conditional write. `ROW_CONTENDED` */
+/** Maximum tries of one conditional write. `ROW_CONTENDED` */
 const ROW_TRIES = 60;
 
 function contended(id: string): PromoterError {
@@ -16,7 +16,7 @@ function contended(id: string): PromoterError {
   });
 }
 
-/** Tries a conditional write again, with the row read anew, until it is done. */
+/** Tries a conditional write until it succeeds. Each try reads the row again. */
 export async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
   for (let tries = 0; tries < ROW_TRIES; tries += 1) {
     const done = await attempt();
@@ -30,7 +30,7 @@ interface OwnedPorts {
   store: Promotions;
 }
 
-/** Changes the row of a run that still owns it; undefined where it no longer does: such a run ends. */
+/** Changes a row if this run still owns it. Undefined if it does not; the run must end then. */
 async function changeOwned(
   ports: OwnedPorts,
   id: string,
@@ -47,14 +47,17 @@ async function changeOwned(
   return written.row;
 }
 
-/** The run's first write: the engine has it. @returns the row, with the `generation` that this run answers; undefined where the run is not the row's. */
+/**
+ * The first write of a run: it shows that the engine has the run.
+ * @returns the row with the `generation` that this run answers; undefined if another run owns the row
+ */
 export function takePromotion(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) =>
     row.runBegun ? undefined : { ...row, runBegun: true, state: 'working' },
   );
 }
 
-/** The row as it stands, for a run that looks again; no longer waiting. Undefined where the run is not the row's. */
+/** Reads the row for a run's next check, and clears `waitingFor`. Undefined if another run owns the row. */
 export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
   return changeOwned(ports, id, runId, (row) => {
     if (row.waitingFor === undefined && row.state !== 'waiting') return undefined;
@@ -63,7 +66,10 @@ export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise
   });
 }
 
-/** Writes which digest passed the gate, and by which rule. @returns false where the run is not the row's */
+/**
+ * Writes which digest passed the gate, and by which rule.
+ * @returns false if another run owns the row
+ */
 export async function writeGatePassed(
   ports: OwnedPorts,
   id: string,
@@ -78,7 +84,10 @@ export async function writeGatePassed(
   return row !== undefined;
 }
 
-/** Writes that the run has waited for long enough: what its tag reads is what it is. @returns undefined if the run is not the row's */
+/**
+ * Writes that the run has waited long enough: it believes the digest that the tag reads.
+ * @returns undefined if another run owns the row
+ */
 export function believeTag(
   ports: OwnedPorts,
   id: string,
@@ -90,15 +99,19 @@ export function believeTag(
   );
 }
 
-/** Writes that the run waits for evidence, and that nothing wakes it yet. @returns false where the run is not the row's */
+/**
+ * Writes that the run waits for evidence, without an event that wakes it.
+ * @returns false if another run owns the row
+ */
 export async function writePausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
   const row = await changeOwned(ports, id, runId, (current) => ({ ...current, state: 'waiting' }));
   return row !== undefined;
 }
 
 /**
- * Writes that the run waits for evidence, and the event that wakes it, only if `generation` is still what the run looked at.
- * @returns `waiting`; `again` where something was raised meanwhile; `gone` where the run is not the row's
+ * Writes that the run waits for evidence, and the event that wakes it. Does so only if `generation` has not changed
+ * since the run's check.
+ * @returns `waiting`; `again` if a trigger came meanwhile; `gone` if another run owns the row
  */
 export async function writeWaiting(
   ports: OwnedPorts,
@@ -114,7 +127,7 @@ export async function writeWaiting(
   return row.waitingFor === event ? 'waiting' : 'again';
 }
 
-/** Notes in the run's row what its source stands on, as soon as that is known. May be done twice. */
+/** Writes the source's digest to the run's row as soon as it is known. Can be repeated. */
 export async function writeDigest(ports: { store: Runs }, runId: string, digest: string): Promise<void> {
   await untilWritten(runId, async () => {
     const current = await ports.store.getRun(runId);
@@ -123,7 +136,7 @@ export async function writeDigest(ports: { store: Runs }, runId: string, digest:
   });
 }
 
-/** What a promotion's run is about: the rule, as it stood when the run was opened, the source tag and the destination. */
+/** The input of a promotion's run: the rule when the run was opened, the source tag and the destination. */
 export type OpenedPromotion = Extract<RunInput, { kind: 'promotion' }>;
 
 /** The input of the run that a step is called for. @throws PromoterError `RUN_UNKNOWN` */

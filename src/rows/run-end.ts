@@ -21,16 +21,13 @@ const STATES: Record<RunResult['outcome'], PromotionState> = {
   interrupted: 'working',
 };
 
-/** An `unchanged` after a `promoted` of the same digest changes nothing. */
+/** An `unchanged` after a `promoted` of the same digest keeps the time. */
 function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: string): string {
   const same = last !== undefined && STATES[last.outcome] === STATES[result.outcome] && last.digest === result.digest;
   return same && last.code === result.code ? (since ?? last.finishedAt) : finishedAt;
 }
 
-/**
- * A promotion's row with what its run has answered; it is neither closed yet, nor has the next run.
- * @param answered.wanted the generation that is answered @param answered.read the one that the run has read
- */
+/** A promotion's row with the answer of its run. The row is not closed yet and has no next run. */
 export function rowAfterRun(
   row: PromotionRow,
   runId: string,
@@ -67,51 +64,61 @@ export function rowAfterRun(
 
 /** What a run answers. */
 interface Answer {
-  /** The generation that is answered, and the one that the run has read. */
+  /** The generation that is answered, and the generation that the run has read. */
   generation: number;
   read: number;
   result: RunResult;
   rule: Rule;
-  /** Referrers that triggers have named, if the run looked for them. */
+  /** Referrers that triggers reported, if the run looked for them. */
   looked?: Looked | undefined;
 }
 
-/** What the last final run saw under the tag before this one is no longer there. */
+/** The news after a final run. What the final run before it saw under the tag counts as replaced. */
 function newsAfter({ news, last }: PromotionRow, { digest }: RunResult, now: Date): News | undefined {
   if (digest === undefined) return news;
   if (news === undefined && (last?.digest === undefined || last.digest === digest)) return undefined;
   return answeredNews(news ?? NO_NEWS, last?.digest, digest, now);
 }
 
-/** Outcomes that stand for what the tag was; after any other the schedule tries again, or somebody has stopped it. */
+/**
+ * Outcomes that are valid for the digest that the run saw. After `failed`, the schedule tries again; `cancelled` was
+ * requested by somebody.
+ */
 const ANSWERS: ReadonlySet<RunResult['outcome']> = new Set(['promoted', 'unchanged', 'observed', 'refused']);
 
-/** True if the run saw another digest than the row's triggers named last, and did not wait for that: the next run does. */
+/**
+ * True if the run saw another digest than triggers reported, and did not wait for that digest. The next run promotes
+ * it.
+ */
 function hasMissed({ news }: PromotionRow, { outcome, digest }: RunResult): boolean {
   return news !== undefined && digest !== undefined && ANSWERS.has(outcome) && !isAnsweredBy(news, digest);
 }
 
-/** The row at rest. @param result of the run, which is the row's last one if it was final */
+/**
+ * The closed row.
+ * @param result of the run; `last` has the same result if it was final
+ */
 export function closedRow(row: PromotionRow, result: RunResult): PromotionRow {
   const { outcome } = row.last?.runId === row.runId && row.last !== undefined ? row.last : result;
   return { ...row, runOpen: false, state: STATES[outcome] };
 }
 
 /**
- * The pauses before the run that follows one that was superseded, in milliseconds, where no event reported the move of the tag: the first
- * may be an event that is late. One more, and it is a failure: the schedule tries again, with its own pauses.
+ * The pause before the next run after a superseded one, in milliseconds, if no event reported that the tag moved. The
+ * first pause is 0, because the event may only be late. After the last pause the promotion fails, and the schedule
+ * tries again with its own pauses.
  */
 const PAUSES_MS = [0, 10_000, 60_000] as const;
 
-/** How a run ends, seen together with those before it; or how long it waits before it does. */
+/** The final result of a run, compared with the runs before it, or the pause before it ends. */
 export type Ending = { result: RunResult } | { pauseMs: number };
 
 /**
- * What a run's end comes to. `superseded` over and over, with nothing wanted in between, is no tag that moves, but a registry whose
- * answers disagree: paced, and then a failure. An `unchanged` that finds what a run before has put, and could not see, is that
- * one's `promoted`.
- * @param wanted what the run has read
- * @param waitedMs how long its close has waited so far
+ * Compares the result of a run with those of the runs before it. If runs are `superseded` again and again without a
+ * trigger, the registry gives different answers: the next runs are delayed, and in the end the promotion fails. If an
+ * `unchanged` run finds what an earlier run wrote without a result event, it becomes `promoted`.
+ * @param generation the one that the run has read
+ * @param waitedMs how long the close of the run has waited so far
  */
 export function endingOf(
   {
@@ -132,13 +139,13 @@ export function endingOf(
   return waitedMs < pauseMs ? { pauseMs: pauseMs - waitedMs } : { result };
 }
 
-/** How often in a row runs were superseded, this one counted, and nothing was wanted meanwhile; 0 where something was. */
+/** Superseded runs in a row, including this one, without a trigger. 0 if a trigger came meanwhile. */
 function timesSuperseded(row: PromotionRow, generation: number): number {
   if (row.generation !== generation) return 0;
   return (row.superseded?.generation === generation ? row.superseded.times : 0) + 1;
 }
 
-/** Without a digest: which one it is isn't known, and so none is news to the schedule. */
+/** The result has no digest, because it is unknown which one is current. */
 function unsettled({ source: { registry, repository, tag } }: PromotionRow, times: number): RunResult {
   return {
     outcome: 'failed',
@@ -154,7 +161,10 @@ function confirmed(row: PromotionRow, result: RunResult): RunResult {
   return { ...result, outcome: 'promoted', reason: 'a run before brought it there, and could not say so' };
 }
 
-/** What the row keeps of it for the runs that follow. @param wanted what the run has read */
+/**
+ * The fields that the next runs need.
+ * @param generation the one that the run has read
+ */
 function keptOf(
   row: PromotionRow,
   result: RunResult,
@@ -168,15 +178,16 @@ function keptOf(
       ...(unconfirmed !== undefined && { unconfirmed }),
     };
   }
-  // Written, and it did not read back.
+  // The run wrote the tag, but could not read it back.
   const put = result.code === 'TAG_LOST' ? result.digest : unconfirmed;
   const isOver = result.outcome === 'promoted' || result.outcome === 'unchanged';
   return put === undefined || isOver ? {} : { unconfirmed: put };
 }
 
 /**
- * When the schedule tries again what failed: after 5 minutes, doubled with each failure in a row, a day at most.
- * @returns RFC 3339; undefined if it does not: it did not fail, its rule has no schedule, or its tag is gone, which a scan sees come back
+ * When the schedule tries a failed promotion again: after 5 minutes, doubled with each failure in a row, at most a day.
+ * @returns RFC 3339; undefined if the run did not fail, if its rule has no schedule, or if its tag is gone (a scan
+ * finds it when it returns)
  */
 export function retryAtOf(rule: Rule, result: RunResult, failures: number, now: Date): string | undefined {
   if (result.outcome !== 'failed' || result.code === 'SOURCE_GONE' || !rule.triggers.includes('schedule'))
@@ -184,7 +195,7 @@ export function retryAtOf(rule: Rule, result: RunResult, failures: number, now: 
   return new Date(now.getTime() + failurePauseMs(failures)).toISOString();
 }
 
-/** How a run ends whose orchestration is gone, or ended without closing its promotion. */
+/** The result of a run whose orchestration is gone or ended without closing its promotion. */
 export const INTERRUPTED: RunResult = {
   outcome: 'interrupted',
   reason: 'its orchestration is gone, or it ended without closing its promotion: a worker died, say, or a host stopped',
@@ -192,9 +203,9 @@ export const INTERRUPTED: RunResult = {
 };
 
 /**
- * Ends the run's own row. May be done twice, and by several.
- * @param known the row as it was just read
- * @returns how it ended: the first to say so is right
+ * Ends the run's own row. Can be repeated; the first result counts.
+ * @param known the row, if it was just read
+ * @returns the result in the row
  */
 export async function endRunRow(
   ports: { store: Runs } & Pick<RunPorts, 'now'>,
@@ -209,7 +220,7 @@ export async function endRunRow(
     if (current === undefined) return result;
     if (current.value.state === 'ended') return current.value.result ?? result;
     const { cancel } = current.value;
-    // One that is to stop is followed by none.
+    // No run follows one that was stopped.
     const end = result.outcome === 'superseded' && cancel !== undefined ? cancelledResult(cancel) : result;
     const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result: end };
     return (await ports.store.replaceRun(row, current.version)) ? end : undefined;

@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
 
-// Rows are parsed when they are read, since an older or a newer version of the app may have written them. Unknown fields are dropped. A
-// field that is added later must be optional or have a default.
+// Rows are parsed when they are read, since an older or a newer version of the app may have written them. Unknown
+// fields are dropped. A field that is added later must be optional or have a default.
 
 export const OUTCOMES = [
   'promoted',
@@ -39,18 +39,18 @@ export type SourceTag = z.infer<typeof sourceTagSchema>;
 
 export const runResultSchema = z.object({
   outcome: z.enum(OUTCOMES),
-  /** Where the outcome is refused or failed: the error's code, message and remedy. */
+  /** If the run was refused or failed: the code, message and remedy of the error. */
   code: z.string().exactOptional(),
   reason: z.string().exactOptional(),
   remedy: z.string().exactOptional(),
-  /** Where evidence was missing: a hash of the signatures that the image had then. */
+  /** If evidence was missing: a hash of the signatures that the image had at that time. */
   evidence: z.string().exactOptional(),
-  /** The tag's digest that the run saw. */
+  /** The digest that the run saw under the tag. */
   digest: z.string().exactOptional(),
 });
 /**
- * How a run ended, and why. `interrupted`: its orchestration is gone, or ended without closing: no failure, nobody is told, and the next
- * run starts at once.
+ * The outcome of a run and its reason. `interrupted` means that its orchestration is gone or ended without closing the
+ * run. It is not a failure: no result event is sent, and the next run starts at once.
  */
 export type RunResult = z.infer<typeof runResultSchema>;
 
@@ -58,29 +58,29 @@ export const triggerCauseSchema = z.object({
   /**
    * - `push`, `referrer` (evidence was attached), `deletion`: an event of a registry.
    * - `schedule`: the schedule found a difference.
-   * - `job`: a `promote` job. `queue`, `http`: a person or a program asked, by that way.
+   * - `job`: a `promote` job. `queue`, `http`: a person or a program asked through the queue or HTTP.
    * - `retry`: the run before was interrupted.
-   * - `follow-up`: something changed while the run before was open, or its tag moved on.
+   * - `follow-up`: a trigger came while the run before was open, or the tag moved.
    */
   kind: z.enum(TRIGGER_KINDS),
-  /** The event's, message's or job's own id; of `retry` and `follow-up` the run before. */
+  /** The id of the event, message or job. For `retry` and `follow-up`: the run before. */
   id: z.string().exactOptional(),
-  /** Why somebody asked, in their words. */
+  /** The reason that the requester gave. */
   reason: z.string().exactOptional(),
   at: z.string(),
 });
-/** What made somebody look. */
+/** The cause of a trigger. */
 export type TriggerCause = z.infer<typeof triggerCauseSchema>;
 
 export const triggerSchema = triggerCauseSchema.extend({
-  /** Of a `follow-up`: the last trigger that the run before coalesced. */
+  /** For a `follow-up`: the last trigger that the run before coalesced. */
   coalesced: triggerCauseSchema.exactOptional(),
 });
-/** What opened a run. */
+/** The trigger that opened a run. */
 export type Trigger = z.infer<typeof triggerSchema>;
 
 const acceptedJobSchema = z.looseObject({ id: z.string(), operation: z.string() });
-/** A job as it was accepted, defaults included: JSON that operations/job-schema.ts reads again. */
+/** A job as it was accepted, with defaults. operations/job-schema.ts parses this JSON again. */
 export type AcceptedJob = z.infer<typeof acceptedJobSchema>;
 
 const runInputSchema = z.discriminatedUnion('kind', [
@@ -104,18 +104,18 @@ const runOutputSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('inline'), value: z.unknown() }),
   z.object({ kind: z.literal('document'), name: z.string(), sizeBytes: z.number() }),
 ]);
-/** What a job has to show: as it is, or where it is too large for a row, as a document. */
+/** The output of a job: inline, or as a document if it is too large for a row. */
 export type RunOutput = z.infer<typeof runOutputSchema>;
 
 const cancellationSchema = z.object({
   at: z.string(),
-  /** As they call themselves. */
+  /** The name that the requester gave. */
   by: z.string(),
   reason: z.string().exactOptional(),
-  /** The promotion's `generation` at that time: all of it is answered by the run that stops. */
+  /** The promotion's `generation` at the time of the request. The stopped run answers all triggers up to it. */
   generation: z.number().exactOptional(),
 });
-/** Somebody asked a run to stop: who, when and why. */
+/** A request to stop a run: who, when and why. */
 export type Cancellation = z.infer<typeof cancellationSchema>;
 
 export const runRowSchema = z.object({
@@ -124,22 +124,22 @@ export const runRowSchema = z.object({
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
   trigger: triggerSchema.exactOptional(),
-  /** Of a promotion: the generation that it answers, from when it has begun. */
+  /** Only promotions: the generation that the run answers, set when it begins. */
   generation: z.number().exactOptional(),
-  /** What the source stands on, from when the run has looked. */
+  /** The digest of the source, set when the run has read it. */
   digest: z.string().exactOptional(),
-  /** When a job whose orchestration was lost was started once more. */
+  /** When an orphaned job was started again. */
   startedAgainAt: z.string().exactOptional(),
-  /** When its CloudEvent was sent. */
+  /** When its result event was sent. */
   eventSentAt: z.string().exactOptional(),
-  /** Set once, never taken back; the run ends as soon as it sees it. */
+  /** Set once and never removed. The run ends as soon as it sees it. */
   cancel: cancellationSchema.exactOptional(),
   finishedAt: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
-  /** What a job's operation found or made. */
+  /** The output of a job's operation. */
   output: runOutputSchema.exactOptional(),
 });
-/** One attempt, or one job. */
+/** One run of a promotion, or one job. */
 export type RunRow = z.infer<typeof runRowSchema>;
 
 export const runSummarySchema = z.object({
@@ -151,17 +151,17 @@ export const runSummarySchema = z.object({
   startedAgainAt: z.string().exactOptional(),
   eventSentAt: z.string().exactOptional(),
   trigger: triggerSchema.exactOptional(),
-  /** Of a promotion. */
+  /** Only promotions. */
   promotionId: z.string().exactOptional(),
   rule: z.string().exactOptional(),
-  /** Of a job. */
+  /** Only jobs. */
   jobId: z.string().exactOptional(),
   operation: z.string().exactOptional(),
-  /** Absent where a job is about no repository. */
+  /** Absent if a job has no repository. */
   source: z.object({ registry: z.string(), repository: z.string(), tag: z.string().exactOptional() }).exactOptional(),
   destination: z.string().exactOptional(),
   digest: z.string().exactOptional(),
   result: runResultSchema.exactOptional(),
 });
-/** A run in a list: what it is about and where it stands, without the rule and the output. */
+/** A run in a list, without its rule and output. */
 export type RunSummary = z.infer<typeof runSummarySchema>;
