@@ -1,71 +1,80 @@
 import { z } from 'zod';
 
-/** One list of a registry, newest first, as far as it was read. */
+/** How far one list of a registry, newest first, was read. */
 const listCursorSchema = z.object({
-  /** The newest time of its first page: epoch milliseconds of the registry's clock; 0 if it was empty. */
+  /** The newest time on its first page: epoch milliseconds by the registry's clock; 0 if the list was empty. */
   newestMs: z.number(),
-  /** Entries of the minutes before that which were handled, as short hashes. */
+  /** Entries of the minutes before that time that were handled, as short hashes. */
   handled: z.array(z.string()),
 });
 export type ListCursor = z.infer<typeof listCursorSchema>;
 
 const cursorSchema = z.object({ tags: listCursorSchema, manifests: listCursorSchema });
-/** Where the change scan of a repository goes on. */
+/** Where the next change scan of a repository continues. */
 export type ScanCursor = z.infer<typeof cursorSchema>;
 
 const existingSchema = z.object({
-  /** Hash of the tag globs for which it was recorded. */
+  /** Hash of the tag globs of the recording. */
   globs: z.string(),
-  /** Documents that hold it. */
+  /** The number of documents that hold the recording. */
   parts: z.number(),
-  /** False: the scan still records, and starts nothing. */
+  /** False while the scan still records the existing tags. No run starts until then. */
   isWhole: z.boolean(),
-  /** The newest time of a tag when it began; what was written later is new. Absent if the registry tells no times. */
+  /**
+   * The newest time of a tag when the recording started; tags written later are new. Absent if the registry reports no
+   * times.
+   */
   untilMs: z.number().exactOptional(),
 });
-/** What a rule with `existing: ignore` leaves alone. */
+/** The recording of existing tags, which a rule with `existing: ignore` does not promote. */
 export type Existing = z.infer<typeof existingSchema>;
 
 const fullScanSchema = z.object({
   startedAt: z.string(),
-  /** Of the rule by which it looks. */
+  /** The fingerprint of the rule for which it scans. */
   fingerprint: z.string(),
-  /** The tag after which it goes on. */
+  /** The tag after which it continues. */
   after: z.string().exactOptional(),
-  /** Rows of another fingerprint were met. */
+  /** The scan found rows with an older fingerprint. */
   hasOutdated: z.boolean().exactOptional(),
 });
 
 const ranAgainSchema = z.object({
-  /** The fingerprint of the rule as it was then. */
+  /** The fingerprint of the rule at that time. */
   by: z.string(),
-  /** The tag after which it goes on. */
+  /** The tag after which it continues. */
   after: z.string().exactOptional(),
   isWhole: z.boolean(),
 });
 
 const scanStateSchema = z.object({
-  /** The rule's scan fingerprint when the last full scan began; absent: one is to come first. */
+  /** The rule's scan fingerprint when the last full scan began. Absent if a full scan must come first. */
   fingerprint: z.string().exactOptional(),
-  /** How far its promotions were run again since the rule was edited. */
+  /** How many of the promotions were run again since the rule changed. */
   ranAgain: ranAgainSchema.exactOptional(),
-  /** Absent: no scan yet, or the registry has no lists by time. */
+  /** Absent before the first scan, and if the registry has no lists by time. */
   cursor: cursorSchema.exactOptional(),
-  /** How far changes were handled on which more promotions stand than could be started: the last one's id, by the hash of the entry. */
+  /**
+   * Changes that affect more promotions than a tick may start: by the hash of the entry, the id of the last promotion
+   * that was handled.
+   */
   partly: z.record(z.string(), z.string()).exactOptional(),
   existing: existingSchema.exactOptional(),
-  /** The registry does not list the repository any more: the row goes after one more full scan. */
+  /** The registry no longer lists the repository. The row is removed after one more full scan. */
   isGone: z.literal(true).exactOptional(),
-  /** A full scan, or the recording of what exists, that has not ended. */
+  /** A full scan, or a recording of existing tags, that is not finished. */
   full: fullScanSchema.exactOptional(),
   lastChangeScanAt: z.string().exactOptional(),
-  /** When the last full scan that has ended began. */
+  /** When the last finished full scan began. */
   lastFullScanAt: z.string().exactOptional(),
-  /** Scans in a row that did not end well. One that is under way counts, so that what kills its host is told from what does not. */
+  /**
+   * Failed scans in a row. A scan that is running counts as failed, so that a scan that crashes its process is counted
+   * too.
+   */
   failures: z.number(),
   /** When the last scan began. */
   triedAt: z.string().exactOptional(),
-  /** Full scans in a row that did not end well, and when the last one began: change scans that do well take nothing of that back. */
+  /** Failed full scans in a row, and when the last one began. A successful change scan does not reset this. */
   fullFailed: z.object({ failures: z.number(), triedAt: z.string() }).exactOptional(),
 });
 export type ScanState = z.infer<typeof scanStateSchema>;
@@ -74,37 +83,40 @@ export const scanRowSchema = z.object({
   rule: z.string(),
   registry: z.string(),
   repository: z.string(),
-  /** Of another version of this code: from the start. */
+  /** If another version wrote a state that does not parse, scanning starts over. */
   state: scanStateSchema.catch({ failures: 0 }),
 });
-/** What the schedule knows of one repository of one rule. */
+/** The scan state of one repository of one rule. */
 export type ScanRow = z.infer<typeof scanRowSchema>;
 
-/** How long a scan may work on its row before others may, in milliseconds. */
+/** How long a scan owns its row before another scan may take it, in milliseconds. */
 const CLAIM_MS = 60_000;
 /** The longest pause after failures, in milliseconds. */
 const LONGEST_PAUSE_MS = 3_600_000;
 
-/** When the row may be scanned again after a failure. A claim counts as a failure until its scan ends. The pause is a minute, doubling to an hour. */
+/**
+ * When the row may be scanned again after a failure. A running scan counts as a failure. The pause is a minute,
+ * doubling up to an hour.
+ */
 function retryAtMs({ failures, triedAt }: Pick<ScanState, 'failures' | 'triedAt'>): number {
   if (failures === 0 || triedAt === undefined) return 0;
   return Date.parse(triedAt) + Math.min(CLAIM_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
 }
 
-/** The state of a row whose scan begins: it has failed until it ends. */
+/** The state of a row when a scan begins: it counts as failed until it ends. */
 export function claimedState(state: ScanState, now: Date, isFull: boolean): ScanState {
   const triedAt = now.toISOString();
   const fullFailed = { failures: (state.fullFailed?.failures ?? 0) + 1, triedAt };
   return { ...state, failures: state.failures + 1, triedAt, ...(isFull && { fullFailed }) };
 }
 
-/** Whether the row may be claimed. A scan of the future was that of a clock that was wrong. */
+/** True if a scan may begin. Ignore a start time in the future: the clock was wrong. */
 export function isClaimable(state: ScanState, now: Date, isFull: boolean): boolean {
   const tried = isFull && state.fullFailed !== undefined ? [state, state.fullFailed] : [state];
   return tried.every((each) => retryAtMs(each) <= now.getTime() || Date.parse(each.triedAt ?? '') > now.getTime());
 }
 
-/** How often in a row such a scan did not end well. */
+/** Failed scans of this kind in a row. */
 export function failuresOf({ failures, fullFailed }: ScanState, isFull: boolean): number {
   return Math.max(failures, isFull ? (fullFailed?.failures ?? 0) : 0);
 }

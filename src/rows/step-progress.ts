@@ -2,10 +2,10 @@ import { z } from 'zod';
 
 export const stepProgressSchema = z.object({
   runId: z.string(),
-  /** `attachSbom linux/amd64`: unique in the run. */
+  /** For example `attachSbom linux/amd64`. Unique in the run. */
   step: z.string(),
   state: z.enum(['working', 'done', 'waiting', 'failed']),
-  /** One line for a person. */
+  /** One line of text for a person. */
   text: z.string(),
   startedAt: z.string(),
   updatedAt: z.string(),
@@ -14,19 +14,22 @@ export const stepProgressSchema = z.object({
   /** Manifests and blobs of a copy. */
   doneNodes: z.number().exactOptional(),
   totalNodes: z.number().exactOptional(),
-  /** Trouble that is waited out: its code, calls so far, since when, and about when the next one is. */
+  /**
+   * A transient error that the step waits for: its code, calls so far, since when, and the approximate time of the next
+   * call.
+   */
   waitsFor: z
     .object({
       code: z.string(),
       tries: z.number(),
       since: z.string(),
       nextAt: z.string(),
-      /** The host that does not answer; the text says all of this. */
+      /** The host that does not answer. `text` names it, too. */
       unanswered: z.string().exactOptional(),
     })
     .exactOptional(),
-  /** Where it waits to be called again: the external event that ends the wait. */
+  /** The external event that ends the wait of the step. */
   event: z.string().exactOptional(),
 });
-/** What a step says of itself while it works and when it is done; a row of its own. */
+/** The progress of a step while it works and when it is done. Each step has its own row. */
 export type StepProgress = z.infer<typeof stepProgressSchema>;

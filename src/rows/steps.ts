@@ -2,13 +2,16 @@ import { z } from 'zod';
 import { isDigest, type Descriptor, type Digest } from '../oci/index.js';
 import { OUTCOMES } from './run-row.js';
 
-/** Name, input and result of each step: all that orchestrations know of it. History is a boundary, so both are parsed. */
+/**
+ * The name, input and result of a step. Orchestrations know no more about it. Both input and result are stored in the
+ * history, so they are parsed.
+ */
 export interface StepContract<I extends z.ZodType, R extends z.ZodType> {
   /** The activity's name. */
   name: string;
   input: I;
   result: R;
-  /** It may work for minutes: a process does only some such steps at once. */
+  /** The step may work for minutes. A process runs only a few such steps at once. */
   isLong: boolean;
 }
 
@@ -21,7 +24,9 @@ export function contract<I extends z.ZodType, R extends z.ZodType>(
   return { name, input, result, isLong };
 }
 
-/** A step that goes on from its checkpoints: it answers `{retryAfterMs: 0}` after some minutes, and is called again. */
+/**
+ * A step that continues from its checkpoints: it returns `{retryAfterMs: 0}` after some minutes and is called again.
+ */
 export const long = <I extends z.ZodType, R extends z.ZodType>(name: string, input: I, result: R): StepContract<I, R> =>
   contract(name, input, result, true);
 
@@ -35,7 +40,7 @@ export const descriptor = z.object({
 
 export const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
 
-/** Which run asks: a write by a run that isn't the row's is refused. */
+/** The run that asks. A write by a run that does not own the row is refused. */
 export const owned = z.object({ promotionId: z.string(), runId: z.string() });
 
 export const resultSchema = z.object({
@@ -47,23 +52,23 @@ export const resultSchema = z.object({
   digest: z.string().optional(),
 });
 
-/** Of the referrers that triggers have named: which ones a run found. */
+/** Which of the reported referrers a run found. */
 export const lookedSchema = z.object({ seen: z.array(z.string()), unseen: z.array(z.string()) });
 
 export type ResultOf<C> = C extends StepContract<z.ZodType, infer R> ? z.infer<R> : never;
 
 export type InputOf<C> = C extends StepContract<infer I, z.ZodType> ? z.infer<I> : never;
 
-/** Why a step failed for good. */
+/** Why a step failed permanently. */
 export interface Failure {
   code: string;
   message: string;
   remedy?: string | undefined;
-  /** A policy or a verification said no; otherwise something broke. */
+  /** True if a policy or a verification refused; false for any other failure. */
   refused: boolean;
 }
 
-/** A step failed for good. */
+/** A permanent failure of a step. */
 export class StepFailed extends Error {
   readonly code: string;
   readonly remedy: string | undefined;
@@ -79,19 +84,24 @@ export class StepFailed extends Error {
 
 export type AnyContract = StepContract<z.ZodType, z.ZodType>;
 
-/** What an order asks of its driver: functions/durable-driver.ts in the app, cli/local-driver.ts on the command line. */
+/**
+ * What an order yields to its driver: functions/durable-driver.ts in the app, cli/local-driver.ts on the command
+ * line.
+ */
 export type Effect =
   | { kind: 'call'; step: AnyContract; input: object; untilMs: number | undefined }
   | { kind: 'wait'; event: string; forMs: number }
   | { kind: 'now' };
 
-/** A sequence of effects. Nothing in it does I/O, reads a clock or uses randomness, so it can be played again from its history. */
+/**
+ * A sequence of effects. It does no I/O and uses no clock and no randomness, so it can be replayed from its history.
+ */
 export type Order<T> = Generator<Effect, T, unknown>;
 
 /**
  * Calls a step until it is done.
- * @param untilMs until when trouble is waited for, in milliseconds since 1970; the run's deadline by default
- * @throws StepFailed; `STEP_RESULT_INVALID` where another version answered
+ * @param untilMs until when transient errors are retried, in epoch milliseconds. Default: the run's deadline
+ * @throws StepFailed; `STEP_RESULT_INVALID` if another version returned an unknown result
  */
 export function* call<C extends AnyContract>(step: C, input: InputOf<C>, untilMs?: number): Order<ResultOf<C>> {
   const answer = yield { kind: 'call', step, input: input as object, untilMs };
@@ -105,12 +115,12 @@ export function* call<C extends AnyContract>(step: C, input: InputOf<C>, untilMs
   });
 }
 
-/** Waits for an event that has this name in its run, or until the time is over. */
+/** Waits until an external event of this name arrives for its run, at most `forMs` milliseconds. */
 export function* waitFor(event: string, forMs: number): Order<void> {
   yield { kind: 'wait', event, forMs };
 }
 
-/** The time, in milliseconds since 1970. */
+/** The current time in epoch milliseconds. */
 export function* now(): Order<number> {
   return (yield { kind: 'now' }) as number;
 }

@@ -2,14 +2,17 @@ import { z } from 'zod';
 
 const entrySchema = z.object({
   promotionId: z.string(),
-  /** The tag's digest that has it in its graph, and when a run has seen it last; absent in rows of an older version. */
+  /**
+   * The root digest of the tag whose graph contains this digest, and when a run last saw it. Absent in rows of older
+   * versions.
+   */
   root: z.string().exactOptional(),
   at: z.string().exactOptional(),
 });
-/** A promotion that stands on a digest: what refers to that is its concern. */
+/** A promotion that contains a digest. A new referrer of the digest triggers the promotion. */
 export type SubjectIndexEntry = z.infer<typeof entrySchema>;
 
-/** Once it was the promotion's id alone. */
+/** Rows of older versions have only the promotion's id, as text. */
 export const subjectIndexEntrySchema: z.ZodType<SubjectIndexEntry> = z.union([
   z.string().transform((promotionId) => ({ promotionId })),
   entrySchema,
