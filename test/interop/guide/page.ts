@@ -13,7 +13,7 @@ most of long outputs are left out, digests are cut.
 const MOST_LINES = 8;
 /** Lines that are the same for every command. */
 const OF_NODES =
-  /^(?:Preparing|Uploading|Uploaded|Exists|Downloading|Downloaded|Processing|Copying|Copied|Skipped|Mounted|ArtifactType|WARNING|Login)\b/;
+  /^(?:(?:Preparing|Uploading|Uploaded|Exists|Downloading|Downloaded|Processing|Copying|Copied|Skipped|Mounted|ArtifactType|WARNING|Login)\b|\[DEPRECATED\])/;
 
 /** The result alone: without the lines of nodes, the rest of what is long, and most digits of a digest. */
 function shown(printed: string): string {
