@@ -5,6 +5,7 @@ import { KEPT_ANSWERS_BYTES } from '../../../src/transfer/checkpoint.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
 import type { StepCall, StepReply } from '../../../src/ports/step.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere, breaking } from '../../support/breaking.js';
@@ -46,6 +47,7 @@ let world: World;
 let source: MemoryRepository;
 let destination: MemoryRepository;
 let root: Descriptor;
+let run: RunRow;
 
 async function pushGraph(made: World): Promise<Descriptor> {
   const repository = made.registries.repository(REGISTRY, SOURCE.repository);
@@ -64,7 +66,11 @@ beforeEach(async () => {
   source = world.registries.repository(REGISTRY, SOURCE.repository);
   destination = world.registries.repository(REGISTRY, TO.repository);
   root = await pushGraph(world);
+  run = await runOf(world, (await openRun(world)).runId);
 });
+
+/** A call of a step of the promotion's run. */
+const callNow = () => newCall(undefined, run);
 
 const small = (of: World, requests = REQUESTS): World => ({ ...of, callBounds: { ...of.callBounds, requests } });
 
@@ -74,7 +80,7 @@ type Around<T> = (go: (call?: StepCall) => Promise<StepReply<T>>, index: number)
 /** Calls a step until it is done. @returns what came of it, and how many calls that took */
 async function whole<T>(step: Step<T>, around: Around<T> = (go) => go()): Promise<{ result: T; calls: number }> {
   for (let calls = 1; calls < 200; calls += 1) {
-    const reply = await around((call = newCall()) => step(call), calls - 1);
+    const reply = await around((call = callNow()) => step(call), calls - 1);
     if ('done' in reply) return { result: reply.done, calls };
   }
   throw new Error('it is never done');
@@ -199,7 +205,7 @@ describe('a plan in calls of three requests', () => {
         const { calls } = await whole(plan(small(world)), async (go, index) => {
           if (index !== 2) return go();
           const broken = plan(small(breaking(world, nth, when).ports));
-          await expect(broken(newCall())).rejects.toThrow('killed');
+          await expect(broken(callNow())).rejects.toThrow('killed');
           return go();
         });
         expect(kept()).toEqual(once.plan);
@@ -221,7 +227,7 @@ describe('a plan in calls of three requests', () => {
       expect(first).toBe(down);
       failed += 1;
       source.fault = undefined;
-      return go({ ...newCall(), waitedMs: 1_000 });
+      return go({ ...callNow(), waitedMs: 1_000 });
     });
     expect(failed).toBeGreaterThan(1);
     expect(kept()).toEqual(once.plan);
@@ -269,11 +275,11 @@ describe('a plan in calls of three requests', () => {
     };
     const ports = small(world);
     const { result } = await whole(plan(ports), async (go) => {
-      const first = await go({ ...newCall(), waitedMs: 0 }).catch((error: unknown) => error);
+      const first = await go({ ...callNow(), waitedMs: 0 }).catch((error: unknown) => error);
       if (!(first instanceof Error)) return first as StepReply<never>;
       expect(first).toMatchObject({ code: 'REFERRER_UNKNOWN', transient: true });
       source.fetchManifest = fetch;
-      return go({ ...newCall(), waitedMs: 1_000 });
+      return go({ ...callNow(), waitedMs: 1_000 });
     });
     expect(result).not.toBe('superseded');
     expect(kept()).toEqual(once.plan);
@@ -306,7 +312,7 @@ describe('a plan in calls of three requests', () => {
     const began = world.nowMs;
     let tries = 0;
     await whole(plan(small(world)), async (go) => {
-      for (let call: StepCall = { ...newCall(), waitedMs: 0 }; ; call = { ...newCall(), waitedMs: 30_000 }) {
+      for (let call: StepCall = { ...callNow(), waitedMs: 0 }; ; call = { ...callNow(), waitedMs: 30_000 }) {
         const result = await go(call).catch((error: unknown) => error);
         if (!(result instanceof Error)) return result as StepReply<never>;
         expect(result).toMatchObject({ code: 'REFERRER_UNKNOWN' });
@@ -331,7 +337,7 @@ describe('a plan in calls of three requests', () => {
     const down = new TransportError('CONNECT_FAILED', 'down');
     const call = (waitedMs: number): Promise<unknown> => {
       world.nowMs += 60_000;
-      return plan(world)({ ...newCall(), waitedMs });
+      return plan(world)({ ...callNow(), waitedMs });
     };
     let isDown = true;
     source.fault = ({ method, what }) => {
@@ -360,12 +366,12 @@ describe('a plan in calls of three requests', () => {
       // Fails when that was answered.
       if (unknown > 0) throw new TransportError('CONNECT_FAILED', 'down');
     };
-    await expect(plan(world)({ ...newCall(), waitedMs: 0 })).rejects.toMatchObject({
+    await expect(plan(world)({ ...callNow(), waitedMs: 0 })).rejects.toMatchObject({
       code: 'CONNECT_FAILED',
     });
     expect(unknown).toBe(1);
     source.fault = undefined;
-    await plan(world)({ ...newCall(), waitedMs: 180_000 });
+    await plan(world)({ ...callNow(), waitedMs: 180_000 });
     expect(kept()).toEqual(once.plan);
   });
 
@@ -384,7 +390,7 @@ describe('a plan in calls of three requests', () => {
     const ports = small(world, 2);
     let failed = 0;
     for (let tries = 0; tries < 12; tries += 1) {
-      const reply = await plan(ports)({ ...newCall(), waitedMs: tries * 1_000 }).catch((error: unknown) => error);
+      const reply = await plan(ports)({ ...callNow(), waitedMs: tries * 1_000 }).catch((error: unknown) => error);
       if (!(reply instanceof Error)) continue;
       expect(reply).toMatchObject({ code: 'SOURCE_GONE' });
       failed += 1;
@@ -438,11 +444,11 @@ describe('a plan in calls of three requests', () => {
   });
 
   test('what would not fit into memory any more is refused', async () => {
-    expect(await plan(small(world))(newCall())).toEqual({ retryAfterMs: 0 });
+    expect(await plan(small(world))(callNow())).toEqual({ retryAfterMs: 0 });
     const tooMuch = { length: KEPT_ANSWERS_BYTES + 1 } as Uint8Array;
     const get = world.documents.get.bind(world.documents);
     world.documents.get = async (container, name) => (name.endsWith('.jsonl') ? tooMuch : get(container, name));
-    await expect(plan(small(world))(newCall())).rejects.toMatchObject({ code: 'GRAPH_TOO_LARGE' });
+    await expect(plan(small(world))(callNow())).rejects.toMatchObject({ code: 'GRAPH_TOO_LARGE' });
   });
 
   test('types that a list lacks are looked up once, and their manifests are known then', async () => {
@@ -527,7 +533,7 @@ describe('a look in calls of twenty requests', () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
     const down = new TransportError('CONNECT_FAILED', 'down');
-    const again = (waitedMs: number) => look(world, run)({ ...newCall(), waitedMs });
+    const again = (waitedMs: number) => look(world, run)({ ...callNow(), waitedMs });
     // What is attached is read last.
     source.fault = ({ method, what }) => {
       if (method === 'resolve' && what.startsWith('sha256:')) throw down;
@@ -646,7 +652,7 @@ describe('an arrival in calls of three requests', () => {
       if (!(first instanceof Error)) return first as StepReply<never>;
       expect(first).toMatchObject({ code: 'REFERRER_LOST' });
       destination.unlisted.clear();
-      return go({ ...newCall(), waitedMs: 1_000 });
+      return go({ ...callNow(), waitedMs: 1_000 });
     });
     expect(result).toMatchObject({ repaired: expect.any(Number) });
   });
@@ -661,7 +667,7 @@ async function copyRefusedOnce(): Promise<void> {
     expect(first).toMatchObject({ code: 'MANIFEST_BLOB_UNKNOWN' });
     refused += 1;
     expect(refused).toBeLessThan(3);
-    return go({ ...newCall(), waitedMs: 1_000 });
+    return go({ ...callNow(), waitedMs: 1_000 });
   });
   expect(refused).toBe(1);
 }
