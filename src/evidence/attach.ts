@@ -13,11 +13,11 @@ import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { readAt } from '../transfer/registry-access.js';
 
-/** SBOMs that one call makes at once: each reads one layer at a time, and keeps a core busy. */
+/** Maximum SBOMs that one call makes at once. Each reads one layer at a time and keeps a core busy. */
 const SBOMS_AT_ONCE = 2;
-/** Signatures that one call makes at once. */
+/** Maximum signatures that one call makes at once. */
 const SIGNATURES_AT_ONCE = 8;
-/** Lines of what was attached; of more the counts. */
+/** Maximum lines about attachments. If there are more, only their numbers are reported. */
 const MOST_LINES = 80;
 
 export type AttachPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'callBounds' | 'now'> &
@@ -28,7 +28,7 @@ interface Place {
   repository: string;
 }
 
-/** What is attached, and where: at the source by default. */
+/** What is attached, and where. Default: at the source. */
 export interface Attaching {
   runId: string;
   rule: SigningRule;
@@ -38,16 +38,17 @@ export interface Attaching {
 
 export interface Attached {
   digest: Digest;
-  /** Our signature over it, if it is an SBOM that was attached just now. */
+  /** The app's signature of it, if it is an SBOM that was attached just now. */
   signature?: Digest;
   made: boolean;
   label: string;
 }
 
 /**
- * Attaches SBOMs and then our signatures to a graph, the root among its manifests, as far as they are not there. Each is done once,
- * whatever happens to a call.
- * @throws ConfigurationError `SOURCE_NOT_WRITABLE`, `SIGNING_KEY_MISSING`; PolicyError `DESTINATION_LOCKED`; PromoterError `STEP_STUCK`
+ * Attaches the missing SBOMs, and then the missing signatures, to all manifests of a graph. A call that crashes
+ * attaches nothing twice.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`, `SIGNING_KEY_MISSING`; PolicyError `DESTINATION_LOCKED`;
+ * PromoterError `STEP_STUCK`
  */
 export async function attachStep(
   ports: AttachPorts,
@@ -68,7 +69,7 @@ export async function attachStep(
     if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
     if (signatures instanceof Busy) return signatures;
-    // Also what was there: an earlier try of this call may have attached it, and died.
+    // Includes attachments that exist already: an earlier try of this call may have attached them and crashed.
     const attached = [...sboms, ...signatures].flatMap(({ digest, signature }) =>
       signature === undefined ? [digest] : [digest, signature],
     );
@@ -78,7 +79,10 @@ export async function attachStep(
   });
 }
 
-/** An SBOM for each image of these that gets one. @returns Busy if another process holds a subject */
+/**
+ * Attaches an SBOM to each of these images that gets one.
+ * @returns Busy if another process holds the lease of a subject
+ */
 export function attachSboms(
   ports: AttachPorts,
   step: LongStep,
@@ -99,7 +103,10 @@ export function attachSboms(
   });
 }
 
-/** Our signature over each of these manifests. @returns Busy if another process holds a subject */
+/**
+ * Attaches the app's signature to each of these manifests.
+ * @returns Busy if another process holds the lease of a subject
+ */
 export function attachSignatures(
   ports: AttachPorts,
   step: LongStep,
@@ -119,7 +126,9 @@ function subjectOf({ mediaType, digest, size }: Image): Descriptor {
   return { mediaType, digest, size };
 }
 
-/** Does something for each manifest, once in all calls; those whose turn it is not yet keep no other waiting. */
+/**
+ * Attaches something to each manifest, once over all calls. A subject whose lease is held does not delay the others.
+ */
 async function attachEach(
   step: LongStep,
   kind: string,
@@ -150,7 +159,7 @@ async function attachEach(
   return busy ?? attached.filter((each) => each !== undefined);
 }
 
-/** Another process holds the subject; no error, and never told. */
+/** Another process holds the lease of the subject. Never reported as an error. */
 class Held extends Error {
   readonly retryAfterMs: number;
 
@@ -170,7 +179,7 @@ function describe(sboms: readonly Attached[], signatures: readonly Attached[]): 
   return [...sboms.map(lineOf('SBOM')), ...signatures.map(lineOf('signature'))];
 }
 
-/** How many were attached: a line, or none if there is none. */
+/** One line with the number of attachments, or none if there are no attachments. */
 export function counted(kind: string, attached: readonly Attached[]): string[] {
   const made = attached.filter((each) => each.made).length;
   return attached.length === 0 ? [] : [`${kind}: ${made} attached, ${attached.length - made} were there`];

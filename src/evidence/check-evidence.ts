@@ -11,9 +11,9 @@ import type { StorePort } from '../ports/store.js';
 import { readSourceTag } from '../transfer/tag.js';
 
 /**
- * Gate 1: the evidence of others that the rule demands is there and verifies. No key of ours, present or former, ever satisfies it.
- * What passed is noted in the row: the gate is not asked again for this digest by this rule. With very many signatures it asks to
- * be called again until all were looked at.
+ * Gate 1: checks that the evidence that the rule requires is there and verifies. No key of this app, present or former,
+ * ever satisfies it. A passed check is written to the row, so that this digest is not checked again under this rule.
+ * With very many signatures, the step asks to be called again until all are checked.
  */
 export async function checkEvidenceStep(
   ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<Promotions>,
@@ -23,7 +23,7 @@ export async function checkEvidenceStep(
   const { signal, progress } = call;
   const opened = openedBy(call);
   const { rule, source } = opened;
-  // Read before the referrers are listed: what is raised from here on is not what we looked at.
+  // Read the row before the referrers are listed. A trigger that comes after this is not answered by this check.
   const row = await readOwned(ports, promotionId, runId);
   if (row === undefined) return { done: { state: 'gone' } };
   const { read } = await readSourceTag(ports, opened, row, call);

@@ -19,37 +19,37 @@ import type { Ports } from '../ports/ports.js';
 import type { Image } from './contracts.js';
 import { LABEL_CHARACTERS } from '../transfer/copy-report.js';
 
-/** Manifests under one root that get something attached. `TOO_MANY_IMAGES` */
+/** Maximum manifests under one root that get an attachment. `TOO_MANY_IMAGES` */
 const MOST_IMAGES = 100;
-/** Children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */
+/** Maximum children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */
 const MOST_OTHER_CHILDREN = 1_000;
-/** Bytes of all manifests under one root together: each is read again in most steps of a run. `TOO_MANY_IMAGES` */
+/** Maximum bytes of all manifests under one root. Most steps of a run read each manifest again. `TOO_MANY_IMAGES` */
 export const MANIFEST_BYTES_IN_ALL = 16 * 1024 * 1024;
-/** Images of one index, and their SBOMs, that are looked at at once. */
+/** How many images of one index, with their SBOMs, are checked at once. */
 export const LOOKED_AT_ONCE = 16;
 
-/** One manifest of a graph, as it was fetched. What an index says of it is only compared with this. */
+/** One manifest of a graph, as it was fetched. The entry in the index is only compared with it. */
 interface Node {
   descriptor: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>;
   manifest: Manifest;
   kind: ContentKind;
-  /** For people: its platform as the index names it. */
+  /** Its platform as the index names it, for messages. */
   platform?: string;
 }
 
 export interface Graph {
   root: Manifest;
-  /** What gets something attached: the root first, then level by level, each with a label of its own. */
+  /** The manifests that get attachments: the root first, then level by level. Each has a unique label. */
   images: Image[];
-  /** All manifests, those included that get nothing attached. */
+  /** All manifests, including those without attachments. */
   digests: Digest[];
 }
 
 /**
- * Reads what is promoted under a root, and decides by the content of each manifest whether it gets an SBOM. An attestation that
- * refers to another child of its index (BuildKit's default) is part of the graph and gets nothing attached.
- * @throws PolicyError `REFERRER_IN_INDEX`, `DESCRIPTOR_MISMATCH`; InputError `TOO_MANY_IMAGES`, `IMAGE_CONFIG_MISMATCH`,
- *   `MANIFEST_INVALID`
+ * Reads the graph under a root and decides from the content of each manifest whether it gets an SBOM. An attestation
+ * that refers to another child of its index (BuildKit's default) is part of the graph and gets no attachment.
+ * @throws PolicyError `REFERRER_IN_INDEX`, `DESCRIPTOR_MISMATCH`; InputError `TOO_MANY_IMAGES`,
+ * `IMAGE_CONFIG_MISMATCH`, `MANIFEST_INVALID`
  */
 export async function classifyGraph(
   repository: ReadableRepository,
@@ -59,11 +59,11 @@ export async function classifyGraph(
   const room = { bytes: MANIFEST_BYTES_IN_ALL };
   const first = await readNode(repository, root, room, signal);
   const nodes = new Map<Digest, Node>([[root.digest, first]]);
-  /** Children that the registry has no manifest for, such as the layers of a build cache. */
+  /** Children that are no manifests in the registry, such as the layers of a build cache. */
   const blobs = new Set<Digest>();
   for (let level = [first]; level.length > 0;) {
     const listed = level.flatMap(({ manifest }) => (manifest.kind === 'index' ? manifest.manifests : []));
-    // An index may name one manifest twice.
+    // An index may list one manifest twice.
     const fresh = [...new Map(listed.map((child) => [child.digest, child])).values()].filter(
       ({ digest }) => !nodes.has(digest) && !blobs.has(digest),
     );
@@ -109,7 +109,7 @@ async function readNode(
   const manifest = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${digest}`);
   return {
     descriptor: {
-      // A registry that names no type leaves it to the manifest.
+      // If the registry does not return a media type, take the one in the manifest.
       mediaType: isManifestMediaType(descriptor.mediaType) ? descriptor.mediaType : manifest.mediaType,
       digest,
       size: bytes.length,
@@ -120,7 +120,7 @@ async function readNode(
   };
 }
 
-/** Undefined if the child is no manifest. Podman asks for a manifest whatever type the index names, and so does this. */
+/** Undefined if the child is no manifest. Like Podman, requests a manifest whatever media type the index names. */
 async function readChild(
   repository: ReadableRepository,
   child: Descriptor,
@@ -137,7 +137,7 @@ async function readChild(
   return readNode(repository, child, room, signal, fetched);
 }
 
-/** Holds what an index says of its children against what they are. */
+/** Compares the entries of an index with its children. */
 function checkChildren(repository: ReadableRepository, parent: Node, nodes: ReadonlyMap<Digest, Node>): void {
   if (parent.manifest.kind !== 'index') return;
   const siblings = new Set(parent.manifest.manifests.map(({ digest }) => digest));
@@ -168,14 +168,14 @@ function imageOf({ descriptor, manifest, kind, platform }: Node): Image {
   const { label, why } = describe(kind, manifest, platform);
   return {
     ...descriptor,
-    // A type is whatever its maker wrote there.
+    // The label may be a media type, which can be any text of any length.
     label: label.slice(0, LABEL_CHARACTERS),
     sbom: kind === 'image',
     ...(why !== undefined && { why: why.slice(0, 2 * LABEL_CHARACTERS) }),
   };
 }
 
-/** What a manifest is called in a run, and why it gets no SBOM. */
+/** The label of a manifest in a run, and the reason why it gets no SBOM. */
 function describe(kind: ContentKind, manifest: Manifest, platform = 'image'): { label: string; why?: string } {
   switch (kind) {
     case 'image':
@@ -191,7 +191,9 @@ function describe(kind: ContentKind, manifest: Manifest, platform = 'image'): { 
   }
 }
 
-/** Steps of a run are told apart by their labels: two of one platform have their digests in theirs. */
+/**
+ * Makes labels unique, because they identify the parts of a step. Two images of one platform get their digests added.
+ */
 function withLabelsApart(images: readonly Image[]): Image[] {
   const counts = new Map<string, number>();
   for (const { label } of images) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -202,10 +204,13 @@ function withLabelsApart(images: readonly Image[]): Image[] {
   );
 }
 
-/** Levels of referrers of referrers that are followed upwards. */
+/** Maximum levels of referrers of referrers that are followed to their subjects. */
 const MOST_LEVELS = 16;
 
-/** The subjects above a manifest, nearest first; none if it refers to nothing. `missing`: the first on the way up that is not there. */
+/**
+ * The subjects above a manifest, nearest first; none if it refers to nothing. `missing` is the first subject that does
+ * not exist.
+ */
 export async function subjectsAbove(
   ports: Pick<Ports, 'registries'>,
   { registry, repository }: { registry: string; repository: string },
@@ -221,9 +226,9 @@ export async function subjectsAbove(
       const { bytes, descriptor } = await repositoryOf.fetchManifest(reading, { signal });
       next = parseManifest(bytes, descriptor.mediaType, `${registry}/${repository}@${reading}`).subject?.digest;
     } catch (error) {
-      // Deleted since, or not there yet.
+      // The subject was deleted, or is not pushed yet.
       if (error instanceof RegistryError && error.notFound) return { subjects, missing: reading };
-      // No manifest that can be read: what was found so far counts, and a run on the tag itself will say what is wrong with it.
+      // The manifest cannot be parsed. Return the subjects so far; a run on the tag itself reports what is wrong.
       if (!(error instanceof InputError)) throw error;
       next = undefined;
     }

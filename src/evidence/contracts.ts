@@ -1,16 +1,16 @@
 import { z } from 'zod';
 import { contract, long, digest, descriptor, owned } from '../rows/steps.js';
 
-/** One manifest of the promoted graph that gets something attached. */
+/** One manifest of the promoted graph that gets attachments. */
 export const imageSchema = descriptor.extend({
-  /** `linux/amd64`, or the media type of what is no image. */
+  /** `linux/amd64`, or the media type of an artifact that is no image. */
   label: z.string(),
-  /** Whether it gets an SBOM, and why not. */
+  /** True if it gets an SBOM. `why` is the reason if not. */
   sbom: z.boolean(),
   why: z.string().optional(),
 });
 
-/** The evidence of others, looked at once. */
+/** Checks the evidence of others once. */
 export const checkEvidenceContract = contract(
   'checkEvidence',
   owned.extend({ root: descriptor }),
@@ -27,12 +27,12 @@ export const checkEvidenceContract = contract(
   ]),
 );
 
-/** SBOMs and signatures of the whole graph. A long step. */
+/** Attaches SBOMs and signatures to the whole graph. A long step. */
 export const attachContract = long(
   'attach',
   owned.extend({ root: digest }),
   z.object({
-    /** What was attached and what was there, a line each; of a large graph the counts. */
+    /** One line for each attachment, new or existing; for a large graph only the numbers. */
     did: z.array(z.string()),
   }),
 );

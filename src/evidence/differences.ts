@@ -22,16 +22,16 @@ import { NOTARY_SIGNATURE } from '../signing/index.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { longStep } from '../transfer/long-step.js';
 
-/** Where a rule wants SBOMs and signatures. */
+/** The repository to which a rule attaches SBOMs and signatures. */
 export function attachedAt(rule: Rule, source: SourceRepository, destination: string): SourceRepository {
   const { registry, repository } = rule.attachTo === 'source' ? source : parseReference(destination);
   return { registry, repository };
 }
 
-/** What differs, and what the source's graph is. */
+/** The differences, and the graph at the source. */
 type GraphDifferences = Pick<Comparison, 'digests' | 'leftOut'> & { differences: string[] };
 
-/** What the destination lacks of a graph at the source, referrers and all. */
+/** What the destination lacks of a graph at the source, including referrers. */
 export async function graphDifferences(
   rule: Rule,
   source: ReadableRepository,
@@ -54,14 +54,14 @@ export async function graphDifferences(
   return { differences: [lacks], digests, leftOut };
 }
 
-/** An image, and what it lacks. */
+/** An image and its missing attachments. */
 export interface MissingAttachment {
   image: Image;
   sbom: boolean;
   signature: boolean;
 }
 
-/** Which images lack an SBOM or a signature that the rule wants: one counts if it verifies. */
+/** The images that lack an SBOM or a signature that the rule requires. Only attachments that verify count. */
 export async function missingAttachments(
   ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
   rule: Rule,
@@ -81,7 +81,7 @@ export async function missingAttachments(
   return looked.filter(({ sbom, signature }) => sbom || signature);
 }
 
-/** The same in words. */
+/** The missing attachments as texts for people. */
 export async function attachmentDifferences(...asked: Parameters<typeof missingAttachments>): Promise<string[]> {
   return (await missingAttachments(...asked)).flatMap(({ image: { label }, sbom, signature }) => [
     ...(sbom ? [`${label} has no SBOM from this app yet`] : []),
@@ -90,8 +90,8 @@ export async function attachmentDifferences(...asked: Parameters<typeof missingA
 }
 
 /**
- * True where lists and our own records alone show that all we attached is still there, under its subject. Cheaper than verifying it,
- * and no for what was made elsewhere.
+ * True if the app's own records and the registry's lists show that every attachment of this app is still at its
+ * subject. This is cheaper than verifying signatures. False for attachments that another store recorded.
  */
 export async function isAllListed(
   ports: Pick<Ports, 'signer' | 'documents'>,
@@ -118,17 +118,20 @@ export async function isAllListed(
   return true;
 }
 
-/** What is missing that a message names; of more it has the number. */
+/** Maximum missing attachments that a message names. Further ones are only counted. */
 const NAMED = 5;
-/** How long it is looked at without keeping what was found, in milliseconds: nearly all graphs take less. At most a turn. */
+/**
+ * How long the check runs without checkpoints, in milliseconds, or `turnMs` if that is less. It is enough for nearly
+ * all graphs.
+ */
 const BRIEF_MS = 10_000;
 
 type CheckPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'callBounds' | 'now'>;
 
 /**
- * Checks that what the rule attaches is at the destination: anybody who may delete or overwrite at the source can take it away before the
- * copy.
- * A graph with so many signatures that this takes long is gone on with in the next call.
+ * Checks that the attachments that the rule requires are at the destination. Anybody with delete or push rights at the
+ * source could have removed them before the copy. If a graph has so many signatures that the check takes long, the next
+ * call continues it.
  * @throws CopyError `EVIDENCE_LOST`, which names what is missing; as {@link classifyGraph}
  */
 export async function checkArrivedEvidence(
@@ -170,7 +173,7 @@ async function check(
   });
 }
 
-/** The rule without what it keeps from travelling: that is attached at the source, and stays there. */
+/** The rule without the attachments that it does not copy. They are attached at the source and stay there. */
 function withoutExcluded(rule: Rule): Rule {
   if (rule.attachTo === 'destination') return rule;
   const excluded = rule.referrers.excludeArtifactTypes;

@@ -16,8 +16,8 @@ import { isOurKey, fetchSignature, hashOfList, listSignatures, rankSignatures } 
 import type { Ports } from '../ports/ports.js';
 
 /**
- * Notary signatures of one subject that one call of the gate reads for one policy, how many at once, and bytes of them; a list has
- * 10,000 at most, and the next call continues.
+ * Limits of one call of the gate for one policy: signatures that it reads, how many at once, and their bytes. A list
+ * has at most 10,000 signatures; the next call continues.
  */
 const MOST_SIGNATURES = 500;
 const SIGNATURES_AT_ONCE = 8;
@@ -27,17 +27,21 @@ type LookPorts = Pick<Ports, 'documents' | 'signer' | 'now'>;
 
 export interface GateLook {
   decision: GateDecision;
-  /** Of the signatures that are listed: tells whether some have come or gone. */
+  /** A hash of the listed signatures. It changes if a signature is added or removed. */
   evidence: string;
-  /** True if it is not passed, and there are signatures that were not looked at yet: to be called again. Undecided is not passed. */
+  /**
+   * True if the gate is not passed and some signatures are not checked yet. The caller calls again. Until then the gate
+   * counts as not passed.
+   */
   isUnfinished: boolean;
 }
 
 /**
- * Holds the signatures on a subject against policies. Anybody may attach anything, so those that name a certificate of the trust store
- * come first, and one call reads a bounded number. What was found bad is remembered: each call gets further, and with the 10,000
- * signatures that a list may have, the good one is found within 20 calls (40 where all are as large as they may be).
- * @param ours whether a signature by a key that signs here, or ever did, counts: never at a gate
+ * Checks the signatures of a subject against policies. Anybody can attach signatures, so those that name a certificate
+ * of the trust store come first, and one call reads a limited number. Bad signatures are remembered, so each call gets
+ * further. Of the 10,000 signatures that a list may have, the good one is found within 20 calls (40 if all have the
+ * maximum size).
+ * @param ours `count` if signatures by keys of this app, present or former, count; a gate always passes `never`
  */
 export async function lookAtGate(
   ports: LookPorts,
@@ -58,10 +62,10 @@ export async function lookAtGate(
   return { decision, evidence: hashOfList(listed), isUnfinished };
 }
 
-/** `passed`: it satisfies the policy. `bad`: it never will. `again`: it may, another time. */
+/** `passed`: the signature satisfies the policy. `bad`: it never will. `again`: it may later. */
 type Verdict = { is: 'passed'; finding: Finding } | { is: 'bad' | 'again'; finding?: Finding };
 
-/** One call's look by one policy. */
+/** The check of one policy in one call. */
 class PolicyLook {
   readonly #ports: LookPorts;
   readonly #repository: ReadableRepository;
@@ -124,14 +128,17 @@ class PolicyLook {
   }
 }
 
-/** @throws what says nothing of the signature: the registry is down, the trust store is none */
+/**
+ * @throws an error that does not depend on the signature, for example if the registry is down or the trust store is
+ * invalid
+ */
 function verdictOf(error: unknown, signature: string): Verdict {
   if (error instanceof InputError) return { is: 'bad' };
-  // Not what its digest says, or gone since it was listed: a replica may be late.
+  // The content does not match its digest, or is gone since it was listed: a replica may be stale.
   if (error instanceof IntegrityError || (error instanceof RegistryError && error.notFound)) return { is: 'again' };
   if (error instanceof VerificationError) {
     const { code, message: reason } = error;
-    // A certificate may also not be valid yet.
+    // The error also means that a certificate is not valid yet.
     const is = code === 'SIGNATURE_CERTIFICATE_EXPIRED' ? 'again' : 'bad';
     return { is, finding: { verdict: 'rejected', code, reason, signature } };
   }

@@ -5,12 +5,12 @@ import type { Finding } from '../rules/gate.js';
 import type { SignaturePolicy } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
 
-/** Signatures of a list from which on the gate keeps what it found out about each. */
+/** From this number of listed signatures, the gate stores its result for each of them. */
 const REMEMBERED_FROM = 20;
-/** Signatures that the gate gives as reasons for one policy. */
+/** Maximum signatures that the gate names as reasons for one policy. */
 const MOST_REASONS = 20;
 
-/** Raised when this code learns to verify what it could not before. */
+/** Increment if this code can verify signatures that it could not verify before. */
 const VERSION = 1;
 
 const findingSchema = z.object({
@@ -26,18 +26,18 @@ const memorySchema = z.object({
 });
 
 /**
- * What the gate has found out about the signatures of one subject, under one policy. Of few it is found out anew each time; of many it
- * is kept as a document, so that each look goes on where the one before has stopped.
+ * The results of the gate for the signatures of one subject under one policy. A short list is checked again each time.
+ * For a long list, the results are stored as a document, so that each check continues where the last one stopped.
  */
 export class GateMemory {
   readonly #documents: Ports['documents'];
   readonly #name: string;
   readonly #isKept: boolean;
-  /** Digests that are listed now: others are forgotten. */
+  /** Digests in the current list. Results of other digests are dropped. */
   readonly #listed: ReadonlySet<string>;
-  /** Never good under this policy. */
+  /** Signatures that can never satisfy this policy. */
   readonly #bad: Set<string>;
-  /** Not good yet, the one that was looked at longest ago first. */
+  /** Signatures that may satisfy it later, ordered by their last check, oldest first. */
   readonly #again: Set<string>;
   readonly #reasons = new Map<string, Finding>();
   #isChanged = false;
@@ -73,7 +73,7 @@ export class GateMemory {
     return new GateMemory(ports, name, listed, parse(kept));
   }
 
-  /** What is to be looked at, in this order: what was not looked at yet, then what may have become good. */
+  /** The order of the check: first signatures that are not checked yet, then those that may satisfy the policy now. */
   inOrder(ranked: readonly Descriptor[]): Descriptor[] {
     const byDigest = new Map<string, Descriptor>(ranked.map((entry) => [entry.digest, entry]));
     const unseen = [...byDigest.values()].filter(({ digest }) => this.#isUnseen(digest));
@@ -82,7 +82,7 @@ export class GateMemory {
 
   note(digest: string, is: 'bad' | 'again', finding: Finding | undefined): void {
     this.#isChanged = true;
-    // To the end of what is looked at again.
+    // Move it to the end of the signatures that are checked again.
     this.#again.delete(digest);
     (is === 'bad' ? this.#bad : this.#again).add(digest);
     if (finding !== undefined && (this.#reasons.has(digest) || this.#reasons.size < MOST_REASONS))
@@ -93,12 +93,12 @@ export class GateMemory {
     return [...this.#listed].some((digest) => this.#isUnseen(digest));
   }
 
-  /** Why none of them satisfies the policy: some of the reasons. */
+  /** Some of the reasons why no signature satisfies the policy. */
   findings(): Finding[] {
     return [...this.#reasons.values()];
   }
 
-  /** Two that look at once may each forget what the other has found out: it is found out again. */
+  /** Of two concurrent checks, one may overwrite the results of the other. The lost results are found again. */
   async save(): Promise<void> {
     if (!this.#isKept || !this.#isChanged) return;
     const kept = { bad: [...this.#bad], again: [...this.#again], reasons: this.findings() };
@@ -110,7 +110,7 @@ export class GateMemory {
   }
 }
 
-/** Unreadable, or of another version: all is looked at anew. */
+/** If the document is unreadable or of another version, all signatures are checked again. */
 function parse(bytes: Uint8Array | undefined): z.infer<typeof memorySchema> {
   try {
     return memorySchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8')));

@@ -23,26 +23,26 @@ import { untilWritten } from '../rows/row-writes.js';
 import { LOOKED_AT_ONCE } from './classify.js';
 
 interface Input {
-  /** The command line has none. */
+  /** Absent on the command line. */
   runId?: string;
   rule: SigningRule;
   source: SourceRepository;
   image: Image;
-  /** Where the image is looked into and its SBOM attached: the source by default. */
+  /** The repository where the image is read and its SBOM is attached. Default: the source. */
   at?: SourceRepository;
-  /** Where it keeps what the layers have given so far. */
+  /** Stores the result of the layers that were read so far. */
   kept?: SbomInput['kept'];
-  /** Recalls the manifests that this run has read; the repository by default. */
+  /** Returns the manifests that this run has read already. Default: the repository. */
   manifests?: Pick<ReadableRepository, 'fetchManifest'>;
-  /** Called with our SBOMs of the image that are listed and not there, before another one is made. May throw. */
+  /** Called before a new SBOM is made, with SBOMs of this app for the image that are listed but missing. May throw. */
   onLate?: (sboms: Digest[]) => void;
 }
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
 
 /**
- * Makes an image's SBOM by streaming its layers, attaches it and signs it, where the image has none of ours. The same image of the
- * same source gives the same bytes wherever they are attached, so doing it twice, or here and there, makes one.
+ * Makes an image's SBOM by streaming its layers, attaches it and signs it, unless the image has one by this app. The
+ * same image of the same source gives the same bytes in every repository, so a second call creates no second SBOM.
  * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSbomStep(
@@ -60,9 +60,10 @@ export async function attachSbomStep(
       progress.text(`is there already: ${existing.digest}`);
       return { sbom: existing.digest, made: false };
     }
-    // Whoever cannot sign it attaches nothing.
+    // Fails before the SBOM is attached if there is no key to sign it.
     if (input.rule.sign.length > 0) signerOf(ports);
-    // From the SBOM's push to its signature's nothing stops it but time: an SBOM that isn't signed is nobody's.
+    // From the push of the SBOM to the push of its signature, only the time limit stops the step: without a signature,
+    // nobody can tell that the SBOM is by this app.
     const lasting = AbortSignal.any([finish, lease.signal]);
     const { sbom, text, made } = await attach(ports, input, held, lasting, (done, total) =>
       progress.bytes(done, total),
@@ -76,8 +77,8 @@ export async function attachSbomStep(
 }
 
 /**
- * The SBOM of one image, by streaming its layers.
- * @param name the root component's
+ * Makes the SBOM of one image by streaming its layers.
+ * @param name of the root component
  * @throws InputError `NOT_AN_IMAGE`; as the generator
  */
 export async function generateSbom(
@@ -150,7 +151,8 @@ async function attach(
     annotations: { 'org.opencontainers.image.created': sbom.created },
   });
   const { digest } = packed.descriptor;
-  // Unsigned, and with no row that knows of it: it was made under another store than this. Or a list only says so: anybody can foresee it.
+  // The registry lists the same SBOM, but there is no valid signature and no record of it. Either it was made with
+  // another store, or the list is wrong: anybody can compute the digest.
   const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
   const made =
     !listed.some((referrer) => referrer.digest === digest) || !(await isThere(repository, { digest }, signal));
@@ -161,13 +163,13 @@ async function attach(
   return { sbom: packed.descriptor, text: `${describeSbom(sbom)}: ${digest}`, made };
 }
 
-/** What was found, and what could not be read, in one line. */
+/** One line: the packages that were found and the files that could not be read. */
 export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): string {
   const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
   return [counted.length === 0 ? 'no components' : counted.join(', '), ...gaps].join('; ');
 }
 
-/** SBOMs of one image that are known as ours: one for each repository that it was promoted from. */
+/** Maximum recorded SBOMs of one image: one for each repository that it was promoted from. */
 const MOST_MADE_SBOMS = 1_000;
 
 const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
@@ -180,7 +182,7 @@ function nameOf(image: Pick<Descriptor, 'digest'>): string {
   return `sboms/${image.digest.replace(':', '-')}.json`;
 }
 
-/** Unreadable counts as empty: such SBOMs are made again, with the same bytes. */
+/** An unreadable record counts as empty. The SBOMs are then made again, with the same bytes. */
 function parse(bytes: Uint8Array | undefined): Made {
   try {
     return madeSchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8'))).sboms;
@@ -189,7 +191,7 @@ function parse(bytes: Uint8Array | undefined): Made {
   }
 }
 
-/** The SBOMs that we made of an image, wherever they stand by now, newest first. */
+/** The SBOMs that this app made of an image, in any repository, newest first. */
 export async function sbomsMadeOf(
   { documents }: Pick<Ports, 'documents'>,
   image: Pick<Descriptor, 'digest'>,
@@ -197,7 +199,7 @@ export async function sbomsMadeOf(
   return parse(await documents.get('documents', nameOf(image)));
 }
 
-/** Notes an SBOM as ours, before it is pushed. */
+/** Records an SBOM as made by this app, before it is pushed. */
 async function noteMadeSbom(
   { documents }: Pick<Ports, 'documents'>,
   image: Pick<Descriptor, 'digest'>,
@@ -213,19 +215,19 @@ async function noteMadeSbom(
   });
 }
 
-/** SBOMs of one image that have no row of ours and are looked at all the same; later ones are passed over. */
+/** Maximum SBOMs of one image without a record that are checked. Further ones are skipped. */
 const MOST_FOREIGN_SBOMS = 100;
 
-/** Whether what is made is signed. */
+/** Whether the rule signs attachments. */
 export interface SigningRule {
   sign: readonly Rule['sign'][number][];
 }
 
 /**
- * The SBOM of an image that is ours: our signature over it verifies, and says that it is the SBOM of this image. Where the rule signs
- * nothing, what we noted before we pushed it counts. Any other is somebody else's, and is left alone; one that is listed and not there
- * is none.
- * @param onLate called if there is none, with those that we noted and that are listed and not there
+ * Finds the SBOM of an image by this app: this app's signature of it verifies and says that it is the SBOM of this
+ * image. If the rule signs nothing, the record that was written before the push decides. SBOMs by others are left
+ * alone. An SBOM that is listed but missing does not count.
+ * @param onLate called if there is none, with the recorded SBOMs that are listed but missing
  */
 export async function findOurSbom(
   ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
@@ -240,7 +242,7 @@ export async function findOurSbom(
   if (listed.length === 0) return undefined;
   const made = await sbomsMadeOf(ports, image);
   const digests = new Set<string>(listed.map(({ digest }) => digest));
-  // As we made them: a list may lie about size and type.
+  // Use the recorded descriptors: a list may have a wrong size or type.
   const ours: Descriptor[] = made.filter(({ digest }) => digests.has(digest));
   const { signer } = ports;
   if (signer === undefined || rule.sign.length === 0) {
@@ -249,7 +251,7 @@ export async function findOurSbom(
     return found;
   }
   const noted = new Set<string>(ours.map(({ digest }) => digest));
-  // Anybody may attach any number: those of which we know come first, and heaps of others end somewhere.
+  // Anybody can attach any number of SBOMs. The recorded ones come first, and the number of others is limited.
   const others = listed.filter(({ digest }) => !noted.has(digest)).slice(0, MOST_FOREIGN_SBOMS);
   for (const some of [ours, others]) {
     const signed = await mapConcurrently(some, LOOKED_AT_ONCE, (sbom) =>

@@ -38,7 +38,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { untilWritten } from '../rows/row-writes.js';
 
-/** Which subject is signed, and where it stands. */
+/** The subject to sign, and its repository. */
 interface Input extends Attaching {
   subject: SignedClaim['subject'];
 }
@@ -51,7 +51,7 @@ interface Signed {
 type SigningPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'now'> & StorePort<Attachments>;
 
 /**
- * Attaches our Notary signature to one manifest, where it has none that verifies.
+ * Attaches the app's Notary signature to one manifest, unless it has one that verifies.
  * @throws ConfigurationError `SIGNING_KEY_MISSING`, `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
  */
 export async function attachSignatureStep(
@@ -78,8 +78,8 @@ export function signerOf(ports: Pick<Ports, 'signer'>): Signer {
 }
 
 /**
- * Signs a subject whose lease the caller holds, where our signature with this claim is not there yet. We sign what was fetched: the
- * registry must give the subject the media type and the size that the claim says.
+ * Signs a subject unless the app's signature with this claim exists. The caller holds the subject's lease. The registry
+ * must return the subject with the media type and size of the claim.
  * @throws PolicyError `DESCRIPTOR_MISMATCH`; as {@link recordSignature}
  */
 export async function signSubject(
@@ -87,7 +87,7 @@ export async function signSubject(
   where: Attaching,
   claim: SignedClaim,
   signal: AbortSignal,
-  /** For its push, which is not left half made. */
+  /** The signal for the push, which must not stop between the manifest and its index entry. */
   lasting = signal,
 ): Promise<Signed> {
   const signer = signerOf(ports);
@@ -97,7 +97,7 @@ export async function signSubject(
   await noteKey(ports, signer);
   const existing = await findOurSignature(ports, repository, claim, signer, signal);
   if (existing !== undefined) return { signature: existing.digest, made: false };
-  // What is attached to a subject that is gone is never cleared away.
+  // If the subject is gone, a signature attached to it would never be removed.
   checkIsSame(repository.name, subject, await readAt(where, () => repository.resolve(subject.digest, { signal })));
   const packed = await recordSignature(ports, claim, signer, signal);
   await ports.store.markOurs({ registry, repository: repositoryName, digest: packed.descriptor.digest }, where.runId);
@@ -117,7 +117,7 @@ function checkIsSame(name: string, subject: SignedClaim['subject'], found: Descr
 
 type RecordPorts = Pick<Ports, 'documents' | 'now'>;
 
-/** What is kept of a signature before it is pushed. */
+/** The stored form of a signature, written before it is pushed. */
 const keptSchema = z.object({
   created: z.iso.datetime(),
   mediaType: z.string(),
@@ -126,7 +126,10 @@ const keptSchema = z.object({
 });
 type Kept = z.infer<typeof keptSchema>;
 
-/** Media type, digest, size, format, certificate and metadata name it: what was made for another descriptor is never found. */
+/**
+ * The name includes media type, digest, size, format, certificate and metadata, so that a signature of another
+ * descriptor is never found.
+ */
 function nameOf({ subject: { mediaType, digest, size }, metadata }: SignedClaim, signer: Signer): string {
   const claim = JSON.stringify([mediaType, digest, size, 'notary', leafThumbprint(signer), metadata]);
   const hash = createHash('sha256').update(claim).digest('hex');
@@ -143,7 +146,7 @@ function pack(kept: Kept, { subject }: SignedClaim): PackedArtifact {
 }
 
 interface Recorded {
-  /** Undefined where it could not be read. */
+  /** Undefined if the document could not be parsed. */
   kept: Kept | undefined;
   version: string;
 }
@@ -164,7 +167,7 @@ async function readRecord(
   return { kept: keptSchema.safeParse(json).data, version: found.version };
 }
 
-/** True while it verifies, and would be packed as the signer packs it now. */
+/** True if the signature verifies and has the annotations that this version writes. */
 async function isGood(kept: Kept, claim: SignedClaim, signer: Signer, now: Date): Promise<boolean> {
   const expected = notaryAnnotations(signer);
   const { annotations, mediaType, envelope } = kept;
@@ -173,7 +176,7 @@ async function isGood(kept: Kept, claim: SignedClaim, signer: Signer, now: Date)
   return isPackedSo && (await isSignedByUs(claim, signature, signer, now));
 }
 
-/** The digest of the signature that is recorded, whether it verifies or not; undefined where there is none. */
+/** The digest of the recorded signature, whether or not it verifies. Undefined if there is no record. */
 export async function recordedDigest(
   ports: Pick<Ports, 'documents'>,
   claim: SignedClaim,
@@ -183,7 +186,7 @@ export async function recordedDigest(
   return kept && pack(kept, claim).descriptor.digest;
 }
 
-/** The signature that is recorded and verifies. */
+/** The recorded signature, if it verifies. */
 async function recordedSignature(
   ports: RecordPorts,
   claim: SignedClaim,
@@ -194,8 +197,9 @@ async function recordedSignature(
 }
 
 /**
- * The signature to push. A signature made with ECDSA differs each time, so it is recorded first, and the recorded one is what
- * everybody pushes: a crash or a late second holder of the lease makes no second signature. One that no longer verifies is replaced.
+ * Returns the signature to push. Each ECDSA signature has other bytes, so it is recorded first and every caller pushes
+ * the recorded one. After a crash, or if two holders of the lease overlap, there is still only one signature. A
+ * recorded signature that no longer verifies is replaced.
  * @throws as {@link signNotary}; PromoterError `ROW_CONTENDED` (transient)
  */
 async function recordSignature(
@@ -222,13 +226,14 @@ async function recordSignature(
   });
 }
 
-/** Signatures of one subject that are read to find our own, where none is recorded. */
+/** Maximum signatures of one subject that are read to find the app's own, if there is no record. */
 const MOST_OWN_SIGNATURES = 100;
 
 /**
- * The signature over a claim that our present certificate made and that verifies. The one that is recorded is looked up by its digest,
- * so that no number of others hides it. Where none is recorded (it was made by another store, or on a command line), a bounded number
- * of those that name our certificate, or none, are read: what is not found is made, and recorded.
+ * Finds the signature of a claim that was made with the app's current certificate and verifies. A recorded signature is
+ * looked up by its digest, so any number of other signatures cannot hide it. Without a record (it was made with another
+ * store or by the command line), a limited number of signatures is read: those that name the current certificate or
+ * none. If none is found, a new one is made and recorded.
  */
 export async function findOurSignature(
   ports: Pick<Ports, 'documents' | 'now'>,
@@ -256,7 +261,10 @@ export async function findOurSignature(
   return undefined;
 }
 
-/** Undefined for what is malformed, not what its digest says, or gone since it was listed: it hides no good one. */
+/**
+ * Undefined for a signature that is malformed, does not match its digest, or is gone since it was listed. The search
+ * continues with the next one.
+ */
 async function fetchReadable(
   repository: ReadableRepository,
   subject: Pick<Descriptor, 'digest'>,

@@ -12,12 +12,12 @@ import {
 import type { Ports } from '../ports/ports.js';
 import { createHash } from 'node:crypto';
 
-/** Lower-case hex SHA-256 of the signer's leaf certificate. */
+/** SHA-256 of the signer's leaf certificate, in lower-case hex. */
 export function leafThumbprint({ certificates: [leaf] }: Signer): string {
   return leaf === undefined ? '' : thumbprint(leaf);
 }
 
-/** True for a signature that verifies, was made with our present certificate, and claims what it should. */
+/** True if a signature verifies, was made with the app's current certificate, and has exactly this claim. */
 export async function isSignedByUs(
   claim: SignedClaim,
   { mediaType, envelope }: { mediaType: string; envelope: Uint8Array },
@@ -37,12 +37,12 @@ export async function isSignedByUs(
   return verified.certificateThumbprint === leafThumbprint(signer) && isClaimed(verified.metadata, claim);
 }
 
-// Every key that has signed here is a document, written before its first signature. No signature by one of them, present or former,
-// stands for somebody else's approval.
+// Each key of this app has a document, written before its first signature. No signature by one of these keys, present
+// or former, counts as the approval of others.
 
 type KeyPorts = Pick<Ports, 'documents' | 'now'>;
 
-/** Keys that are known to have their document, for each store: a key never stops being ours. */
+/** Keys whose document is known to exist, for each store. A key of this app stays one forever. */
 const known = new WeakMap<object, Set<string>>();
 
 function knownTo({ documents }: Pick<Ports, 'documents'>): Set<string> {
@@ -57,7 +57,7 @@ function nameOf(hash: string): string {
 
 const hashes = new WeakMap<Uint8Array, string>();
 
-/** SHA-256 of the public key (SubjectPublicKeyInfo) that signs, hex: the same for each certificate around it. */
+/** SHA-256 of the public key (SubjectPublicKeyInfo), in hex. All certificates of one key have the same. */
 function keyHashOf({ certificates: [leaf] }: Signer): string {
   if (leaf === undefined) return '';
   const hash = hashes.get(leaf) ?? keyHash(leaf);
@@ -65,7 +65,7 @@ function keyHashOf({ certificates: [leaf] }: Signer): string {
   return hash;
 }
 
-/** Notes that a key signs here. To be called before it does; costs one write for each key and process. */
+/** Records that this app signs with a key. Call it before the first signature. Costs one write per key and process. */
 export async function noteKey(ports: KeyPorts, signer: Signer): Promise<void> {
   const hash = keyHashOf(signer);
   const keys = knownTo(ports);
@@ -75,7 +75,7 @@ export async function noteKey(ports: KeyPorts, signer: Signer): Promise<void> {
   keys.add(hash);
 }
 
-/** True for a key that signs here, or ever did. One read, and none for a key that is known. */
+/** True for a key that signs for this app or ever did. Costs at most one read. */
 export async function isOurKey(ports: Pick<Ports, 'documents' | 'signer'>, hash: string): Promise<boolean> {
   if (ports.signer !== undefined && keyHashOf(ports.signer) === hash) return true;
   const keys = knownTo(ports);
@@ -85,40 +85,43 @@ export async function isOurKey(ports: Pick<Ports, 'documents' | 'signer'>, hash:
   return isNoted;
 }
 
-/** What our signatures may say of what they sign, as Notary user metadata. Nothing else may begin so. */
+/**
+ * The prefix of the app's claims in the user metadata of Notary signatures. All metadata with this prefix must be
+ * known.
+ */
 const OURS = 'io.acr-promoter.';
 const ROLE = `${OURS}role`;
 const IMAGE = `${OURS}image`;
 
-/** What one of our signatures is over, and what it says of it. */
+/** What a signature of this app signs, and what it says about it. */
 export interface SignedClaim {
   /** Media type, digest and size as fetched. */
   subject: Pick<Descriptor, 'mediaType' | 'digest' | 'size'>;
   metadata: Readonly<Record<string, string>>;
 }
 
-/** A signature that says no more than that it is ours: of an image, an index, an artifact. */
+/** The claim of a signature that says only that it is by this app: for an image, an index or an artifact. */
 export function plainClaim(subject: SignedClaim['subject']): SignedClaim {
   return { subject, metadata: {} };
 }
 
-/** That a manifest is the SBOM that we made of an image. */
+/** The claim that a manifest is this app's SBOM of an image. */
 export function sbomClaim(sbom: SignedClaim['subject'], image: Pick<Descriptor, 'digest'>): SignedClaim {
   return { subject: sbom, metadata: { [ROLE]: 'sbom', [IMAGE]: image.digest } };
 }
 
-/** True if the metadata of a signature is this claim, no more and no less; keys of others do not count. */
+/** True if the metadata has exactly this claim. Metadata without the app's prefix is ignored. */
 function isClaimed(signed: Readonly<Record<string, string>>, { metadata }: SignedClaim): boolean {
   const own = Object.keys(signed).filter((key) => key.startsWith(OURS));
   return own.length === Object.keys(metadata).length && own.every((key) => signed[key] === metadata[key]);
 }
 
-/** Bytes of one signature envelope that are read; real ones have a few thousand. A larger one is none. */
+/** Maximum bytes of a signature envelope. Real ones have a few thousand; a larger one is no signature. */
 const ENVELOPE_BYTES = 256 * 1024;
 
 /**
- * What may be a Notary signature that refers to `subject`, as the registry lists it. Anybody may attach anything, so nothing of it is
- * believed, and no entry is fetched to find out its type.
+ * The referrers of `subject` that may be Notary signatures. Anybody can attach them, so the list proves nothing, and no
+ * entry is fetched to find its type.
  */
 export function listSignatures(
   repository: ReadableRepository,
@@ -128,13 +131,16 @@ export function listSignatures(
   return repository.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE, artifactTypes: false, signal });
 }
 
-/** Tells whether signatures have come or gone: a hash of the digests of those that are listed. */
+/** A hash of the listed digests. It changes if a signature is added or removed. */
 export function hashOfList(listed: readonly Descriptor[]): string {
   const digests = listed.map(({ digest }) => digest).sort();
   return createHash('sha256').update(digests.join(' ')).digest('hex').slice(0, 16);
 }
 
-/** Those that name one of these certificates first, then those that name none, then the rest; else in the order of the list. */
+/**
+ * Puts signatures that name one of these certificates first, then those that name none, then the others. Otherwise
+ * keeps the order of the list.
+ */
 export function rankSignatures(listed: readonly Descriptor[], thumbprints: ReadonlySet<string>): Descriptor[] {
   const rankOf = (entry: Descriptor): number => {
     const named = thumbprintsOf(entry);
@@ -152,9 +158,9 @@ export interface FetchedSignature {
 }
 
 /**
- * Fetches one entry of a list, by its digest: sizes in a list may lie.
- * @returns undefined for what is no signature of `subject`, or is larger than one; with `bytes`, what was fetched for it
- * @throws InputError, IntegrityError for what is malformed; RegistryError for what is not there
+ * Fetches a listed entry by its digest, because sizes in a list may be wrong.
+ * @returns undefined if it is no signature of `subject` or is too large; `bytes` is what was fetched
+ * @throws InputError, IntegrityError if it is malformed; RegistryError if it does not exist
  */
 export async function fetchSignature(
   repository: ReadableRepository,

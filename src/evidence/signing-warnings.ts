@@ -2,7 +2,7 @@ import { describeError } from '../oci/index.js';
 import type { Documents } from '../ports/documents.js';
 import { describeSigner, type SignerSource, type SignerWarning } from '../signing/index.js';
 
-/** A warning is logged once a day, by whichever instance comes first. */
+/** How often each process looks for warnings, in milliseconds. */
 const LOOK_MS = 3_600_000;
 
 interface WarningPorts {
@@ -11,7 +11,7 @@ interface WarningPorts {
   now: () => Date;
 }
 
-/** What is to be done about the signing key; a key that cannot be read is one of it. */
+/** Warnings about the signing key. If the key cannot be read, the error is the warning. */
 export async function signingWarnings(
   { signing, now }: Pick<WarningPorts, 'signing' | 'now'>,
   signal?: AbortSignal,
@@ -25,7 +25,10 @@ export async function signingWarnings(
   }
 }
 
-/** Logs what is to be done about the signing key: looked for once an hour in each process, each warning once a day in all of them. */
+/**
+ * Returns a function that logs warnings about the signing key. Each process looks once an hour; each warning is logged
+ * once a day over all processes.
+ */
 export function signingLog(ports: WarningPorts): (log: (text: string) => void) => Promise<void> {
   let nextLookMs = 0;
   return async (log) => {
