@@ -6,8 +6,8 @@ export interface Colors {
   /** A state of a promotion, an outcome of a run or a state of a step; a code may follow it. */
   state(text: string): string;
   heading(text: string): string;
-  bad(text: string): string;
-  warning(text: string): string;
+  bad: (text: string) => string;
+  warning: (text: string) => string;
 }
 
 const GREEN = new Set(['in_sync', 'promoted', 'completed', 'unchanged', 'done', 'yes']);
