@@ -3,27 +3,27 @@ import { PromoterError, RegistryError, TransportError, describeError } from '../
 import { MissingAtSource } from '../transfer/registry-access.js';
 import { BROKEN_RULES } from '../ports/rules-source.js';
 
-/** Why a step is to be called again, if that is trouble and not only its turn that it waits for. */
+/** The error for which a step is called again. Absent if the step only waits for a lease, a permit or another run. */
 export const troubleSchema = z.object({ code: z.string(), message: z.string(), remedy: z.string().optional() });
 export type Trouble = z.infer<typeof troubleSchema>;
 
-/** The field `attempt` in the input of a step that is called again. Times are milliseconds since 1970. */
+/** The field `attempt` in the input of a step that is called again. Times are epoch milliseconds. */
 export const attemptSchema = z.object({
   /** Calls so far. */
   count: z.number(),
-  /** When it backed off first. */
+  /** When the step first backed off. */
   sinceMs: z.number(),
-  /** The code of the last trouble, and when it came first without another in between. */
+  /** The code of the last error, and since when this error comes without another one in between. */
   code: z.string().optional(),
   codeSinceMs: z.number(),
   /** When the run gives up. */
   untilMs: z.number(),
-  /** When it is called, by the same clock as the others: that of the host that works may be an hour off. */
+  /** When the step is called, by the clock of the other times. The clock of the worker may differ by an hour. */
   nowMs: z.number().optional(),
 });
 export type Attempt = z.infer<typeof attemptSchema>;
 
-/** One more backoff. */
+/** The attempt after one more backoff. */
 export function attemptOnce(
   before: Attempt | undefined,
   trouble: Trouble | undefined,
@@ -41,31 +41,35 @@ export function attemptOnce(
 }
 
 /**
- * How long what may pass is waited for. The client has already tried for some seconds; from here on each further try is an
- * activity after a durable timer, so that pauses grow with the time that has gone by: an hour is a dozen tries, a day a hundred.
+ * How long transient errors are retried. The client has already retried for some seconds; each further try is an
+ * activity after a durable timer. Pauses grow with the time that has passed: an hour has about a dozen tries, a day a
+ * hundred.
  */
 export const BACKOFF = {
-  /** The first pause after trouble, in milliseconds; doubled each time, and cut by up to a quarter at random. */
+  /** The first pause after an error, in milliseconds. It doubles each time; up to a quarter is cut off at random. */
   firstMs: 2_000,
-  /** The longest pause in the first three quarters of an hour; later an eighth of what has been waited. */
+  /** The longest pause in the first three quarters of an hour; after that, an eighth of the time waited so far. */
   capMs: 5 * 60_000,
-  /** The same for a lease, or another run, that is waited for. */
+  /** The same for a step that waits for a lease or another run. */
   busyCapMs: 60_000,
   busyGrowth: 1.3,
-  /** The longest pause of all, in milliseconds. */
+  /** The longest pause, in milliseconds. */
   longestMs: 15 * 60_000,
-  /** The longest Retry-After that is kept to, in milliseconds. */
+  /** The longest Retry-After that is followed, in milliseconds. */
   retryAfterMs: 24 * 3_600_000,
   /**
-   * How long a registry may not know what has just been pushed, a name server a host, or a vault a new role; then it counts as not
-   * there.
+   * How long a registry may not know a new push, a name server a new host, or a vault a new role, in milliseconds.
+   * After that it counts as missing.
    */
   unknownMs: 15 * 60_000,
-  /** How long a destination may not show what was attached and has arrived; all of it was listed just before. `EVIDENCE_LOST` */
+  /**
+   * How long a destination may not show attachments that have arrived, in milliseconds. It listed all of them just
+   * before. `EVIDENCE_LOST`
+   */
   evidenceMs: 10_000,
 } as const;
 
-/** What is asked for again though the answer was no: a replica may lag behind a push. */
+/** Codes that are retried although they are final answers: a replica may not have a new push yet. */
 const UNKNOWN = new Set([
   'SOURCE_GONE',
   'MANIFEST_UNKNOWN',
@@ -77,15 +81,15 @@ const UNKNOWN = new Set([
   'TAG_LOST',
 ]);
 
-/** A new role takes up to ten minutes to count. */
+/** A new role takes up to ten minutes to become active. */
 const ROLE_MISSING = new Set(['KEY_VAULT_DENIED']);
 
-/** The same, and what a copy goes on without in the end. */
+/** The same codes, and the codes of what a copy leaves out after a while. */
 const MAY_BE_LATE = new Set([...UNKNOWN, 'REFERRER_UNKNOWN', 'TAG_LATE']);
 
 /**
- * True if what a long step waits for is waited for by its next call as well: all has to be asked for once more until it is known
- * whether it is there. A registry that was down is up when a call has ended in good order.
+ * True if the next call of a long step may still wait for the same: whether something exists is only known after all
+ * requests are sent again. False for a registry that was down: if a call ended normally, it is up.
  */
 export function outlastsCall({ code }: Attempt): boolean {
   return code !== undefined && MAY_BE_LATE.has(code);
@@ -94,13 +98,15 @@ export function outlastsCall({ code }: Attempt): boolean {
 export interface Passing {
   trouble: Trouble;
   retryAfterMs?: number;
-  /** From when on it counts as there for good; the run's deadline by default. In milliseconds from its first time. */
+  /**
+   * When waiting ends and the error counts as final, in milliseconds from its first time. Default: the run's deadline.
+   */
   deadlineMs?: number;
 }
 
 /**
- * What may pass without anybody doing anything; undefined: it won't.
- * @param asked true where what was asked for was named by whoever sent a job: then what isn't there isn't waited for.
+ * Classifies an error that may pass without any action. Undefined if it will not.
+ * @param asked true if the sender of a job named what was asked for; then a missing tag or manifest is not waited for
  */
 export function passing(error: unknown, name: string, asked: boolean): Passing | undefined {
   if (error instanceof DOMException && error.name === 'TimeoutError') {
@@ -130,7 +136,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
   return unknown && !asked ? { trouble, deadlineMs: BACKOFF.unknownMs } : undefined;
 }
 
-/** A copy's error has the registry's as its cause. */
+/** The error and its causes: the error of a copy has the registry's error as its cause. */
 export function* causesOf(error: unknown): Generator<PromoterError> {
   for (let [cause, depth] = [error, 0]; cause instanceof PromoterError && depth < 10; depth += 1) {
     yield cause;
@@ -138,29 +144,32 @@ export function* causesOf(error: unknown): Generator<PromoterError> {
   }
 }
 
-/** A repository that can't be read yet; one that can't be written to is not there, and may not be made. */
+/**
+ * A read that answers 404: the repository may not be visible yet. A write that answers 404 is not waited for: the
+ * repository does not exist and may not be created.
+ */
 function isUnknown({ info: { status, method } }: RegistryError): boolean {
   return status === 404 && (method === 'GET' || method === 'HEAD');
 }
 
-/** The name server says that there is no such host: a slip, or a zone that is being set up. */
+/** The name server knows no such host: a typing error, or a zone that is being set up. */
 function isNameless({ details: { causes } }: TransportError): boolean {
   return Array.isArray(causes) && causes.includes('ENOTFOUND');
 }
 
 /**
- * The pause before the next call, in milliseconds: as long as it was asked for, and no shorter than it would be unasked. A registry
- * that says `Retry-After: 1` all day would otherwise be asked all day, and each time is history.
+ * The pause before the next call, in milliseconds: the requested one, but at least the growing one. With only the
+ * requested one, a registry that always answers `Retry-After: 1` would be asked all day and fill the history.
  */
 export function troublePauseMs({ retryAfterMs = 0 }: Passing, attempt: Attempt | undefined, now: number): number {
-  // On top, never below: all who were told the same time would otherwise come back as one.
+  // Add up to 10%, so that callers who were given the same time do not return all at once.
   const asked = retryAfterMs + Math.random() * Math.min(30_000, retryAfterMs / 10);
   const doubled = BACKOFF.firstMs * 2 ** Math.min(attempt?.count ?? 0, 20);
   const grown = capped(doubled, BACKOFF.capMs, attempt, now) * (0.75 + Math.random() / 4);
   return Math.ceil(Math.max(asked, grown));
 }
 
-/** The same where nothing is wrong, and a step only has to wait its turn. */
+/** The pause of a step that waits for a lease, a permit or another run, without an error. */
 export function busyPauseMs(laterMs: number, attempt: Attempt | undefined, now: number): number {
   const grown = laterMs * BACKOFF.busyGrowth ** Math.min(attempt?.count ?? 0, 60);
   return Math.ceil(capped(grown, Math.max(laterMs, BACKOFF.busyCapMs), attempt, now));
@@ -171,7 +180,7 @@ function capped(ms: number, capMs: number, attempt: Attempt | undefined, now: nu
   return Math.min(ms, Math.max(capMs, Math.min(waitedMs / 8, BACKOFF.longestMs)));
 }
 
-/** Whether trouble of this kind has been there for longer than it may last: it is taken for what it says. */
+/** True if this error has lasted longer than it may. It then counts as final. */
 export function isOverdue({ trouble, deadlineMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
   if (deadlineMs === undefined || attempt === undefined || attempt.code !== trouble.code) return false;
   return now - attempt.codeSinceMs >= deadlineMs;

@@ -12,36 +12,36 @@ import type { SubjectIndex } from '../ports/subject-index.js';
 export type EventPorts = Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'> &
   StorePort<Promotions & Runs & Progress & PromotionLists & SubjectIndex & Attachments & IgnoredEvents>;
 
-/** A tag or a manifest was pushed or deleted, by whomever that is told: an event, or a scan of what is new. */
+/** A push or deletion of a tag or a manifest, reported by an event or found by a change scan. */
 export interface Change {
   kind: RegistryEvent['kind'];
   registry: string;
   repository: string;
   tag?: string;
   digest?: string;
-  /** When, by the registry's clock. */
+  /** The time by the registry's clock. */
   at: string;
-  /** Rules with this trigger are asked. */
+  /** Only rules with this trigger are checked. */
   by: 'push' | 'schedule';
-  /** Of an event. */
+  /** The id of the event, if there is one. */
   id?: string;
 }
 
-/** What came of a change. */
+/** The result of a change. */
 export interface Handled {
   /**
-   * - `done`: nothing more is to be done.
-   * - `unreadable`: the manifest, or one above it, is not there: a replica may be late. To be handled again.
-   * - `more`: there are more promotions than one call raises. To be handled again, from `next` on.
+   * - `done`: nothing is left to do.
+   * - `unreadable`: the manifest, or one of its subjects, is missing; a replica may be stale. Handle the change again.
+   * - `more`: there are more promotions than one call triggers. Handle the change again, starting at `next`.
    */
   state: 'done' | 'unreadable' | 'more';
   next?: string;
-  /** The promotions that were raised: not those that knew of it. */
+  /** The promotions that were triggered, without those that knew of the change already. */
   incremented: string[];
-  /** The runs that see to it: opened by this, or open before. */
+  /** The runs that answer the change: opened by it, or open before. */
   runs: string[];
-  /** Why nothing was raised, if no rule matches it. */
+  /** Why no promotion was triggered, if no rule matches. */
   ignored?: string;
-  /** For the log. */
+  /** The log line. */
   text: string;
 }

@@ -20,15 +20,16 @@ import { formatRegistryEvent } from '../messages/registry-event.js';
 import { nextLookMs } from '../rows/news.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 
-/** How long after a push its tag may not be there yet, in milliseconds: a replica may be late. */
+/** How long after a push its tag may be missing, in milliseconds: a replica may be stale. */
 const LATE_PUSH_MS = 15 * 60_000;
 
 type Asked = InputOf<typeof closeRunContract>;
 type Input = Omit<Asked, 'generation'> & { generation: number };
 
 /**
- * Ends a run: its row, then the promotion's or the next run, then receipt and CloudEvent. Done twice, the rest is done. It backs off
- * if the next run is not to come at once; until then the run can be cancelled.
+ * Ends a run: writes its row, then closes the promotion or opens the next run, then sends the receipt and the
+ * CloudEvent. Can be repeated; a repeated call does what is left. Backs off if the next run must wait; until then the
+ * run can be cancelled.
  */
 export async function closeRunStep(
   ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'> &
@@ -54,7 +55,7 @@ export async function closeRunStep(
     return { retryAfterMs: ending.pauseMs };
   }
   const { outcome } = ending.result;
-  // One that failed may not have brought what it has found.
+  // A run that failed may not have copied the referrers that it found.
   const looked = outcome === 'promoted' || outcome === 'unchanged' ? asked.looked : undefined;
   const ended = { generation: input.generation, rule, result: ending.result, looked };
   const closed = await closePromotion(ports, promotionId, runId, ended, { run: known, row });
@@ -62,20 +63,21 @@ export async function closeRunStep(
     const rested = (await ports.store.getPromotion(promotionId))?.value;
     if (rested !== undefined) await lookAgain(ports, rested, looked.unseen);
   }
-  // If this is cut off, the schedule sends the event.
+  // If the process stops here, the schedule sends the event.
   if (ending.result.outcome !== 'unchanged') await sendResultEvent(ports, runId, did);
   return { done: closed };
 }
 
-/** A run that is to stop, and whose tag moved on before it saw that: it is stopped, and nothing follows. */
+/** If a run was asked to stop and its tag moved before it saw the request, it ends as cancelled and no run follows. */
 function asStopped({ cancel }: RunRow, input: Input): Input {
   if (input.result.outcome !== 'superseded' || cancel === undefined) return input;
   return { ...input, result: cancelledResult(cancel) };
 }
 
 /**
- * A run whose source's tag is not there has answered all that was wanted until it is looked at for the last time, here: its deletion
- * was reported, say. Not where it was pushed so lately that a replica may not know it yet: then the next run waits for it.
+ * If the source tag is gone, looks at it once more. If it is still gone, this run answers all triggers so far, for
+ * example the deletion event. Exception: after a recent push a replica may be stale, and the next run waits for the
+ * tag.
  */
 async function asGone(
   ports: Pick<Ports, 'registries' | 'now'> & StorePort<Promotions>,
@@ -84,7 +86,7 @@ async function asGone(
 ): Promise<Input> {
   const { result, promotionId, runId, generation } = input;
   if (result.code !== 'SOURCE_GONE') return input;
-  // Before the tag is looked at.
+  // Read the row before the tag.
   const row = (await ports.store.getPromotion(promotionId))?.value;
   if (row?.runId !== runId || row.generation === generation) return input;
   const { lastTrigger } = row;
@@ -98,7 +100,7 @@ async function asGone(
   }
 }
 
-/** A run that was stopped before it saw the tag's digest: the outcome stands for the one that is there now. */
+/** If a run was stopped before it saw the tag's digest, adds the current digest to the result. */
 async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, input: Input): Promise<Input> {
   const { result } = input;
   if (result.outcome !== 'cancelled' || result.digest !== undefined) return input;
@@ -106,7 +108,7 @@ async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, i
     const current = await resolveTag(ports, source, AbortSignal.timeout(CLOSING_LOOK_MS));
     return current === undefined ? input : { ...input, result: { ...result, digest: current.digest } };
   } catch {
-    // A registry that is down keeps no run from its end: the next push, or somebody, starts the next.
+    // The run ends even if the registry is down. The next trigger starts the next run.
     return input;
   }
 }
@@ -123,16 +125,20 @@ function withoutUndefined(result: Input['result']): Parameters<typeof closePromo
   };
 }
 
-/** Bytes of a CloudEvent; one that would be larger leaves out what the run did, and cuts its reason. The receipt has both. */
+/**
+ * Maximum bytes of a CloudEvent. A larger one omits the actions of the run and shortens its reason. The receipt has
+ * both.
+ */
 const EVENT_BYTES = 40 * 1024;
 const EVENT_REASON_CHARACTERS = 2_000;
 
 export type ResultEventPorts = Pick<Ports, 'documents' | 'queues' | 'now'> & StorePort<Runs>;
 
 /**
- * Sends the result of an ended run, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's row. Done
- * again after a crash, it tells what the receipt has; only between sending and marking the event can come twice, under one id.
- * @param did what the run did, for the receipt
+ * Sends the result of a run, unless it ended as `unchanged`: a receipt, then one CloudEvent, then a mark in the run's
+ * row. After a crash it sends what the receipt has. If it crashes between the event and the mark, the event is sent
+ * twice, with one id.
+ * @param did the actions of the run, for the receipt
  */
 export async function sendResultEvent(
   ports: ResultEventPorts,
@@ -157,7 +163,7 @@ export async function sendResultEvent(
   return true;
 }
 
-/** The CloudEvent: docs/reference/http.md describes it. */
+/** The CloudEvent, which docs/reference/http.md describes. */
 function eventOf(
   run: RunRow,
   did: readonly string[] | undefined,
@@ -201,7 +207,7 @@ function referenceOf(
   return digest === undefined ? name : `${name}@${digest}`;
 }
 
-/** The receipt as a message, which has room for so much and no more. */
+/** The receipt as a message, shortened if it is too large. */
 function messageOf(receipt: unknown): string {
   const text = JSON.stringify(receipt);
   if (Buffer.byteLength(text) <= EVENT_BYTES || !isRecord(receipt) || !isRecord(receipt.data)) return text;
@@ -211,8 +217,8 @@ function messageOf(receipt: unknown): string {
 }
 
 /**
- * Puts the events of referrers that a run did not find back into the queue, with a pause: each is handled like the first, and starts the run
- * that looks again. Done twice, it sends them twice, and the second is known by then.
+ * Puts the events of referrers that a run did not find back into the queue, with a delay. Each event then triggers the
+ * run that looks again. If this is repeated, the events are sent twice; the second has no effect.
  */
 async function lookAgain(
   ports: Pick<Ports, 'queues' | 'now'>,

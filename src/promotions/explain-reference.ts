@@ -26,12 +26,15 @@ interface ExplainPorts
   signing: SignerSource | undefined;
 }
 
-/** Ignored events in an answer. */
+/** Maximum ignored events in an answer. */
 const MOST_IGNORED = 5;
-/** Maximum promotions of one tag, and of a repository or a digest: these have a source and a destination each to ask. */
+/**
+ * Maximum promotions of one tag, and of a repository or a digest. For the latter, each promotion needs a request to its
+ * source and its destination.
+ */
 const MOST_ROWS = 50;
 const MOST_TOGETHER = 20;
-/** Runs of a digest that are read, newest first. */
+/** Maximum runs of a digest that are read, newest first. */
 const MOST_RUNS = 50;
 /** Maximum time for the registries to answer, in milliseconds. */
 const LOOK_MS = 5_000;

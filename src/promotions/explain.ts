@@ -7,7 +7,7 @@ import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { StepProgress } from '../rows/step-progress.js';
 
-/** What is known of promotions. The caller has read it all. */
+/** The facts about promotions that an explanation needs. The caller has read all of them. */
 export interface ExplainFacts {
   rules: readonly Rule[];
   paused: boolean;
@@ -135,7 +135,7 @@ function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion 
   const unmatched =
     rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
   if (unmatched === undefined) return { ...about, promoted: false, ...stands };
-  // It is unknown since when no rule matches it.
+  // It is unknown when the last matching rule went away.
   const { since: _since, promoted: _promoted, ...rest } = stands;
   const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
   return {
@@ -145,7 +145,7 @@ function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion 
   };
 }
 
-/** The checks of a row. An error that an open run waits for has the time of its first failure. */
+/** The checks of a row. If an open run waits for an error, `since` is the time of its first failure. */
 function checksOf({ seen, evidence, steps }: ExplainFacts, row: PromotionRow): Checks {
   const troubles = (steps.get(row.runId ?? '') ?? []).flatMap(({ state, waitsFor }) =>
     state === 'waiting' && waitsFor !== undefined ? [waitsFor] : [],
@@ -235,7 +235,7 @@ function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefi
         digest: last.digest,
         at: why.since,
       });
-      // Without `since`: it is unknown when it changed.
+      // `since` is left out: it is unknown when the tag changed.
       if (moved !== undefined) return { state: 'waiting', text: moved };
       const unchecked = uncheckedText(row, rule);
       if (unchecked !== undefined) return { state: 'waiting', text: unchecked };
@@ -282,7 +282,7 @@ function unseenText({ news }: PromotionRow): string {
   return `; the referrer ${first.digest}${more}, reported at ${first.at}, is not listed at the source yet: the app looks for it for a day`;
 }
 
-/** What an edit of the rule demands, and the last run has not checked. */
+/** Requirements that an edit added to the rule and that the last run has not checked. */
 function uncheckedText(
   { source, destination, last, ...row }: PromotionRow,
   rule: Rule | undefined,
@@ -295,7 +295,7 @@ function uncheckedText(
     return `${destination} got ${digest} at ${last.finishedAt}, and the rule now has another destination: ${who} promotes it there`;
   if (demandsEvidence(rule) && !isGatePassed(row, digest, fingerprint(rule)))
     return `${destination} is ${digest}; the evidence that the edited rule demands is not checked yet: ${who} checks it`;
-  // A rule that only pushes trigger starts no run after an edit.
+  // If only pushes trigger a rule, an edit starts no run.
   if (isScheduled && last.fingerprint !== fingerprint(rule))
     return `${destination} is ${digest}; the rule was edited since: ${who} checks it`;
   return undefined;

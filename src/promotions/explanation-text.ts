@@ -29,7 +29,7 @@ function unknownLines({ checks, source, destination, runId }: ExplainedPromotion
     destination: `the destination ${destination}`,
     evidence: `the evidence at ${destination}`,
   };
-  // The destination of a tag that no run has seen is not asked for: nothing is expected there.
+  // If no run has seen a tag, nothing is expected at its destination, and the destination is not checked.
   const failed = unknownOf(checks).filter(({ check }) => runId !== undefined || check.code !== 'NOT_CHECKED');
   return failed.map(({ part, check: { since, code, reason } }) => {
     const from = since === '' ? '' : ` since ${since}`;

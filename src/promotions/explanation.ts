@@ -1,12 +1,12 @@
 import type { IgnoredEvent } from '../rows/ignored-event.js';
 import type { PromotionState } from '../rows/promotion-row.js';
 
-/** The answer of a registry about one part, or why there is none. */
+/** The answer of a registry to one check, or why there is none. */
 export type Check =
-  /** `digest` of a tag; evidence has none. */
+  /** `digest` only for a tag. */
   { state: 'there'; digest?: string | undefined } | { state: 'missing' } | Unknown;
 
-/** It could not be checked. `since`: the first failed check that the row knows; otherwise this one. */
+/** The check failed. `since`: the first failed check in the row, otherwise this one. */
 export interface Unknown {
   state: 'unknown';
   since: string;
@@ -15,7 +15,7 @@ export interface Unknown {
   remedy?: string | undefined;
 }
 
-/** The parts of an answer. Evidence is looked for only if all else says that the promotion is in sync. */
+/** The checks of an answer. Evidence is checked only if everything else says that the promotion is in sync. */
 export interface Checks {
   source: Check;
   destination: Check;
@@ -29,11 +29,14 @@ export interface ExplainedPromotion {
   source: string;
   destination: string;
   /**
-   * A state of a promotion, as everywhere. `in_sync` is what the last run found, `waiting` also what waits for its next run: for an
-   * event or the schedule, or for PROMOTION_PAUSED to be removed.
+   * The state of the promotion. `in_sync` is what the last run found. `waiting` includes a promotion whose next run
+   * waits for an event, for the schedule, or for PROMOTION_PAUSED=false.
    */
   state: PromotionState;
-  /** True if the destination has what the rule wants now; null if that could not be checked; absent if no rule matches any more. */
+  /**
+   * True if the destination has what the rule requires now; null if that could not be checked; absent if no rule
+   * matches any more.
+   */
   promoted?: boolean | null | undefined;
   /** One sentence or two. */
   text: string;
@@ -54,12 +57,17 @@ export interface ExplainedPromotion {
 /** Whether a tag, a repository or a digest is promoted, and if not, why not. */
 export interface Explanation {
   reference: string;
-  /** True if every promotion is; false if one is not, or there is none; otherwise null: a registry could not be asked. */
+  /**
+   * True if every promotion is promoted; false if one is not, or if there is none; null if a registry could not be
+   * asked.
+   */
   promoted: boolean | null;
   promotions: ExplainedPromotion[];
-  /** Of a tag without a promotion: the rule that came nearest, and its first condition that failed. */
+  /**
+   * For a tag without a promotion: the rule with the most conditions met, and the first condition that the tag fails.
+   */
   nearest?: string;
-  /** Why a digest or a repository has no promotion, or where the rest of them is listed. */
+  /** Why a digest or a repository has no promotion, or where the others are listed. */
   note?: string;
   ignored: IgnoredEvent[];
   /** Warnings about the signing key. */

@@ -6,9 +6,9 @@ import { NOTARY_SIGNATURE, isNotarySignature } from '../signing/index.js';
 import type { Ports } from '../ports/ports.js';
 
 /**
- * Whether a signature is listed at the destination, as the rule wants it now. `there` as well if the rule demands none: then there is
- * nothing that must be listed, but the registry answered.
- * @throws whatever keeps the registry from answering
+ * Checks whether the destination lists a signature that the rule requires. Returns `there` also if the rule requires
+ * none and the registry answered.
+ * @throws the error of a registry that does not answer
  */
 export async function lookAtEvidence(
   ports: Pick<Ports, 'registries'>,

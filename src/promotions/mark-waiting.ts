@@ -10,7 +10,10 @@ import type { Runs } from '../ports/runs.js';
 /** A timer may be early by a second. */
 const EARLY_MS = 1_000;
 
-/** Writes into the row that the run waits, and by which event it is woken. Until its pause is over, that is none: pushes are counted only. */
+/**
+ * Writes to the row that the run waits, and the event that wakes it. There is no such event until the run's pause is
+ * over: until then, pushes only increment the generation.
+ */
 export async function markWaitingStep(
   ports: StorePort<Promotions & Runs>,
   { promotionId, runId, generation, event, reasons, pauseMs }: InputOf<typeof markWaitingContract>,
@@ -21,7 +24,7 @@ export async function markWaitingStep(
   if (leftMs > EARLY_MS)
     return (await writePausing(ports, promotionId, runId)) ? { retryAfterMs: leftMs } : { done: 'gone' };
   const marked = await writeWaiting(ports, promotionId, runId, generation, event);
-  // Who asks the run to stop writes that first, and then looks by which event it is woken.
+  // A request to stop writes its flag first and then reads the event that wakes the run.
   await throwIfStopped(ports.store, runId);
   return { done: marked };
 }

@@ -1,6 +1,6 @@
 /**
- * The version of the orchestrations that this code starts; part of their input, 1 where it isn't there. Whoever changes which
- * activities, timers and events one of them asks for, or in which order, raises it and keeps the one before:
- * docs/decisions/orchestration-versions.md.
+ * The version of the orchestrations that this code starts. It is part of their input; absent means 1. If you change
+ * which activities, timers and events an orchestration uses, or their order, increment this and keep the previous
+ * version: docs/decisions/orchestration-versions.md.
  */
 export const ORCHESTRATION_VERSION = 2;

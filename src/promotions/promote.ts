@@ -13,31 +13,31 @@ export type Result = InputOf<typeof closeRunContract>['result'];
 type Looked = NonNullable<InputOf<typeof closeRunContract>['looked']>;
 type Found = Extract<ResultOf<typeof observeContract>, { state: 'found' }>;
 
-/** The run no longer owns its promotion: another has taken over, and this one writes nothing more. */
+/** Another run owns the promotion now. This one writes nothing more. */
 type Gone = 'gone';
 
-/** How long a closed gate is waited for, and how often it looks by itself, in milliseconds. */
+/** How long a run waits at a closed gate, and how often it checks without an event, in milliseconds. */
 const GATE_MS = 60 * 60_000;
 const GATE_LOOK_MS = 5 * 60_000;
-/** How long the close of a run is tried, in milliseconds: without it the run stays open. */
+/** How long closing a run is retried, in milliseconds. If it fails, the run stays open. */
 const CLOSE_MS = 24 * 3_600_000;
 
 const SUPERSEDED: Result = { outcome: 'superseded', reason: 'the tag moved on' };
 
-/** What a run has found out so far, for the close that comes whatever happens. */
+/** What a run has found so far. The close needs it, whichever step fails. */
 interface Progress {
-  /** The generation that it answers; undefined before it has read one. */
+  /** The generation that the run answers. Undefined before it has read one. */
   generation?: number;
   digest?: string;
-  /** Referrers that triggers have named, as far as it looked for them. */
+  /** The reported referrers that the run has looked for. */
   looked?: Looked;
   did: string[];
 }
 
 /**
- * The order of a promotion: observe, gate, attach, copy, verify arrival, tag, close. Each step can be done twice, and a failure is an
- * outcome: the row is closed, or the next run opened, whatever happens in between.
- * @returns how it ended; null if the run does not own its promotion
+ * The order of the steps of a promotion: observe, gate, attach, copy, verify arrival, tag, close. Each step can be
+ * repeated. If a step fails, the run still closes the row or opens the next run.
+ * @returns the result; null if the run does not own its promotion
  */
 export function* promote(key: RunKey): Order<Result | null> {
   const progress: Progress = { did: [] };
@@ -85,7 +85,7 @@ function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
   if (gate === 'closed') {
     const passed = yield* waitAtGate(key, observed, progress);
     if (passed !== 'passed' && passed !== 'passed at once') return passed;
-    // What came while it waited is to be copied: the evidence, above all.
+    // If a trigger came while the run waited, copy even if nothing differed before: the new evidence must arrive, too.
     if (isSame && passed === 'passed at once' && progress.generation === observed.generation)
       return { outcome: 'unchanged' };
   }
@@ -105,7 +105,7 @@ function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
   return { outcome: 'promoted' };
 }
 
-/** Nothing differs, and the rule only observes: whether the gate would be closed. */
+/** The rule only observes and nothing differs: checks whether the gate would be closed. */
 function* lookAtGate(key: RunKey, { root }: Found): Order<Result | Gone> {
   const seen = yield* call(checkEvidenceContract, { ...key, root });
   switch (seen.state) {
@@ -120,7 +120,7 @@ function* lookAtGate(key: RunKey, { root }: Found): Order<Result | Gone> {
   }
 }
 
-/** Looks, waits, is woken by a push, and looks by itself; rarer if pushes do not cease. */
+/** Checks the gate, waits, and checks again after a push or after a while. If pushes keep coming, the pauses grow. */
 function* waitAtGate(
   key: RunKey,
   { root }: Found,
@@ -144,11 +144,11 @@ function* waitAtGate(
         remedy: 'Sign the image as the rule asks; the push of the signature starts the next run.',
       };
     }
-    // A name of its own for each wait: an event that comes late goes to a wait that nobody reads.
+    // Each wait has its own event name, so an event that comes late wakes no later wait.
     const event = `evidence-${look}`;
     const pauseMs = Math.min(pauseBeforeNext(look, at - since), deadline - at);
     const waiting = { ...key, generation: seen.generation, event, reasons: seen.reasons, pauseMs };
-    // The gate may be open for longer than the rule waits for trouble: a pause is none.
+    // The gate may stay closed for longer than the rule's deadline, because waiting at the gate is not an error.
     const marked = yield* call(markWaitingContract, waiting, deadline + GATE_LOOK_MS);
     if (marked === 'gone') return 'gone';
     if (marked === 'again') continue;
@@ -156,36 +156,38 @@ function* waitAtGate(
   }
 }
 
-/** SBOMs and signatures of the whole graph. */
+/** Attaches SBOMs and signatures to the whole graph. */
 function* attach(key: RunKey, { root }: Found, progress: Progress): Order<void> {
   const { did } = yield* call(attachContract, { ...key, root: root.digest });
   progress.did.push(...did);
 }
 
-/** How a run ends in which a step failed for good. */
+/** The result of a run in which a step failed permanently. */
 export function failedResult({ code, message, remedy, refused }: StepFailed): {
   outcome: Outcome;
   code?: string;
   reason: string;
   remedy?: string;
 } {
-  // The tag moved on while something was waited for: the next run is about what it means now.
+  // The tag moved while a step waited. The next run promotes its new digest.
   if (code === 'SUPERSEDED') return { outcome: 'superseded', reason: message };
   const outcome = code === RUN_CANCELLED ? 'cancelled' : refused ? 'refused' : 'failed';
   return { outcome, code, reason: message, ...(remedy !== undefined && { remedy }) };
 }
 
-/** Looks at a closed gate that are made as soon as somebody asks. */
+/** The first checks of a closed gate, which have no pause. */
 const FREE_LOOKS = 5;
-/** The pause before the next, in milliseconds, by how much it grows each time, and how long it gets. */
+/** The pause before the next check, in milliseconds, its growth, and its maximum. */
 const FIRST_MS = 2_000;
 const GROWTH = 1.25;
 const MOST_MS = 120_000;
 
 /**
- * For how long a run keeps from looking again, in milliseconds: the more it has looked, the rarer, however much is pushed. What is
- * saved in a quiet time may be spent later. An hour holds about fifty looks, which is what keeps its history small.
- * @param looks so far @param spentMs since the first
+ * How long a run waits before it checks the gate again, in milliseconds. The pause grows with the number of checks,
+ * however many pushes come; checks that were not used can be used later. There are about fifty checks in an hour, so
+ * that the history stays small.
+ * @param looks checks so far
+ * @param spentMs time since the first check
  */
 export function pauseBeforeNext(looks: number, spentMs: number): number {
   let earliestMs = 0;

@@ -1,4 +1,4 @@
-/** Remedies for error codes of registries, connections and content, which have none of their own. */
+/** Remedies for error codes that have none of their own: errors of registries, connections and content. */
 const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/^(?:DIGEST|SIZE)_MISMATCH$/, 'Push the image again: its bytes were damaged in the registry or on the way.'],
   [/^(?:MANIFEST|DESCRIPTOR)_INVALID$/, 'Push the image again with a client that follows the image specification 1.1.'],
@@ -20,7 +20,7 @@ const REMEDIES: readonly (readonly [RegExp, string])[] = [
   [/^PATH_ABSOLUTE$/, 'Push the files with paths relative to their folder.'],
 ];
 
-/** True if a remedy names an option of our command line, which a run does not have. */
+/** True if a remedy names an option of the command line, which a run does not have. */
 function namesOption(remedy: string): boolean {
   return /(?<![\w-])--[a-z]/.test(remedy) && !/\baz /.test(remedy);
 }

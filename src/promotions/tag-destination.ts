@@ -17,9 +17,10 @@ import { destinationLease, underLease } from '../transfer/registry-access.js';
 type Tagged = ResultOf<typeof tagDestinationContract>;
 
 /**
- * The last step, so that the tag never points at something incomplete. Under the destination's lease: the row is still the
- * run's, the source tag still means the same, what the rule attaches is at the destination, the tag is written before the lease ends,
- * and read back.
+ * Sets the destination tag. This is the last step, so that the tag never names an incomplete image. Under the
+ * destination's lease, it checks that the run still owns the row, that the source tag has the same digest, and that the
+ * attachments that the rule requires are at the destination. It writes the tag before the lease ends, and reads it
+ * back.
  * @throws PolicyError `DESTINATION_TAKEN`, `DESTINATION_LOCKED`; CopyError `EVIDENCE_LOST`, `TAG_LOST`
  */
 export async function tagDestinationStep(
@@ -45,7 +46,7 @@ export async function tagDestinationStep(
     if (read.digest !== input.root.digest) return { done: { state: 'superseded', reference } };
     const arrived = await checkArrivedEvidence(ports, rule, at, input, { ...call, signal: held });
     if (!('done' in arrived)) return arrived;
-    // A destination that was moved away from this digest lately may read as it was.
+    // If the tag moved away from this digest recently, a stale replica may still answer with this digest.
     const isDoubtful = row.news !== undefined && wasReplaced(row.news, input.root.digest, ports.now());
     await writeTag(ports, { ...input, destination: at, isDoubtful }, call, held, lease);
     call.progress.text(`${reference} is ${input.root.digest}`);

@@ -3,7 +3,10 @@ import type { Notes } from '../ports/notes.js';
 import type { StorePort } from '../ports/store.js';
 import { unansweredText, type Unanswered, type UnansweredTries } from './unanswered.js';
 
-/** How long after the next try a registry is still said not to answer, in milliseconds: that try takes its time, too. */
+/**
+ * How long after the time of the next try a registry is still reported as not answering, in milliseconds. That try
+ * takes time, too.
+ */
 const NEXT_TRY_MS = 2 * 60_000;
 
 const noteSchema = z.object({
@@ -21,7 +24,10 @@ function nameOf(host: string): string {
   return `unanswered ${host}`;
 }
 
-/** Keeps for `GET status` that a try of a run found no answer: since the first of these tries, until the next one must have ended. */
+/**
+ * Records for `GET status` that a registry did not answer a run: since the first such try, until the next try must have
+ * ended.
+ */
 export async function noteUnanswered(
   ports: NotePorts,
   { host, role, what }: Unanswered,
@@ -34,14 +40,14 @@ export async function noteUnanswered(
     what,
     since: before !== undefined && before.since < since ? before.since : since,
     tries: Math.max(tries, before?.tries ?? 0),
-    // Whichever run tries next.
+    // Keep the earliest next try of all runs.
     nextAt: before !== undefined && before.nextAt < nextAt && !isPast(before, ports.now()) ? before.nextAt : nextAt,
   };
-  // Another run that finds the same may be first.
+  // Another run may have written the same first.
   await ports.store.putNote(nameOf(host), JSON.stringify(now), note?.version);
 }
 
-/** A line for each of these registries that did not answer a run's last try. */
+/** One line for each of these registries that did not answer the last try of a run. */
 export async function unansweredRegistries(ports: NotePorts, hosts: readonly string[]): Promise<string[]> {
   const lines = await Promise.all(
     hosts.map(async (host) => {

@@ -3,7 +3,7 @@ import type { RunRow } from '../rows/run-row.js';
 import { summaryOfRun } from '../rows/lists.js';
 import { causesOf } from './backoff.js';
 
-/** What a person calls it. */
+/** Names of errors for people. */
 const WORDS: Readonly<Record<string, string>> = {
   TIMEOUT: 'timeout',
   CONNECT_FAILED: 'no connection',
@@ -11,24 +11,27 @@ const WORDS: Readonly<Record<string, string>> = {
   STALLED: 'stalled',
 };
 
-/** A host that gives no answer. */
+/** A host that does not answer. */
 export interface Unanswered {
-  /** `host:port`, as references name it. */
+  /** `host:port`, as in references. */
   host: string;
-  /** What the run has there; undefined if neither, or both. */
+  /** The role of the host in the run. Undefined if it has no role or both. */
   role?: 'source' | 'destination';
   /** `timeout`, `no connection: ECONNREFUSED`. */
   what: string;
 }
 
-/** Since when, how many tries, and about when the next one is; RFC 3339. */
+/**
+ * Since when the host does not answer, the number of tries, and the approximate time of the next one. Times are RFC
+ * 3339.
+ */
 export interface UnansweredTries {
   since: string;
   tries: number;
   nextAt: string;
 }
 
-/** Which host a step's error says that it does not answer; undefined if the error is another. */
+/** The host that did not answer, according to a step's error. Undefined for any other error. */
 export function unansweredOf(error: unknown, run: RunRow | undefined): Unanswered | undefined {
   const cause = [...causesOf(error)].find((each) => each instanceof TransportError && each.code in WORDS);
   const url = cause?.details.url;
@@ -68,7 +71,7 @@ export function unansweredText({ host, role, what }: Unanswered, { since, tries,
   return `${who} not answering since ${timeText(since, nextAt)} (${what}, ${times}, next ${timeText(nextAt, nextAt)})`;
 }
 
-/** The minute; with its day, if that is another than the reference's. */
+/** The time as hours and minutes; with its day if `reference` has another day. */
 function timeText(at: string, reference: string): string {
   const isSameDay = at.slice(0, 10) === reference.slice(0, 10);
   return isSameDay ? at.slice(11, 16) : `${at.slice(0, 10)} ${at.slice(11, 16)}`;
