@@ -13,25 +13,29 @@ import {
 import { untilWritten } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
 
-/** Attempts of a long step that may end without progress; the next one is refused. `STEP_STUCK` */
+/** Maximum attempts of a long step that end without progress. The next one is refused. `STEP_STUCK` */
 const MOST_ATTEMPTS = 8;
 
 const stateSchema = z.object({
-  /** Attempts that have begun since the last progress. */
+  /** Attempts since the last progress. */
   attempts: z.number().int().nonnegative(),
-  /** Names of the documents with what was found out so far; any other document of the folder is of a call that was overtaken, or died. */
+  /**
+   * The documents with the results so far. Any other document in the folder belongs to a call that crashed or was
+   * overtaken.
+   */
   pieces: z.array(z.string()),
 });
 type State = z.infer<typeof stateSchema>;
 
 const NOTHING: State = { attempts: 0, pieces: [] };
 
-/** Thrown in a call of a long step that another call has overtaken: it stops. */
+/** Thrown in a call of a long step that another call has overtaken. The call stops. */
 export class Overtaken extends Error {}
 
 /**
- * Where a long step stands: the document `checkpoint.json` of its folder. It is only written by If-Match, so of two calls at the same time one
- * stops. Attempts are counted before they begin, so one that ends its process is counted, too.
+ * The state of a long step: the document `checkpoint.json` in its folder. It is written only with If-Match, so of two
+ * concurrent calls one stops. Each attempt is counted before it begins, so an attempt that crashes its process is
+ * counted, too.
  */
 export class Checkpoint {
   readonly #folder: string;
@@ -44,10 +48,13 @@ export class Checkpoint {
     this.#folder = folder;
   }
 
-  /** @param folder of the documents of this step in its run @throws PromoterError `STEP_STUCK`; Overtaken */
+  /**
+   * @param folder of this step's documents in its run
+   * @throws PromoterError `STEP_STUCK`; Overtaken
+   */
   static async begin(ports: Pick<Ports, 'documents'>, folder: string): Promise<Checkpoint> {
     const checkpoint = new Checkpoint(ports, folder);
-    // The first attempt, as a rule, which then asks for nothing.
+    // Try to create the document first, without a read: this is usually the first attempt.
     if (await checkpoint.#write({ ...NOTHING, attempts: 1 })) return checkpoint;
     return untilWritten(folder, async () => {
       await checkpoint.#read();
@@ -57,35 +64,42 @@ export class Checkpoint {
     });
   }
 
-  /** Documents, oldest first. */
+  /** The documents with results, oldest first. */
   get pieces(): string[] {
     return this.#state.pieces.map((piece) => this.documentOf(piece));
   }
 
-  /** A name for the next piece, which no other call gives to one of its own. */
+  /** A name for the next document, which no other call uses. */
   newPiece(): string {
     return `${this.#state.pieces.length}-${randomUUID().slice(0, 8)}.jsonl`;
   }
 
-  /** A document of this step's folder. */
+  /** The full name of a document in this step's folder. */
   documentOf(name: string): string {
     return `${this.#folder}/${name}`;
   }
 
   /**
-   * A piece was kept that the next attempt need not do again: progress.
-   * @param isAll it holds what the pieces before it held, too @throws Overtaken
+   * Records that a document with results was written. Counts as progress.
+   * @param isAll true if it also holds the results of all earlier documents
+   * @throws Overtaken
    */
   async advance(piece: string, isAll: boolean): Promise<void> {
     await this.#writeOrStop({ attempts: 1, pieces: [...(isAll ? [] : this.#state.pieces), piece] });
   }
 
-  /** Something else was kept: progress, too. @throws Overtaken */
+  /**
+   * Records that another document was written. Counts as progress.
+   * @throws Overtaken
+   */
   async progress(): Promise<void> {
     await this.#writeOrStop({ attempts: 1, pieces: this.#state.pieces });
   }
 
-  /** The call ends in good order: it goes on later, or waits for something, and does not count as an attempt. @throws Overtaken */
+  /**
+   * Records that the call ends normally, because it continues later or waits. Such a call does not count as an attempt.
+   * @throws Overtaken
+   */
   async endInOrder(): Promise<void> {
     await this.#writeOrStop({ attempts: Math.max(0, this.#state.attempts - 1), pieces: this.#state.pieces });
   }
@@ -114,7 +128,7 @@ export class Checkpoint {
   }
 }
 
-/** What another version wrote is begun anew. */
+/** A checkpoint of another version is ignored; the step starts over. */
 function parse(bytes: Uint8Array): State {
   try {
     return stateSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
@@ -131,22 +145,22 @@ function stuck(folder: string, attempts: number): PromoterError {
   });
 }
 
-/** Bytes that all answers of a long step may take together. `GRAPH_TOO_LARGE` */
+/** Maximum bytes of all results of a long step. `GRAPH_TOO_LARGE` */
 export const KEPT_ANSWERS_BYTES = 192 * 1024 * 1024;
-/** Bytes of one document. */
+/** Maximum bytes of one document. */
 const PIECE_BYTES = 60 * 1024 * 1024;
 
-/** What is kept: an answer of a registry, or what something that is done once has returned. */
+/** A stored result: the answer of a registry, or the return value of work that is done once. */
 export interface KeptAnswer extends Answer {
   json?: unknown;
 }
 
-// A document for each piece, of lines of JSON: questions that were answered, and those whose answers no longer hold.
+// Each document has lines of JSON: a question with its answer, or a question whose answer is no longer valid.
 
 const descriptor = z.unknown().transform((value): Descriptor => parseDescriptor(value, 'a kept answer'));
 const lineSchema = z.object({
   question: z.string(),
-  /** Null: it is forgotten. */
+  /** Null if the answer is no longer valid. */
   answer: z
     .object({
       descriptor: descriptor.optional(),
@@ -183,19 +197,22 @@ function lineOf(question: string, answer: KeptAnswer | null): string {
   return JSON.stringify({ question, answer: answer && { ...answer, bytes } });
 }
 
-/** About as many bytes as a line of it has. */
+/** Approximate bytes of its line. */
 export function sizeOf(answer: KeptAnswer | null): number {
   const { bytes, referrers = [], tags = [] } = answer ?? {};
   return 300 + ((bytes?.length ?? 0) * 4) / 3 + referrers.length * 500 + tags.length * 100;
 }
 
-/** Undefined where another version wrote it, or bytes are not what they were asked for: then it is asked anew. */
+/**
+ * Undefined if another version wrote the line, or if its bytes do not match the digest in the question. The registry is
+ * then asked again.
+ */
 function readLine(line: string): Line | undefined {
   try {
     const read = lineSchema.parse(JSON.parse(line));
     const { question, answer } = read;
     if (answer?.bytes === undefined) return read;
-    // A question for bytes ends in their digest.
+    // A question for bytes ends with their digest.
     const digest = question.slice(question.lastIndexOf(' ') + 1);
     return isDigest(digest) && digestOf(answer.bytes, digestAlgorithm(digest)) === digest ? read : undefined;
   } catch {
@@ -203,7 +220,7 @@ function readLine(line: string): Line | undefined {
   }
 }
 
-/** Keeps a piece of what a step has found out; what there is no room for is asked anew. */
+/** Writes results as one document. Results that do not fit are left out, and the registry is asked again. */
 export async function keepAnswers(
   { documents }: Pick<Ports, 'documents'>,
   piece: string,
@@ -221,8 +238,8 @@ export async function keepAnswers(
 }
 
 /**
- * A piece that was kept.
- * @param room bytes that are read at most
+ * Reads the results in one document.
+ * @param room maximum bytes to read
  * @throws CopyError `GRAPH_TOO_LARGE`
  */
 export async function readAnswers(

@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { lookedSchema, long, digest, descriptor } from '../rows/steps.js';
 
-/** Plans the copy of a run, of a promotion or of a job, and copies what the destination does not have. A long step. */
+/** Plans the copy of a run (of a promotion or a job) and copies what the destination lacks. A long step. */
 export const copyContract = long(
   'copy',
   z.object({
     runId: z.string(),
-    /** Of a promotion: what its tag must still stand on. */
+    /** Only for a promotion: the digest that its tag must still name. */
     root: digest.optional(),
   }),
   z.discriminatedUnion('state', [
@@ -23,7 +23,7 @@ export const copyContract = long(
   ]),
 );
 
-/** Asks the destination whether all has arrived that was copied, and puts again what it lost. A long step. */
+/** Checks that everything that was copied is at the destination, and pushes again what is missing. A long step. */
 export const verifyArrivalContract = long(
   'verifyArrival',
   z.object({ runId: z.string() }),

@@ -13,12 +13,15 @@ import {
 import type { Ports } from '../ports/ports.js';
 import { z } from 'zod';
 
-/** The document with the copy plan of a run. */
+/** The name of the document with the copy plan of a run. */
 export function planNameOf(runId: string): string {
   return `plans/${runId}/plan.json`;
 }
 
-/** Keeps a plan, unless there is one: two calls at the same time go on with the same. @returns the one that is kept */
+/**
+ * Stores a plan unless there is one, so that two concurrent calls use the same plan.
+ * @returns the stored plan
+ */
 export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, plan: CopyPlan): Promise<CopyPlan> {
   const bytes = Buffer.from(JSON.stringify(plan));
   const kept = await ports.documents.putIfAbsent('documents', name, bytes);
@@ -28,7 +31,7 @@ export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, pl
   return first ?? plan;
 }
 
-/** The plan of a run that has planned its copy; what another version wrote is none. */
+/** The stored plan of a run. Undefined if there is none or another version wrote it. */
 export async function findPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan | undefined> {
   const bytes = await ports.documents.get('documents', name);
   return bytes && parse(bytes);
@@ -43,7 +46,10 @@ function parse(bytes: Uint8Array): CopyPlan | undefined {
   }
 }
 
-/** Reads a kept plan. @throws ConfigurationError `PLAN_MISSING` */
+/**
+ * Reads a stored plan.
+ * @throws ConfigurationError `PLAN_MISSING`
+ */
 export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
   const plan = await findPlan(ports, name);
   if (plan !== undefined) return plan;
@@ -87,7 +93,10 @@ async function keep(ports: DocumentPorts, name: string, value: unknown): Promise
 const reportNameOf = (runId: string): string => `plans/${runId}/copied.json`;
 const arrivalNameOf = (runId: string): string => `plans/${runId}/arrived.json`;
 
-/** Keeps what a job's copy has done, node by node. The first report stays: a copy that is done again finds that all is there. */
+/**
+ * Stores the report of a job's copy, node by node. The first report is kept, because a repeated copy finds everything
+ * there already.
+ */
 export async function keepReport({ documents }: DocumentPorts, runId: string, report: CopyReport): Promise<CopyReport> {
   const bytes = Buffer.from(JSON.stringify(report));
   const kept = await documents.putIfAbsent('documents', reportNameOf(runId), bytes);
@@ -98,7 +107,7 @@ export function keepArrival(ports: DocumentPorts, runId: string, arrival: Arriva
   return keep(ports, arrivalNameOf(runId), arrival);
 }
 
-/** What `copy` prints as JSON, and a job for one has to show. */
+/** The output of a `copy` job, which the `copy` verb prints as JSON. */
 export const receiptSchema = z.object({
   source: z.string(),
   destination: z.string(),
@@ -115,7 +124,10 @@ export const receiptSchema = z.object({
   arrival: arrivalSchema,
 });
 
-/** The receipt of a copy, out of what its steps have kept. @returns undefined if one of them has kept nothing */
+/**
+ * Assembles the receipt of a copy from the documents of its steps.
+ * @returns undefined if the document of one step is missing
+ */
 export async function readReceipt(
   ports: DocumentPorts,
   runId: string,
@@ -126,12 +138,12 @@ export async function readReceipt(
   return plan && arrival && report && { report, leftOut: plan.leftOut, arrival };
 }
 
-/** Referrers that a promotion left at the source and that its receipt names; of more it has the number. */
+/** Maximum referrers in a receipt that a promotion did not copy. Further ones are only counted. */
 export const MOST_LEFT_BEHIND = 50;
-/** Characters of what a manifest is called in a run; more are cut off. */
+/** Maximum characters of a manifest's label in a run. The rest is cut off. */
 export const LABEL_CHARACTERS = 100;
 
-/** Why a referrer stays at the source. What a rule excludes is no news to whoever wrote the rule. */
+/** Why a referrer was not copied. Referrers that the rule excludes are not reported. */
 const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy?: string }> = {
   image: {
     code: 'REFERRER_IS_IMAGE',
@@ -150,13 +162,13 @@ const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy
   gone: { code: 'REFERRER_UNKNOWN' },
 };
 
-/** What a promotion left at the source: how many, and the first MOST_LEFT_BEHIND of them. */
+/** The referrers that a promotion did not copy: their number, and the first MOST_LEFT_BEHIND of them. */
 export interface LeftBehind {
   count: number;
   referrers: { digest: string; artifactType?: string; code: string }[];
 }
 
-/** Images first, then by digest, so that the same referrers give the same receipt. */
+/** Sorted, images first and then by digest, so that the same referrers give the same receipt. */
 export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
   const order = Object.keys(WHY);
   const named = leftOut
@@ -170,14 +182,14 @@ export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
   return { count: named.length, referrers };
 }
 
-/** For whoever watches the step: empty, or `; left out …` with the first three. */
+/** A text for the step's progress: empty, or `; left out …` with the first three. */
 export function formatLeftBehind({ count, referrers }: LeftBehind): string {
   if (count === 0) return '';
   const names = referrers.slice(0, 3).map(({ digest, code }) => `${digest} (${code})`);
   return `; left out ${names.join(', ')}${count > names.length ? ` and ${count - names.length} more` : ''}`;
 }
 
-/** Of the run's plan. Undefined if the run planned nothing, or left nothing. */
+/** The referrers that the run's plan leaves out. Undefined if the run has no plan or left out none. */
 export async function readLeftBehind(ports: Pick<Ports, 'documents'>, runId: string): Promise<LeftBehind | undefined> {
   const plan = await findPlan(ports, planNameOf(runId));
   const left = plan && leftBehindOf(plan.leftOut);

@@ -28,27 +28,27 @@ import type { StorePort } from '../ports/store.js';
 import { writeAtDestination } from './registry-access.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What a run copies, and where to: of a promotion what its rule says, of a job what was asked for. */
+/** What a run copies, and its destination: for a promotion from its rule, for a job from its request. */
 export interface CopyRequest {
   source: { registry: string; repository: string };
   /** A tag or a digest. */
   root: string;
-  /** Of a promotion: the tag that must still stand on the root. A run whose tag has moved on copies nothing. */
+  /** Only for a promotion: the tag that must still name the root. If the tag has moved, nothing is copied. */
   tag?: string;
   recursive: boolean;
   excludeArtifactTypes: readonly string[];
-  /** That child of an index. */
+  /** Copies only the child of an index for this platform. */
   platform?: string;
-  /** What the root must be, as it is copied. */
+  /** The digest that the root must have. */
   digest?: string;
   destination: { registry: string; repository: string };
   /** The tags that a job sets. */
   tags?: readonly string[];
-  /** True if what was copied is kept, node by node, for what a job has to show. */
+  /** True if a report with each node is stored, for the output of a job. */
   receipt?: boolean;
 }
 
-/** What a promotion's run copies: its tag, with the referrers that its rule does not exclude. */
+/** The copy of a promotion's run: its tag, with the referrers that its rule does not exclude. */
 export function copyRequestOfPromotion({ source, destination, rule }: OpenedPromotion): CopyRequest {
   const { registry, repository } = parseReference(destination);
   return {
@@ -62,19 +62,19 @@ export function copyRequestOfPromotion({ source, destination, rule }: OpenedProm
 }
 
 /**
- * A blob with more bytes is moved in pieces of an upload that goes on after a crash: at 2.5 MB/s it takes two minutes.
- * Setting: `COPY_PART_BYTES`
+ * A blob with more bytes is uploaded in chunks, and the upload continues after a crash. At 2.5 MB/s, this size takes
+ * two minutes. Setting: `COPY_PART_BYTES`
  */
 export const LARGE_BLOB_BYTES = 256 * 1024 * 1024;
 
-/** Large blobs that are moved at once. */
+/** Maximum large blobs that are copied at once. */
 const LARGE_AT_ONCE = 3;
 
 type Result = ResultOf<typeof copyContract>;
 
 /**
- * Plans a copy, and copies what the destination does not have: in one registry blobs are mounted, between two they are streamed. What is
- * there stays, and what an earlier call has moved is not asked for again.
+ * Plans a copy, and copies what the destination lacks. Blobs are mounted within one registry and streamed between two.
+ * Content that is already there is not sent again, and what an earlier call has copied is not checked again.
  * @throws CopyError; PolicyError `DESTINATION_LOCKED`; PromoterError `STEP_STUCK`; as {@link planCopy}
  */
 export async function copyStep(
@@ -87,7 +87,7 @@ export async function copyStep(
   const planned = await planCopy(ports, request, input, call);
   if (!('done' in planned)) return planned;
   if (planned.done === 'superseded') return { done: { state: 'superseded' } };
-  // What is left of this call is too little to begin with.
+  // Too little time is left in this call to begin the copy.
   if (performance.now() - startedMs > ports.callBounds.ms / 2) return { retryAfterMs: 0 };
   const { plan, looked } = planned.done;
   const { source, destination } = request;
@@ -110,7 +110,7 @@ export async function copyStep(
     mounted: report.mounted.length,
     bytes: report.movedBytes,
   };
-  // A job takes everything along.
+  // A job leaves out no referrers.
   const left = request.tag === undefined ? '' : formatLeftBehind(leftBehindOf(plan.leftOut));
   call.progress.text(
     `${counts.copied} copied, ${counts.mounted} mounted, ${counts.existed} were there, ${counts.bytes} bytes moved${left}`,
@@ -119,7 +119,7 @@ export async function copyStep(
   return { done: { state: 'copied', root: { mediaType, digest, size }, ...counts, ...named } };
 }
 
-/** Manifests and all blobs that are there or small. */
+/** Copies the manifests and all blobs except those that the large uploads have copied. */
 async function copyRest(
   plan: CopyPlan,
   { from, to, mountFrom }: { from: Repository; to: Repository; mountFrom: string[] },
@@ -150,12 +150,15 @@ const arrivedSchema = z.object({ arrived: z.enum(['copied', 'existed', 'mounted'
 /** A large blob that has arrived. */
 type LargeBlob = z.infer<typeof arrivedSchema> & { size: number };
 
-/** Bytes of those that are there, moved or not. */
+/** The bytes of the large blobs that have arrived, copied or not. */
 function sizeOf(large: ReadonlyMap<string, LargeBlob>): number {
   return [...large.values()].reduce((sum, { size }) => sum + size, 0);
 }
 
-/** Moves the large blobs of a plan, each from where its upload stands: that is kept after each piece, so that a crash costs one. */
+/**
+ * Copies the large blobs of a plan. Each upload continues where it stopped. Its state is stored after each chunk, so a
+ * crash costs one chunk.
+ */
 async function moveLarge(
   ports: Pick<Ports, 'registries' | 'callBounds'>,
   step: LongStep,
@@ -167,7 +170,7 @@ async function moveLarge(
   const from = ports.registries.repository(source.registry, source.repository);
   const to = ports.registries.repository(destination.registry, destination.repository);
   const mountFrom = source.registry === destination.registry ? [source.repository] : [];
-  /** Of those that are under way. */
+  /** Bytes of the blobs that are being copied. */
   const received = new Map<string, number>();
   const done = new Map<string, LargeBlob>();
   for (const { digest, size } of blobs) {
@@ -192,7 +195,7 @@ async function moveLarge(
         await step.keep();
       },
     }).catch((error: unknown) => {
-      // What the registry has lost is not asked for again: the next call begins another.
+      // The registry has lost the upload. The next call starts a new one.
       if (error instanceof CopyError && error.code === 'UPLOAD_LOST') step.note(what, {});
       throw error;
     });
@@ -214,7 +217,10 @@ function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
   return [...new Map(large.map((blob) => [blob.digest, blob])).values()];
 }
 
-/** The report of all calls: what was moved in pieces was there when the rest was copied, and what an earlier call has moved counts, too. */
+/**
+ * Adds the large blobs to the report. They were there already when the rest was copied, but an earlier call may have
+ * copied them.
+ */
 function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): CopyReport {
   const all: CopiedNode[] = [...report.copied, ...report.mounted, ...report.existed];
   const arrivalOf = new Map<string, Arrival>([
@@ -230,7 +236,7 @@ function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): C
 }
 
 /**
- * Asks the destination whether all has arrived that was copied; puts again, one by one, what it lost.
+ * Checks that everything that was copied is at the destination. Pushes what is missing again, one by one.
  * @throws CopyError `MANIFEST_LOST`, `REFERRER_LOST`, `TAG_LOST`; PolicyError `DESTINATION_LOCKED`
  */
 export async function verifyArrivalStep(

@@ -21,45 +21,48 @@ import type { Ports } from '../ports/ports.js';
 import { mayChange, staleAfter, type Answered } from './stale-answers.js';
 
 /**
- * How long one call of a long step works, in milliseconds, how many requests it makes, and how many bytes it keeps of their answers,
- * before it asks for another call.
+ * Limits of one call of a long step: milliseconds of work, requests, and bytes of stored answers. After that, the step
+ * asks for another call.
  */
 export const CALL_MS = 5 * 60_000;
 export const CALL_REQUESTS = 5_000;
 export const CALL_BYTES = 32 * 1024 * 1024;
-/** How long one works, in milliseconds, if another long step of its process waits for its permit. */
+/** The maximum milliseconds of work if another long step of the process waits for its permit. */
 export const TURN_MS = 10_000;
 
-/** The pause of a call that another one has overtaken, in milliseconds. */
+/** The pause after a call that another call has overtaken, in milliseconds. */
 const OVERTAKEN_MS = 2_000;
 
-/** What a long step works with: what was answered or done in an earlier call is not asked or done again. */
+/**
+ * What a long step works with. Requests and work of an earlier call are not repeated: their results are read from the
+ * checkpoint.
+ */
 export interface LongStep extends Registries {
-  /** What is asked in another round is asked anew. */
+  /** A repository whose answers are remembered. Another `round` asks the registry again. */
   repository(registry: string, repository: string, round?: number): Repository;
-  /** Does something once, in whichever call; what it returns is JSON. */
+  /** Does some work once over all calls. Its result must be JSON. */
   once<T>(what: string, work: () => Promise<T>): Promise<T>;
-  /** Since when something is so, in milliseconds since 1970: since this was asked first. */
+  /** When this was first called with `what`, by this call or an earlier one, in epoch milliseconds. */
   since(what: string): number;
-  /** Keeps what was found out so far. Counts as progress. */
+  /** Writes the results so far to the checkpoint. Counts as progress. */
   keep(): Promise<void>;
-  /** What was noted last, by this call or an earlier one. */
+  /** The last note, by this call or an earlier one. */
   noted(what: string): unknown;
-  /** Notes how far something is, as JSON. It is kept with the next {@link keep}. */
+  /** Notes a state as JSON. The next {@link keep} writes it to the checkpoint. */
   note(what: string, json: unknown): void;
-  /** A document of this step, for what is too large to be noted. Writing it counts as progress. */
+  /** A document of this step, for what is too large for a note. Writing it counts as progress. */
   document(name: string): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint8Array): Promise<void> };
-  /** True if this call has worked for as long as one may: a turn, if another step waits. */
+  /** True if this call has reached its time limit, or the shorter one if another step waits. */
   readonly isTimeUp: boolean;
-  /** Ends this call, when all that was begun has ended; the next one goes on. */
+  /** Ends this call after all running work has ended. The next call continues. */
   goOnLater(): Promise<never>;
 }
 
 /**
- * Does work that grows with the graph, for as long as one call may: it begins from the start in each call, and what earlier calls have
- * found out or done is recalled from documents. Done twice, or broken off, it costs what was not kept yet. The same input is called
- * again until it answers `done`.
- * @param step whose work it is
+ * Does work that grows with the graph, within the limits of one call. The work begins from the start in each call; the
+ * checkpoint has the results of earlier calls. After a crash, only the results since the last checkpoint are lost. The
+ * caller repeats the call with the same input until it returns `done`.
+ * @param step the name of the step
  * @throws PromoterError `STEP_STUCK` if eight attempts ended without progress
  */
 export async function longStep<T>(
@@ -86,7 +89,7 @@ export async function longStep<T>(
         progress.text(`${answers.count} answers so far; to be gone on with`);
         return { retryAfterMs: 0 };
       }
-      // A call that was stopped counts as an attempt: its time was over, say.
+      // An aborted call counts as an attempt, for example if its time limit was reached.
       if (!signal.aborted) await answers.keepAfter(error);
       throw error;
     }
@@ -97,7 +100,7 @@ export async function longStep<T>(
   }
 }
 
-/** What a long step answers that waits for its turn: a lease, say. */
+/** The result of a long step that waits, for example for a lease. */
 export class Busy {
   readonly retryAfterMs: number;
 
@@ -106,22 +109,28 @@ export class Busy {
   }
 }
 
-/** How often what was found out is kept while a call works, in milliseconds: so much is done again after a crash. */
+/**
+ * How often results are written to the checkpoint during a call, in milliseconds. After a crash, this much work is
+ * repeated.
+ */
 const KEEP_EVERY_MS = 20_000;
-/** After so long without any answer, in milliseconds, what was answered before may have changed, and is asked for again. */
+/** After this time without any answer, in milliseconds, earlier answers may be outdated and are asked for again. */
 const STALE_MS = 15 * 60_000;
-/** Documents after which all that is known is kept as one, if it has no more bytes: a large upload is noted a thousand times. */
+/**
+ * After this many documents, all results are merged into one, if they have at most MERGED_BYTES. A large upload writes
+ * about a thousand notes.
+ */
 const MOST_PIECES = 32;
 const MERGED_BYTES = 4 * 1024 * 1024;
-/** So much was done as one call may do; no error, and never told. */
+/** The call has reached one of its limits. Never reported as an error. */
 class CallOver extends Error {}
 
 export type LongStepPorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'>;
 
-/** When the last answer came, among the answers. */
+/** The name under which the time of the last answer is stored. */
 const LAST = 'last answer';
 
-/** What earlier calls of a long step were answered and did, and what this one adds to it, kept piece by piece as documents. */
+/** The results of earlier calls of a long step, and the new ones of this call, written as documents. */
 class RecalledAnswers implements Memory, LongStep {
   readonly #ports: LongStepPorts;
   readonly #checkpoint: Checkpoint;
@@ -129,10 +138,10 @@ class RecalledAnswers implements Memory, LongStep {
   readonly #turnEndMs: number;
   readonly #isWaitedFor: () => boolean;
   readonly #answers = new Map<string, KeptAnswer>();
-  /** Those that no document has yet; null: it holds no longer. */
+  /** Results that no document has yet. Null: the stored result is no longer valid. */
   readonly #fresh = new Map<string, KeptAnswer | null>();
   readonly #doing = new Set<Promise<unknown>>();
-  /** How many parts are at work that may send further requests. */
+  /** How many pieces of work are running that may send further requests. */
   #holding = 0;
   #bytes = 0;
   #asked = 0;
@@ -149,7 +158,10 @@ class RecalledAnswers implements Memory, LongStep {
     this.#turnEndMs = performance.now() + ports.callBounds.turnMs;
   }
 
-  /** Reads what earlier calls have kept. What may have changed while nothing was answered for long is forgotten. @throws CopyError `GRAPH_TOO_LARGE` */
+  /**
+   * Reads the results of earlier calls. If there was no answer for long, drops those that may be outdated.
+   * @throws CopyError `GRAPH_TOO_LARGE`
+   */
   async recallAll(): Promise<void> {
     let room: number = KEPT_ANSWERS_BYTES;
     for (const piece of this.#checkpoint.pieces) {
@@ -173,7 +185,7 @@ class RecalledAnswers implements Memory, LongStep {
     const { json } =
       known ??
       (await this.#passHolding(() => this.#ask(what, async (): Promise<KeptAnswer> => ({ json: await work() }))));
-    // It is what `work` has returned, in this call or an earlier one.
+    // The value is what `work` has returned in this call or an earlier one.
     return json as T;
   }
 
@@ -196,7 +208,7 @@ class RecalledAnswers implements Memory, LongStep {
         const progress = this.#keeping.then(() => this.#checkpoint.progress());
         this.#keeping = progress.catch(() => undefined);
         await progress;
-        // What it holds is enough to go on from.
+        // The next call can continue from this document.
         if (this.isTimeUp) throw new CallOver();
       },
     };
@@ -219,7 +231,7 @@ class RecalledAnswers implements Memory, LongStep {
     const known = this.#answers.get(question);
     if (known !== undefined) return Promise.resolve(known);
     const work = (): Promise<KeptAnswer> => this.#ask(question, ask);
-    // A blob is read at the source while it is put.
+    // While a blob is pushed, it is read at the source, which sends further requests.
     return question.startsWith('push-blob ') ? this.#passHolding(work) : this.pass(work);
   }
 
@@ -239,8 +251,9 @@ class RecalledAnswers implements Memory, LongStep {
   }
 
   /**
-   * Asks for something. If this call has done enough, only what a part asks for that has begun: held back, the part would wait for itself.
-   * @throws CallOver when all that was begun has ended
+   * Sends a request. If this call has reached a limit, only running work may send more requests: it would wait for
+   * itself otherwise.
+   * @throws CallOver after all running work has ended
    */
   async pass<T>(work: () => Promise<T>): Promise<T> {
     if (this.#overtaken !== undefined) throw this.#overtaken;
@@ -255,7 +268,10 @@ class RecalledAnswers implements Memory, LongStep {
     }
   }
 
-  /** Begins a part, which asks for more itself; never from within another part. @throws CallOver as {@link pass} */
+  /**
+   * Starts work that sends requests itself. Must not be called from within such work.
+   * @throws CallOver as {@link pass}
+   */
   async #passHolding<T>(work: () => Promise<T>): Promise<T> {
     if (this.#overtaken === undefined && this.#isOver) return this.goOnLater();
     return this.pass(async () => {
@@ -272,12 +288,12 @@ class RecalledAnswers implements Memory, LongStep {
     return [...this.#answers.values()].reduce((sum, answer) => sum + sizeOf(answer), 0);
   }
 
-  /** How many answers are known. */
+  /** The number of known results. */
   get count(): number {
     return this.#answers.size;
   }
 
-  /** One thing at least is asked in each call. */
+  /** Each call sends at least one request. */
   get #isOver(): boolean {
     const { requests, bytes } = this.#ports.callBounds;
     return this.#asked > 0 && (this.#asked >= requests || this.#bytes >= bytes || this.isTimeUp);
@@ -294,7 +310,7 @@ class RecalledAnswers implements Memory, LongStep {
   }
 
   #freshen(question: string, answer: KeptAnswer | null): void {
-    // A note is written over and over, and kept once.
+    // A note may change many times, but it is stored once.
     if (!this.#fresh.has(question)) this.#bytes += sizeOf(answer);
     this.#fresh.set(question, answer);
   }
@@ -308,7 +324,10 @@ class RecalledAnswers implements Memory, LongStep {
     }
   }
 
-  /** One after the other: a piece is what came since the one before. @throws Overtaken */
+  /**
+   * Writes are done one after the other. Each document has the results since the one before.
+   * @throws Overtaken
+   */
   keep(): Promise<void> {
     const keeping = this.#keeping.then(() => this.#keepFresh());
     this.#keeping = keeping.catch(() => undefined);
@@ -328,7 +347,7 @@ class RecalledAnswers implements Memory, LongStep {
       await this.#checkpoint.advance(name, isMerged);
     } catch (error) {
       if (error instanceof Overtaken) this.#overtaken = error;
-      // What came meanwhile is newer.
+      // A result that came meanwhile is newer.
       for (const [question, answer] of piece) if (!this.#fresh.has(question)) this.#fresh.set(question, answer);
       throw error;
     }
@@ -338,16 +357,17 @@ class RecalledAnswers implements Memory, LongStep {
     return this.#checkpoint.endInOrder();
   }
 
-  /** Keeps for the next call what was found out before something failed, as far as it still holds. */
+  /** After an error, writes the results that are still valid to the checkpoint. */
   async keepAfter(error: unknown): Promise<void> {
     if (error instanceof PolicyError || error instanceof InputError || error instanceof Overtaken) return;
     this.#forget(staleAfter(error, this.#answers));
     try {
       await this.keep();
-      // What is waited for is no attempt that came to nothing. A lease is lost if this process did nothing for most of a minute.
+      // Waiting does not count as an attempt without progress. A lost lease does: this process did nothing for most of
+      // a minute.
       if (!(error instanceof PromoterError && error.code === 'LEASE_LOST')) await this.endInOrder();
     } catch {
-      // Without it, only this call is lost.
+      // If the write fails, only the results of this call are lost.
     }
   }
 }

@@ -29,16 +29,18 @@ import type { StorePort } from '../ports/store.js';
 import { readSourceTag } from './tag.js';
 import { atSource } from './registry-access.js';
 
-/** A plan, and what it has of the referrers that triggers have named. */
+/** A plan, and which of the reported referrers it has. */
 export interface PlannedCopy {
   plan: CopyPlan;
   looked: Looked;
 }
 
 /**
- * Plans the copy of a run's graph with its referrers, and keeps the plan as a document. A run plans once; each call looks at the tag.
- * @returns `superseded` if the tag of a promotion has moved on
- * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
+ * Plans the copy of a run's graph with its referrers, and stores the plan as a document. A run plans once; each call
+ * checks the tag again.
+ * @returns `superseded` if the tag of a promotion has moved
+ * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`;
+ * PromoterError `STEP_STUCK`
  */
 export async function planCopy(
   ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs & Promotions>,
@@ -85,7 +87,10 @@ function walkedOf({ source, manifests, leftOut }: CopyPlan): Walked {
   return { name: source, digests: new Set(manifests.map(({ descriptor }) => descriptor.digest)), leftOut };
 }
 
-/** What a job copies. @throws InputError `SOURCE_NOT_FOUND`, `DIGEST_MISMATCH` */
+/**
+ * The root that a job copies.
+ * @throws InputError `SOURCE_NOT_FOUND`, `DIGEST_MISMATCH`
+ */
 async function resolveRoot(
   ports: Pick<Ports, 'registries'> & StorePort<Runs>,
   request: CopyRequest,
@@ -117,26 +122,29 @@ async function resolveRoot(
   return root;
 }
 
-/** How long a run waits for referrers that are listed and not there, or were reported and are not listed, in milliseconds: a replica may be late. */
+/**
+ * How long a run waits for referrers that are listed but missing, or reported but not listed, in milliseconds: a
+ * replica may be stale.
+ */
 const LATE_REFERRERS_MS = 2 * 60_000;
 
-/** What a walk of a graph found at the source. */
+/** The graph and referrers that were found at the source. */
 export interface Walked {
-  /** The repository. */
+  /** The name of the repository. */
   name: string;
   digests: ReadonlySet<Digest>;
   leftOut: readonly LeftOut[];
 }
 
-/** Which referrers a walk found, of those that triggers have named. */
+/** Which of the reported referrers were found. */
 function lookIn({ digests, leftOut }: Walked, news: News | undefined): Looked {
   const there = new Set<string>(leftOut.flatMap(({ digest, reason }) => (reason === 'gone' ? [] : [digest])));
   return lookFor(news, { copied: digests, leftOut: there });
 }
 
 /**
- * Waits for referrers that are listed and not there, and for those that triggers have named and that are not found. After two minutes the run
- * goes on without them: they are looked for again later.
+ * Waits for referrers that are listed but missing, and for reported referrers that are not found. After two minutes the
+ * run continues without them; a later run looks for them again.
  * @throws CopyError `REFERRER_UNKNOWN`
  */
 export function awaitReferrers(
@@ -149,14 +157,15 @@ export function awaitReferrers(
   const gone = walked.leftOut.filter(({ reason }) => reason === 'gone').map(({ digest }) => digest);
   const looked = lookIn(walked, news);
   const unknown = [...new Set<string>([...gone, ...looked.unseen])];
-  // On the command line nobody waits.
+  // The command line does not wait.
   if (unknown.length === 0 || waitedMs === undefined) return looked;
   if (mayBeLate(ports, step)) throw referrersUnknown(walked.name, unknown, gone.length);
   return looked;
 }
 
 /**
- * Waits two minutes for SBOMs of ours that are listed and not there: a second one would be made of the same image.
+ * Waits two minutes for SBOMs of this app that are listed but missing. Without this wait, the image would get a second
+ * SBOM.
  * @throws CopyError `REFERRER_UNKNOWN`
  */
 export function awaitOurSboms(
@@ -172,11 +181,14 @@ export function awaitOurSboms(
 
 function mayBeLate(ports: Pick<Ports, 'now'>, step: Pick<LongStep, 'since'>): boolean {
   const forMs = ports.now().getTime() - step.since('referrers are unknown');
-  // One of two hosts' clocks may be wrong.
+  // The clocks of two hosts may differ, so the time may be negative.
   return Math.abs(forMs) < LATE_REFERRERS_MS;
 }
 
-/** Some are listed and not there: a replica is late, or the list is out of date. Others were reported, and are not listed yet. */
+/**
+ * Some are listed but missing: a replica is stale, or the list is outdated. Others were reported but are not listed
+ * yet.
+ */
 function referrersUnknown(source: string, unknown: readonly string[], listed: number): CopyError {
   const names = unknown.slice(0, 5).join(', ');
   const reported = unknown.length - listed;
@@ -191,15 +203,18 @@ function referrersUnknown(source: string, unknown: readonly string[], listed: nu
   });
 }
 
-/** Attachments that are read side by side. */
+/** Maximum attachments that are read at once. */
 const READ_AT_ONCE = 8;
 
-/** The document with what a run has attached, or found, at its source. */
+/** The name of the document with the attachments that a run has made or found at its source. */
 function nameOf(runId: string): string {
   return `plans/${runId}/attached.json`;
 }
 
-/** Keeps what a run has attached, or found, at its source, for its copy: the source's lists may learn of it later. */
+/**
+ * Stores the attachments that a run has made or found at its source. Its copy needs them, because the source may list
+ * them late.
+ */
 export async function keepAttached(
   ports: Pick<Ports, 'documents'>,
   runId: string,
@@ -209,7 +224,7 @@ export async function keepAttached(
   await ports.documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(digests)));
 }
 
-/** What the run has attached or found; nothing if another version kept it. */
+/** The attachments that the run has made or found. Empty if another version wrote the document. */
 export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string): Promise<Digest[]> {
   const bytes = await ports.documents.get('documents', nameOf(runId));
   if (bytes === undefined) return [];
@@ -218,8 +233,8 @@ export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string)
 }
 
 /**
- * The plan of a graph, with what its run has attached, or found, and the source's lists do not show: a replica is late, or somebody else has
- * written the list since. What the source does not know yet is left out as `gone`.
+ * Adds to a plan the attachments of its run that the source does not list: a replica is stale, or another writer has
+ * overwritten the list. Attachments that the source does not return yet are left out as `gone`.
  */
 async function withAttached(
   source: Repository,

@@ -16,9 +16,9 @@ import type { SourceRepository } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepReply } from '../ports/step.js';
 
-/** Something was not found at the source: it may be gone, or only late. */
+/** Something was not found at the source. It is gone, or a replica is stale. */
 export class MissingAtSource extends PromoterError {
-  /** It was deleted, and the registry said so: nobody waits for it. */
+  /** True if an event reported the deletion. Then nobody waits for it. */
   readonly isReported: boolean;
 
   constructor(message: string, cause?: unknown, isReported = false) {
@@ -31,7 +31,10 @@ export class MissingAtSource extends PromoterError {
   }
 }
 
-/** Reads at the source. @throws MissingAtSource where it isn't there */
+/**
+ * Reads at the source.
+ * @throws MissingAtSource if it does not exist
+ */
 export async function atSource<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -41,17 +44,20 @@ export async function atSource<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The tag that a run is about is not there. */
+/** The error if the source tag of a run is missing. */
 export function missingTag(source: { registry: string; repository: string; tag: string }): MissingAtSource {
   return new MissingAtSource(`${formatReference(source)} is not there`);
 }
 
-/** The same, and its deletion was reported. */
+/** The error if the source tag is missing and an event reported its deletion. */
 export function deletedTag(source: { registry: string; repository: string; tag: string }): MissingAtSource {
   return new MissingAtSource(`${formatReference(source)} was deleted`, undefined, true);
 }
 
-/** True if the repository has a manifest. A list of the tag schema, which anybody may write, may name what it does not have. */
+/**
+ * True if the repository has a manifest. A referrers tag, which anybody can write, may list manifests that do not
+ * exist.
+ */
 export async function isThere(
   repository: Pick<ReadableRepository, 'resolve'>,
   { digest }: Pick<Descriptor, 'digest'>,
@@ -60,10 +66,10 @@ export async function isThere(
   return (await resolveIfThere(repository, digest, { signal })) !== undefined;
 }
 
-/** Pause before a lease is asked for again, in milliseconds. */
+/** The pause before the next try to get a lease, in milliseconds. */
 const LEASE_PAUSE_MS = 2_000;
 
-/** The lease of a subject: whatever is attached to it is made under this one. */
+/** The name of a subject's lease. Whoever attaches something to the subject holds it. */
 export function subjectLease(registry: string, repository: string, digest: string): string {
   return `subject ${registry}/${repository}@${digest}`;
 }
@@ -72,7 +78,7 @@ export function destinationLease(destination: string): string {
   return `destination ${destination}`;
 }
 
-/** Works under a lease, and asks to be called again where another holds it: no activity sits and waits. */
+/** Works under a lease. If another process holds it, the step asks to be called again, so that no activity waits. */
 export async function underLease<T>(
   ports: Pick<Ports, 'lease'>,
   name: string,
@@ -88,19 +94,22 @@ export async function underLease<T>(
   }
 }
 
-/** No token that allows it, no permission; a repository or a tag that is locked (ACR: 405, others: 409). */
+/**
+ * Statuses of a refused write: no valid token or permission (401, 403), or a locked repository or tag (ACR: 405,
+ * others: 409).
+ */
 const NO_PERMISSION = [401, 403];
 const LOCKED = [405, 409];
 
-/** How a registry refused to take something; undefined where that is not why it failed. */
+/** The registry's answer that refused a write. Undefined if the error has another reason. */
 function refusalOf(error: unknown): RegistryError | undefined {
-  // A copy's error has the registry's as its cause.
+  // The error of a copy has the registry's error as its cause.
   for (let [cause, depth] = [error, 0]; cause instanceof PromoterError && depth < 10; depth += 1) {
     if (cause instanceof RegistryError) {
       const { method, status, url } = cause.info;
-      // Refused for where the app stands, not for what it writes.
+      // The registry's firewall refuses every request of the app, not only this write.
       if (cause.code === 'REGISTRY_FIREWALL') return undefined;
-      // A refused sign-in is no refused write.
+      // A refused login is not a refused write.
       const isWrite = method !== 'GET' && method !== 'HEAD' && new URL(url).pathname.startsWith('/v2/');
       return isWrite && [...NO_PERMISSION, ...LOCKED].includes(status) ? cause : undefined;
     }
@@ -109,7 +118,10 @@ function refusalOf(error: unknown): RegistryError | undefined {
   return undefined;
 }
 
-/** Writes at a rule's source. @throws ConfigurationError `SOURCE_NOT_WRITABLE` where that is not allowed there */
+/**
+ * Writes at a rule's source.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE` if the registry refuses the write
+ */
 async function writeAtSource<T>(reference: string, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
@@ -126,7 +138,8 @@ async function writeAtSource<T>(reference: string, write: () => Promise<T>): Pro
 }
 
 /**
- * Writes at a destination. @param isLocked asked where a refusal can also mean a permission that is lacking
+ * Writes at a destination.
+ * @param isLocked called if a refusal may also mean a missing permission
  * @throws PolicyError `DESTINATION_LOCKED`
  */
 export async function writeAtDestination<T>(
@@ -147,15 +160,18 @@ export async function writeAtDestination<T>(
   }
 }
 
-/** What something is attached for, and where: at the source by default. */
+/** The run for which something is attached, and the repository. Default: the source. */
 export interface Attaching {
-  /** The command line has no runs. */
+  /** Absent on the command line, which has no runs. */
   runId?: string;
   source: SourceRepository;
   at?: SourceRepository | undefined;
 }
 
-/** Pushes what refers to a subject. @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED` */
+/**
+ * Pushes an attachment of a subject.
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ */
 export async function attachPacked(
   { at }: Attaching,
   repository: Repository,
@@ -166,7 +182,10 @@ export async function attachPacked(
   await (at === undefined ? writeAtSource(repository.name, push) : writeAtDestination(repository.name, push));
 }
 
-/** Reads what something is attached to. @throws MissingAtSource where the source doesn't have it */
+/**
+ * Reads the subject of an attachment.
+ * @throws MissingAtSource if it is missing at the source
+ */
 export function readAt<T>({ at }: Attaching, read: () => Promise<T>): Promise<T> {
   return at === undefined ? atSource(read) : read();
 }

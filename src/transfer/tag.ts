@@ -12,10 +12,10 @@ import { believeTag } from '../rows/row-writes.js';
 import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
 import type { StorePort } from '../ports/store.js';
 
-/** How long a run that is stopped looks for the tag's digest, in milliseconds. */
+/** How long a run that ends looks for the tag's digest, in milliseconds. */
 export const CLOSING_LOOK_MS = 10_000;
 
-/** The tag's descriptor; undefined where the tag or the repository is gone. */
+/** The tag's descriptor. Undefined if the tag or the repository does not exist. */
 export function resolveTag(
   ports: Pick<Ports, 'registries'>,
   name: { registry: string; repository: string; tag: string },
@@ -27,10 +27,11 @@ export function resolveTag(
 const TAG_LATE = 'TAG_LATE';
 
 /**
- * Reads a run's source tag. A tag that still reads as before a push is late: the step waits for a quarter of an hour, then the run believes
- * it. The belief is kept in the promotion's row, so that no later step waits again.
- * @param known the promotion's row; undefined: it is not there, and the tag counts at once
- * @returns `row`: the row after that; undefined if it is no longer the run's
+ * Reads the source tag of a run. If the tag still has its digest from before a reported push, the step waits for a
+ * quarter of an hour, and then believes the digest. This is written to the promotion's row, so that no later step waits
+ * again.
+ * @param known the promotion's row; undefined if there is none, so that the step does not wait
+ * @returns `row`: the row after that; undefined if another run owns it
  * @throws PromoterError `TAG_LATE`, `SOURCE_GONE`
  */
 export async function readSourceTag(
@@ -47,7 +48,7 @@ export async function readSourceTag(
   return { read, row: await believeTag(ports, promotionId, runId, read.digest) };
 }
 
-/** True if a step that found its tag late asks again. */
+/** True if a step that found a stale tag asks again. */
 function mayWait({ trouble }: Pick<StepCall, 'trouble'>): boolean {
   return trouble?.code !== TAG_LATE || trouble.forMs < LATE_MS;
 }
@@ -73,9 +74,9 @@ interface TagName {
 }
 
 /**
- * A run that is to stop may have written its tag all the same: the answer was lost, or the worker that waited for it. So it is looked
- * at before the run ends as stopped.
- * @param standing what the step comes to if the tag stands; undefined: it doesn't
+ * If a run is stopped, it may have written its tag already: the answer was lost, or the worker died. The tag is checked
+ * before the run ends as cancelled.
+ * @param standing returns the result of the step if the tag is written, otherwise undefined
  */
 export async function unlessStopped<T>(
   { signal, finish = signal }: StepCall,
@@ -88,7 +89,7 @@ export async function unlessStopped<T>(
   } catch (error) {
     if (!signal.aborted && !isCancelled(error)) throw error;
     const look = AbortSignal.any([finish, AbortSignal.timeout(CLOSING_LOOK_MS)]);
-    // What can't be seen keeps no run from its end.
+    // If the check fails, the run ends as cancelled.
     const done = await standing(look).catch(() => undefined);
     if (done === undefined) throw error;
     return { done };
@@ -105,9 +106,10 @@ export async function isTagged(
 }
 
 /**
- * Writes the tag unless it stands already and that is no doubtful answer, and reads it back. Who asks the run to stop before the write is sent finds no tag; from then
- * on only time ends it, since a request that is broken off may have been heard.
- * @throws CopyError `TAG_LOST` where it reads as something else: a replica is late, or another wrote it at the same time
+ * Writes the tag and reads it back. Does not write it if it already has the digest, unless that answer may be stale. A
+ * request to stop has an effect only until the write is sent. After that, only the time limit ends the write, because
+ * the registry may process an aborted request.
+ * @throws CopyError `TAG_LOST` if the tag has another digest: a replica is stale, or another writer was later
  */
 export async function writeTag(
   ports: Pick<Ports, 'registries' | 'listing'> & StorePort<Runs>,
@@ -126,7 +128,7 @@ export async function writeTag(
   const { bytes, descriptor } = await repository.fetchManifest(root.digest, { signal: held });
   const reference = `${destination.registry}/${destination.repository}:${destination.tag}`;
   const listed = ports.listing.repository(destination.registry, destination.repository);
-  // The last look.
+  // Check once more whether the run must stop.
   await throwIfStopped(ports.store, runId);
   const lasting = AbortSignal.any([finish, lease.signal]);
   const leftMs = lease.heldUntilMs - Date.now() - TAG_MARGIN_MS;
