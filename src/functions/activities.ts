@@ -44,24 +44,30 @@ import { failedStep, understood } from './failed-step.js';
 import { watchForCancel } from './cancel-watch.js';
 import { stepLog, stepProgress, type StepProgressRow } from './step-reporting.js';
 
-/** All ports but the engine, which needs the client of the invocation, and the signer, which is another after a rotation. */
+/**
+ * All ports except two: the engine, which needs the client of the invocation, and the signer, which changes after a key
+ * rotation.
+ */
 export interface StaticPorts extends Omit<Ports, 'engine' | 'signer'> {
-  /** Undefined where no key is set. */
+  /** Undefined if no key is configured. */
   signing: SignerSource | undefined;
 }
 export type EngineOf = (client: DurableClient) => Engine;
 
-/** One activity works for so long at most, in milliseconds; below the host's functionTimeout. */
+/** The time limit of one activity, in milliseconds. It is below the host's functionTimeout. */
 const ACTIVITY_MS = 9 * 60_000;
-/** Long steps that a process does at once: two fewer than host.json gives it activities, so that short steps always run. */
+/**
+ * How many long steps a process runs at once: two fewer than its activities in host.json, so that short steps always
+ * run.
+ */
 const LONG_STEPS = 2;
 /**
- * How long a long step waits here for a permit, and its first pause without one, in milliseconds; pauses grow. One that has had its turn
- * ends after the pieces that it is moving.
+ * How long a long step waits for a permit in its activity, and its first pause after that, in milliseconds. Pauses
+ * grow. A step whose turn is over first finishes the chunks that it is copying.
  */
 const NEXT_PERMIT_MS = 3_000;
 const PERMIT_MS = 2_000;
-/** Steps that take a moment: their progress is written when they end, or wait. */
+/** Steps that take only a moment. Their progress is written when they end or wait. */
 const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
 
 interface Registration {
@@ -70,19 +76,19 @@ interface Registration {
   permits: Permits;
 }
 
-/** A step that never asks to be called again. */
+/** Wraps a step that never asks to be called again. */
 async function plain<T>(result: Promise<T>): Promise<StepReply<T>> {
   return { done: await result };
 }
 
-/** Registers every step as an activity. */
+/** Registers each step as an activity. */
 export function registerActivities(ports: StaticPorts, engineOf: EngineOf): void {
   const registration = { ports, engineOf, permits: new Permits(LONG_STEPS) };
   const add = <I extends z.ZodType, R extends z.ZodType>(
     contract: StepContract<I, R>,
     run: (ports: Ports, input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
   ): void => register(registration, contract, run);
-  /** A copy reaches its registries as its job says, if that names a credential. */
+  /** A copy uses the credential that its job names, if there is one. */
   const copying = (all: Ports, { run }: StepCall): Ports =>
     run?.input.kind === 'job' ? portsOfJob(all, readAcceptedJob(run.input.job)) : all;
   const requestOf = ({ run }: StepCall): CopyRequest =>
@@ -116,7 +122,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const cancel = watchForCancel(ports, contract.name, raw);
       const log = stepLog(context, progress.step, raw);
       const startedMs = performance.now();
-      // Waits are measured by the engine's clock: two hosts' clocks may be apart.
+      // Waits are measured by the engine's clock, because the clocks of two hosts may differ.
       const nowMs = (): number =>
         attempt?.nowMs === undefined ? ports.now().getTime() : attempt.nowMs + (performance.now() - startedMs);
       const work = async (): Promise<ActivityReply> => {
@@ -145,11 +151,11 @@ function register<I extends z.ZodType, R extends z.ZodType>(
           const signer = await signerOfNow(ports.signing, signal);
           const reply = await run({ ...ports, engine, signer }, input, call);
           await progress.end('done' in reply ? 'done' : 'waiting');
-          // One that polls says once that it waits.
+          // A step that waits logs this only at its first call.
           if (progress.state === 'done' || attempt === undefined)
             log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
           if ('done' in reply) return reply;
-          // One that had its turn goes to the end of the line.
+          // A step whose turn is over waits behind the others.
           const isTurnOver = reply.retryAfterMs === 0 && permits.isWaitedFor;
           return callAgain(isTurnOver ? PERMIT_MS : reply.retryAfterMs, attempt, nowMs());
         } finally {
@@ -159,14 +165,15 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const answer = (error: unknown): Promise<ActivityReply> =>
         failedStep(error, { ports, name: contract.name, attempt, now: nowMs(), progress, log, run: cancel.run });
       try {
-        // Whatever a step makes of it: it was stopped.
+        // If the run was stopped, that is the error, whatever the step made of it.
         const reply = await log
           .during(work)
           .catch(async (error: unknown) =>
             answer(cancel.signal.aborted ? cancel.signal.reason : await understood(ports, raw, error)),
           );
         if (!('retryAfterMs' in reply)) return reply;
-        // By what the wait is ended was written before this: who asks the run to stop does it the other way round.
+        // The event that ends the wait is already written. A request to stop writes its flag first and then reads the
+        // event, so one of the two sees the other.
         const stopped = await cancel.look();
         if (stopped === undefined) return { ...reply, event: progress.event };
         return cancel.isLeftToStep ? { ...reply, retryAfterMs: 0 } : await answer(stopped);
@@ -177,7 +184,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
   });
 }
 
-/** A long step without a permit has made no request: the trouble that it backed off for has not ended. */
+/** A long step without a permit has sent no request, so the error for which it backed off may still be there. */
 async function waitForPermit(
   progress: StepProgressRow,
   attempt: Attempt | undefined,
@@ -190,14 +197,20 @@ async function waitForPermit(
   return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, now), ...trouble };
 }
 
-/** A step that waits for its turn, or, with 0, a long one that continues: it waits for the same as before if that outlasts a call. */
+/**
+ * A step that waits, or, with 0, a long step that continues. It keeps waiting for the same error if that can last
+ * longer than a call.
+ */
 function callAgain(retryAfterMs: number, attempt: Attempt | undefined, now: number): ActivityReply {
   const pauseMs = retryAfterMs === 0 ? 0 : busyPauseMs(retryAfterMs, attempt, now);
   if (attempt?.code === undefined || !outlastsCall(attempt)) return { retryAfterMs: pauseMs };
   return { retryAfterMs: pauseMs, trouble: { code: attempt.code, message: '' } };
 }
 
-/** History is a boundary: an older version may have written it. @throws InputError `STEP_INPUT_INVALID` */
+/**
+ * Parses the input, because an older version may have written it to the history.
+ * @throws InputError `STEP_INPUT_INVALID`
+ */
 function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContract<I, R>, raw: unknown): z.infer<I> {
   const parsed = contract.input.safeParse(raw);
   if (parsed.success) return parsed.data;
@@ -213,29 +226,30 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContrac
   );
 }
 
-/** What the driver says of the calls before this one. */
+/** The driver's record of the calls before this one. */
 function attemptOf(raw: unknown): Attempt | undefined {
   return isRecord(raw) ? attemptSchema.safeParse(raw.attempt).data : undefined;
 }
 
-/** How many pieces of work of one kind a process does at once. */
+/** Limits how much work of one kind a process does at once. */
 export class Permits {
   #free: number;
   #handOver: (() => void) | undefined;
 
-  /** @param count from 1 */
+  /** @param count at least 1 */
   constructor(count: number) {
     this.#free = count;
   }
 
-  /** True while somebody waits for one. */
+  /** True while a caller waits for a permit. */
   get isWaitedFor(): boolean {
     return this.#handOver !== undefined;
   }
 
   /**
-   * Takes one, or waits for the next that is given back, if nobody else waits: whoever waits keeps an activity from running.
-   * @returns gives it back; undefined if there is none
+   * Takes a permit. If none is free, waits for the next one, but only one caller may wait, because waiting blocks an
+   * activity.
+   * @returns a function that returns the permit; undefined if there is none
    */
   async take(waitMs: number): Promise<(() => void) | undefined> {
     if (this.#free > 0) this.#free -= 1;
@@ -246,7 +260,7 @@ export class Permits {
     };
   }
 
-  /** @returns whether it was given one in time */
+  /** @returns true if it got a permit in time */
   #next(waitMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       const end = (isGiven: boolean): void => {
@@ -260,7 +274,7 @@ export class Permits {
   }
 }
 
-/** One signer for a whole call. What signs nothing goes on if there is none at the moment. */
+/** Returns one signer for a whole call. If it is unavailable, steps that sign nothing can still run. */
 export async function signerOfNow(source: SignerSource | undefined, signal: AbortSignal): Promise<Signer | undefined> {
   try {
     return await source?.current(signal);

@@ -4,34 +4,45 @@ import type { RunRow } from '../rows/run-row.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
-/** How often the run's row is read while a step works. */
+/** How often the run's row is read while a step works, in milliseconds. */
 const LOOK_MS = 1_000;
 
-/** Steps that take or give back the row: a run that is to stop needs them for it. */
+/** Steps that close a run. A run that is stopped needs them, too. */
 const UNSTOPPABLE: ReadonlySet<string> = new Set(['closeRun', 'closeJob']);
 
-/** Steps that see for themselves, before they stop, whether an earlier call of theirs has done it all the same. */
+/** Steps that check before they stop whether an earlier call has already done the work. */
 const STOP_THEMSELVES: ReadonlySet<string> = new Set(['tagDestination', 'tagCopy']);
 
-/** The first step of a run answers by itself that there is nothing to do for one that has ended or was removed. */
+/** The first step of a run handles by itself that the run has ended or was removed. */
 const REFUSE_ENDED: ReadonlySet<string> = new Set(['observe', 'beginJob']);
 
 /**
- * Whether the run of a step is to stop, or has ended: read before the step begins, and once a second while it works. A step of a run
- * that has ended comes too late: its message was delivered again, or the run was given up.
+ * Checks whether the run of a step must stop or has ended: before the step begins, and once a second while it works. If
+ * the run has ended, the step comes too late: its message was delivered twice, or the schedule ended the run as
+ * interrupted.
  */
 export interface CancelWatch {
-  /** Aborted, with the error as its reason, within a second or so of the flag. */
+  /** Aborted about a second after the flag is written. The reason is the error. */
   signal: AbortSignal;
-  /** The look before the step begins. @returns why it is not to. @throws if the row cannot be read: what cannot be known is not begun */
+  /**
+   * Checks before the step begins.
+   * @returns why the step must not begin
+   * @throws if the row cannot be read; the step must not begin then
+   */
   begin(): Promise<PromoterError | undefined>;
-  /** The run's row as it was seen last; undefined if the step is of no run, or takes it back. */
+  /** The run's row as last read. Undefined if the step has no run or closes it. */
   readonly run: RunRow | undefined;
   /** The version of that row. */
   readonly runVersion: string | undefined;
-  /** Looks now; @returns why it is to stop. A row that cannot be read says nothing: the next look comes. */
+  /**
+   * Checks now.
+   * @returns why the step must stop; undefined if the row cannot be read, because there is a next check
+   */
   look(): Promise<PromoterError | undefined>;
-  /** True if a cancelled step is called all the same, with a signal that is aborted. Never for a run that has ended. */
+  /**
+   * True if the step of a cancelled run is called nevertheless, with an aborted signal. Never true for a run that has
+   * ended.
+   */
   readonly isLeftToStep: boolean;
   end(): void;
 }
@@ -41,7 +52,7 @@ function whyToStop(run: RunRow | undefined, runId: string, step: string): Promot
   return run.cancel && cancelledError(run.cancel);
 }
 
-/** Where the input names no run (the schedule), nothing is looked at. */
+/** If the input names no run (steps of the schedule), nothing is checked. */
 export function watchForCancel(ports: StorePort<Runs>, step: string, input: unknown): CancelWatch {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const stop = new AbortController();
@@ -70,7 +81,8 @@ export function watchForCancel(ports: StorePort<Runs>, step: string, input: unkn
     stop.abort(error);
     return error;
   };
-  // The look before a tag is written is made by its step, and fails with it.
+  // A failed read is ignored here. The step that writes a tag checks again before the write, and fails if it cannot
+  // read the row.
   const look = (): Promise<PromoterError | undefined> => begin().catch(() => undefined);
   let reading = false;
   const timer = setInterval(() => {

@@ -9,14 +9,15 @@ import { promote } from '../promotions/promote.js';
 import { JOB_MS } from '../rows/job-instance.js';
 import { ORCHESTRATION_VERSION } from '../promotions/orchestration-version.js';
 
-/** What an activity answers. Only bugs and dead workers throw. */
+/** The reply of an activity. It throws only for bugs and dead workers. */
 export type ActivityReply =
   | { done: unknown }
   | { failed: { code: string; message: string; remedy?: string; refused: boolean } }
   /**
-   * To be called again after a pause, or with 0 at once: a long step goes on. The pause is the activity's to say, which may throw dice.
-   * @param code what is waited for; absent if nothing is wrong
-   * @param wake the event that ends the wait before its time
+   * The step asks to be called again after a pause, or with 0 at once. The activity decides the pause, because an
+   * orchestrator must not use randomness.
+   * @param trouble the error to wait for; absent if there is none
+   * @param event the event that ends the wait early
    */
   | { retryAfterMs: number; trouble?: Trouble; event?: string };
 
@@ -28,7 +29,7 @@ const replySchema = z.union([
   z.object({ done: z.unknown() }),
 ]);
 
-/** How often a long step is called in a row. `STEP_TOO_LONG` */
+/** Maximum calls of a long step in a row. `STEP_TOO_LONG` */
 const MOST_CALLS = 500;
 /** Tries of an activity that throws or whose worker dies, and the pauses between them. */
 const MOST_TRIES = 5;
@@ -43,8 +44,9 @@ function retryOptions(): RetryOptions {
 }
 
 /**
- * Runs an order as an orchestration: steps are activities, waits are durable timers and events. Counts attempts and holds the deadline.
- * @param deadlineMs until when trouble is waited for, in milliseconds since 1970
+ * Runs an order as an orchestration: steps are activities, and waits are durable timers and events. Counts attempts and
+ * stops at the deadline.
+ * @param deadlineMs until when transient errors are retried, in epoch milliseconds
  */
 function* driveDurably<T>(
   context: OrchestrationContext,
@@ -92,7 +94,7 @@ function* untilDone(
   input: object,
   untilMs: number,
 ): Generator<Task, unknown, unknown> {
-  // When it was called first: its progress is shown as one, however often it is called.
+  // The time of the first call, so that all calls of a long step are shown as one.
   const told = step.isLong ? { ...input, startedMs: nowOf(context) } : input;
   let attempt: Attempt | undefined;
   for (let inARow = 1; ;) {
@@ -104,7 +106,7 @@ function* untilDone(
     if (retryAfterMs === 0) {
       if (inARow >= MOST_CALLS) throw tooLong(step, inARow);
       inARow += 1;
-      // What it waited for is over, unless it says that it still waits for that.
+      // The wait has ended, unless the step reports the same error again.
       if (trouble === undefined || trouble.code !== attempt?.code) attempt = undefined;
       continue;
     }
@@ -112,7 +114,7 @@ function* untilDone(
     const putOff = attemptOnce(attempt, trouble, at, untilMs);
     if (at >= untilMs) throw givenUp(step.name, trouble, putOff, at);
     attempt = putOff;
-    // The last try is at the deadline itself.
+    // The last try is at the deadline.
     yield* pause(context, Math.min(at + retryAfterMs, untilMs), event === undefined ? [] : [event]);
   }
 }
@@ -127,7 +129,7 @@ function* callOnce(
     raw = yield context.df.callActivityWithRetry(name, retryOptions(), input);
   } catch (error) {
     const failure = failureOf(error);
-    // A worker died at every try: the orchestration fails as it is, and its run is interrupted.
+    // A worker died at every try. The orchestration fails, and the schedule ends its run as interrupted.
     if (failure === undefined) throw error;
     throw new StepFailed({ ...failure, refused: false });
   }
@@ -142,8 +144,8 @@ function* callOnce(
 }
 
 /**
- * What Durable says of an activity that failed at every try. `CODE: message` is thrown by the activity wrapper: a fault of ours.
- * @returns undefined if it is something else: a worker died, or an invocation hung until its time was over
+ * The error of an activity that failed at every try. The activity wrapper throws `CODE: message` for a bug in this app.
+ * @returns undefined for any other error: a worker died, or an invocation reached its time limit
  */
 function failureOf(error: unknown): { code: string; message: string } | undefined {
   const text = error instanceof Error ? error.message : String(error);
@@ -152,7 +154,10 @@ function failureOf(error: unknown): { code: string; message: string } | undefine
   return { code, message: message.trim().slice(0, 2000) };
 }
 
-/** Waits for the time or one of the events. Each wait has events of its own: one that comes late goes to a wait that nobody reads. */
+/**
+ * Waits until a time or one of the events. Each wait has its own event names, so an event that comes late wakes no
+ * later wait.
+ */
 function* pause(
   context: OrchestrationContext,
   untilMs: number,
@@ -173,7 +178,7 @@ function tooLong({ name }: AnyContract, calls: number): StepFailed {
   });
 }
 
-/** The last trouble is what the run ends with. */
+/** The run ends with the last error. */
 function givenUp(name: string, trouble: Trouble | undefined, { count, sinceMs }: Attempt, now: number): StepFailed {
   const spent = `${name} was tried ${count} times in ${formatDuration(now - sinceMs)}`;
   if (trouble !== undefined) {
@@ -188,20 +193,20 @@ function givenUp(name: string, trouble: Trouble | undefined, { count, sinceMs }:
   });
 }
 
-/** The input of an orchestration is a record: what the order is about, and its deadline. */
+/** Reads the deadline from the input of an orchestration. */
 function deadlineOf(context: OrchestrationContext, defaultMs: number): number {
   const input = context.df.getInput();
   const forMs = isRecord(input) && typeof input.deadlineMs === 'number' ? input.deadlineMs : defaultMs;
   return nowOf(context) + forMs;
 }
 
-/** How long a promotion's run waits for trouble if its input does not say, in milliseconds. */
+/** The deadline of a promotion's run if its input has none, in milliseconds. */
 const DEADLINE_MS = 24 * 3_600_000;
 
 const runKeySchema = z.object({ promotionId: z.string(), runId: z.string() });
 const runSchema = z.object({ runId: z.string() });
 
-/** A promotion's run as an orchestration. Its input: the two ids, and the rule's deadline in milliseconds. */
+/** A promotion's run as an orchestration. Its input has the two ids and the rule's deadline in milliseconds. */
 export function* promoteDurably(context: OrchestrationContext): Generator<Task, unknown, unknown> {
   const key = runKeySchema.parse(context.df.getInput());
   return yield* driveDurably(context, promote(key), deadlineOf(context, DEADLINE_MS));
@@ -220,10 +225,9 @@ function versionOf(input: unknown): number {
 }
 
 /**
- * An orchestration whose instances each go on with the code that began them. One of a version that isn't kept, or of a newer one
- * after a deployment was taken back, fails at once: its row is open and its instance has ended, so that the next look at the
- * row, within a tick, opens the next run, which goes on from what is there.
- * @param kept the former ones, by version, for as long as there can be instances of them
+ * An orchestration whose instances continue with the version of the code that started them. An instance of an unknown
+ * version (removed, or newer after a rollback) fails at once. The next tick finds its open row and opens the next run.
+ * @param kept earlier versions of which instances may still exist
  * @throws ConfigurationError `ORCHESTRATION_VERSION_UNKNOWN`
  */
 export function versioned(current: Orchestrator, kept: Readonly<Record<number, Orchestrator>> = {}): Orchestrator {

@@ -26,17 +26,17 @@ import type { StaticPorts } from './activities.js';
 import type { ActivityReply } from './durable-driver.js';
 import type { StepLog, StepProgressRow } from './step-reporting.js';
 
-/** A look at the tag of a run whose source is not there; in milliseconds. */
+/** The time limit for reading the tag of a run whose source is missing, in milliseconds. */
 const LOOK_MS = 60_000;
-/** Characters of an error's message that go into history; more are cut off. */
+/** Maximum characters of an error's message in the history. The rest is cut off. */
 const MESSAGE_CHARACTERS = 2_000;
 
-/** The steps whose input names what somebody asks for by a job. */
+/** Steps whose input names what the sender of a job asked for. */
 const ASKED: ReadonlySet<string> = new Set([runOperationContract.name, incrementPromotionsContract.name]);
 
 interface Failing {
   ports: StaticPorts;
-  /** The run's row, as far as the step has read it. */
+  /** The run's row, if the step has read it. */
   run: RunRow | undefined;
   name: string;
   attempt: Attempt | undefined;
@@ -46,8 +46,8 @@ interface Failing {
 }
 
 /**
- * What may pass is asked for again, later; what trying again won't mend is an answer. Only what nobody foresaw is thrown, for the
- * engine to try again at once, as it does where a worker dies.
+ * Turns an error into a reply. A transient error is retried later. A permanent error is the step's result. Only an
+ * unexpected error is thrown; the engine retries it at once, as it does if a worker dies.
  */
 export async function failedStep(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, attempt, now, progress, log } = failing;
@@ -58,7 +58,7 @@ export async function failedStep(error: unknown, failing: Failing): Promise<Acti
   const message = whole.slice(0, MESSAGE_CHARACTERS);
   await progress.fail(`${code}: ${message}`);
   if (passes === undefined && !(error instanceof PromoterError)) {
-    // A bug shows itself by its stack; only code and message go into history.
+    // The stack of a bug goes to the log; only its code and message go into the history.
     log.warn(error instanceof Error ? (error.stack ?? message) : `${code}: ${message}`);
     throw new Error(`${code}: ${message}`);
   }
@@ -69,7 +69,7 @@ export async function failedStep(error: unknown, failing: Failing): Promise<Acti
   return { failed: { code, message: `${message}${spent}`, refused, remedy } };
 }
 
-/** The run's row says what it waits for. */
+/** Backs off, and writes to the step's progress row which error it waits for. */
 async function putOff(error: unknown, passes: Passing, failing: Failing): Promise<ActivityReply> {
   const { ports, attempt, now, progress, log, run } = failing;
   const { code, message: whole, remedy: advice } = passes.trouble;
@@ -94,7 +94,7 @@ async function putOff(error: unknown, passes: Passing, failing: Failing): Promis
   await (isLast
     ? progress.fail(`${text}; given up after ${tries} tries`)
     : progress.wait(unanswered === undefined ? text : unansweredText(unanswered, waitsFor), waitsFor));
-  // For people: a table that is down must not fail the step.
+  // This note is only shown to people, so a failed write must not fail the step.
   if (unanswered !== undefined && !isLast) {
     try {
       await noteUnanswered(ports, unanswered, waitsFor);
@@ -105,7 +105,7 @@ async function putOff(error: unknown, passes: Passing, failing: Failing): Promis
   return { retryAfterMs, trouble: { code, message, remedy } };
 }
 
-/** Where it is the source of a promotion that is not there, that is what it is. */
+/** Replaces an error that means that a promotion's source is missing. */
 export async function understood(ports: StaticPorts, raw: unknown, error: unknown): Promise<unknown> {
   const runId = isRecord(raw) && typeof raw.runId === 'string' ? raw.runId : undefined;
   try {
@@ -122,9 +122,9 @@ function isMissingAtSource(error: unknown): error is PromoterError {
 }
 
 /**
- * What a promotion's step makes of an error: where its source is not there, in whole or in part, `SOURCE_GONE`, which is waited
- * for, since a replica may be late; where the tag stands on another digest by now, `SUPERSEDED`. Any other error, and one of a
- * job, stays what it was.
+ * Replaces the error of a promotion's step in two cases. If its source is missing, in whole or in part, the error is
+ * `SOURCE_GONE`, which is retried because a replica may be stale. If the tag has another digest now, it is
+ * `SUPERSEDED`. Other errors, and errors of jobs, are returned unchanged.
  */
 async function asSourceGone(
   ports: Pick<Ports, 'registries' | 'now'> & StorePort<Runs & Promotions>,

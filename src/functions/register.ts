@@ -12,10 +12,14 @@ import { registerOnJobMessage } from './triggers/on-job-message.js';
 import { registerOnRegistryEventMessage, registerOnRegistryEvent } from './triggers/on-registry-event.js';
 import { registerOnSchedule, registerOnScheduleMessage } from './triggers/on-schedule.js';
 
-/** Registers everything that the app is made of. @param schedule when scans are due: six fields, UTC */
+/**
+ * Registers all functions of the app.
+ * @param schedule when scans are due: six fields, UTC
+ */
 export function registerFunctions(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
   registerActivities(ports, engineOf);
-  // Former versions that can have instances still: docs/decisions/orchestration-versions.md. There are none.
+  // Add the previous versions here while instances of them may exist: docs/decisions/orchestration-versions.md. There
+  // are none now.
   durable.orchestration('promote', versioned(promoteDurably));
   durable.orchestration('runJob', versioned(runJobDurably));
   registerOnRegistryEvent(ports, engineOf);

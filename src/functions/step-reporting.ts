@@ -12,24 +12,24 @@ import type { InvocationContext } from '@azure/functions';
 
 const WRITE_EVERY_MS = 1_000;
 
-/** A step's progress row: written when it begins and ends, and once a second at most while it works. */
+/** A step's progress row. It is written when the step begins and ends, and at most once a second while it works. */
 export interface StepProgressRow extends StepProgressSink {
-  /** The event that ends its wait, where it asks to be called again; in the row from when it waits. */
+  /** The event that ends the wait of a step that asks to be called again. The row has it while the step waits. */
   readonly event: string;
-  /** Its name and label; how far it is, and what it has said last. */
+  /** The step's name and label. */
   readonly step: string;
   readonly state: StepProgress['state'];
   readonly said: string;
   begin(): Promise<void>;
-  /** The same for a step that is over in a moment as a rule: it is written after a second, if the step still works. */
+  /** The same for a step that is usually short: the row is written after a second, if the step still works. */
   beginLate(): void;
   end(state: 'done' | 'waiting'): Promise<void>;
   fail(text: string): Promise<void>;
-  /** Trouble: what it waits for, and when it is tried next. */
+  /** Reports the error that the step waits for, and the time of the next try. */
   wait(text: string, waitsFor: NonNullable<StepProgress['waitsFor']>): Promise<void>;
 }
 
-/** The label that tells one step from another of its name. */
+/** The label that distinguishes steps of one name. */
 function labelOf(input: unknown): string {
   return isRecord(input) && typeof input.label === 'string' ? ` ${input.label}` : '';
 }
@@ -38,20 +38,23 @@ function attemptOf(input: unknown): Attempt | undefined {
   return isRecord(input) ? attemptSchema.safeParse(input.attempt).data : undefined;
 }
 
-/** When a step was called first: a long one is told, another one that is called again started with its first backoff. */
+/**
+ * When a step was first called. The input of a long step has this time. For other steps, it is the time of the first
+ * backoff.
+ */
 function firstCallOf(input: unknown, attempt: Attempt | undefined): Date | undefined {
   const startedMs = isRecord(input) && typeof input.startedMs === 'number' ? input.startedMs : attempt?.sinceMs;
   return startedMs === undefined ? undefined : new Date(startedMs);
 }
 
-/** The trouble that it backs off for, until it reports something else. */
+/** The last error, which is shown until the step reports something else. */
 function lastTrouble(attempt: Attempt | undefined): string {
   return attempt?.code === undefined ? '' : `tried again, after ${attempt.code} ${attempt.count} times`;
 }
 
 /**
- * Where the input names no run (the schedule), nothing is written.
- * @param isPart it is the step that waits, and is woken: not its parts
+ * If the input names no run (steps of the schedule), nothing is written.
+ * @param isPart true for a part of a step; only the whole step can be woken
  */
 export function stepProgress(
   ports: Pick<Ports, 'now'> & StorePort<Progress>,
@@ -80,7 +83,7 @@ export function stepProgress(
     writtenMs = Date.now();
     clearTimeout(late);
     const snapshot = { ...row, updatedAt: ports.now().toISOString() };
-    // Progress is for people: a table that is down must not fail the step.
+    // Progress is only shown to people, so a failed write must not fail the step.
     writing = writing.then(() => ports.store.putProgress(snapshot)).catch(() => undefined);
     return writing;
   };
@@ -97,7 +100,7 @@ export function stepProgress(
       return row.text;
     },
     async part(step, { label }, work) {
-      // Its first write comes when it says how far it is, or at its end: most parts take less than a second.
+      // Written when the part reports progress or ends, because most parts take less than a second.
       const part = stepProgress(ports, step, { runId, label }, true);
       try {
         const done = await work(part);
@@ -151,18 +154,21 @@ export function stepProgress(
 
 type Sink = Pick<InvocationContext, 'info' | 'warn'>;
 
-/** Failed requests that one call of a step logs; what comes after is counted. */
+/** Maximum failed requests that one call of a step logs. Further ones are only counted. */
 const MOST_REQUESTS = 20;
 
-/** The log of one call of a step: each line begins with its run and its step, `runId=7zz… step=observe`. */
+/** The log of one call of a step. Each line begins with its run and step: `runId=7zz… step=observe`. */
 export interface StepLog {
   info(text: string): void;
   warn(text: string): void;
-  /** Does the work; requests to registries that fail meanwhile are in the log. */
+  /** Does the work, and logs failed requests to registries meanwhile. */
   during<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** @param step with its label; @param input names the run, where there is one */
+/**
+ * @param step with its label
+ * @param input names the run, if there is one
+ */
 export function stepLog(sink: Sink, step: string, input: unknown): StepLog {
   const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
   const prefix = `${runId === undefined ? '' : `${runIdText(runId)} `}step=${JSON.stringify(step)}`;
@@ -181,7 +187,7 @@ export function stepLog(sink: Sink, step: string, input: unknown): StepLog {
   };
 }
 
-/** As it stands in every line that is about a run. */
+/** The beginning of every log line about a run. */
 export function runIdText(...runIds: readonly string[]): string {
   return runIds.map((runId) => `runId=${runId}`).join(' ');
 }
@@ -193,8 +199,8 @@ interface RequestFailures {
 const steps = new AsyncLocalStorage<RequestFailures>();
 
 /**
- * Requests to registries say on a channel how they ended; those that broke, were too many or met a server's failure are told.
- * One that the step itself broke off has not failed: whatever was the matter, the step says it.
+ * Receives the result of each request to a registry from a channel. Logs connection errors, too many requests (429) and
+ * server errors. A request that the step itself aborted did not fail; the step reports the reason.
  */
 function onRequest(message: unknown): void {
   const step = steps.getStore();

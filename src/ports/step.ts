@@ -1,12 +1,14 @@
 import type { Digest } from '../oci/index.js';
 import type { RunRow } from '../rows/run-row.js';
 
-/** What a step returns: its result, or that it is to be called again, after a pause in milliseconds or, with 0, at once. */
+/**
+ * The reply of a step: its result, or a pause after which it asks to be called again, in milliseconds. 0 means at once.
+ */
 export type StepReply<T> = { done: T } | { retryAfterMs: number };
 
-/** Tells how far a step is; written at most once a second. */
+/** Reports the progress of a step. It is written at most once a second. */
 export interface StepProgressSink {
-  /** Does a part of the step that is seen by itself, such as the SBOM of one image. */
+  /** Does a part of the step that has progress of its own, such as the SBOM of one image. */
   part<T>(
     step: string,
     of: { label: string; digest: Digest },
@@ -18,19 +20,19 @@ export interface StepProgressSink {
   nodes(done: number, total: number): void;
 }
 
-/** What each call of a step gets beside its input. */
+/** What each call of a step gets in addition to its input. */
 export interface StepCall {
-  /** Aborted when time is over, and when the run is to stop. */
+  /** Aborted when the time limit is reached, and when the run must stop. */
   signal: AbortSignal;
-  /** Aborted when time is over: for the last writes of what must not be left half made. As `signal` where it isn't there. */
+  /** Aborted only when the time limit is reached: for last writes that must not be interrupted. Default: `signal`. */
   finish?: AbortSignal;
-  /** For how long the run waits for this step already, in milliseconds; where it isn't there, nothing waits. */
+  /** How long the run has waited for this step, in milliseconds. Absent on the command line, where nothing waits. */
   waitedMs?: number;
-  /** True while another long step waits for this one's permit; where it isn't there, none does. */
+  /** True while another long step waits for this one's permit. Default: false. */
   isWaitedFor?: () => boolean;
-  /** What the run waits for, if the call before found trouble, and for how long without another in between, in milliseconds. */
+  /** The error of the call before, and how long it has come without another error in between, in milliseconds. */
   trouble?: { code: string; forMs: number };
-  /** The run's row, as it stood when the call began. */
+  /** The run's row at the start of the call. */
   run?: RunRow | undefined;
   /** The version of that row, for a conditional write. */
   runVersion?: string;

@@ -20,9 +20,11 @@ import type { RegistryEvent } from '../messages/registry-event.js';
 import type { IgnoredEvents } from '../ports/ignored-events.js';
 
 /**
- * Increments the promotions of a tag that was pushed or deleted, or, for a manifest that refers to another, those that stand on its root
- * subject. May be called any number of times: what a promotion knows costs reads only.
- * @param from where to go on: `next` of the call before @param most promotions on a subject that are raised; 50 in any case
+ * Triggers the promotions of a tag that was pushed or deleted. For a manifest that refers to another, triggers the
+ * promotions that contain its root subject. Can be repeated: a promotion that knows the change already costs reads
+ * only.
+ * @param from where to continue: `next` of the call before
+ * @param most maximum promotions of a subject to trigger, at most 50
  */
 export async function handleChange(
   ports: EventPorts,
@@ -49,7 +51,7 @@ export async function handleChange(
   if (digest !== undefined && isSource) {
     const above = await subjectsAbove(ports, change, digest, signal);
     ({ missing } = above);
-    // What the app attached refers to something, or has no tag: no other push needs the look.
+    // Attachments of this app have a subject or no tag. For any other push, the look-up is not needed.
     const isOurs = above.subjects.length > 0 || change.tag === undefined;
     const by = isOurs ? await ports.store.attachedBy({ registry, repository, digest }) : undefined;
     if (above.subjects.length > 0) {
@@ -63,7 +65,7 @@ export async function handleChange(
   const source = { registry, repository, tag: change.tag };
   const match = matchRules(rules, source);
   if (match.rules.length === 0) {
-    // It may refer to something.
+    // The missing manifest may refer to something.
     if (missing !== undefined) return unreadable(reference, missing);
     const [other] = matchRules(all, source).rules;
     if (other !== undefined && change.by === 'push')
@@ -77,7 +79,7 @@ export async function handleChange(
     try {
       await increment(rule, source, { ...causeOf(change), ...(digest !== undefined && { digest }), at: change.at });
     } catch (error) {
-      // One rule's destination may not be made of this name: no reason to keep it from the others.
+      // A rule's destination may be invalid for this name. The other rules are still triggered.
       failure ??= { error };
     }
   }
@@ -86,8 +88,8 @@ export async function handleChange(
 }
 
 /**
- * True for what a run of ours has just written there, or wrote last: thousands of such events would bury those that somebody asks
- * about. What anybody else pushes to a destination is told.
+ * True if the pushed tag is what a run has just written, or wrote last. There are thousands of such events, and they
+ * would hide the ignored events that users look for. Pushes of others to a destination are kept.
  */
 async function isOurCopy(
   { store }: Pick<EventPorts, 'store'>,
@@ -99,13 +101,13 @@ async function isOurCopy(
   const destination = formatReference({ registry, repository, tag });
   for (const { last, runId, runOpen } of (await store.listPromotions({ filter: { destination } })).items) {
     if (last?.digest === digest) return true;
-    // The event is faster than the end of the run.
+    // The event may arrive before the end of the run.
     if (runOpen && runId !== undefined && (await store.getRun(runId))?.value.digest === digest) return true;
   }
   return false;
 }
 
-/** A deletion is a reason to look, no more: only promotions that there are already. */
+/** A deletion triggers existing promotions only; it creates none. */
 async function handleDeletion(
   ports: EventPorts,
   rules: readonly Rule[],
@@ -126,11 +128,13 @@ async function handleDeletion(
   return { ...done(`${bounds.reference}: deleted, ${incremented.length} promotions look`), incremented, runs };
 }
 
-/** Promotions that one call raises: some seconds' work, since Event Grid waits 30 seconds for its answer. */
+/**
+ * Maximum promotions that one call triggers, so that it takes only seconds. Event Grid waits 30 seconds for an answer.
+ */
 const INCREMENTS_PER_CALL = 50;
 const RAISED_AT_ONCE = 8;
 
-/** What a row says of the change. */
+/** The cause that the row stores for the change. */
 function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 'push'): Omit<TriggerCause, 'at'> {
   if (by === 'schedule') return { kind: 'schedule' };
   return { kind: kind === 'deleted' ? 'deletion' : ofTag, ...(id !== undefined && { id }) };
@@ -138,7 +142,7 @@ function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 'push')
 
 type Increment = (rule: Rule, source: TagName, trigger: RowTrigger) => Promise<void>;
 
-/** Raises, and keeps the promotions and their runs for the log. */
+/** Triggers promotions, and collects their ids and runs for the log. */
 function incrementer(ports: EventPorts): Pick<Handled, 'incremented' | 'runs'> & { increment: Increment } {
   const incremented: string[] = [];
   const runs: string[] = [];
@@ -152,19 +156,20 @@ function incrementer(ports: EventPorts): Pick<Handled, 'incremented' | 'runs'> &
 
 export interface Above {
   subjects: readonly string[];
-  /** One of them, or of those above, that is not there. */
+  /** A subject that does not exist. */
   missing?: string;
   reference: string;
   from: string | undefined;
   most: number;
 }
 
-/** Who needs not look at what a run of ours has attached, or a job. */
+/** True for promotions that need not be triggered by an attachment of this app. */
 type Knows = (promotionId: string, rule: Rule) => boolean;
 
 /**
- * We attached it ourselves: the promotion that did so knows, and so do those whose rules ask for as much and find it. All others that
- * stand on its subject look, as after anybody's referrer; each attaches once, so that this comes to an end.
+ * For an attachment that a promotion's run has made. That promotion knows it, and so do promotions whose rules attach
+ * at least the same at the source. All other promotions with its subject are triggered, as after any referrer. Each
+ * attaches only once, so this ends.
  */
 async function knowsOf({ store }: StorePort<Runs>, runId: string): Promise<Knows> {
   const input = (await store.getRun(runId))?.value.input;
@@ -181,8 +186,8 @@ function asksForAsMuch({ attachTo, sbom, sign }: Rule, than: Rule): boolean {
 }
 
 /**
- * Evidence came, or a manifest is gone: every promotion that stands on one of these digests looks again, in the order of their ids; of more
- * than 2,000 the schedule finds the rest.
+ * Evidence was pushed, or a manifest was deleted: triggers every promotion that contains one of these digests, ordered
+ * by id. If there are more than 2,000, the schedule finds the others.
  */
 async function incrementBySubject(
   ports: EventPorts,
@@ -217,12 +222,12 @@ async function incrementBySubject(
   };
 }
 
-/** What a promotion hears that stands on the subject. */
+/** What the change reports to a promotion that contains the subject. */
 function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): Told {
   if (digest === undefined) return {};
   if (kind === 'deleted') return { digest, deleted: true, at };
   const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;
-  // A referrers tag is a list, and moves with each referrer.
+  // A referrers tag is a list, which each new referrer changes.
   if (isDigestTag && !tag.includes('.')) return {};
   const told = { referrer: digest, ...(subject !== undefined && { referrerSubject: subject }), at };
   return isDigestTag ? { ...told, referrerTag: tag } : told;
@@ -250,8 +255,9 @@ function unreadable(reference: string, missing: string): Handled {
 }
 
 /**
- * A push or a deletion as an event: {@link handleChange}. What no rule matches is kept for a week with the nearest rule.
- * @param from where to go on: `next` of the call before
+ * Handles a push or deletion event with {@link handleChange}. An event that matches no rule is kept for a week, with
+ * the nearest rule.
+ * @param from where to continue: `next` of the call before
  */
 export async function handleRegistryEvent(
   ports: EventPorts,
@@ -275,7 +281,7 @@ export async function handleRegistryEvent(
   return handled;
 }
 
-/** Keeps an event that came to nothing, with the reason. */
+/** Keeps an event that triggered nothing, with the reason. */
 export async function keepIgnored(
   ports: Pick<Ports, 'now'> & StorePort<IgnoredEvents>,
   event: Pick<RegistryEvent, 'id' | 'registry' | 'repository' | 'tag' | 'digest'>,

@@ -33,7 +33,7 @@ import { INTERRUPTED, endRunRow } from '../rows/run-end.js';
 
 type Input = InputOf<typeof observeContract>;
 type Result = ResultOf<typeof observeContract>;
-/** Differences that are told. */
+/** Maximum differences that are reported. */
 const DIFFERENCES = 50;
 
 type Found = Extract<Result, { state: 'found' }>;
@@ -43,9 +43,9 @@ type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'sig
   StorePort<Promotions & Runs & Pick<SubjectIndex, 'addToSubjectIndex'> & Claims>;
 
 /**
- * Takes the row, looks at the source and the destination, and says what differs. Writes the subject index before it lists referrers, so
- * that evidence that comes while it looks finds its promotion. What a policy forbids (`DESTINATION_TAKEN`) is told with the
- * digest: the schedule leaves that outcome alone while the digest stands.
+ * Takes the row, compares the source and the destination, and reports the differences. Writes the subject index before
+ * it lists referrers, so that evidence that is pushed meanwhile triggers the promotion. A policy error
+ * (`DESTINATION_TAKEN`) is reported with the digest, so that the schedule does not try again until the digest changes.
  */
 export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<StepReply<Result>> {
   const begun = await beginRun(ports, input, call);
@@ -53,11 +53,11 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   const opened = openedBy(call);
   const { root, row } = await resolveAndWrite(ports, opened, begun, call);
   if (row === undefined) return { done: { state: 'gone' } };
-  // What is wanted from now on may not be in what was listed: the first call's generation counts.
+  // The generation of the first call counts: the remembered lists may lack what a later trigger reports.
   let { generation } = row;
   try {
     return await longStep(ports, 'observe', input, call, async (step) => {
-      // Whatever the tag is by now: lists that were read for another digest are recalled for this one too.
+      // Also if the tag has moved since: the remembered lists may be from before the move.
       generation = await step.once('generation', async () => row.generation);
       return { ...(await look(ports, step, { ...opened, row }, root, call)), generation };
     });
@@ -71,9 +71,9 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
 }
 
 /**
- * What the tag stands on, noted in the run's row with what the run answers. A tag that reads as it was is asked again, and believed after a
- * quarter of an hour.
- * @returns the promotion's row after that; undefined if it is no longer the run's
+ * Reads the tag and writes its digest to the run's row, with the generation that the run answers. If the tag is stale,
+ * it is read again; after a quarter of an hour its digest is believed.
+ * @returns the promotion's row after that; undefined if another run owns it
  * @throws MissingAtSource; PromoterError `TAG_LATE`
  */
 async function resolveAndWrite(
@@ -92,10 +92,10 @@ async function resolveAndWrite(
   }
 }
 
-/** A run that looks, and its promotion's row as it was when the call began. */
+/** The input of a run, and its promotion's row at the start of the call. */
 type Looking = OpenedPromotion & { row: PromotionRow };
 
-/** @param registries that recall what they were asked before; `ports.registries` are asked for what tags mean now. */
+/** @param registries return remembered answers. Tags are read from `ports.registries`, which ask again. */
 async function look(
   ports: ObservePorts,
   registries: LongStep,
@@ -113,7 +113,7 @@ async function look(
       remedy: 'Do nothing if that is meant: it is promoted with its subject. Otherwise push it without a subject.',
     });
   }
-  // A rule that observes writes nothing, and so owns nothing.
+  // A rule in mode `observe` writes nothing, so it needs no claim.
   if (rule.mode === 'enforce') await claimDestination(ports, opened);
   const seen = { root: root.digest, at: ports.now().toISOString() };
   await mapConcurrently(graph.digests, LOOKED_AT_ONCE, (digest) =>
@@ -133,7 +133,7 @@ async function look(
     ...(await attachmentDifferences(ports, rule, attached, graph.images, signal)),
   ];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
-  // If something differs, the copy looks for them.
+  // If something differs, the copy looks for the reported referrers.
   const looked =
     differences.length > 0 || destination.walked === undefined
       ? undefined
@@ -151,7 +151,7 @@ async function look(
   };
 }
 
-/** Content that nobody can promote is refused, not tried again: a digest never changes what it means. */
+/** Content that nobody can promote is refused and not tried again, because the content of a digest never changes. */
 async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -163,9 +163,9 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Passed if the rule demands nothing, and if what stands at the destination has passed before by the same rule: evidence that
- * expires later does not take a promoted image back.
- * @param standing the digest at the destination, if that is what was observed
+ * Passed if the rule requires nothing, or if the digest at the destination has passed before under the same rule:
+ * expired evidence does not affect an image that is already promoted.
+ * @param standing the digest at the destination, if it was read
  */
 async function gateOf(
   ports: StorePort<Promotions>,
@@ -208,23 +208,23 @@ async function destinationDifferences(
 type BeginPorts = Pick<Ports, 'now'> & StorePort<Promotions & Runs>;
 
 /**
- * The first thing that a run does: takes its promotion's row, and reads there what it is to answer.
- * @returns undefined if the run has ended, or the row is another run's: then it is to do nothing
+ * The first action of a run: takes its promotion's row and reads the generation to answer.
+ * @returns undefined if the run has ended or another run owns the row; the run must then do nothing
  */
 export async function beginRun(
   ports: BeginPorts,
   { promotionId, runId }: { promotionId: string; runId: string },
   { run }: Pick<StepCall, 'run'>,
 ): Promise<PromotionRow | undefined> {
-  // One that was given up before it began has ended.
+  // A run that was ended as interrupted before it began.
   if (run?.input.kind !== 'promotion' || run.state === 'ended') return undefined;
   const row = await takePromotion(ports, promotionId, runId);
-  // Another's, or at rest, before this one had a row of its own to be ended.
+  // Another run owns the promotion, or it is closed. If this run has a row of its own, end it.
   if (row === undefined) await endRunRow(ports, runId, INTERRUPTED);
   return row;
 }
 
-/** Writes into the run's row that it works, what it answers, and what its tag stands on, as far as that is known. May be done twice. */
+/** Writes to the run's row that it works, which generation it answers, and its digest if known. Can be repeated. */
 export async function writeBegun(
   ports: StorePort<Runs>,
   runId: string,
@@ -232,7 +232,7 @@ export async function writeBegun(
   root: Pick<Descriptor, 'digest'> | undefined,
   { run, runVersion }: Pick<StepCall, 'run' | 'runVersion'> = {},
 ): Promise<void> {
-  // The row as the step has read it, if it is still the same; otherwise it is read again.
+  // Use the row that the step has read if its version is still current. Otherwise read it again.
   let known = run && runVersion !== undefined ? { value: run, version: runVersion } : undefined;
   await untilWritten(runId, async () => {
     const current = known ?? (await ports.store.getRun(runId));

@@ -1,7 +1,7 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { InputError, describeError } from '../../oci/index.js';
 
-/** An error answer, in the form of every HTTP function. */
+/** An error answer. All HTTP functions use this form. */
 export function errorAnswer(
   status: number,
   code: string,

@@ -16,7 +16,7 @@ function line(characters: number): z.ZodType<string, string> {
   return plain.pipe(z.string().min(1).max(characters));
 }
 
-/** The caller and the reason, as the caller gives them. */
+/** Who asks, and why. */
 const bodySchema = z.strictObject({
   by: line(100).default('an unnamed caller'),
   reason: line(500).exactOptional(),
@@ -35,8 +35,8 @@ export function registerCancelRun(ports: StaticPorts, engineOf: EngineOf): void 
 }
 
 /**
- * 202 if the run stops or has stopped, each time; 409 if it had ended otherwise; 404 if there is no such
- * run. Its step ends within seconds, and its outcome is `cancelled`, unless its last write was done by then.
+ * Answers 202 if the run stops or has stopped, for each request; 409 if it ended in another way; 404 if there is no
+ * such run. The run ends within seconds, as `cancelled`, unless its last write was already done.
  */
 export async function answerCancel(
   ports: Pick<Ports, 'engine' | 'now'> & StorePort<Promotions & Runs & Progress>,

@@ -11,7 +11,9 @@ import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 const BESIDE = new Set(['size', 'from', 'code', 'clientId']);
 
 const text = z.string().min(1).max(500).exactOptional();
-/** A name, a glob as in a rule (`samples/**`, `v1.*`), or for a repository the beginning of its name, up to a slash. */
+/**
+ * A name, a glob as in a rule (`samples/**`, `v1.*`), or, for a repository, the beginning of its name up to a slash.
+ */
 const name = text;
 /** An RFC 3339 time, or how long ago: `90s`, `10m`, `24h`, `7d`. */
 const since = z
@@ -65,7 +67,10 @@ export function runFilterOf(request: Pick<HttpRequest, 'query'>): RunFilter {
   return withGlobs(withRegistry(queryOf(runQuery, request)));
 }
 
-/** Of events that no rule matches. @throws InputError `FILTER_INVALID` */
+/**
+ * The filter for ignored events.
+ * @throws InputError `FILTER_INVALID`
+ */
 export function ignoredFilterOf(request: Pick<HttpRequest, 'query'>): IgnoredFilter {
   const { reference, since: from } = queryOf(ignoredQuery, request);
   return { ...(reference !== undefined && { name: nameOf(reference) }), ...(from !== undefined && { since: from }) };
@@ -76,7 +81,7 @@ function nameOf(reference: string): string {
   return formatReference({ registry, repository, ...(tag !== undefined && { tag }) });
 }
 
-/** Refuses a filter that is not known: without it, the list is longer than its reader thinks. */
+/** Refuses an unknown filter. If it were ignored, the list would be longer than its reader expects. */
 function queryOf<S extends z.ZodObject>(schema: S, { query }: Pick<HttpRequest, 'query'>): z.infer<S> {
   const asked = Object.fromEntries([...query].filter(([key, value]) => !BESIDE.has(key) && value !== ''));
   const parsed = schema.strict().safeParse(asked);
@@ -105,7 +110,7 @@ function withRegistry<F extends { registry?: string; repository?: string }>(filt
   return isHost ? { ...filter, registry: host.toLowerCase(), repository: rest.join('/') } : filter;
 }
 
-/** Moves globs, and repositories that end in a slash, to where the lists look for them. */
+/** Moves globs, and repositories that end in a slash, to the fields that the lists read. */
 function withGlobs<F extends NameGlobs & { globs?: NameGlobs }>(filter: F): F {
   const rest = { ...filter };
   const globs: NameGlobs = {};

@@ -1,7 +1,7 @@
 import { app, type HttpResponseInit } from '@azure/functions';
 import type { StatusProblem } from './status.js';
 
-/** Minimum time between two reads of the last tick, in milliseconds: anybody may ask, at any rate. */
+/** Minimum time between two reads of the last tick, in milliseconds: anybody may send any number of requests. */
 const READ_EVERY_MS = 10_000;
 /** Maximum time of a read, in milliseconds. After that, the answer has no age. */
 const READ_MS = 2_000;
@@ -10,8 +10,8 @@ const READ_MS = 2_000;
 export type TickedAt = () => Promise<string | undefined>;
 
 /**
- * `GET health`: whether the app has loaded, and the age of the schedule's last tick. It needs no key, so of a problem it gives only the code and
- * the names of the settings.
+ * `GET health`: whether the app has loaded, and the age of the schedule's last tick. It needs no key, so a problem is
+ * reported only with its code and the names of settings.
  * @param problems why the app does not work; empty if it works
  */
 export function registerHealth(problems: readonly StatusProblem[], tickedAt: TickedAt = async () => undefined): void {
@@ -25,7 +25,7 @@ export function registerHealth(problems: readonly StatusProblem[], tickedAt: Tic
   });
 }
 
-/** Without an age, if it cannot be read: `status` says why. */
+/** Without an age if it cannot be read; `GET status` has the reason. */
 async function ageOf(read: TickedAt): Promise<{ tickAgeSeconds?: number }> {
   const late = new Promise<undefined>((resolve) => void setTimeout(resolve, READ_MS, undefined).unref());
   const at = await Promise.race([read().catch(() => undefined), late]);
@@ -33,7 +33,7 @@ async function ageOf(read: TickedAt): Promise<{ tickAgeSeconds?: number }> {
   return { tickAgeSeconds: Math.max(0, Math.round((Date.now() - Date.parse(at)) / 1_000)) };
 }
 
-/** Shares one read among the calls of `ms` milliseconds. */
+/** Shares one read among all calls within `ms` milliseconds. */
 function oncePer(ms: number, read: TickedAt): TickedAt {
   let last: { atMs: number; answer: ReturnType<TickedAt> } | undefined;
   return () => {

@@ -17,8 +17,9 @@ import type { Runs } from '../../ports/runs.js';
 type JobPorts = Pick<Ports, 'queues' | 'documents' | 'now'> & StorePort<Runs & Progress & JobIds>;
 
 /**
- * `POST jobs` takes a job: 202 with its id and status URL, or 400 with all problems. Whether a job is allowed is decided
- * when it runs, as for a job from the queue. `GET jobs/{id}` is its run; `GET runs/{id}/output` is its output, which may be too large for the row.
+ * `POST jobs` accepts a job: 202 with its id and status URL, or 400 with all problems. Its permissions are checked when
+ * it runs, as for a job from the queue. `GET jobs/{id}` returns its run. `GET runs/{id}/output` returns its output,
+ * which may be too large for the row.
  */
 export function registerJobs(ports: JobPorts): void {
   app.http('submitJob', {
@@ -42,8 +43,9 @@ export function registerJobs(ports: JobPorts): void {
 }
 
 /**
- * Writes the row first, so that the id is known before the work starts; then sends the message. A second job of the same id is answered
- * with the first one's run. While that has not begun, its message is sent again, since the first one may be lost.
+ * Writes the row first, so that the id is known before the work starts, and then sends the message. A second job with
+ * the same id gets the run of the first. If that run has not begun, its message is sent again, because the first
+ * message may be lost.
  */
 export async function submitJob(
   ports: Pick<JobPorts, 'store' | 'queues' | 'now'>,
@@ -85,9 +87,9 @@ function refuse(error: InputError): HttpResponseInit {
   });
 }
 
-/** The run of a job, by the job's id or by the run's own. */
+/** The run of a job, by the job's id or the run's id. */
 export async function getJob(ports: Pick<JobPorts, 'store' | 'now'>, id: string): Promise<HttpResponseInit> {
-  // Run ids first: a job's id may be any text, and so the id of another run.
+  // Run ids come first, because a job's id may be any text, even the id of another run.
   const byRun = await ports.store.getRun(id);
   const runId = byRun === undefined ? await ports.store.findJob(id) : undefined;
   const run = runId === undefined ? byRun : await ports.store.getRun(runId);

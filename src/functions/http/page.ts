@@ -2,11 +2,14 @@ import type { HttpRequest } from '@azure/functions';
 import { InputError } from '../../oci/index.js';
 import type { PageOptions } from '../../ports/page.js';
 
-/** Default and maximum rows of a page. */
+/** The default number of rows of a page. */
 const ROWS = 50;
 const MOST_ROWS = 100;
 
-/** `?size=` (1 to 100; 50 by default) and `?from=`. @throws InputError `PAGE_SIZE_INVALID` */
+/**
+ * Parses `?size=` (1 to 100, default 50) and `?from=`.
+ * @throws InputError `PAGE_SIZE_INVALID`
+ */
 export function pageOf(request: Pick<HttpRequest, 'query'>): PageOptions {
   const asked = request.query.get('size') ?? '';
   const from = request.query.get('from');

@@ -9,8 +9,9 @@ import { refuseUnknownNames } from './unknown-names.js';
 type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
 
 /**
- * `GET promotions`, newest run first, by rule, repository, tag, state, destination, since; `GET promotions?reference=`: whether that
- * tag, repository or digest is promoted, and if not, why not; `GET promotions/{id}`: its row and the steps of its run.
+ * `GET promotions` lists promotions, newest run first, by rule, repository, tag, state, destination, since.
+ * `GET promotions?reference=` explains whether that tag, repository or digest is promoted, and if not, why not.
+ * `GET promotions/{id}` returns a row and the steps of its run.
  */
 export function registerPromotions(ports: PromotionPorts): void {
   app.http('listPromotions', {

@@ -24,7 +24,7 @@ export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): vo
   });
 }
 
-/** 202 with the id of the run: a new one, or the open one. While PROMOTION_PAUSED is set, there is none yet. */
+/** Answers 202 with the id of the run: a new one or the open one. If PROMOTION_PAUSED is set, the answer has no id. */
 export async function answerRun(
   ports: Pick<Ports, 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
   id: string,

@@ -11,12 +11,12 @@ const ASK_MS = 10_000;
 
 export interface RunningStatusPorts {
   identity: AppIdentity;
-  /** ALLOWED_REGISTRIES, and how the app signs in to each. */
+  /** ALLOWED_REGISTRIES, and how the app logs in to each. */
   registries: readonly { host: string; signIn: 'identity' | 'anonymous' }[];
   /** @throws as `RulesSource.load` does */
   rules: { loaded(): Promise<{ count: number; since: string }> };
   queues: QueueLengths;
-  /** Undefined if no key is set. */
+  /** Undefined if no key is configured. */
   signing: SignerSource | undefined;
   paused: boolean;
   now: () => Date;
@@ -29,13 +29,16 @@ export interface RunningStatus extends Status {
   registries: RunningStatusPorts['registries'];
   /** When the last tick of the schedule ended, and how long ago that was. Absent before the first tick. */
   lastTick?: { at: string; ageSeconds: number };
-  /** Absent if they cannot be read: a problem says why. `since`: when this instance first read this version. */
+  /** Absent if they cannot be read; a problem has the reason. `since`: when this instance first read this version. */
   rules?: { count: number; since: string };
-  /** The signing key; absent if none is set, or if it cannot be read: a problem says why. */
+  /** The signing key. Absent if none is configured, or if it cannot be read; a problem has the reason. */
   signing?: SignerStatus;
-  /** Messages in each queue, waiting or being handled, as the service estimates. A queue that does not answer is missing. */
+  /**
+   * Messages in each queue that wait or are processed, as the service estimates. A queue that does not answer is
+   * absent.
+   */
   backlog: Record<string, number>;
-  /** Messages that could not be handled, by queue. */
+  /** Messages in each poison queue. */
   poison: Record<string, number>;
 }
 

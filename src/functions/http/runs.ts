@@ -16,8 +16,9 @@ import { refuseUnknownNames } from './unknown-names.js';
 type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & Pick<Ports, 'rules' | 'now'>;
 
 /**
- * `GET runs`, newest first, by state, rule, repository, tag, digest (`?state=ignored`: events that no rule matches, of one
- * `reference` or all), and `GET runs/{id}` with its steps and their durations.
+ * `GET runs` lists runs, newest first, by state, rule, repository, tag, digest. With `?state=ignored` it lists events
+ * that match no rule, of one `reference` or all.
+ * `GET runs/{id}` returns a run with its steps and their durations.
  */
 export function registerRuns(ports: RunPorts): void {
   app.http('listRuns', {

@@ -9,10 +9,10 @@ export interface StatusProblem {
   setting?: string;
 }
 
-/** The version and settings of the app. */
+/** The version of the app and the names of its settings. */
 export interface AppIdentity {
   version: string;
-  /** Names of the settings that are set; no values. */
+  /** Names of the settings that are set, without their values. */
   settings: readonly string[];
 }
 
@@ -21,7 +21,7 @@ export interface Status extends AppIdentity {
   /** False if there are problems. */
   ok: boolean;
   problems: readonly StatusProblem[];
-  /** What may become a problem, or needs a person. */
+  /** What may become a problem or needs a person's action. */
   warnings: readonly StatusProblem[];
 }
 

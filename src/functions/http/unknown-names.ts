@@ -8,8 +8,8 @@ import type { Rule } from '../../rules/rule.js';
 type Names = NameGlobs & { globs?: NameGlobs };
 
 /**
- * Reports a name in a filter that does not exist, because an empty list would look like an answer. It looks only if the list is
- * empty: rows may have names that are no longer in the rules.
+ * Reports a name in a filter that does not exist; otherwise an empty list would look like an answer. Checks only if the
+ * list is empty, because rows may have names that are no longer in the rules.
  * @throws InputError `RULE_UNKNOWN`, `REPOSITORY_UNKNOWN`, `REGISTRY_UNKNOWN`
  */
 export async function refuseUnknownNames(
@@ -45,7 +45,7 @@ export async function refuseUnknownNames(
   });
 }
 
-/** Undefined if the rules cannot be read: `GET status` says why. */
+/** Undefined if the rules cannot be read; `GET status` has the reason. */
 async function rulesOrNone(source: Pick<RulesSource, 'load'>): Promise<readonly Rule[] | undefined> {
   try {
     return await source.load();

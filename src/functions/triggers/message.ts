@@ -7,8 +7,9 @@ import { poisonEnvelope } from '../../messages/poison.js';
 import { BROKEN_RULES } from '../../ports/rules-source.js';
 
 /**
- * One queue message: read, handled, and never lost. What can't be read, or can never be handled, goes to the poison queue at the
- * first try, with its reason; "not now" is put back by us with a delay, for up to a day, and then kept as poison.
+ * Handles one queue message and never loses it. A message that is invalid or can never be handled goes to the poison
+ * queue at the first try, with its reason. If it cannot be handled yet, it is put back with a delay for up to a day,
+ * and then goes to the poison queue.
  */
 export async function handleMessage<T>(
   ports: Pick<Ports, 'queues' | 'documents' | 'now'>,
@@ -49,7 +50,7 @@ export async function handleMessage<T>(
   }
 }
 
-/** The message as it first came, without what we wrapped it in to put it back; in clear, where it came in base64. */
+/** The original message, without the wrapper of a retry, decoded if it came in base64. */
 function originalOf(raw: unknown): unknown {
   try {
     return openMessage(raw).message;
@@ -58,7 +59,7 @@ function originalOf(raw: unknown): unknown {
   }
 }
 
-/** The queue's own id and time of a message. */
+/** The id and time that the queue gave to a message. */
 export function messageOf(context: InvocationContext): { messageId: string; insertedAt: Date } {
   const { id, insertionTime } = context.triggerMetadata ?? {};
   return {
@@ -72,7 +73,9 @@ function parsedDate(value: unknown): Date {
   return Number.isNaN(date.getTime()) ? new Date() : date;
 }
 
-/** Keeps what can never be handled, with its reason: in the queue's poison queue, and what is too large for it as a document. */
+/**
+ * Keeps a message that can never be handled, with its reason: in the poison queue, or as a document if it is too large.
+ */
 export async function keepAsPoison(
   ports: Pick<Ports, 'queues' | 'documents'>,
   queue: 'registry-events' | 'jobs',
@@ -83,7 +86,7 @@ export async function keepAsPoison(
   await ports.queues.send(`${queue}-poison`, text);
 }
 
-/** True for what no later try mends: what the message says is malformed, or a policy forbids it. */
+/** True if a retry cannot succeed: the message is malformed or a policy forbids it. */
 export function isForGood(error: unknown): boolean {
   return (
     (error instanceof InputError || error instanceof PolicyError) && !error.transient && !BROKEN_RULES.has(error.code)

@@ -11,8 +11,9 @@ import { handleMessage, messageOf } from './message.js';
 const DAY_MS = 24 * 3_600_000;
 
 /**
- * A job's id is known for as long as its run's row, which is removed `retentionDays` after the run's end. A message that is older may
- * belong to a job that was done and forgotten. @throws InputError `JOB_EXPIRED`
+ * A job's id is known until its run's row is removed, `retentionDays` after the run's end. An older message may belong
+ * to a job that was finished and removed.
+ * @throws InputError `JOB_EXPIRED`
  */
 function checkAge(
   job: JobInput,
@@ -26,7 +27,7 @@ function checkAge(
   });
 }
 
-/** Jobs: an id is accepted once while its row lives. */
+/** Handles jobs. A second job with the same id is refused as long as the row of the id exists. */
 export function registerOnJobMessage(ports: StaticPorts, engineOf: EngineOf): void {
   app.storageQueue('onJobMessage', {
     queueName: 'jobs',
@@ -41,7 +42,7 @@ export function registerOnJobMessage(ports: StaticPorts, engineOf: EngineOf): vo
         (value) => parseJobMessage(value, messageOf(context)),
         async ({ job, retry }) => {
           const { insertedAt } = messageOf(context);
-          // A wrapping of ours may say that it first came earlier.
+          // A message that was put back has the time of its first arrival in its wrapper.
           checkAge(
             job,
             Math.min(insertedAt.getTime(), retry === undefined ? Infinity : Date.parse(retry.firstAt)),

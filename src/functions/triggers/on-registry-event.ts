@@ -17,14 +17,14 @@ import type { IgnoredEvents } from '../../ports/ignored-events.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StorePort } from '../../ports/store.js';
 
-/** Event Grid waits 30 s for an answer. */
+/** The time limit for an event, in milliseconds. Event Grid waits 30 s for an answer. */
 const EVENT_GRID_MS = 25_000;
-/** How long an event from the queue is worked on, in milliseconds. */
+/** The time limit for an event from the queue, in milliseconds. */
 const MESSAGE_MS = 60_000;
 
 /**
- * The direct Event Grid trigger: Event Grid schema and CloudEvents. What can never be handled is kept at the first try; what may
- * pass is thrown, and Event Grid delivers it again.
+ * The direct Event Grid trigger, for the Event Grid schema and CloudEvents. An event that can never be handled is kept
+ * at the first try. A transient error is thrown, and Event Grid delivers the event again.
  */
 export function registerOnRegistryEvent(ports: StaticPorts, engineOf: EngineOf): void {
   app.eventGrid('onRegistryEvent', {
@@ -63,12 +63,15 @@ export function registerOnRegistryEventMessage(ports: StaticPorts, engineOf: Eng
   });
 }
 
-/** How often a registry is asked for a manifest of which an event tells: for a quarter of an hour, since a replica may be late. */
+/**
+ * How often a registry is asked for the manifest of an event: for a quarter of an hour, since a replica may be stale.
+ */
 const UNREADABLE: RetryPace = { firstSeconds: 10, longestSeconds: 2 * 60, attempts: 10 };
 
 /**
- * What is left of an event goes to the queue `registry-events`: promotions that one call did not come to, or a manifest that the registry
- * does not know yet. After 15 minutes such an event is kept as ignored; the change scan finds the manifest.
+ * Sends the rest of an event to the queue `registry-events`: more promotions than one call handles, or a manifest that
+ * the registry does not have yet. After 15 minutes such an event is kept as ignored; the change scan finds the
+ * manifest.
  * @param seen the message that brought it
  */
 async function handleAgain(

@@ -6,12 +6,15 @@ import { signingLog } from '../../evidence/signing-warnings.js';
 import { tick } from '../../schedule/tick.js';
 import { signerOfNow } from '../activities.js';
 
-/** Starts the schedule's loop if it has stopped: once a minute, and when an instance starts. The loop itself is `onScheduleMessage`. */
+/**
+ * Starts the loop of the schedule if it has stopped: once a minute, and when an instance starts. The loop is
+ * `onScheduleMessage`.
+ */
 export function registerOnSchedule(ports: StaticPorts): void {
   app.timer('onSchedule', {
     schedule: '0 * * * * *',
     runOnStartup: true,
-    // A time that was missed needs no second chance, and its state costs a blob write a minute.
+    // A missed timer need not be repeated, and the monitor's state would cost a blob write a minute.
     useMonitor: false,
     handler: async (_timer: Timer, context: InvocationContext): Promise<void> => {
       if (await reviveClock(ports)) context.info('the loop of the schedule starts');
@@ -19,11 +22,11 @@ export function registerOnSchedule(ports: StaticPorts): void {
   });
 }
 
-/** How long a tick waits for Key Vault to answer with the signing key, in milliseconds. */
+/** How long a tick waits for the signing key from Key Vault, in milliseconds. */
 const KEY_MS = 5_000;
 
 /**
- * One tick of the schedule, and the message of the next.
+ * Runs one tick of the schedule, and sends the message for the next one.
  * @param schedule PROMOTION_SCHEDULE: six fields, UTC
  */
 export function registerOnScheduleMessage(ports: StaticPorts, engineOf: EngineOf, schedule: string): void {
