@@ -3,7 +3,7 @@ import { chmod, lstat, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { InputError, makeFolder } from '../oci/index.js';
 import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
-import type { Claim } from './claims.js';
+import type { Claim } from './path-claims.js';
 import { fileErrorCode, isWithin } from './file-system.js';
 
 export interface PlaceOptions {

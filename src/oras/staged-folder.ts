@@ -3,7 +3,7 @@ import { chmod, copyFile, lutimes, open, readlink, rename, rm, stat, symlink, ut
 import { join } from 'node:path';
 import { createDigester, InputError, type Digest } from '../oci/index.js';
 import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
-import { Claims, duplicate, type Claim } from './claims.js';
+import { Claims, duplicate, type Claim } from './path-claims.js';
 import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
 import { fileErrorCode } from './file-system.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';

@@ -112,7 +112,7 @@ test("Event Grid's own deserializer takes the events, in its schema, and knows t
   expect(chartDeleted.data).toMatchObject({ action: 'chart_delete', target: { name: 'web' } });
 });
 
-test('the deserializer reads them as CloudEvents too', async () => {
+test('the SDK deserializes the events as CloudEvents, too', async () => {
   const { bodies } = await eventsOf('cloudevents');
   const deserializer = new EventGridDeserializer();
   const events: CloudEvent<unknown>[] = [];

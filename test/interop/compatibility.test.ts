@@ -28,7 +28,7 @@ describeWithPeers('docs/reference/oras-compatibility.md beside the help of oras'
     return (await Promise.all(commands.map((name) => theirVerbs([...words, name])))).flat();
   }
 
-  test('lists every verb and flag that differs', async () => {
+  test('the page lists every verb and flag that differs from oras', async () => {
     const verbs = await theirVerbs();
     expect(verbs.length).toBeGreaterThan(25);
     const both = await Promise.all(verbs.map(async (each) => ({ ...each, ours: await ourFlags(each.verb) })));

@@ -110,7 +110,7 @@ describe('sources of rules', () => {
 });
 
 describe('trust stores', () => {
-  test('inline PEM is unchanged', async () => {
+  test('inline PEM in a rule is returned unchanged', async () => {
     const [rule] = await source(document('inline', trusting(certificatePem))).load();
     expect(rule?.verify.signatures[0]?.trustStore).toBe(certificatePem);
   });

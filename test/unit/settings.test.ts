@@ -224,7 +224,7 @@ describe('an invalid setting', () => {
   });
 });
 
-test('namesSet returns names only', () => {
+test('namesSet returns the names of settings without their values', () => {
   expect(namesSet({ SIGNING_KEY: 'keys/key.pem', PROMOTION_RULES: ' ', PATH: '/bin' })).toEqual(['SIGNING_KEY']);
 });
 

@@ -1,4 +1,4 @@
-/** The URLs in a durable client's binding and in the answer to a start. */
+/** The URLs in a durable client's binding and in the response of a start request. */
 export interface ClientLinks {
   /** The links of one instance, including its `id`. */
   forInstance(id: string): Record<string, string>;

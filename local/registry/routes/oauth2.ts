@@ -6,7 +6,7 @@ import type { Context, Handler } from '../context.js';
 import { readBody, FORM_BYTES } from '../http.js';
 import { Refusal } from '../refusal.js';
 
-/** The most scopes of one token request. */
+/** Maximum scopes of one token request. */
 const MOST_SCOPES = 100;
 
 /** `POST /oauth2/exchange`: exchanges an Entra token for a refresh token of this registry. */

@@ -52,7 +52,7 @@ class HeldLock implements HeldLease {
 
   #lose(reason: string): void {
     clearInterval(this.#renewing);
-    // After a release, nobody listens.
+    // After the release, a lost lease no longer matters.
     if (this.#released !== undefined) return;
     this.#heldUntilMs = 0;
     this.#lost.abort(

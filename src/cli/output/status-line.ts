@@ -1,6 +1,9 @@
 import { hideCredentials, type Descriptor } from '../../oci/index.js';
 
-/** `Verb <12 hex> <title or media type>`, as oras has them. @param verb padded to its column */
+/**
+ * `Verb <12 hex> <title or media type>`, in the format of oras.
+ * @param verb padded to its column
+ */
 export function formatStatus(verb: string, { digest, annotations, mediaType }: Descriptor): string {
   const hex = digest.slice(digest.indexOf(':') + 1).slice(0, 12);
   return `${verb} ${hex} ${onTerminal(titleOf({ annotations, mediaType }))}\n`;

@@ -84,7 +84,7 @@ export function indexEvents(
   };
 }
 
-/** Whether the index is pushed: not if it is written to a file. */
+/** The index is pushed unless `--output` writes it to a file. */
 export function indexFiles(values: Values): IndexFiles {
   return { push: textOf(values, 'output') === undefined };
 }

@@ -40,8 +40,8 @@ export interface ArrivalOptions extends CallOptions {
   pausesMs?: readonly number[];
   onProgress?: (progress: ArrivalProgress) => void;
   /**
-   * Waits after the nth repair (from 1). By default it waits and returns the same destination.
-   * @returns the destination to ask next, for a destination that remembers its answers
+   * Waits after the nth repair (from 1). Default: waits and returns the same destination.
+   * @returns the destination for the next check; another object if the destination caches its answers
    */
   after?: (repairs: number, waitMs: number) => Promise<Repository>;
   /** Called for each manifest that was checked, with the number checked and the total. */

@@ -40,7 +40,7 @@ export interface Endpoint {
   mayAsk(host: string): boolean;
 }
 
-/** One repository, for the parts of the client. */
+/** A repository and its endpoint. All modules of the registry client take it. */
 export interface RepositoryContext {
   endpoint: Endpoint;
   repository: string;

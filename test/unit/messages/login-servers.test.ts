@@ -13,7 +13,7 @@ describe('the registry host of an event', () => {
     expect(registryHost(ID.toUpperCase(), undefined, LABELLED)).toBe('demoregistry-a1b2c3.azurecr.io');
   });
 
-  test('for a connected registry is that of its registry', () => {
+  test('the login server of a connected registry is the one of its registry', () => {
     expect(registryHost(`${ID}/connectedRegistries/factory`, undefined, LABELLED)).toBe(
       'demoregistry-a1b2c3.azurecr.io',
     );

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { digestOf } from 'acr-promoter/oci';
 import { createFolderSink, pullFiles, type PullOptions } from 'acr-promoter/oras';
-import type { Claim } from '../../../src/oras/claims.js';
+import type { Claim } from '../../../src/oras/path-claims.js';
 import { checkPlaces } from '../../../src/oras/commit-files.js';
 import { MemoryRepository } from '../../support/memory-repository.js';
 import {

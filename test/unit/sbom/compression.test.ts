@@ -97,12 +97,12 @@ describe('a layer must match the digest in the config', () => {
     }
   });
 
-  test('and is an error if it does not match or the digest is invalid', async () => {
+  test('a layer that does not match its diff id, or an invalid diff id, is an error', async () => {
     for (const diffId of [digestOf(layer().bytes), 'sha256:', null, 7, { digest: digestOf(tar) }])
       await expect(sbomOf([layer()], { config: config(diffId) })).rejects.toMatchObject(mismatch);
   });
 
-  test('at its own position', async () => {
+  test('each diff id must match the layer at its position', async () => {
     const other = { mediaType: PLAIN_LAYER, bytes: zeros(1024) };
     const [first, second] = [digestOf(tar), digestOf(other.bytes)];
     expect((await sbomOf([layer(), other], { config: config(first, second) })).purls).toEqual(ALL);

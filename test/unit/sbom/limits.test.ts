@@ -45,7 +45,7 @@ describe('an image beyond a limit is refused', () => {
     expect(read).toBeLessThan(bytes.length / 2);
   });
 
-  test('for entries of all layers', async () => {
+  test('the limit counts the entries of all layers', async () => {
     const entries = (from: number): Entry[] => Array.from({ length: 10 }, (_, index) => [`f${from + index}`, '']);
     const layers = [await layerOf(...entries(0)), await layerOf(...entries(10))];
     await expect(sbomOf(layers, { limits: { entries: 19 } })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });

@@ -76,7 +76,7 @@ describe('the new entries of a list', () => {
     expect(namesOf(await read(list, second.next))).toEqual([]);
   });
 
-  test('nothing is new if a replica shows the former list', async () => {
+  test('a scan finds nothing new if a stale replica returns the earlier list', async () => {
     const list = new List(entry('a', 60), entry('b', 0));
     const { next } = await read(list);
     const old = await read(new List(entry('a', 60)), next);

@@ -138,7 +138,7 @@ test('what is noted a hundred times is kept in some documents, with all else tha
   });
 });
 
-test('what is asked within something that was begun is asked, however much was asked before', async () => {
+test('work that has begun may send requests beyond the limit of a call', async () => {
   const { signal } = new AbortController();
   const target = `sha256:${'a'.repeat(64)}`;
   world.callBounds = { ...world.callBounds, requests: 1 };

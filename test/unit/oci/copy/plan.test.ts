@@ -57,7 +57,7 @@ describe('planGraph', () => {
     expect(source.count('listTags')).toBe(0);
   });
 
-  test('counts each blob once', async () => {
+  test('a plan counts each blob once', async () => {
     const source = new MemoryRepository();
     const { root } = await putRealGraph(source);
     const plan = await planGraph(source, root, { recursive: true });
