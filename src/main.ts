@@ -15,7 +15,7 @@ function toProblem(error: unknown): StatusProblem {
   return {
     code: 'APP_NOT_LOADED',
     message: message.slice(0, 500),
-    remedy: 'Deploy the package again, whole, on Node 22; if it stays, report it with the log of the start.',
+    remedy: 'Deploy the whole package again, on Node 22. If the error stays, report it with the log of the start.',
   };
 }
 

@@ -38,7 +38,7 @@ function page(codes) {
 
 <!-- Written by tools/errors.mjs; npm run check fails if it is stale. -->
 
-A code is the same in rows, receipts, events, poison messages, HTTP answers, logs and on the command line. A registry's own code is passed on; without one it is \`HTTP_\` and the status. Codes marked *refused* end a run as \`refused\`; codes marked *retried*, 429 and 5xx are retried until the deadline.
+A code is the same in rows, receipts, events, poison messages, HTTP answers, logs and on the command line. If a registry's answer has a code, that code is used; otherwise the code is \`HTTP_\` and the status. Codes marked *refused* end a run as \`refused\`; codes marked *retried*, 429 and 5xx are retried until the deadline.
 
 ${lines.join('\n')}
 `;
@@ -47,7 +47,7 @@ ${lines.join('\n')}
 const { codes, strangers } = findCodes();
 const problems = strangers.map((where) => `${where}: looks like an error code; nothing throws it`);
 for (const code of codes.keys())
-  if (REMEDIES[code] === undefined) problems.push(`${code}: tools/error-remedies.mjs has no line`);
+  if (!Array.isArray(REMEDIES[code])) problems.push(`${code}: tools/error-remedies.mjs has no pair [when, what to do]`);
 for (const code of Object.keys(REMEDIES))
   if (!codes.has(code)) problems.push(`${code}: has a line, and nothing throws it`);
 const text = page(codes);

@@ -67,7 +67,8 @@ export function blobDocuments(service: BlobServiceClient): Documents {
       }
       throw new PromoterError('DOCUMENT_GONE', `${what} is deleted again and again while it is written`, {
         transient: true,
-        remedy: 'It is retried. If the error persists, find out what else deletes blobs in this container.',
+        remedy:
+          'The app retries. If the error persists, check whether another program or a lifecycle rule deletes blobs in this container.',
       });
     },
     async removeAll(container, prefix) {
@@ -117,7 +118,7 @@ function checkSize(what: string, sizeBytes: number): void {
   if (sizeBytes > DOCUMENT_BYTES) {
     throw new IntegrityError('DOCUMENT_TOO_LARGE', `${what} has ${sizeBytes} bytes`, {
       details: { what, sizeBytes, limitBytes: DOCUMENT_BYTES },
-      remedy: 'Documents are plans, results and signatures: find out what wrote this one.',
+      remedy: 'Report the problem: plans, results and signatures never have this size.',
     });
   }
 }

@@ -98,6 +98,6 @@ function unavailable(what: string, id: string, error: unknown): TransportError {
   const answer = status === undefined ? 'gave no answer' : `answered ${status}`;
   return new TransportError('ENGINE_UNAVAILABLE', `could not ${what} ${id}: the Durable Functions host ${answer}`, {
     details: { runId: id, ...(status !== undefined && { status: Number(status) }) },
-    remedy: 'It is retried. If the error persists, check the Functions host and its storage account.',
+    remedy: 'The app retries. If the error persists, check the Functions host and its storage account.',
   });
 }

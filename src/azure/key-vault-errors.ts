@@ -72,7 +72,7 @@ export function vaultError(id: string, error: unknown): Error {
       return new TransportError('KEY_VAULT_THROTTLED', `${id}: Key Vault is throttling requests`, {
         ...options,
         remedy:
-          'It is retried after the pause that the vault requests. If the error persists, use a separate vault for this key.',
+          'The app retries after the pause that the vault requests. If the error persists, use a separate vault for this key.',
       });
     default:
       return status === 408 || status >= 500
@@ -114,7 +114,7 @@ function unavailable(
   return new TransportError('KEY_VAULT_UNAVAILABLE', `${id}: Key Vault ${what}`, {
     details: { id, ...(causes !== undefined && { causes }) },
     ...(retryAfterMs !== undefined && { retryAfterMs }),
-    remedy: 'It is retried. If the error persists, check the vault, its name and the network.',
+    remedy: 'The app retries. If the error persists, check the vault, its name and the network.',
   });
 }
 

@@ -78,7 +78,8 @@ async function inTime<T>({ vault, name }: VaultId, signal: AbortSignal | undefin
       'KEY_VAULT_UNAVAILABLE',
       `${vault}/keys/${name}: key and certificates were not read in time`,
       {
-        remedy: 'It is retried. If the error persists, check the vault, the place of the certificates and the network.',
+        remedy:
+          'The app retries. If the error persists, check the vault, the place of the certificates and the network.',
       },
     );
   }

@@ -66,7 +66,7 @@ export function storageError(what: string, error: unknown): Error {
     const answer = statusCode === undefined ? 'gave no answer' : `answered ${statusCode}`;
     return new TransportError('STORAGE_UNAVAILABLE', `${what}: Azure Storage ${answer}${code ? ` (${code})` : ''}`, {
       details,
-      remedy: 'It is retried. If the error persists, check the storage account and the network.',
+      remedy: 'The app retries. If the error persists, check the storage account and the network.',
     });
   }
   const answer = `${what}: Azure Storage answered ${statusCode}${code ? ` (${code})` : ''}`;

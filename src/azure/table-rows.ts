@@ -151,7 +151,7 @@ export class TableRows {
     if (after === undefined) {
       throw new PromoterError('ROW_GONE', `${this.what}: row ${partitionKey} was deleted while it was claimed`, {
         transient: true,
-        remedy: 'It is retried. This app does not delete such rows.',
+        remedy: 'The app retries. This app never deletes such rows; check whether another program does.',
       });
     }
     return after;
@@ -196,7 +196,7 @@ export class TableRows {
     if (rows.length > MOST_WHOLE_LIST_ROWS) {
       throw new PromoterError('TOO_MANY_ROWS', `${this.what}: over ${MOST_WHOLE_LIST_ROWS} rows in ${partitionKey}`, {
         details: { partitionKey },
-        remedy: 'No real run or image has this many rows: find out what writes them.',
+        remedy: 'Report the problem: no run or image has this many rows.',
       });
     }
     return this.readable(partitionKey, rows, schema);

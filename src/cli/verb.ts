@@ -125,7 +125,7 @@ function checkHere(command: Command): void {
 /** Options that have no effect here. */
 export function submitMissing(names: readonly string[]): InputError {
   return new InputError('SUBMIT_MISSING', `--${names.join(', --')} has no effect without --submit`, {
-    remedy: 'Add --submit to send the command to the app as a job, or leave the option out.',
+    remedy: 'Add --submit to run the command in the app, or omit the option.',
   });
 }
 

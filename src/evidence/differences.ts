@@ -169,7 +169,7 @@ async function check(
   const named = `${lacking.slice(0, NAMED).join('; ')}${more}`;
   throw new CopyError('EVIDENCE_LOST', `${at.name}@${root.digest} arrived incomplete: ${named}`, {
     remedy:
-      'Somebody deleted the attachment at the source or the destination, or overwrote a list of referrers (a tag `sha256-…`): see who may push and delete there. The schedule tries again.',
+      'Somebody deleted the attachment at the source or the destination, or overwrote a list of referrers (a tag `sha256-…`): check who may push and delete there. The schedule retries.',
   });
 }
 

@@ -221,7 +221,7 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContrac
     'STEP_INPUT_INVALID',
     `${contract.name} was asked for what it doesn't know: ${paths.join('; ')}`,
     {
-      remedy: 'Nothing, where another version of the app asked: the next run begins anew.',
+      remedy: 'If another version of the app asked, do nothing: the next run starts from the beginning.',
     },
   );
 }

@@ -137,8 +137,8 @@ function* callOnce(
   if (reply.success) return reply.data;
   throw new StepFailed({
     code: 'STEP_RESULT_INVALID',
-    message: `what ${name} answered is not known to this version`,
-    remedy: 'Nothing: the next run begins anew, and all of it with this version.',
+    message: `this version cannot read the result of the step ${name}`,
+    remedy: 'No action needed: the next run starts from the beginning with this version.',
     refused: false,
   });
 }
@@ -173,7 +173,7 @@ function tooLong({ name }: AnyContract, calls: number): StepFailed {
     code: 'STEP_TOO_LONG',
     message: `${name} has not ended in ${calls} calls`,
     remedy:
-      'Ask again: what has arrived stays. See how fast the two registries are, and whether the graph goes on growing.',
+      'Start the run again: copied content stays. Check how fast the two registries are, and whether the graph keeps growing.',
     refused: false,
   });
 }
@@ -188,7 +188,7 @@ function givenUp(name: string, trouble: Trouble | undefined, { count, sinceMs }:
     code: 'STEP_BUSY',
     message: `given up: ${spent}, and found a lease held each time`,
     remedy:
-      'See which run holds the same image or destination, or which promotion a job waits for, and ask again when it has ended.',
+      'Find the run that uses the same image or destination, or the promotion that a job waits for. When it has ended, start this one again.',
     refused: false,
   });
 }
@@ -238,7 +238,9 @@ export function versioned(current: Orchestrator, kept: Readonly<Record<number, O
       throw new ConfigurationError(
         'ORCHESTRATION_VERSION_UNKNOWN',
         `this code has version ${ORCHESTRATION_VERSION} of its orchestrations, and keeps ${Object.keys(kept).join(', ') || 'no other'}: not ${version}`,
-        { remedy: 'Nothing: the next run does it all. A job is to be sent again, under another id.' },
+        {
+          remedy: 'No action needed for a promotion: the next run does all steps. Send a job again, under another id.',
+        },
       );
     }
     return yield* orchestrator(context);

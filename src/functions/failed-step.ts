@@ -142,7 +142,7 @@ async function asSourceGone(
   const isLate = current !== undefined && row !== undefined && lateTag(row, current.digest, ports.now()) !== undefined;
   if (current !== undefined && run.digest !== undefined && current.digest !== run.digest && !isLate) {
     return new PromoterError('SUPERSEDED', `${formatReference(source)} is ${current.digest} by now`, {
-      remedy: 'Nothing: the next run goes on with what the tag means now.',
+      remedy: 'No action needed: the next run promotes the digest that the tag has now.',
     });
   }
   return current === undefined ? missingTag(source) : new MissingAtSource(error.message, error);

@@ -81,7 +81,7 @@ export function readAcceptedJob(job: AcceptedJob): JobInput {
   const parsed = storedJobSchema.safeParse(job);
   if (parsed.success) return parsed.data;
   throw new InputError('JOB_INVALID', `This app cannot read the job: ${listProblems(problemsOf(parsed.error))}`, {
-    remedy: 'Another version of the app accepted it. Send the job again, under another id.',
+    remedy: 'Another version of the app accepted this job. Send the job again, under another id.',
   });
 }
 

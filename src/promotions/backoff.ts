@@ -111,7 +111,7 @@ export interface Passing {
 export function passing(error: unknown, name: string, asked: boolean): Passing | undefined {
   if (error instanceof DOMException && error.name === 'TimeoutError') {
     const remedy =
-      'It goes on where it was; if it stays, look at what its registries or the storage account do so slowly.';
+      'The step retries and continues. If the error stays, check why the registries or the storage account are slow.';
     return { trouble: { code: 'STEP_TIMEOUT', message: `${name} did not end in time`, remedy } };
   }
   if (!(error instanceof PromoterError)) return undefined;

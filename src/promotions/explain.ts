@@ -75,7 +75,7 @@ const NOT_ASKED: Unknown = {
   since: '',
   code: 'NOT_CHECKED',
   reason: 'the registry was not asked',
-  remedy: 'Ask for each tag alone: an answer has at most 50 promotions.',
+  remedy: 'Ask about one tag at a time: an answer lists at most 50 promotions.',
 };
 
 function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): ExplainedPromotion {

@@ -110,7 +110,8 @@ async function look(
   const graph = await refusingContent(() => atSource(() => classifyGraph(repository, root, signal)));
   if (graph.root.subject !== undefined) {
     throw new PolicyError('IS_REFERRER', `${reference} refers to ${graph.root.subject.digest}, and is copied with it`, {
-      remedy: 'Do nothing if that is meant: it is promoted with its subject. Otherwise push it without a subject.',
+      remedy:
+        'If this is intended, do nothing: the referrer is promoted with its subject. Otherwise push it without a subject.',
     });
   }
   // A rule in mode `observe` writes nothing, so it needs no claim.

@@ -11,7 +11,7 @@ import { untilWritten } from './row-writes.js';
 export const RUN_CANCELLED = 'RUN_CANCELLED';
 
 const REMEDY =
-  'Nothing, where that was meant; otherwise POST /api/promotions/{id}/run (a job: send it again under another id), or push the tag again.';
+  'If the cancel was intended, do nothing. Otherwise POST /api/promotions/{id}/run, or push the tag again; send a job again under another id.';
 
 /** The result of a run that somebody stopped. */
 export function cancelledResult({ by, at, reason }: Cancellation): RunResult {
@@ -32,7 +32,7 @@ export function cancelledError(cancel: Cancellation): PromoterError {
 export function endedError(runId: string, run?: RunRow): PromoterError {
   const how = run === undefined ? 'is not kept any more' : `ended as ${run.result?.outcome} at ${run.finishedAt}`;
   return new PromoterError('RUN_ENDED', `run ${runId} ${how}`, {
-    remedy: 'Nothing: what came late is not done. To do a job again, send it under another id.',
+    remedy: 'No action needed: a late message of an ended run does nothing. To repeat a job, send it under another id.',
   });
 }
 

@@ -229,9 +229,9 @@ function closeAsRunLost(
 const LOST: RunResult = {
   outcome: 'failed',
   code: 'RUN_LOST',
-  reason: `${MOST_INTERRUPTED} runs in a row were interrupted, and each came no further than the one before`,
+  reason: `${MOST_INTERRUPTED} runs in a row were interrupted, and none got further than the one before`,
   remedy:
-    'Look into the log of the host for why its orchestrations end. The schedule tries again, with growing pauses; so does the next push.',
+    'Read in the log of the host why its orchestrations end. The schedule retries with growing pauses; the next push also starts a run.',
 };
 
 /** Closes a promotion whose rule is gone, and answers all its triggers. */
@@ -240,8 +240,8 @@ export function ruleGone(
   finishedAt: string,
   hash: string,
 ): Pick<PromotionRow, 'observedGeneration' | 'last'> {
-  const reason = `rule ${row.rule} is gone, no longer takes ${row.source.repository}:${row.source.tag}, or can make no destination of it`;
-  const remedy = 'Nothing, where that is meant; otherwise correct the rule, or bring it back.';
+  const reason = `rule ${row.rule} is gone, no longer matches ${row.source.repository}:${row.source.tag}, or has no valid destination for it`;
+  const remedy = 'If the rule was changed on purpose, do nothing. Otherwise correct or restore the rule.';
   const result = { outcome: 'refused', code: 'RULE_GONE', reason, remedy } as const;
   return {
     observedGeneration: row.generation,

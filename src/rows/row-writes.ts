@@ -12,7 +12,7 @@ const ROW_TRIES = 60;
 function contended(id: string): PromoterError {
   return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, {
     transient: true,
-    remedy: 'It is tried again; nothing was lost.',
+    remedy: 'The app retries; nothing was lost.',
   });
 }
 
@@ -143,6 +143,6 @@ export type OpenedPromotion = Extract<RunInput, { kind: 'promotion' }>;
 export function openedBy({ run }: Pick<StepCall, 'run'>): OpenedPromotion {
   if (run?.input.kind === 'promotion') return run.input;
   throw new PromoterError('RUN_UNKNOWN', 'the run of this step is no promotion that is kept', {
-    remedy: 'Nothing: the next run begins anew.',
+    remedy: 'No action needed: the next run starts from the beginning.',
   });
 }

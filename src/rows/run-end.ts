@@ -150,15 +150,19 @@ function unsettled({ source: { registry, repository, tag } }: PromotionRow, time
   return {
     outcome: 'failed',
     code: 'TAG_UNSETTLED',
-    reason: `${registry}/${repository}:${tag} was another digest than just before, ${times} runs in a row, and no event reported a push`,
+    reason: `${registry}/${repository}:${tag} had another digest in each of ${times} runs in a row, and no event reported a push`,
     remedy:
-      'Look at the registry, and at proxies and replicas before it: they give different answers. The schedule tries again; so does the next push.',
+      'Check the registry, and any proxies and replicas in front of it: they give different answers. The schedule retries; the next push also starts a run.',
   };
 }
 
 function confirmed(row: PromotionRow, result: RunResult): RunResult {
   if (row.unconfirmed === undefined || row.unconfirmed !== result.digest) return result;
-  return { ...result, outcome: 'promoted', reason: 'a run before brought it there, and could not say so' };
+  return {
+    ...result,
+    outcome: 'promoted',
+    reason: 'an earlier run promoted it, and ended before it could report that',
+  };
 }
 
 /**
@@ -198,8 +202,8 @@ export function retryAtOf(rule: Rule, result: RunResult, failures: number, now: 
 /** The result of a run whose orchestration is gone or ended without closing its promotion. */
 export const INTERRUPTED: RunResult = {
   outcome: 'interrupted',
-  reason: 'its orchestration is gone, or it ended without closing its promotion: a worker died, say, or a host stopped',
-  remedy: 'Nothing: the next run goes on from what is there.',
+  reason: 'its orchestration is gone or ended early, for example because a worker died or a host stopped',
+  remedy: 'No action needed: the next run uses what is already copied.',
 };
 
 /**

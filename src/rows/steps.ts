@@ -109,8 +109,8 @@ export function* call<C extends AnyContract>(step: C, input: InputOf<C>, untilMs
   if (parsed.success) return parsed.data as ResultOf<C>;
   throw new StepFailed({
     code: 'STEP_RESULT_INVALID',
-    message: `what ${step.name} answered is not known to this version`,
-    remedy: 'Nothing: the next run begins anew, and all of it with this version.',
+    message: `this version cannot read the result of the step ${step.name}`,
+    remedy: 'No action needed: the next run starts from the beginning with this version.',
     refused: false,
   });
 }

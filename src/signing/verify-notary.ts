@@ -251,7 +251,7 @@ function checkTimes(
     'SIGNATURE_CERTIFICATE_EXPIRED',
     then === undefined
       ? `The certificate ${when}`
-      : `It was signed at ${signingTime.toISOString()}, and the certificate ${when}`,
+      : `The image was signed at ${signingTime.toISOString()}, and the certificate ${when}`,
     { remedy: 'Sign the image again with a certificate that is valid.' },
   );
 }

@@ -141,7 +141,7 @@ function stuck(folder: string, attempts: number): PromoterError {
   const step = folder.slice(folder.lastIndexOf('/') + 1);
   return new PromoterError('STEP_STUCK', `${step} was begun ${attempts} times, and each time ended without progress`, {
     remedy:
-      'Its process ended each time, or was too slow: see the log of the host for that time (memory above all), bring the app nearer to the registry, or give its instances more memory. Then ask for the promotion again.',
+      'The process ended each time, or was too slow. Check the log of the host for that time, its memory above all. Move the app closer to the registry, or give its instances more memory. Then start the promotion again.',
   });
 }
 

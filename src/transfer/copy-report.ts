@@ -54,7 +54,7 @@ export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): P
   const plan = await findPlan(ports, name);
   if (plan !== undefined) return plan;
   throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`, {
-    remedy: 'Ask for the promotion again: the next run plans anew. Leave the container "documents" to the app.',
+    remedy: 'Start the promotion again: the next run makes a new plan. Do not change the container "documents".',
   });
 }
 
@@ -148,7 +148,7 @@ const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy
   image: {
     code: 'REFERRER_IS_IMAGE',
     remedy:
-      'If only the source needs it (a converted image, say), do nothing. To have it at the destination, give it a tag that a rule matches: then it is inventoried and signed.',
+      'If only the source needs it (for example a converted image), do nothing. To promote it, give it a tag that a rule matches; then it also gets an SBOM and signatures.',
   },
   unreadable: {
     code: 'REFERRER_UNREADABLE',
@@ -157,7 +157,7 @@ const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy
   'not-its-subject': {
     code: 'REFERRER_MISLISTED',
     remedy:
-      'Nothing: a list of referrers or a digest tag names it for an image that it does not refer to. Correct the list, or move the tag.',
+      'The promotion is complete without it: a referrers list or a digest tag names it for an image that it does not refer to. Correct the list, or move the tag.',
   },
   gone: { code: 'REFERRER_UNKNOWN' },
 };

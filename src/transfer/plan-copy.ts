@@ -199,7 +199,8 @@ function referrersUnknown(source: string, unknown: readonly string[], listed: nu
   return new CopyError('REFERRER_UNKNOWN', `${source} ${what.join(', and ')}: ${names}`, {
     transient: true,
     details: { unknown: unknown.slice(0, 100) },
-    remedy: 'Nothing: after two minutes the run goes on without them, and they are looked for again for a day.',
+    remedy:
+      'No action needed: after two minutes the run continues without them, and later runs look for them for a day.',
   });
 }
 

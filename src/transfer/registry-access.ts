@@ -155,7 +155,7 @@ export async function writeAtDestination<T>(
     throw new PolicyError('DESTINATION_LOCKED', `${reference} is locked: ${refusal.message}`, {
       cause: error,
       remedy:
-        'Unlock it (az acr repository update --write-enabled true): the schedule sees that, where the registry shows its locks, and looks again once a day in any case. Or ask for the promotion.',
+        'Unlock it (az acr repository update --write-enabled true). The schedule notices that if the registry shows its locks, and retries once a day in any case. To retry now, start the promotion.',
     });
   }
 }

@@ -58,9 +58,10 @@ function tagLate(source: SourceTag, { digest, named, replacedAt }: LateTag): Pro
     named === undefined
       ? `which was replaced at ${replacedAt ?? ''}`
       : `and the push at ${named.at} named ${named.digest}`;
-  return new PromoterError(TAG_LATE, `${formatReference(source)} still reads ${digest}, ${why}`, {
+  return new PromoterError(TAG_LATE, `${formatReference(source)} still has ${digest}, ${why}`, {
     transient: true,
-    remedy: 'Nothing: a replica of the registry is late. After a quarter of an hour, what it reads counts.',
+    remedy:
+      'No action needed: a replica of the registry is late. After 15 minutes the run uses the digest that the tag has then.',
   });
 }
 

@@ -18,9 +18,12 @@ export function addAppOptions(command: Command): void {
   command
     .option(
       '--app <url>',
-      'the app, such as https://myapp.azurewebsites.net; by default $ACR_PROMOTER_APP, or what npm start runs here',
+      'URL of the app, such as https://myapp.azurewebsites.net (default: $ACR_PROMOTER_APP, or the app that npm start runs)',
     )
-    .option('--key <key>', 'its function key; prefer $ACR_PROMOTER_KEY, which other users of this machine cannot see');
+    .option(
+      '--key <key>',
+      'function key of the app; prefer $ACR_PROMOTER_KEY, which other users of this machine cannot see',
+    );
 }
 
 /** @throws ConfigurationError `APP_MISSING`, `APP_INVALID` */
@@ -30,14 +33,14 @@ export function appOf(values: Values, io: Io): App {
   if (text === undefined) {
     throw new ConfigurationError('APP_MISSING', 'no app is named', {
       remedy:
-        'Give its address with --app, or in ACR_PROMOTER_APP. An app that npm start runs is found in the folder that it was started in.',
+        'Give the address of the app with --app, or in ACR_PROMOTER_APP. To use the app of npm start, run the command in the folder where you ran npm start.',
     });
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isSafe = url?.protocol === 'https:' || (url?.protocol === 'http:' && isLoopback(url.hostname));
   if (url === undefined || !isSafe || url.username !== '' || url.password !== '' || url.search !== '') {
     throw new ConfigurationError('APP_INVALID', 'the address of the app is not safe for a key', {
-      remedy: 'Write it as https://<host>, without user, password and query; http is for this machine only.',
+      remedy: 'Write it as https://<host>, without user, password and query. Use http only for an app on this machine.',
     });
   }
   const key = textOf(values, 'key') ?? io.env.ACR_PROMOTER_KEY;
@@ -73,7 +76,7 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
     io.signal.throwIfAborted();
     throw new TransportError('APP_UNREACHABLE', `${app.url} does not answer`, {
       cause,
-      remedy: 'Check that the app runs (GET /api/health), and its address.',
+      remedy: 'Check the address, and that the app runs (GET /api/health).',
     });
   }
   const value = parsed(text);

@@ -28,7 +28,7 @@ function checkOptions(asked: readonly string[], taken: readonly string[]): void 
   if (refused.length === 0) return;
   const flags = refused.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
   throw new InputError('OPTION_NOT_IN_JOB', `--submit does not take ${flags.join(', ')}`, {
-    remedy: 'Leave it out, or leave --submit out: the app signs in by itself, and writes no files on this machine.',
+    remedy: 'Omit this option, or omit --submit: the app has its own credentials, and writes no files on this machine.',
   });
 }
 
@@ -37,8 +37,8 @@ export function createSubmitDoor(io: Io): SubmitDoor {
   return {
     addOptions(command) {
       command
-        .option('--submit', 'send it to the app as a job, instead of running it here')
-        .option('--wait', 'with --submit: wait until the job has ended, and print what the command prints');
+        .option('--submit', 'run the command in the app, as a job, instead of on this machine')
+        .option('--wait', 'with --submit: wait until the job has ended, and print the output of the command');
       addWaitOptions(command);
       addAppOptions(command);
     },

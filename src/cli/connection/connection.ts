@@ -62,27 +62,24 @@ export function addConnectionOptions(command: Command, side: Side): Command {
   const of = { '': 'registry', from: 'source registry', to: 'destination registry' }[side];
   command
     .option(`${short('u', 'username')} <name>`, `user name for the ${of}`)
-    .option(
-      `${short('p', 'password')} <secret>`,
-      `password or identity token for the ${of}; better from standard input`,
-    );
+    .option(`${short('p', 'password')} <secret>`, `password or identity token for the ${of}; standard input is safer`);
   command.option(long('password-stdin'), `read the password for the ${of} from standard input`);
   command
-    .option(`${long('identity-token')} <token>`, `identity token for the ${of}; better from standard input`)
+    .option(`${long('identity-token')} <token>`, `identity token for the ${of}; standard input is safer`)
     .option(long('identity-token-stdin'), `read the identity token for the ${of} from standard input`)
     .option(long('plain-http'), `plain HTTP to the ${of} (by default for localhost and loopback addresses)`)
-    .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, loopback or not`)
-    .option(long('insecure'), `take any certificate of the ${of}`)
+    .option(long('plain-http').replace(/^--/, '--no-'), `HTTPS to the ${of}, also for localhost and loopback addresses`)
+    .option(long('insecure'), `do not verify the certificate of the ${of}`)
     .option(`${long('ca-file')} <path>`, `certificate authority of the ${of}, PEM`)
     .option(
       `${long('cert-file')} <path>`,
       `client certificate for the ${of}, PEM; needs --${side === '' ? '' : `${side}-`}key-file`,
     )
     .option(`${long('key-file')} <path>`, 'key of the client certificate, PEM')
-    .option(`${short('H', 'header')} <name:value>`, `header for the ${of}, and for no other host; repeatable`, collect)
+    .option(`${short('H', 'header')} <name:value>`, `HTTP header that is sent only to the ${of}; repeatable`, collect)
     .option(
       `${long('resolve')} <host:port:address[:port]>`,
-      `IP address and port to reach a host of the ${of} at; repeatable`,
+      `connect to this IP address instead of resolving host:port of the ${of}; repeatable`,
       collect,
     )
     .option(

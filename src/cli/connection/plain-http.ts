@@ -26,7 +26,7 @@ export function explainPlainHttp(error: unknown, command: Command, operands: rea
     return new RegistryError(refused.message, refused.info, {
       code: refused.code,
       cause: error,
-      remedy: `If ${host} speaks HTTPS, add ${flagFor(host, command, operands)}=false.`,
+      remedy: `If ${host} uses HTTPS, add ${flagFor(host, command, operands)}=false.`,
     });
   }
   return error;

@@ -64,7 +64,7 @@ export async function dryRun(
   const graph = await classifyGraph(from, root, signal);
   if (graph.root.subject !== undefined) {
     throw new PolicyError('IS_REFERRER', `${formatReference(source)} refers to ${graph.root.subject.digest}`, {
-      remedy: 'Promote its subject: it is copied with it.',
+      remedy: 'Promote its subject; this referrer is copied with the subject.',
     });
   }
   const { excludeArtifactTypes } = rule.referrers;

@@ -4,7 +4,8 @@ import { InconclusiveError, PromoterError } from '../../oci/index.js';
 export class UnknownAnswer extends InconclusiveError {
   constructor(reference: string) {
     super('PROMOTION_UNKNOWN', `whether ${reference} is promoted could not be checked`, {
-      remedy: 'The answer names each registry that could not be asked, and why. Ask again when it answers.',
+      remedy:
+        'The output names each registry that did not answer, and why. Repeat the command when the registry answers.',
     });
   }
 }
@@ -12,7 +13,7 @@ export class UnknownAnswer extends InconclusiveError {
 /** `explain --exit-code` has printed its answer: it is not promoted. */
 export class NotPromoted extends PromoterError {
   constructor(reference: string) {
-    super('NOT_PROMOTED', `${reference} is not promoted`, { remedy: 'The answer says why, and what to do.' });
+    super('NOT_PROMOTED', `${reference} is not promoted`, { remedy: 'The output says why, and what to do.' });
   }
 }
 

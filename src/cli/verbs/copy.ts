@@ -67,7 +67,7 @@ function addOptions(command: Command): void {
   addConnectionOptions(command, 'to');
   command.option(
     '--resolve <host:port:address[:port]>',
-    'IP address and port to reach a host of either registry at; repeatable',
+    'connect to this IP address instead of resolving host:port of either registry; repeatable',
     collect,
   );
   addDebugOption(command);

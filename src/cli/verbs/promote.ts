@@ -17,7 +17,7 @@ const VERB: VerbDescription = {
   summary: 'Promote a tag by rules: check evidence, attach SBOMs and signatures, copy with referrers, tag',
   examples: [
     [
-      'With rules and a key of this machine',
+      'With rules and a key on this machine',
       'acr-promoter promote --rules rules.yaml --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
     ['What it would do', 'acr-promoter promote --dry-run --rules rules.yaml localhost:5000/samples/app:v1'],

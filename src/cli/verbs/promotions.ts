@@ -19,8 +19,11 @@ const LIST: VerbDescription = {
   count: 0,
   summary: 'List promotions: one for each rule and source tag, with its state',
   examples: [
-    ['All of them, newest run first', 'acr-promoter promotions --app https://myapp.azurewebsites.net'],
-    ['What one rule refused in the last day', 'acr-promoter promotions --rule staging --state refused --since 24h'],
+    ['All promotions, newest run first', 'acr-promoter promotions --app https://myapp.azurewebsites.net'],
+    [
+      'Promotions of one rule that were refused in the last day',
+      'acr-promoter promotions --rule staging --state refused --since 24h',
+    ],
     ['By repository and tag', "acr-promoter promotions --repository 'samples/**' --tag 'v1.*'"],
   ],
 };

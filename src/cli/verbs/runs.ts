@@ -19,7 +19,7 @@ const LIST: VerbDescription = {
   most: 1,
   summary: 'List the runs of promotions and jobs, or show one',
   examples: [
-    ['All of them, newest first', 'acr-promoter runs --app https://myapp.azurewebsites.net'],
+    ['All runs, newest first', 'acr-promoter runs --app https://myapp.azurewebsites.net'],
     ['What failed, of one rule', 'acr-promoter runs --state failed --rule staging'],
     [
       'Runs of a digest',

@@ -25,7 +25,7 @@ const VERB: VerbDescription = {
       'acr-promoter sbom --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
     ['Print the SBOM without attaching it', 'acr-promoter sbom -o - --platform linux/amd64 localhost:5000/hello:v1'],
-    ['With the app and its key', 'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1'],
+    ['In the app, signed with its key', 'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1'],
   ],
 };
 

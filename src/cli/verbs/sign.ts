@@ -15,14 +15,14 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the artifact to sign',
   count: 1,
-  summary: 'Attach a Notary Project signature to a manifest, with a key of this machine or the app’s',
+  summary: 'Attach a Notary Project signature to a manifest, with a key on this machine, or in the app with its key',
   examples: [
     [
-      'With a key of this machine',
+      'With a key on this machine',
       'acr-promoter sign --signing-key key.pem --certificate-chain chain.pem localhost:5000/hello:v1',
     ],
     ['An index and its manifests', 'acr-promoter sign -r myregistry.azurecr.io/samples/app:v1'],
-    ['With the app and its key', 'acr-promoter sign -r --submit --wait myregistry.azurecr.io/samples/app:v1'],
+    ['In the app, with its key', 'acr-promoter sign -r --submit --wait myregistry.azurecr.io/samples/app:v1'],
   ],
 };
 

@@ -86,7 +86,7 @@ export function addStatus(parent: Command, context: VerbContext): void {
     const names = status.problems.map(({ setting, code }) => setting ?? code);
     throw new PromoterError('APP_NOT_WORKING', `${app.url} has problems: ${names.join(', ')}`, {
       remedy:
-        'Correct what is listed, then restart the app, which reads settings at its start. Messages wait until then.',
+        'Correct the listed problems, then restart the app: it reads settings only at start. Messages wait until then.',
     });
   });
 }

@@ -42,7 +42,7 @@ async function policiesOf(io: Io, operands: readonly string[], values: Values): 
   if (values.identity !== undefined) throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store');
   if (values.rules === undefined && io.env.PROMOTION_RULES === undefined) {
     throw new InputError('OPTION_REQUIRED', 'neither --trust-store nor --rules is given', {
-      remedy: 'Name the certificates that are trusted, or the rules that name them.',
+      remedy: 'Give trusted certificates with --trust-store, or rules with --rules.',
     });
   }
   const { policiesByRules } = await import('../local/signatures.js');

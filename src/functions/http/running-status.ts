@@ -100,7 +100,8 @@ function unansweredWarning(message: string): StatusProblem {
   return {
     code: 'REGISTRY_NOT_ANSWERING',
     message,
-    remedy: 'Check that the registry runs, and that the app can reach it. Its runs wait, and continue when it answers.',
+    remedy:
+      'Check that the registry runs, and that the app can reach it. Runs that need it wait, and continue when it answers.',
   };
 }
 

@@ -301,11 +301,11 @@ describe('what a run has put, and could not read back', () => {
     return events().at(-1);
   }
 
-  test('is there by now: promoted, and told', async () => {
+  test('is there at the next look: the run ends as promoted, and a result event is sent', async () => {
     expect(await followed('unchanged', 'sha256:a')).toMatchObject({
       id: run.runId,
       type: 'acr-promoter.promotion.promoted',
-      data: { digest: 'sha256:a', reason: expect.stringContaining('a run before') },
+      data: { digest: 'sha256:a', reason: expect.stringContaining('an earlier run') },
     });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'in_sync', last: { outcome: 'promoted' } });
     expect(await rowOf(world, run.promotionId)).not.toHaveProperty('unconfirmed');

@@ -85,7 +85,7 @@ describe('a tag is pushed', () => {
     expect(world.engine.starts).toEqual([]);
   });
 
-  test('and one rule can make no destination of it: the others are raised, and the event is kept with the reason', async () => {
+  test('if one rule has no valid destination for the tag, the generations of the others are incremented, and the event is kept with the reason', async () => {
     const odd = rule({ name: 'odd', destination: { reference: `${REGISTRY}/odd/{tag}:latest` } });
     world.ruleList = [odd, rule()];
     await expect(handle({ tag: 'V1' })).rejects.toMatchObject({ code: 'REFERENCE_INVALID' });

@@ -318,8 +318,8 @@ describe('closing', () => {
 
   test.each([
     ['is gone', []],
-    ['takes the tag no longer', [rule({ source: { ...staging.source, tags: ['release-*'] } })]],
-    ['can make no destination of it', [rule({ destination: { reference: 'r.azurecr.io/by-tag/.{tag}.:latest' } })]],
+    ['no longer matches the tag', [rule({ source: { ...staging.source, tags: ['release-*'] } })]],
+    ['has no valid destination for it', [rule({ destination: { reference: 'r.azurecr.io/by-tag/.{tag}.:latest' } })]],
   ])('where the rule %s there is no next run', async (_, rules) => {
     const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');

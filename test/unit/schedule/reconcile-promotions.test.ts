@@ -68,8 +68,8 @@ describe('open promotions', () => {
   });
 
   test.each([
-    ['no longer takes the tag', { source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['release-*'] } }],
-    ['can make no destination of it', { destination: { reference: `${REGISTRY}/by-tag/.{tag}.:latest` } }],
+    ['no longer matches the tag', { source: { registry: REGISTRY, repositories: ['samples/*'], tags: ['release-*'] } }],
+    ['has no valid destination for it', { destination: { reference: `${REGISTRY}/by-tag/.{tag}.:latest` } }],
   ])('of a rule that %s are closed', async (_, changes) => {
     const { promotionId, runId } = await openRun(world);
     world.engine.setState(runId, 'missing');
