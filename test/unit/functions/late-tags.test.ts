@@ -154,7 +154,7 @@ describe('a tag that reads as before its push', () => {
             .promotions[0]?.text ?? '';
       return answer;
     });
-    expect(text).toContain(`still reads ${first.digest}, and the push at ${at} named ${second.digest}`);
+    expect(text).toContain(`still has ${first.digest}, and the push at ${at} named ${second.digest}`);
     expect(text).toContain('again at about');
   });
 
