@@ -28,10 +28,11 @@ import { CALL_BYTES, CALL_MS, TURN_MS } from './transfer/long-step.js';
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /**
- * The composition root: settings -> adapters -> what is to be registered. Everything that is wrong is found at once, before anything
- * is consumed; then `health` and `status` alone are registered. What may pass by itself (storage that does not answer, a rules blob
- * that is not there yet) is nothing wrong: the app is registered, and its messages and runs wait.
- * @returns registers the app with its host
+ * The composition root: reads settings, creates adapters, and returns the functions to register. It finds all problems
+ * before any message is consumed; if there is a problem, only `health` and `status` are registered. Transient errors
+ * (storage that does not answer, a rules blob that does not exist yet) are no problems: the app is registered, and its
+ * messages and runs wait.
+ * @returns a function that registers the app with its host
  */
 export async function composeApp(environment: Record<string, string | undefined>): Promise<() => void> {
   const { settings, problems: ofSettings } = readSettings(environment);
@@ -49,7 +50,8 @@ export async function composeApp(environment: Record<string, string | undefined>
     readBlob: readRulesBlob(credential),
     now: Date.now,
   });
-  // Rules in the settings or in the package are settings. A blob may come later, and events wait for it.
+  // Rules in the settings or in the package are checked as settings. A rules blob may be created later; events wait for
+  // it.
   if (!isRulesBlob(settings.PROMOTION_RULES)) await problems.collect('PROMOTION_RULES', () => rules.load());
   const signing = await loadSigner({ settings, root, credential, now: systemClock }, problems);
   if (storage === undefined || problems.list.length > 0) {
@@ -78,7 +80,7 @@ function identityOptions(settings: Settings): { clientId?: string } {
   return clientId === undefined ? {} : { clientId };
 }
 
-/** The registries of ALLOWED_REGISTRIES that see the app's identity. */
+/** The registries of ALLOWED_REGISTRIES that get the app's identity. */
 function ofIdentity(settings: Settings): string[] {
   return identityRegistries(settings.ALLOWED_REGISTRIES, {
     named: settings.AZURE_REGISTRIES,
@@ -107,7 +109,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
       credentials: signIn,
       allowedRegistries: settings.ALLOWED_REGISTRIES,
       lease: storage.lease,
-      // The step is called again, and says so.
+      // A registry that does not answer is not retried here: the step reports it and is called again.
       retry: { unanswered: false },
       ...(signIn === credentials && { sharing: storage.sharing }),
       referrers,

@@ -3,8 +3,8 @@ import { registerBroken } from './functions/register-broken.js';
 import type { StatusProblem } from './functions/http/status.js';
 import { VERSION } from './version.js';
 
-// The entry point of the app. It must not throw: the host would then have no function at all, and the reason would be in its log
-// alone. What can fail is loaded by import(), so that a package that cannot be loaded is a problem that `status` tells, too.
+// The entry point of the app. It must not throw: the host would then have no functions, and only the host's log would
+// have the reason. Everything that can fail is loaded with import(), so that `status` can report it.
 
 function toProblem(error: unknown): StatusProblem {
   if (error instanceof PromoterError) {
@@ -30,6 +30,6 @@ async function compose(): Promise<() => void> {
   }
 }
 
-// Outside of what is caught: functions that are registered in part must not run.
+// Not inside the try block: if registration fails halfway, the registered functions must not run.
 const register = await compose();
 register();

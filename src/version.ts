@@ -1,2 +1,2 @@
-/** What package.json says; a test holds the two together, so that nothing is read at the start for it. */
+/** The version in package.json. A test compares the two, so that no file must be read at start-up. */
 export const VERSION = '0.1.0';

@@ -29,7 +29,9 @@ export function parseCount(text: string, option: string, least: number): number 
   });
 }
 
-/** Text options that are given and not empty, under their own names: the fields of an operation are named after its flags. */
+/**
+ * Text options that are given and not empty, as fields of an operation's input: the fields have the names of the flags.
+ */
 export function textsOf<N extends string>(values: Values, ...names: N[]): { [K in N]?: string } {
   const given: { [K in string]?: string } = {};
   for (const name of names) {

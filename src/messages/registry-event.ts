@@ -63,7 +63,10 @@ function registryResource(text: string | undefined): string | undefined {
   return RESOURCE_ID.exec(text?.toLowerCase() ?? '')?.[0];
 }
 
-/** A registry reports a push or a deletion. It only triggers a look at the registry; it is not taken as the truth. */
+/**
+ * A push or a deletion that a registry reports. It only triggers a check of the registry, because the event may be late
+ * or forged.
+ */
 export interface RegistryEvent {
   id: string;
   kind: 'pushed' | 'deleted';

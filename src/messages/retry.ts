@@ -19,7 +19,7 @@ export interface RetryPace {
 /** The pace for work that cannot be done yet. */
 const NOT_NOW = { firstSeconds: 30, longestSeconds: 15 * 60, forMs: 24 * 60 * 60 * 1000 } satisfies RetryPace;
 
-/** What a message that was put back carries along. */
+/** The retry data of a message that was put back. */
 export interface Retry {
   /** The queue's id of the original message. It identifies a job that has no id. */
   firstMessageId: string;
@@ -88,7 +88,7 @@ function invalidMessage(why: string): InputError {
   });
 }
 
-/** The queue's data about a message, and the present time. */
+/** The queue's data about a message, and the current time. */
 interface Seen {
   /** The queue's id of the message. */
   messageId: string;

@@ -1,18 +1,21 @@
 import { MOST_LEVELS } from './shape.js';
 import { MOST_PROBLEMS } from './problems.js';
 
-// A job is kept in queues, rows and logs, so it may hold no secret. These are the secrets that are recognised: fields with the name of a
-// credential, user and password in URLs and references, storage keys, shared access signatures, authorization headers, private keys and
-// JSON Web Tokens. Each pattern looks at a character a bounded number of times.
+// Jobs are stored in queues, rows and logs, so a job may not contain a secret. These secrets are recognised: fields
+// with the name of a credential, user and password in URLs and references, storage keys, shared access signatures,
+// authorization headers, private keys and JSON Web Tokens. Each pattern looks at a character a limited number of times.
 
-/** The end of a name that holds a secret, without case and punctuation. `credential` is the name of one, and no secret. */
+/**
+ * The end of a field name whose value is a secret, without case and punctuation. `credential` is not included: its
+ * value is a name.
+ */
 const SECRET_NAME =
   /(?:password|passwd|pwd|passphrase|token|secret|apikey|accesskey|accountkey|sharedkey|privatekey|connectionstring|authorization)$/;
 
 const SHAPES = [
   // User and password in a URL.
   /:\/\/[^/@\s?#]+@/gi,
-  // Of a connection string: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
+  // In a connection string: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
   /\b(?:AccountKey|SharedAccessKey|SharedAccessSignature)=[^;\s"']+/gi,
   /[?&]sig=[^&\s"']+/gi,
   /(?:^|[;\s"'])sig=[\w%+/=-]{16,}/gi,
@@ -23,15 +26,15 @@ const SHAPES = [
   /(?<![\w-])eyJ[\w-]{8,}(?:\.[\w-]{8,}){2}(?:\.[\w-]*){0,2}/g,
 ];
 
-/** In a text that is no JSON: a name that holds a secret, and its value. */
+/** In a text that is not JSON: the name of a secret and its value. */
 const PAIR =
   /(?<lead>(?:password|passwd|pwd|passphrase|token|secret|(?:api|access|account|shared|private)[-_]?key|connection[-_]?string|authorization)\\{0,3}["']?\s{0,20}[:=]\s{0,20})(?:"(?:[^"\\]|\\[\s\S])*\\?"?|'[^']*'?|\\+"(?:[^"\\]|\\[^"])*\\?"?|[[{][^\]}]*[\]}]?|(?:(?:Basic|Bearer)\s{1,20})?[^\s,;&"'{}[\]]+)/gi;
-/** In such a text: `user:password@`, but no tag before a digest. */
+/** In a text that is not JSON: `user:password@`, but not a tag before a digest. */
 const USER_PASSWORD = /(?<![^\s"'/@:,])[^\s"'/@:,]{1,200}:[^\s"'/@]{1,200}@(?!sha(?:256|512):)/g;
 
-/** Fields that hold a reference: `user:password@registry/…` is a mistake there. */
+/** Fields with a reference. `user:password@registry/…` in them contains a secret. */
 const REFERENCE_NAME = /^(?:source|destination|reference|registry|subject|target|from|to)s?$/;
-/** Before the first slash. A digest stands behind a repository, and no host. */
+/** A user before the first slash. In a reference, `@` before a digest comes after the repository. */
 const USERINFO = /^[^/@\s]+@(?!sha(?:256|512):)/;
 
 const REDACTED = '(a secret, left out)';
@@ -47,15 +50,15 @@ export function redactText(text: string): string {
   return [...SHAPES, USER_PASSWORD].reduce((left, shape) => left.replaceAll(shape, REDACTED), paired);
 }
 
-/** What is done with the secrets of a value. */
+/** What to do with the secrets in a value. */
 interface Treatment {
   onSecret(path: string): void;
-  /** Replaces a secret; undefined removes its member. */
+  /** The replacement of a secret. Undefined removes the field. */
   replacement: string | undefined;
   textOf(text: string): string;
 }
 
-/** The paths in a JSON value that hold a secret, and the value without them. Never the secrets. */
+/** The paths of secrets in a JSON value, and the value without them. The result never contains a secret. */
 export function findSecrets(value: unknown): { paths: string[]; rest: unknown } {
   const paths: string[] = [];
   const onSecret = (path: string): void => void paths.push(path);
@@ -63,7 +66,7 @@ export function findSecrets(value: unknown): { paths: string[]; rest: unknown } 
   return { paths: paths.slice(0, MOST_PROBLEMS), rest };
 }
 
-/** The value with every secret that {@link findSecrets} finds replaced, and its texts as {@link redactText} leaves them. */
+/** The value with all secrets replaced ({@link findSecrets}), also in its texts ({@link redactText}). */
 export function redactSecrets(value: unknown): unknown {
   return treat(value, '', [], { onSecret: () => {}, replacement: REDACTED, textOf: redactText });
 }
@@ -84,13 +87,13 @@ function treat(value: unknown, name: string, path: readonly string[], treatment:
     return secret();
   if (typeof value === 'string') return holdsSecret(value, name) ? secret() : treatment.textOf(value);
   if (typeof value !== 'object' || value === null) return value;
-  // Deeper than any job goes: what is not searched is not kept.
+  // No job is nested this deeply. Content that is not searched is not kept.
   if (path.length >= MOST_LEVELS) return secret();
   if (Array.isArray(value)) {
     return value.map((entry: unknown, index) => treat(entry, name, [...path, String(index)], treatment) ?? null);
   }
   const members = Object.entries(value).map(([key, entry]): [string, unknown] => {
-    // A name may be the secret itself.
+    // The name of a field may be the secret.
     if (!looksSecret(key)) return [key, treat(entry, key, [...path, key], treatment)];
     treatment.onSecret([...path, REDACTED].join('.').slice(0, 300));
     return [REDACTED, treatment.replacement];

@@ -5,7 +5,9 @@ import { described, resolveRoot, type Opened, type Progress } from './operation.
 import type { InputOf } from './operation-schema.js';
 import { packingOf, type Packed, type PackingFiles } from './packing.js';
 
-/** What `attach` works on. Writers of one subject's referrers take turns: the caller holds its lease. */
+/**
+ * The subject of an attachment. The caller holds the subject's lease, so that only one writer changes its referrers.
+ */
 export interface OpenedSubject extends Opened {
   whileHeld?: <T>(subject: Descriptor, work: (signal: AbortSignal) => Promise<T>) => Promise<T>;
 }

@@ -11,8 +11,8 @@ import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
 /**
- * Reads the job and checks the policy of jobs: access to the queue is not access to the registry. Answers `none` for a run that has
- * ended.
+ * Reads the job and checks whether the app allows it: write access to the queue does not imply access to the registry.
+ * Returns `none` if the run has ended.
  */
 export async function beginJobStep(
   ports: Pick<Ports, 'jobPolicy' | 'rules'> & StorePort<Runs>,
@@ -23,7 +23,7 @@ export async function beginJobStep(
   await enforceJobPolicy(ports, job);
   if (job.operation !== 'promote' && job.operation !== 'copy') return { operation: 'run', name: job.operation };
   if (job.operation === 'copy') {
-    // Its steps read the job again. An invalid reference is refused here.
+    // The steps of the copy parse this again. Here, an invalid reference is refused early.
     copyRequestOfJob(job);
     return { operation: 'copy' };
   }

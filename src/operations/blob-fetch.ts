@@ -6,7 +6,10 @@ import type { InputOf } from './operation-schema.js';
 
 type OpenedBlob = Awaited<ReturnType<typeof fetchBlob>>;
 
-/** Stores a fetched blob. @returns its fields in the output: the content, or its place */
+/**
+ * Stores a fetched blob.
+ * @returns its fields in the output: its content, or where it is stored
+ */
 export type KeepBlob = (blob: OpenedBlob, output: string | undefined) => Promise<Record<string, unknown>>;
 
 /** Fetches a blob and checks its digest. */

@@ -1,6 +1,9 @@
 import { isRecord } from '../oci/index.js';
 
-/** Bytes in an output: as JSON if they are an object, and as base64 if the object, written again, would not give the same bytes. */
+/**
+ * Bytes in an output: as JSON if they are an object. If encoding the object again would give other bytes, they are
+ * added as base64.
+ */
 export function contentOf(bytes: Uint8Array): Record<string, unknown> {
   const base64 = Buffer.from(bytes).toString('base64');
   try {
@@ -8,7 +11,7 @@ export function contentOf(bytes: Uint8Array): Record<string, unknown> {
     if (isRecord(content))
       return Buffer.from(JSON.stringify(content)).equals(bytes) ? { content } : { content, base64 };
   } catch {
-    // Not JSON: base64 alone.
+    // Not JSON: only base64.
   }
   return { base64 };
 }

@@ -1,21 +1,21 @@
 import { z } from 'zod';
 import { contract, long, digest, descriptor, tagName, resultSchema } from '../rows/steps.js';
 
-/** The first step of a job: it checks what the job may do. */
+/** The first step of a job. It checks whether the app allows the job. */
 export const beginJobContract = contract(
   'beginJob',
   z.object({ runId: z.string() }),
   z.discriminatedUnion('operation', [
     z.object({ operation: z.literal('promote'), source: tagName }),
     z.object({ operation: z.literal('copy') }),
-    /** Every other operation is one step. */
+    /** All other operations have one step. */
     z.object({ operation: z.literal('run'), name: z.string() }),
     /** The run does not exist or has ended. */
     z.object({ operation: z.literal('none') }),
   ]),
 );
 
-/** The step of every operation but promote and copy. It keeps the output itself. */
+/** The step of every operation except promote and copy. It stores the output itself. */
 export const runOperationContract = long(
   'runOperation',
   z.object({ runId: z.string(), label: z.string() }),
@@ -28,14 +28,14 @@ export const incrementPromotionsContract = contract(
   z.array(z.object({ promotionId: z.string(), generation: z.number() })).min(1),
 );
 
-/** Is called again until every promotion has an outcome. */
+/** Called again until every promotion has an outcome. */
 export const awaitPromotionsContract = contract(
   'awaitPromotions',
   z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), generation: z.number() })) }),
   z.array(resultSchema),
 );
 
-/** Sets the tags of a job's copy, and keeps its output. */
+/** Sets the tags of a job's copy, and stores its output. */
 export const tagCopyContract = contract(
   'tagCopy',
   z.object({ runId: z.string(), root: descriptor }),

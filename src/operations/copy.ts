@@ -12,7 +12,7 @@ import {
 } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** Both sides of a copy, and where the destination may have blobs of it already. */
+/** Both sides of a copy, and repositories from which the destination can mount blobs. */
 export interface OpenedCopy extends Pick<CopyArtifactOptions, 'mountFrom' | 'checkBlobs' | 'concurrency'> {
   source: Opened;
   destination: Opened;
@@ -20,7 +20,7 @@ export interface OpenedCopy extends Pick<CopyArtifactOptions, 'mountFrom' | 'che
 
 export type CopyEvent = CopyProgress | { state: 'planned'; plan: CopyPlan };
 
-/** Copies an artifact in one go: a command does. A job does the same in steps that survive a crash (run-job.ts). */
+/** Copies an artifact in one call, for a command. A job does the same in steps that survive a crash (run-job.ts). */
 export async function run(
   { source, destination, ...how }: OpenedCopy,
   { recursive, excludeArtifactTypes, tags, ...input }: InputOf<typeof copy>,

@@ -3,7 +3,7 @@ import type { discover } from './discover.schema.js';
 import { resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** The referrers of a manifest, and theirs. */
+/** Lists the referrers of a manifest, and their referrers. */
 export async function run(
   opened: Opened,
   { reference, platform, format, distributionSpec: _spec, ...options }: InputOf<typeof discover>,

@@ -49,7 +49,10 @@ export async function checkIsFile(source: FileSource, path: string): Promise<voi
   });
 }
 
-/** A file as a whole. @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE`; IntegrityError `TOO_LARGE` */
+/**
+ * Reads a whole file into memory.
+ * @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE`; IntegrityError `TOO_LARGE`
+ */
 export async function readFile(source: FileSource, path: string): Promise<Uint8Array> {
   await checkIsFile(source, path);
   const chunks: Uint8Array[] = [];
@@ -73,7 +76,7 @@ export interface PutFile {
   sizeBytes: number;
 }
 
-/** @throws InputError `FILE_NAME_INVALID` for a name that is longer, or has more parts, than a blob's may be */
+/** @throws InputError `FILE_NAME_INVALID` if the name is too long or has too many parts for a blob */
 function blobName(prefix: string, path: string): string {
   const parts = path.split('/').map((part) => encodeURIComponent(part).replace(/\.$/, '%2E'));
   const name = [prefix, ...parts].join('/');
@@ -85,10 +88,10 @@ function blobName(prefix: string, path: string): string {
 }
 
 /**
- * Pulls into the container `target`: first into a local folder, where names, links and archives are checked, then blob by blob. Blobs
- * cannot be links, so links are left out.
- * @returns with `blobOf`, what a path that the sink has located is called in the container
- * @throws InputError `FILE_EXISTS` with `keepOld` where something else stands there; `FILE_NAME_INVALID`
+ * Pulls into the container `target`: first into a local folder, where names, links and archives are checked, then blob
+ * by blob. Links are left out, because blobs cannot be links.
+ * @returns `blobOf` maps a path in the sink to its blob name
+ * @throws InputError `FILE_EXISTS` with `keepOld`, if another blob has the name; `FILE_NAME_INVALID`
  */
 export function pullToBlobs<T>(
   files: Files,
@@ -97,7 +100,7 @@ export function pullToBlobs<T>(
 ): Promise<{ pulled: T; put: PutFile[]; leftOut: string[]; blobOf: (path: string) => string }> {
   return withTempFolder(async (folder) => {
     const blobOf = (path: string): string => {
-      // As the disk returns it: half a surrogate pair has no bytes.
+      // The name as the file system returns it: half a surrogate pair has no bytes.
       const there = Buffer.from(relative(folder, path).replaceAll(sep, '/')).toString();
       const name = blobName(prefix, there);
       return path.endsWith('/') ? `${name}/` : name;

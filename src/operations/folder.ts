@@ -4,10 +4,10 @@ import type { Files } from '../ports/files.js';
 
 /** The most blobs of a folder that a job pushes. `TOO_MANY_FILES` */
 const MOST_PUSHED_FILES = 10_000;
-/** The most bytes of such a folder: it is packed on the function's disk. `TOO_LARGE` */
+/** The most bytes of such a folder, because it is packed on the function's disk. `TOO_LARGE` */
 export const PUSHED_FOLDER_BYTES = 1024 * 1024 * 1024;
 
-/** Permissions for the archive; a blob has none. */
+/** Permissions in the archive. Blobs have none. */
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 
@@ -15,15 +15,15 @@ interface Folder {
   entries: Map<string, Folder | { sizeBytes: number }>;
 }
 
-/** Whether the container `source` has blobs below a name. */
+/** True if the container `source` has blobs below a name. */
 export async function isBlobFolder(files: Pick<Files, 'list'>, path: string): Promise<boolean> {
   for await (const _first of files.list('source', `${path}/`)) return true;
   return false;
 }
 
 /**
- * The blobs below a name as a folder on disk would list them: a folder before its entries, names in byte order. So the same files make
- * the same archive in both.
+ * The blobs below a name, in the order of a folder on disk: a folder before its entries, names in byte order. The same
+ * files therefore make the same archive.
  * @throws InputError `FILE_NAME_INVALID`; IntegrityError `TOO_MANY_FILES`, `TOO_LARGE`
  */
 export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string): AsyncGenerator<FolderEntry> {

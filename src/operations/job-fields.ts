@@ -7,7 +7,10 @@ export const MOST_LIST_ENTRIES = 100;
 /** The most characters of an annotation's value. `JOB_INVALID` */
 const ANNOTATION_CHARS = 8 * 1024;
 
-/** A reference. `check` returns what is wrong with it, in one line. */
+/**
+ * The schema of a reference.
+ * @param check returns the problem with the reference, in one line
+ */
 function reference(check: (reference: Reference) => string | undefined, description: string) {
   return z
     .string({ error: 'missing, or not a text' })
@@ -40,7 +43,7 @@ export const artifact = reference(
   'registry/repository:tag or registry/repository@digest',
 );
 
-/** The place of new content. A digest is what the content must have. */
+/** The reference of new content. If it has a digest, the content must have that digest. */
 export const place = reference(
   () => undefined,
   'registry/repository[:tag], or registry/repository@digest, which the content must have',
@@ -56,7 +59,7 @@ export const blob = reference(
   'registry/repository@digest',
 );
 
-/** The place of a new blob. */
+/** The reference of a new blob. */
 export const blobPlace = reference(
   ({ tag, digest }) => (tag === undefined || digest !== undefined ? undefined : 'a blob has no tag'),
   'registry/repository[@digest], which the blob must have',

@@ -12,7 +12,7 @@ const path = z
     if (message !== undefined) context.addIssue({ code: 'custom', message });
   });
 
-/** A file of a job: a blob of the container `source`, or content in the job itself. */
+/** The schema of a file in a job: a blob of the container `source`, or inline content. */
 const file = z
   .strictObject({
     path: path.describe('The name of a blob or of a folder of blobs in the container “source”; also the file’s title'),
@@ -25,7 +25,7 @@ const file = z
   .refine((entry) => !entry.path.endsWith('/'), 'name a file, not a folder');
 export type JobFile = z.output<typeof file>;
 
-/** The content that stands in the job itself; undefined for a blob. */
+/** The inline content of a file. Undefined for a blob. */
 export function inlineBytes({ text, base64 }: Pick<JobFile, 'text' | 'base64'>): Buffer | undefined {
   if (text !== undefined) return Buffer.from(text, 'utf8');
   return base64 === undefined ? undefined : Buffer.from(base64, 'base64');
@@ -49,7 +49,7 @@ export const outputPrefix = path
   .exactOptional()
   .describe('The folder in the container “target”. Default: the run’s id');
 
-/** What push and attach pack. */
+/** The files that push and attach pack. */
 export const packing = {
   files,
   annotations,

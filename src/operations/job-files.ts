@@ -13,14 +13,14 @@ import type { Opened, OperationResult } from './operation.js';
 import type { PackingFiles } from './packing.js';
 import type { PullFiles } from './pull.js';
 
-// Where the operations of jobs take their files from, and put them: containers of the app's storage.
+// The files of jobs: they are read from and written to containers of the app's storage.
 
 const TITLE = 'org.opencontainers.image.title';
-/** Of a folder's archive. */
+/** The annotation of a folder's archive. */
 const UNPACK = 'io.deis.oras.content.unpack';
-/** Bytes of a blob that stands in the output itself. */
+/** Maximum bytes of a blob in the output itself. */
 const INLINE_BLOB_BYTES = 20_000;
-/** Bytes that a pulled archive may unpack to: a function's disk is small. `TOO_LARGE` */
+/** Maximum unpacked bytes of a pulled archive, because a function's disk is small. `TOO_LARGE` */
 const UNPACK_BYTES = 1024 * 1024 * 1024;
 
 /** The files that a job packs. @throws InputError `FILE_NAME_DUPLICATE`; as {@link jobFileSource} */
@@ -33,12 +33,15 @@ export async function packingFiles(
   return { source };
 }
 
-/** A file whose name is another file's folder could not be pulled. @throws InputError `FILE_NAME_DUPLICATE` */
+/**
+ * Refuses a file whose name is the folder of another file, because nobody could pull both.
+ * @throws InputError `FILE_NAME_DUPLICATE`
+ */
 async function checkNames(source: FileSource, files: readonly JobFile[]): Promise<void> {
   const titled = files.map((file) => ({ file, title: file.annotations?.[TITLE] ?? file.path }));
   for (const { file, title } of titled) {
     const below = titled.find((other) => other.title.startsWith(`${title}/`));
-    // More files may be put into a folder, and into an archive that is unpacked to one.
+    // A folder may contain more files, and so may an archive that is unpacked to a folder.
     if (below === undefined || file.annotations?.[UNPACK] === 'true') continue;
     if ((await source.stat(file.path)).kind === 'folder') continue;
     throw new InputError(
@@ -54,14 +57,17 @@ export function readFileOf(files: Files, file: JobFile): Promise<Uint8Array> {
   return readFile(jobFileSource(files, [file]), file.path);
 }
 
-/** The same as a body that can be opened again. @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE` */
+/**
+ * Opens a job's file as a body that can be read several times.
+ * @throws InputError `FILE_NOT_FOUND`, `NOT_A_FILE`
+ */
 export async function openFile(files: Files, file: JobFile): Promise<OpenBody> {
   const source = jobFileSource(files, [file]);
   await checkIsFile(source, file.path);
   return () => source.open(file.path);
 }
 
-/** Pulls below `output` in the container `target`, or below the run's id. */
+/** Pulls to the prefix `output` of the container `target`. Default: the run's id. */
 export function pullToTarget(
   files: Files,
   { runId, signal, progress }: Pick<StepCall, 'signal' | 'progress'> & { runId: string },
@@ -76,7 +82,10 @@ export function pullToTarget(
   };
 }
 
-/** Keeps a blob under the name `output`. Without one, a small blob stands in the output, and a large one is kept under the run's id. */
+/**
+ * Stores a blob under the name `output`. Without a name, a small blob is put into the output, and a large one is stored
+ * under the run's id.
+ */
 export function keepInTarget(
   files: Files,
   { runId, signal, progress }: Pick<StepCall, 'signal' | 'progress'> & { runId: string },
@@ -97,8 +106,8 @@ export function keepInTarget(
 const notedSchema = z.object({ digest: z.string() });
 
 /**
- * Deletes what was found the first time: its digest is noted before it is deleted. After a crash, the tag may stand for something else,
- * and it is no error that the manifest is gone.
+ * Deletes a manifest or blob once. Its digest is noted before the deletion: after a crash, the tag may name something
+ * else, and the manifest may already be gone.
  */
 export async function deleteOnce(
   { ports, runId }: { ports: Pick<Ports, 'documents'>; runId: string },

@@ -1,9 +1,12 @@
 /** The most characters of a file's path in a job. `JOB_INVALID` */
 export const PATH_CHARS = 512;
-/** Characters that a path may not have: control characters, line ends, halves of surrogate pairs, and backslashes, which are slashes elsewhere. */
+/**
+ * Characters that a path may not have: control characters, line ends, halves of surrogate pairs, and backslashes, which
+ * Windows reads as slashes.
+ */
 const UNNAMEABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\\\ufffe\uffff]/u;
 
-/** What is wrong with the path of a job's file: it must be a relative path, and a valid blob name. */
+/** The problem with the path of a job's file. It must be relative and a valid blob name. */
 export function pathProblem(path: string): string | undefined {
   const parts = path.replace(/\/$/, '').split('/');
   if (parts.some((part) => part === '' || part === '.' || part === '..' || part.endsWith('.'))) {

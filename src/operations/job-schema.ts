@@ -52,10 +52,10 @@ const operations = [
 ] as const;
 const [first, ...rest] = operations;
 
-/** Reads an incoming job: a field that is not known is an error. */
+/** Parses an incoming job. An unknown field is an error. */
 export const jobSchema = z.discriminatedUnion('operation', [first.schema, ...rest.map(({ schema }) => schema)]);
 
-/** What a job asks for. */
+/** A parsed job. */
 export type JobInput = z.output<typeof jobSchema> & { id: string };
 export type JobOperation = JobInput['operation'];
 /** A job of one operation. */
@@ -63,18 +63,18 @@ export type JobOf<O extends JobOperation> = Extract<JobInput, { operation: O }>;
 
 export const JOB_OPERATIONS: readonly JobOperation[] = operations.map(({ operation }) => operation);
 
-/** The fields of an operation that name a place, with what it does there. */
+/** The fields of an operation with a reference, and whether the operation reads, writes or deletes there. */
 export const SCOPES = new Map<JobOperation, Readonly<Record<string, Use | undefined>>>(
   operations.map(({ operation, scopes }) => [operation, scopes]),
 );
 
-/** A job as a run's row has it: fields that a later version has added are dropped. */
+/** A job in a run's row. Fields that a later version has added are dropped. */
 export const storedJobSchema = z
   .discriminatedUnion('operation', [first.schema.strip(), ...rest.map(({ schema }) => schema.strip())])
   .refine((stored): stored is JobInput => stored.id !== undefined, 'a stored job has an id');
 
 /**
- * The job of a run's row. Another version of the app may have written the row.
+ * Parses the job in a run's row. Another version of the app may have written the row.
  * @throws InputError `JOB_INVALID`
  */
 export function readAcceptedJob(job: AcceptedJob): JobInput {

@@ -10,7 +10,8 @@ const INLINE_OUTPUT_BYTES = 30_000;
 const OUTPUT_TRIES = 20;
 
 /**
- * Keeps a job's output: in the run's row, or over 30 KB as a document that the row names. The output of an ended run stays.
+ * Stores a job's output in the run's row. An output over 30 KB becomes a document that the row names. If the run has
+ * ended, its output does not change.
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function keepOutput(

@@ -3,10 +3,10 @@ import type { manifestDelete } from './manifest-delete.schema.js';
 import { described, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** Whether a deletion is confirmed, and what is an error. */
+/** Asks for confirmation of a deletion, and says whether a missing manifest is an error. */
 export type Deleting = Pick<DeleteOptions, 'confirm' | 'ignoreMissing'>;
 
-/** Deletes a manifest, and all tags that stand for it. */
+/** Deletes a manifest and all its tags. */
 export async function run(
   opened: Opened,
   _input: InputOf<typeof manifestDelete>,
@@ -17,7 +17,7 @@ export async function run(
   return deletionResult(opened, deletion);
 }
 
-/** The same for a blob. */
+/** The result of a deletion of a manifest or a blob. */
 export function deletionResult({ repository }: Opened, deletion: Deletion): OperationResult {
   if (deletion.state === 'missing') return { output: { deleted: false } };
   const { state, descriptor } = deletion;

@@ -4,7 +4,7 @@ import type { manifestFetchConfig } from './manifest-fetch-config.schema.js';
 import { described, platformOf, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** The config of a manifest, byte for byte, or its descriptor alone. */
+/** Fetches the config of a manifest, byte for byte, or only its descriptor. */
 export async function run(
   opened: Opened,
   input: InputOf<typeof manifestFetchConfig>,

@@ -3,7 +3,7 @@ import type { manifestFetch } from './manifest-fetch.schema.js';
 import { described, resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** A manifest, byte for byte, or its descriptor alone. */
+/** Fetches a manifest, byte for byte, or only its descriptor. */
 export async function run(
   opened: Opened,
   input: InputOf<typeof manifestFetch>,

@@ -3,12 +3,12 @@ import type { manifestIndexCreate } from './manifest-index-create.schema.js';
 import { described, digestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** `push: false` makes the index without pushing it. */
+/** `push: false` creates the index without pushing it. */
 export interface IndexFiles {
   push?: boolean;
 }
 
-/** Makes an index of manifests of one repository. */
+/** Creates an index of manifests of one repository. */
 export async function run(
   opened: Opened,
   {

@@ -4,7 +4,7 @@ import type { manifestIndexUpdate } from './manifest-index-update.schema.js';
 import { described, tagOrDigestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 
-/** Changes an index. A tag moves on to the new index; the old one stays under its digest. */
+/** Changes an index. A tag is moved to the new index. The old index still exists under its digest. */
 export async function run(
   opened: Opened,
   {

@@ -5,7 +5,10 @@ import type { InputOf } from './operation-schema.js';
 
 export type ManifestPushEvent = UploadProgress | { state: 'tagged'; tag: string };
 
-/** Pushes a manifest as it is. @param bytes the content of the input's file */
+/**
+ * Pushes a manifest unchanged.
+ * @param bytes the content of the input's file
+ */
 export async function run(
   opened: Opened,
   input: InputOf<typeof manifestPush>,

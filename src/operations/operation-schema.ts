@@ -1,12 +1,12 @@
 import { z } from 'zod';
 import { credential, id } from './job-fields.js';
 
-/** What an operation does at a place that one of its fields names: `write` puts something there, `delete` takes something away. */
+/** How an operation uses the repository in one of its fields. */
 export type Use = 'read' | 'write' | 'delete';
 
 /**
  * The schema of one operation. Its fields are named after the flags of `oras`, in camel case.
- * @param scopes the fields that name a place, with what the operation does there: the policy of jobs goes by them
+ * @param scopes the fields with a reference, and how the operation uses it. The policy of jobs checks these.
  */
 export function operationSchema<const O extends string, S extends z.ZodRawShape>(
   operation: O,
@@ -22,5 +22,5 @@ export function operationSchema<const O extends string, S extends z.ZodRawShape>
   };
 }
 
-/** What an operation is asked for, without what only a job has. */
+/** The input of an operation, without the fields that only jobs have. */
 export type InputOf<T extends { fields: z.ZodType }> = z.output<T['fields']>;

@@ -1,38 +1,41 @@
 import type { BlobRepository, Descriptor, Digest, PromoterError } from '../oci/index.js';
 import { parsePlatform, selectPlatform, toGoDescriptor, type WantedPlatform } from '../oras/index.js';
 
-/** What an operation works on. The caller opens it: the command line with a user's credentials, the app with its own. */
+/**
+ * The repository of an operation. The caller opens it: the command line with a user's credentials, the app with its
+ * own.
+ */
 export interface Opened {
   repository: BlobRepository;
-  /** In an OCI image layout, any text. */
+  /** In an OCI image layout, a tag may be any text. */
   tag?: string;
   digest?: Digest;
 }
 
-/** What an operation reports to. */
+/** Receives the progress of an operation. */
 export interface Progress<E = never> {
   signal: AbortSignal;
-  /** Replaces the text of the run's step. */
+  /** Replaces the progress text of the run's step. */
   text?: (line: string) => void;
-  /** Each thing that the operation does. */
+  /** Receives each action of the operation. */
   event?: (event: E) => void;
 }
 
-/** What an operation has done. */
+/** The result of an operation. */
 export interface OperationResult<T = unknown> {
-  /** What the run has to show, as JSON. */
+  /** The output of the run, as JSON. */
   output: T;
   digest?: Digest;
-  /** The output is kept, and the job ends with this error. */
+  /** If set, the job ends with this error. Its output is stored nevertheless. */
   refusal?: PromoterError;
 }
 
-/** The digest counts if there are both. */
+/** The digest if there is one, otherwise the tag. */
 export function tagOrDigestOf({ tag, digest }: Pick<Opened, 'tag' | 'digest'>): string {
   return digest ?? tag ?? 'latest';
 }
 
-/** Platforms are written in full: an operation does not know the machine of its caller. */
+/** Parses a platform. It must be complete, because an operation does not know the caller's machine. */
 export function platformOf({ platform }: { platform?: string }): { platform?: WantedPlatform } {
   return platform === undefined ? {} : { platform: parsePlatform(platform, '') };
 }
@@ -50,17 +53,17 @@ export async function resolveRoot(
   return platform === undefined ? named : selectPlatform(repository, named, platform, options);
 }
 
-/** The tag of the reference, unless a digest stands behind it, and the others. */
+/** The tag of the reference, if it has no digest, and the other tags. */
 export function tagsOf({ tag, digest }: Opened, tags: readonly string[] = []): string[] {
   return tag === undefined || digest !== undefined ? [...tags] : [tag, ...tags];
 }
 
-/** What the reference says must come out. */
+/** The digest that the result must have. */
 export function digestOf({ digest }: Opened): { digest?: Digest } {
   return digest === undefined ? {} : { digest };
 }
 
-/** A descriptor in an output, after the reference that leads to it. */
+/** A descriptor in an output, with its full reference. */
 export function described(name: string, descriptor: Descriptor): Record<string, unknown> {
   return { reference: `${name}@${descriptor.digest}`, ...toGoDescriptor(descriptor) };
 }

@@ -4,12 +4,12 @@ import type { JobFile } from './job-file-fields.js';
 import type { InputOf } from './operation-schema.js';
 import type { push } from './push.schema.js';
 
-/** Where the files of push and attach come from, and how they are packed there. */
+/** Where push and attach read files, and how they pack them. */
 export interface PackingFiles extends Pick<ArtifactOptions, 'allowAbsolutePaths' | 'createdSeconds'> {
   source: FileSource;
 }
 
-/** What was packed: the output of the operation, and the manifest itself. */
+/** The result of packing: the output of the operation, and the manifest. */
 export interface Packed {
   output: Record<string, unknown>;
   digest: Digest;
@@ -26,7 +26,7 @@ function reference({ path, mediaType }: Pick<JobFile, 'path' | 'mediaType'>): Fi
   return { path, ...(mediaType !== undefined && { mediaType }) };
 }
 
-/** What push and attach have in common, in the words of src/oras. */
+/** The common fields of push and attach as options of src/oras. */
 export function packingOf(input: PackingInput, { source: _source, ...how }: PackingFiles): ArtifactOptions {
   const { annotations: manifest, configAnnotations: config, artifactType, concurrency } = input;
   const files = new Map(input.files.flatMap((file) => (file.annotations ? [[file.path, file.annotations]] : [])));

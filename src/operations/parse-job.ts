@@ -7,15 +7,15 @@ import { openMessage, type Retry } from '../messages/retry.js';
 import { findSecrets } from '../messages/secrets.js';
 import { shapeProblem } from '../messages/shape.js';
 
-/** The most UTF-8 bytes of a job. A message has room left for the app's envelope. `JOB_TOO_LARGE` */
+/** The most UTF-8 bytes of a job. It leaves room in a message for the app's wrapper. `JOB_TOO_LARGE` */
 const JOB_BYTES = 47 * 1024;
 
 /**
- * Reads a job.
- * @param from.messageId the queue's id of the message that brought it: its id where it has none of its own
- * @param from.repeated names that its text has more than once: values that are lost ({@link repeatedNames})
- * @throws InputError `JOB_HOLDS_SECRET`, without the secret, whatever else is wrong; `OPERATION_UNKNOWN`; `JOB_INVALID`; each with
- * everything that is wrong in `details.problems`; `JOB_TOO_LARGE`
+ * Parses a job.
+ * @param from.messageId the queue's id of its message, which becomes its id if it has none
+ * @param from.repeated names that its text has twice, so that a value was lost ({@link repeatedNames})
+ * @throws InputError `JOB_HOLDS_SECRET` (without the secret; it comes before all other errors), `OPERATION_UNKNOWN` or
+ * `JOB_INVALID`, each with all problems in `details.problems`; `JOB_TOO_LARGE`
  */
 export function parseJob(value: unknown, from: { messageId: string; repeated?: readonly Problem[] }): JobInput {
   const { repeated = [] } = from;
@@ -57,8 +57,9 @@ function readJob(value: unknown): Read {
 }
 
 /**
- * Lists everything else that is wrong, too.
- * @param rest the job without its secrets: what is said of a place where one stood would be said of the gap
+ * The error for a job with a secret. It lists all other problems, too.
+ * @param rest the job without its secrets. A problem in the place of a secret is left out, because it would only report
+ * the gap.
  */
 function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly Problem[]): InputError {
   const read = readJob(rest);
@@ -75,8 +76,8 @@ function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly
 }
 
 /**
- * Reads a job from a message of the queue `jobs`: as text or parsed, sent by a client or returned by the app.
- * @throws InputError `MESSAGE_INVALID`, and what {@link parseJob} throws
+ * Parses a job from a message of the queue `jobs`. The message may be text or parsed, new or put back for a retry.
+ * @throws InputError `MESSAGE_INVALID`; as {@link parseJob}
  */
 export function parseJobMessage(value: unknown, from: { messageId: string }): { job: JobInput; retry?: Retry } {
   const { message, repeated, retry } = openMessage(value);

@@ -6,7 +6,7 @@ import { writesTo, matchesGlobs, isSourceRepository } from '../rules/match.js';
 import type { JobScope } from '../ports/job-policy.js';
 import type { Ports } from '../ports/ports.js';
 
-/** A place that a job reads or changes. */
+/** A repository that a job reads or changes. */
 interface Touched {
   registry: string;
   /** Undefined for the registry's list of repositories. */
@@ -24,13 +24,16 @@ function touchedBy(job: JobInput): Touched[] {
   });
 }
 
-/** Whether an orphaned job may be started again: it only reads, copies or promotes. A job that cannot be parsed may not. */
+/**
+ * True if an orphaned job may be started again, because it only reads, copies or promotes. False for a job that cannot
+ * be parsed.
+ */
 export function isSafeToRepeat(accepted: AcceptedJob): boolean {
   const { data: job } = storedJobSchema.safeParse(accepted);
   return job !== undefined && (job.operation === 'copy' || touchedBy(job).every(({ use }) => use === 'read'));
 }
 
-/** The operations of a job that the settings must allow: a copy within one repository is also a tag. */
+/** The operations that the settings must allow for a job. A copy within one repository is also a tag. */
 function operationsOf(job: JobInput): JobInput['operation'][] {
   if (job.operation !== 'copy') return [job.operation];
   const [source, destination] = [parseReference(job.source), parseReference(job.destination)];
@@ -40,9 +43,10 @@ function operationsOf(job: JobInput): JobInput['operation'][] {
 }
 
 /**
- * Checks what jobs may do: access to the queue is not access to the registry or the signing key.
- * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `CREDENTIAL_NOT_FOR_THIS`, `REGISTRY_NOT_ALLOWED`,
- * `JOB_SCOPE_FORBIDDEN`, `COPY_BYPASSES_RULE`, `JOB_FEEDS_RULE`
+ * Checks whether the app allows a job: write access to the queue does not imply access to the registry or the signing
+ * key.
+ * @throws PolicyError `JOB_OPERATION_FORBIDDEN`, `CREDENTIAL_UNKNOWN`, `CREDENTIAL_NOT_FOR_THIS`,
+ * `REGISTRY_NOT_ALLOWED`, `JOB_SCOPE_FORBIDDEN`, `COPY_BYPASSES_RULE`, `JOB_FEEDS_RULE`
  */
 export async function enforceJobPolicy(ports: Pick<Ports, 'jobPolicy' | 'rules'>, job: JobInput): Promise<void> {
   const operations = operationsOf(job);
@@ -123,7 +127,10 @@ export function isInScope(
   return globs === undefined || matchesGlobs(globs, repository);
 }
 
-/** Whether JOB_SCOPES names this repository for writing. For a copy only `to` counts, since a plain list covers reading too. */
+/**
+ * True if JOB_SCOPES names this repository for writing. For a copy only `to` counts, because a plain list covers
+ * reading, too.
+ */
 function isNamedForWriting(
   ports: Pick<Ports, 'jobPolicy'>,
   operation: JobInput['operation'],

@@ -13,7 +13,10 @@ import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 
-/** A promote job raises `generation` on each promotion of the tag. @throws PolicyError `NO_RULE_MATCHES` */
+/**
+ * A promote job increments `generation` of each promotion of the tag.
+ * @throws PolicyError `NO_RULE_MATCHES`
+ */
 export async function incrementPromotionsStep(
   ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
   input: InputOf<typeof incrementPromotionsContract>,

@@ -3,16 +3,19 @@ import { described, resolveRoot, type Opened, type OperationResult, type Progres
 import type { InputOf } from './operation-schema.js';
 import type { pull } from './pull.schema.js';
 
-/** Where pulled files go. */
+/** Where pulled files are written. */
 export interface PullFiles extends Pick<PullOptions, 'config' | 'unpackLimitBytes'> {
-  /** Pulls into a sink. @returns what the output has of it beside the layers, and how a layer's path is said */
+  /**
+   * Pulls into a sink.
+   * @returns fields of the output in addition to the layers, and how a layer's path is shown
+   */
   into: (
     input: Pick<InputOf<typeof pull>, 'output' | 'keepOldFiles'>,
     work: (sink: FileSink) => Promise<Pulled>,
   ) => Promise<{ pulled: Pulled; place: (path: string) => Record<string, unknown>; kept?: Record<string, unknown> }>;
 }
 
-/** Pulls the files of an artifact: all of them, or none. */
+/** Pulls all files of an artifact, or none if one fails. */
 export async function run(
   opened: Opened,
   input: InputOf<typeof pull>,

@@ -4,7 +4,7 @@ import type { InputOf } from './operation-schema.js';
 import { packingOf, type Packed, type PackingFiles } from './packing.js';
 import type { push } from './push.schema.js';
 
-/** Pushes files as an artifact. The same files make the same digest, so that it may be done twice. */
+/** Pushes files as an artifact. Can be repeated, because the same files give the same digest. */
 export async function run(
   opened: Opened,
   input: InputOf<typeof push>,

@@ -3,13 +3,13 @@ import type { OperationResult, Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { repos } from './repos.schema.js';
 
-/** A registry, and which of its repositories the caller may see: all of them by default. */
+/** A registry, and the repositories that the caller may see. Default: all. */
 export interface OpenedRegistry {
   registry: Parameters<typeof listRepositories>[0];
   isVisible?: (repository: string) => boolean;
 }
 
-/** The repositories of a registry. Each is an event as soon as it is known. */
+/** Lists the repositories of a registry. Reports each as an event at once. */
 export async function run(
   { registry, isVisible = () => true }: OpenedRegistry,
   { registry: host, ...options }: InputOf<typeof repos>,

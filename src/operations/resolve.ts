@@ -2,7 +2,7 @@ import { described, resolveRoot, type Opened, type OperationResult, type Progres
 import type { InputOf } from './operation-schema.js';
 import type { resolve } from './resolve.schema.js';
 
-/** The descriptor that a tag stands for. */
+/** Returns the descriptor of a tag. */
 export async function run(
   opened: Opened,
   input: InputOf<typeof resolve>,

@@ -13,10 +13,13 @@ import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
 type Result = InputOf<typeof closeJobContract>['result'];
 type Job = ResultOf<typeof beginJobContract>;
 
-/** Deadline of the close of a job, in milliseconds. */
+/** How long closing a job is retried, in milliseconds. */
 const CLOSE_MS = 24 * 3_600_000;
 
-/** Runs one job. A failure is an outcome: the run always ends. @returns null if there is nothing to do */
+/**
+ * Runs one job. If a step fails, that is its outcome; the run always ends.
+ * @returns null if there is nothing to do
+ */
 export function* runJob({ runId }: { runId: string }): Order<Result | null> {
   let result: Result;
   try {
@@ -31,7 +34,7 @@ export function* runJob({ runId }: { runId: string }): Order<Result | null> {
   return result;
 }
 
-/** Outcomes, the worst first: a job for several promotions ends with the worst. */
+/** Outcomes, the worst first. A job for several promotions ends with the worst one. */
 const WORST = [
   'failed',
   'refused',

@@ -31,7 +31,7 @@ import { keepOutput } from './keep-output.js';
 import type { Opened, OperationResult, Progress } from './operation.js';
 import { enforceJobPolicy, isInScope } from './policy.js';
 
-/** Operations that are one step; the other two have orchestrations of their own. */
+/** Operations with one step. The other two have orders of their own. */
 type SingleStep = Exclude<JobInput['operation'], 'promote' | 'copy'>;
 
 /** The ports that the operations of jobs use. */
@@ -100,7 +100,7 @@ const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
     deleteOnce(call, opened(call), (target, how) => blobDelete.run(target, call.job, how, seen(call))),
 };
 
-/** The repository that a job names, as the app signs in to it. */
+/** The repository that a job names, with the app's credentials. */
 function opened({ ports, job: { reference } }: { ports: OperationPorts; job: { reference: string } }): Opened {
   const { registry, repository, tag: named, digest } = parseReference(reference);
   return {
@@ -119,7 +119,7 @@ function seen({ signal, progress }: StepCall): Pick<Progress, 'signal'> & { text
   return { signal, text: (line) => progress.text(line) };
 }
 
-/** Another process holds the subject. The step is called again after a pause. */
+/** Another process holds the lease of the subject. The step is called again after a pause. */
 class Held extends Error {
   readonly retryAfterMs: number;
 
@@ -129,7 +129,7 @@ class Held extends Error {
   }
 }
 
-/** Attachments to one subject are made under its lease. */
+/** Runs work under the lease of a subject. */
 function underSubjectLease({
   ports,
   job,
@@ -144,8 +144,9 @@ function underSubjectLease({
 }
 
 /**
- * Runs the operation of a job, and keeps its output in the run's row. It may run twice: the second run finds the work done.
- * @throws as `enforceJobPolicy`: the settings may have changed since the job began; as the operation
+ * Runs the operation of a job, and stores its output in the run's row. Can be repeated: the second call finds the work
+ * done.
+ * @throws as `enforceJobPolicy`, because the settings may have changed since the job began; as the operation
  */
 export async function runOperationStep(
   ports: OperationPorts & Pick<Ports, 'rules' | 'jobRegistries'>,
@@ -165,7 +166,7 @@ export async function runOperationStep(
   return { done: reply.digest === undefined ? {} : { digest: reply.digest } };
 }
 
-/** Runs the operation with the name in the job. */
+/** Runs the operation that the job names. */
 async function perform<O extends SingleStep>(operation: O, call: OperationCall<JobOf<O>>): Promise<Reply> {
   try {
     return await OPERATIONS[operation](call);

@@ -6,13 +6,16 @@ import { resolveRoot, type Opened, type OperationResult } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { sbom } from './sbom.schema.js';
 
-/** What `sbom` and `sign` work on. They keep what they have done under the id of their run. */
+/** The image of `sbom` and `sign`. Their checkpoints are stored under the id of the run. */
 export interface OpenedImage extends Opened {
   name: { registry: string; repository: string };
   runId: string;
 }
 
-/** Attaches an SBOM to each image under the reference, and signs it if there is a key. An SBOM of ours that is there already stays. */
+/**
+ * Attaches an SBOM to each image under the reference, and signs it if there is a key. An image that has an SBOM by this
+ * app gets no other.
+ */
 export async function run(
   opened: OpenedImage,
   input: InputOf<typeof sbom>,

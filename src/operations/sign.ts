@@ -7,7 +7,7 @@ import type { InputOf } from './operation-schema.js';
 import type { OpenedImage } from './sbom.js';
 import type { sign } from './sign.schema.js';
 
-/** Attaches our signature to the manifest, and with `recursive` to the manifests of an index. */
+/** Attaches the app's signature to the manifest, and with `recursive` to the manifests of an index. */
 export async function run(
   opened: OpenedImage,
   input: InputOf<typeof sign>,

@@ -7,9 +7,7 @@ import type { StorePort } from '../ports/store.js';
 import type { JobIds } from '../ports/job-ids.js';
 import type { Runs } from '../ports/runs.js';
 
-/**
- * Opens the run of a job. An id is accepted once while its row exists: a second job with that id gets the run of the first.
- */
+/** Opens the run of a job. If the id's row exists already, returns the run of the first job with that id. */
 export async function openJob(
   ports: Pick<Ports, 'now'> & StorePort<Runs & JobIds>,
   job: JobInput,

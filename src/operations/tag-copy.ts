@@ -11,7 +11,7 @@ import { unlessStopped, isTagged, writeTag } from '../transfer/tag.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
-/** Sets the tags of a job's copy, if it has any, and keeps the receipt as the job's output. */
+/** Sets the tags of a job's copy, if it has any, and stores the receipt as the job's output. */
 export async function tagCopyStep(
   ports: Pick<Ports, 'registries' | 'listing' | 'lease' | 'documents'> & StorePort<Runs>,
   { source, destination: { registry, repository }, tags = [] }: CopyRequest,

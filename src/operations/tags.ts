@@ -3,7 +3,7 @@ import type { Opened, OperationResult, Progress } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { tags } from './tags.schema.js';
 
-/** The tags of a repository; if the reference names a tag or digest, only those that stand for the same manifest. */
+/** Lists the tags of a repository. If the reference names a tag or digest, lists only tags of the same manifest. */
 export async function run(
   { repository, tag, digest }: Opened,
   { reference: _reference, ...options }: InputOf<typeof tags>,

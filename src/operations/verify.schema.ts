@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { distributionSpec, artifact, platform } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
-/** The signatures that the job demands, as `verify.signatures` of a rule. */
+/** The signatures that the job requires, as `verify.signatures` of a rule. */
 const signatures = z
   .array(
     z.strictObject({

@@ -5,12 +5,12 @@ import { resolveRoot, type Opened, type OperationResult, type Progress } from '.
 import type { InputOf } from './operation-schema.js';
 import type { verify } from './verify.schema.js';
 
-/** What the caller trusts: certificates of a job or of a command, or the signatures that a rule demands. */
+/** What the caller trusts: the certificates of a job or a command, or the signatures that a rule requires. */
 export type VerifyInput = Omit<InputOf<typeof verify>, 'signatures'> & { signatures: readonly SignaturePolicy[] };
 
 /**
- * Whether each policy is met by a signature on the manifest. Our own signatures count like anybody's.
- * @returns with the refusal `EVIDENCE_MISSING` if not; a pause if it is to be called again
+ * Checks for each policy whether a signature of the manifest satisfies it. Signatures by this app count like others.
+ * @returns with the refusal `EVIDENCE_MISSING` if not; a pause if the step must be called again
  */
 export async function run(
   opened: Opened,

@@ -29,7 +29,7 @@ export const SINCE_FILTER: Filters[number] = [
 
 const MOST_REQUESTS = 100;
 const PAGE_ROWS = 100;
-/** Between two looks of `--watch`, in milliseconds. */
+/** The pause between two requests of `--watch`, in milliseconds. */
 const WATCH_MS = 2_000;
 
 export function addListOptions(command: Command, filters: Filters): void {
@@ -40,20 +40,20 @@ export function addListOptions(command: Command, filters: Filters): void {
     .option('--watch', 'print rows again when they change, until Ctrl-C');
 }
 
-/** A list of the app, and how it is shown. */
+/** A list of the app, and how it is printed. */
 export interface ListView<T> {
   path: string;
-  /** In the query beside the filters. */
+  /** Query parameters in addition to the filters. */
   query?: Readonly<Record<string, string>>;
   filters: Filters;
-  /** What the items are called, in JSON and in sentences: `promotions`. */
+  /** The name of the items in JSON and in sentences: `promotions`. */
   name: string;
   read: (answer: unknown) => { items: T[]; next?: string | undefined };
   idOf: (item: T) => string;
   columns: readonly Column<T>[];
 }
 
-/** Asks page by page, until there are as many items as `--limit` says, or no more. */
+/** Requests pages until there are `--limit` items or no further page. */
 async function askList<T>({ app, values, io }: AppCall, view: ListView<T>): Promise<{ items: T[]; more: boolean }> {
   const limit = parseCount(writtenOf(values, 'limit') ?? '50', '--limit', 1);
   const query = new URLSearchParams({ ...view.query, ...filtersIn(values, view.filters) });
@@ -79,7 +79,7 @@ function filtersIn(values: Values, filters: Filters): Record<string, string> {
   );
 }
 
-/** Prints a list; with `--watch` once more what has changed, until the command is interrupted. */
+/** Prints a list. With `--watch`, prints what has changed until the command is interrupted. */
 export async function showList<T>(call: AppCall, view: ListView<T>): Promise<void> {
   const { format, values, io } = call;
   const table = { wide: values.wide === true, colors: colorsOf(io) };

@@ -14,7 +14,7 @@ export interface AppCall {
 }
 
 interface AppVerbOptions {
-  /** Adds the verb's own options, before those of every such verb. */
+  /** Adds the verb's own options, before the options that all these verbs have. */
   add?: (command: Command) => void;
   /** True if the text is a table: `--format table` is another name for it. Default: false. */
   isTable?: boolean;

@@ -8,7 +8,10 @@ export function addCancelOptions(command: Command): void {
   command.option('--by <name>', 'who cancels; stored in the run').option('--reason <text>', 'why; stored in the run');
 }
 
-/** Asks the app to stop a run, with who asks and why. @returns its answer */
+/**
+ * Asks the app to stop a run, with the caller and the reason.
+ * @returns the app's answer
+ */
 export async function cancelRun({ app, values, io }: AppCall, runId: string): Promise<unknown> {
   const { by, reason } = { by: textOf(values, 'by'), reason: textOf(values, 'reason') };
   const body = JSON.stringify({ ...(by !== undefined && { by }), ...(reason !== undefined && { reason }) });

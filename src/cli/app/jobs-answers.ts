@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { answerInvalid } from '../output/job-output.js';
 
-// Answers of the app. Loaded when the app is asked, because zod takes time to load.
+// Answers of the app. This file is loaded only when the app is asked, because zod takes time to load.
 
 const problemSchema = z.object({
   error: z.object({
@@ -32,7 +32,7 @@ const runSchema = z.looseObject({
 /** A job's run. */
 export type Run = z.infer<typeof runSchema>;
 
-/** The error in an answer of the app; undefined if the answer is not the app's. */
+/** The error in an answer of the app. Undefined if the answer does not come from the app. */
 export function readProblem(answer: unknown): z.infer<typeof problemSchema>['error'] | undefined {
   return problemSchema.safeParse(answer).data?.error;
 }

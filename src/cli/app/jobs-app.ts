@@ -51,9 +51,9 @@ export function appOf(values: Values, io: Io): App {
 }
 
 /**
- * Asks the app.
- * @throws InputError, what the app says is wrong; ConfigurationError `APP_DENIED`; PromoterError `APP_FAILED`; TransportError
- * `APP_UNREACHABLE`
+ * Sends a request to the app.
+ * @throws InputError with the problems that the app reports; ConfigurationError `APP_DENIED`; PromoterError
+ * `APP_FAILED`; TransportError `APP_UNREACHABLE`
  */
 export async function askApp(app: App, path: string, io: Io, body?: string): Promise<unknown> {
   let response: Response;

@@ -36,7 +36,7 @@ function nameOf(path: string): string {
   return posix.normalize(path).replace(/(?<=.)\/$/, '');
 }
 
-/** Whether a job's file may have this name. */
+/** True if a job's file may have this name. */
 function isName(name: string): boolean {
   return name !== '' && name.length <= PATH_CHARS && pathProblem(name) === undefined;
 }
@@ -68,8 +68,8 @@ class Names {
 }
 
 /**
- * A file of this machine is sent in the job. A missing file is taken for a blob of the app's container `source`.
- * @throws InputError `NOT_A_FILE`, `FILE_TOO_LARGE`, `FILE_NOT_FOUND` where it is neither
+ * Puts a local file into the job. If there is no such file, the path names a blob of the app's container `source`.
+ * @throws InputError `NOT_A_FILE`, `FILE_TOO_LARGE`, `FILE_NOT_FOUND` if there is no such blob either
  */
 async function fileOf({ path, mediaType }: FileReference, names: Names): Promise<JobFile> {
   const typed = mediaType === undefined ? {} : { mediaType };
@@ -105,7 +105,7 @@ async function contentOf(path: string, io: Io): Promise<JobFile> {
   return { path: 'standard-input', base64: Buffer.concat(chunks).toString('base64') };
 }
 
-/** Whether a folder is small enough to be packed. */
+/** True if a folder is small enough to be packed. */
 async function isWithin(path: string, mostBytes: number): Promise<boolean> {
   let bytes = 0;
   for await (const entry of createFolderSource().walk(path)) {
@@ -116,7 +116,7 @@ async function isWithin(path: string, mostBytes: number): Promise<boolean> {
 }
 
 /**
- * A folder stands in the job as the archive that `push` makes of it, with the annotations by which it is unpacked: the app makes
+ * Puts a folder into the job as the archive that `push` makes of it, with the annotations that unpack it. The app makes
  * the same layer of it.
  * @throws InputError `FILE_TOO_LARGE`
  */
@@ -146,14 +146,14 @@ async function folderOf(
   });
 }
 
-/** A renamed file keeps its path as its title. */
+/** A file that is renamed in the job keeps its path as its title. */
 function titled(file: JobFile, path: string, annotations: Record<string, string>): JobFile {
   const all = { ...(file.path !== nameOf(path) && { [TITLE]: nameOf(path) }), ...annotations };
   return Object.keys(all).length === 0 ? file : { ...file, annotations: all };
 }
 
 /**
- * What push and attach pack: files of this machine stand in the job.
+ * The files that push and attach pack. Local files are put into the job.
  * @throws InputError `FILE_TOO_LARGE`, `NOT_A_FILE`, `FILE_NOT_FOUND`, `PATH_ABSOLUTE`
  */
 async function withPacked(
@@ -180,7 +180,7 @@ interface SendOptions {
   io: Io;
 }
 
-/** Fields of an operation's input that name files of this machine. */
+/** Fields of an operation's input that name local files. */
 interface WithFiles {
   files?: readonly JobFile[];
   config?: JobFile;
@@ -189,7 +189,8 @@ interface WithFiles {
 }
 
 /**
- * An operation's input as it is sent: files of this machine stand in it, or are named as blobs of the app's container `source`.
+ * The input of an operation as it is sent. Local files are put into it; other files are named as blobs of the app's
+ * container `source`.
  * @throws InputError `FILE_TOO_LARGE`, `NOT_A_FILE`, `FILE_NOT_FOUND`, `PATH_ABSOLUTE`
  */
 export async function inputToSend(input: object, options: SendOptions): Promise<object> {

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isRecord } from '../../oci/index.js';
 
-/** Where `npm start` notes the address of its app, by default. */
+/** Where `npm start` writes the address of its app by default. */
 const APP_FILE = join('.local', 'app.json');
 
-/** The address of the app that `npm start` runs in this folder, or in one above it; undefined if none runs. */
+/** The address of the app that `npm start` runs in this folder or a parent folder. Undefined if none runs. */
 export function localAppUrl(folder: string): string | undefined {
   const noted = readNoted(join(folder, APP_FILE));
   if (noted !== undefined && isAlive(noted.pid)) return noted.url;

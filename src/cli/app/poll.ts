@@ -12,14 +12,17 @@ export function addWaitOptions(command: Command): void {
   command.option('--timeout <seconds>', 'maximum wait in seconds (default 0: no limit)');
 }
 
-/** Seconds; 0: no limit. @throws InputError `OPTION_INVALID` */
+/**
+ * The value of `--timeout` in seconds; 0 means no limit.
+ * @throws InputError `OPTION_INVALID`
+ */
 export function timeoutOf(values: Values): number {
   return parseCount(writtenOf(values, 'timeout') ?? '0', '--timeout', 0);
 }
 
 /**
- * Asks until there is an answer, with pauses of half a second up to five.
- * @param what it waits for, for the message
+ * Repeats a request until it has a result, with pauses that grow from half a second to five seconds.
+ * @param what the awaited result, for the error message
  * @throws PromoterError `WAIT_TIMEOUT`
  */
 export async function pollUntil<T>(

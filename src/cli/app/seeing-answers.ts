@@ -3,7 +3,7 @@ import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 import type { Explanation } from '../../promotions/explanation.js';
 import { known } from './jobs-answers.js';
 
-// Answers of the app about promotions and runs, of this version or a newer one: the fields that are shown.
+// Answers of the app about promotions and runs: only the fields that are shown. The app may be newer than this command.
 
 const sourceSchema = z.looseObject({ registry: z.string(), repository: z.string(), tag: z.string().optional() });
 const resultSchema = z.looseObject({
@@ -159,7 +159,7 @@ interface ListPage<T> {
   next?: string | undefined;
 }
 
-/** @throws PromoterError `APP_ANSWER_INVALID`, as each of these */
+/** @throws PromoterError `APP_ANSWER_INVALID`, as all functions of this file */
 export function readPromotions(answer: unknown): ListPage<ShownPromotion> {
   const { promotions, next } = known(
     z.object({ promotions: z.array(promotionSchema), next: z.string().optional() }),
@@ -192,12 +192,12 @@ export function readStatus(answer: unknown): ShownStatus {
 
 const requestedSchema = z.looseObject({
   promotionId: z.string(),
-  /** The generation that answers the request. */
+  /** The request is answered when `observedGeneration` is at least this. */
   generation: z.number().optional(),
-  /** Absent while PROMOTION_PAUSED is set. */
+  /** Absent if PROMOTION_PAUSED is set. */
   runId: z.string().optional(),
 });
-/** A run of a promotion that was asked for. */
+/** The answer to a request to run a promotion. */
 export type Requested = z.infer<typeof requestedSchema>;
 
 export function readRequested(answer: unknown): Requested {

@@ -32,7 +32,7 @@ function checkOptions(asked: readonly string[], taken: readonly string[]): void 
   });
 }
 
-/** `--submit`: a command becomes a job of the app, instead of running here. */
+/** Defines `--submit`: the app runs the command as a job. */
 export function createSubmitDoor(io: Io): SubmitDoor {
   return {
     addOptions(command) {
@@ -45,7 +45,7 @@ export function createSubmitDoor(io: Io): SubmitDoor {
     async submit({ verb, operands, values, asked }) {
       const app = appOf(values, io);
       const waits = values.wait === true;
-      // Without --wait the job's id is printed, in the format that is asked for, unless the job itself has a format.
+      // Without --wait, the id of the job is printed in the requested format, unless the format belongs to the job.
       const shows = waits ? (verb.shows ?? []) : verb.takes.includes('format') ? [] : ['format', 'template'];
       const format = !waits && shows.length > 0 ? resultFormat(values) : ({ kind: 'text' } as const);
       const print = waits ? verb.print(operands, values) : undefined;

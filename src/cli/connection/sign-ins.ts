@@ -21,7 +21,10 @@ export class SignIns {
     if (!noted.includes(text)) this.#references.set(registry, [...noted, text]);
   }
 
-  /** The stored credential of the registry; without one and with `azure`, the account that is signed in to Azure. */
+  /**
+   * Returns the stored credentials. For a registry without one, with `azure`, uses the account that is signed in to
+   * Azure.
+   */
   after(registry: string, kept: Credentials, { azure }: { azure: boolean }): Credentials {
     const credentials = azure ? this.#azure.after(kept) : kept;
     return {

@@ -19,10 +19,10 @@ import type { Io } from '../io.js';
 import { createLocalPorts } from './local-run.js';
 import type { LocalPromotion } from './promote-tag.js';
 
-/** Requests to the destination at once. */
+/** Concurrent requests to the destination. */
 const ASKED_AT_ONCE = 16;
 
-/** Manifests and blobs, and their bytes. */
+/** The number of manifests and blobs, and their bytes. */
 interface Counted {
   count: number;
   bytes: number;
@@ -31,26 +31,31 @@ interface Counted {
 /** What a promotion would do. Sizes are in bytes. */
 export interface DryRun {
   rule: string;
-  /** `registry/repository:tag`, as the destination. */
+  /** `registry/repository:tag`. */
   source: string;
   destination: string;
   /** The digest that would be promoted. */
   digest: string;
   /** Why the gate is closed; empty if it is open. */
   gate: string[];
-  /** What would be made and attached. An SBOM reads `readBytes` of layers; its own size is known when it is made. */
+  /**
+   * What would be created and attached. To make an SBOM, `readBytes` of layers are read; its own size is not known yet.
+   */
   attach: { label: string; digest: string; sbom: boolean; signature: boolean; readBytes: number }[];
-  /** What would be uploaded to the destination, without what is attached first. */
+  /** What would be uploaded to the destination, without the new attachments. */
   copy: Counted;
-  /** Blobs that the destination would take over from another repository of its registry. */
+  /** Blobs that would be mounted from another repository of the destination's registry. */
   mount: Counted;
-  /** What the destination has. */
+  /** What the destination has already. */
   exists: Counted;
-  /** The digest that the destination tag has now. */
+  /** The digest that the destination tag names now. */
   replaces?: string;
 }
 
-/** Looks at what a rule would do for a tag. Nothing is written. @throws PolicyError `IS_REFERRER`; as the steps of a promotion */
+/**
+ * Finds out what a rule would do for a tag. Writes nothing.
+ * @throws PolicyError `IS_REFERRER`; as the steps of a promotion
+ */
 export async function dryRun(
   { signal }: Pick<Io, 'signal'>,
   { rule, source, registries, signer }: LocalPromotion,
@@ -97,7 +102,7 @@ async function lookUntilDecided(
   look: () => Promise<{ decision: GateDecision; isUnfinished: boolean }>,
 ): Promise<GateDecision> {
   for (;;) {
-    // Each look gets further, and what is listed is bounded.
+    // Each call continues where the last one stopped, and the list is limited, so this ends.
     const { decision, isUnfinished } = await look();
     if (!isUnfinished) return decision;
   }
@@ -131,7 +136,7 @@ async function countCopy(
   return counts;
 }
 
-/** Lines for people. */
+/** The result as lines of text. */
 export function dryRunLines(run: DryRun): string[] {
   const { rule, source, destination, digest, gate, attach, copy, mount, exists, replaces } = run;
   const counted = ({ count, bytes }: Counted): string => `${count} manifests and blobs, ${bytes} bytes`;

@@ -15,7 +15,7 @@ import { withTransfers, type Transfers } from '../output/transfers.js';
 import type { Values } from '../verb.js';
 import { createLocalDocuments, createLocalStore, type LocalStore } from './local-store.js';
 
-/** The ports of the app's steps in this process. */
+/** The ports with which the app's steps run in this process. */
 export interface LocalPorts extends Pick<
   Ports,
   'registries' | 'lease' | 'documents' | 'sbom' | 'signer' | 'callBounds' | 'now'
@@ -35,13 +35,13 @@ export function createLocalPorts(
     documents: createLocalDocuments(),
     lease: createLocalLease(),
     sbom: createStreamingSbomGenerator(),
-    // One process does it all, in one call.
+    // One call does all the work, without limits.
     callBounds: { ms: Infinity, turnMs: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },
     now: () => new Date(),
   };
 }
 
-/** Registries with one repository only; it may be a layout. */
+/** Registries that have only one repository, which may be in a layout. */
 export function registriesOf({ repository }: Pick<Opened, 'repository'>): Registries {
   return { repository: () => repository };
 }
@@ -60,7 +60,7 @@ export function openedImage(opened: Opened & { target: Target }): OpenedImage {
   return { ...opened, name: nameOf(opened), runId: newRunId(Date.now()) };
 }
 
-/** What an operation returns, as a step does. */
+/** Returns the result of an operation in the form of a step's reply. */
 export async function replyOf(
   done: Promise<OperationResult | { retryAfterMs: number }>,
 ): Promise<StepReply<OperationResult>> {
@@ -71,7 +71,7 @@ export async function replyOf(
 /** Maximum wait for a lease that another process holds, in milliseconds. */
 const HELD_MS = 10 * 60_000;
 
-/** How a step is seen. */
+/** How the progress of a step is shown. */
 export interface StepView {
   /** Receives the last text of the step. */
   tell?: (text: string) => void;
@@ -135,7 +135,7 @@ async function doPart<T>(
   const shown = parts && showBytes(transfers, { word: parts.word, title: label, digest });
   let said = '';
   const tell = lines.next();
-  // A part that fails or is repeated does not hold back the lines of others.
+  // If a part is slow, fails or is repeated, the lines of other parts are still printed.
   let line = unseen;
   try {
     const done = await work({ ...silent(), text: (text) => void (said = text), bytes: shown?.bytes ?? unseen });

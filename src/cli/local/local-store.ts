@@ -9,7 +9,7 @@ import type { PromotionRow } from '../../rows/promotion-row.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Versioned } from '../../ports/versioned.js';
 
-/** The rows that steps ask for. */
+/** The rows that steps need. */
 export type LocalStore = Promotions & Runs & Pick<SubjectIndex, 'addToSubjectIndex'> & Claims & Attachments;
 
 /** Rows of one kind. Each write makes a new version. */
@@ -35,8 +35,8 @@ class Rows<T> {
 }
 
 /**
- * The rows of one command, in memory. They do not hold what the deployed app knows: the claims on destination tags, and which
- * unsigned SBOMs are its own.
+ * The rows of one command, in memory. Two things that only the deployed app knows are missing: the claims on
+ * destination tags, and which unsigned SBOMs are its own.
  * @param promotion the promotion that the command works on, and its run
  */
 export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow }): LocalStore {
@@ -54,14 +54,14 @@ export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow })
     getRun: async (id) => runs.get(id),
     insertRun: async (row) => runs.put(row.id, row),
     replaceRun: async (row, version) => runs.put(row.id, row, version),
-    // No later event needs the index here.
+    // The index is for later events; there are none here.
     addToSubjectIndex: async () => undefined,
     claimDestination: async (destination, claim) => {
       claims.put(destination, claim);
       return claims.get(destination) ?? { value: claim, version: '' };
     },
     replaceClaim: async (destination, claim, version) => claims.put(destination, claim, version),
-    // Used by events of the app's own attachments; there are no events here.
+    // These records are for events of the app's own attachments; there are none here.
     markOurs: async () => undefined,
     attachedBy: async () => undefined,
   };

@@ -15,8 +15,8 @@ import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 
 /**
- * Promotes a tag by every rule of this machine that matches it, or by the rule that is named. If one fails, the others are
- * tried all the same.
+ * Promotes a tag by every local rule that matches it, or only by the rule that is named. If one rule fails, the others
+ * are still applied.
  * @param tell receives a line for each finding and each change
  * @throws PolicyError `NO_RULE_MATCHES`; InputError `SOURCE_NOT_FOUND`
  */

@@ -6,7 +6,10 @@ import type { RulesSource } from '../../ports/rules-source.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 
-/** The rules of this machine: `--rules`, or `PROMOTION_RULES`. @throws ConfigurationError `RULES_MISSING` */
+/**
+ * The local rules: from `--rules` or `PROMOTION_RULES`.
+ * @throws ConfigurationError `RULES_MISSING`
+ */
 export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource {
   const asked = textOf(values, 'rules');
   const setting = asked === undefined ? env.PROMOTION_RULES : resolve(asked);
@@ -19,7 +22,10 @@ export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource
   return rulesSource({ setting, root: process.cwd(), readBlob: unread, now: Date.now });
 }
 
-/** Only the rule of `--rule`, if it is given. @throws InputError `RULE_UNKNOWN` */
+/**
+ * All rules, or only the rule of `--rule`.
+ * @throws InputError `RULE_UNKNOWN`
+ */
 export function chooseRules(rules: readonly Rule[], values: Values): readonly Rule[] {
   const name = textOf(values, 'rule');
   if (name === undefined) return rules;

@@ -18,7 +18,7 @@ type OpenedTarget = Opened & { target: Target };
 
 /**
  * Attaches an SBOM to each image under the target, and signs it if there is a key.
- * @returns with `said`, what is said of the SBOM of each image that was made, by the image's label
+ * @returns `said`: for each new SBOM, its description by the label of the image
  */
 export async function attachSboms(
   io: Io,

@@ -14,7 +14,10 @@ import { createLocalDocuments } from './local-store.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner } from './signer.js';
 
-/** Signs the target with a key of this machine. @throws ConfigurationError `SIGNING_KEY_MISSING` */
+/**
+ * Signs the target with a local key.
+ * @throws ConfigurationError `SIGNING_KEY_MISSING`
+ */
 export async function signTarget(
   io: Io,
   opened: Opened & { target: Target },
@@ -33,7 +36,7 @@ export async function signTarget(
 }
 
 /**
- * The signatures that rules of this machine demand of a target: the rules that match its tag, or the one that is named.
+ * The signatures that local rules require of a target: the rules that match its tag, or the rule that is named.
  * @throws InputError `RULE_UNKNOWN`, `NO_RULE_MATCHES`, `NO_SIGNATURES_ASKED`
  */
 export async function policiesByRules(io: Io, target: Target, values: Values): Promise<SignaturePolicy[]> {
