@@ -40,9 +40,9 @@ const events = (of = world): Record<string, unknown>[] =>
   of.queues.sent.map(({ text }) => JSON.parse(text) as Record<string, unknown>);
 const receipts = (of = world): string[] => [...of.documents.kept.keys()].filter((name) => name.startsWith('receipts/'));
 
-describe('who is told', () => {
+describe('the result of a run', () => {
   test.each(['promoted', 'observed', 'superseded', 'refused', 'failed', 'cancelled'] as const)(
-    '%s: one CloudEvent and one receipt',
+    'is one CloudEvent and one receipt for %s',
     async (outcome) => {
       expect(await close(outcome)).toBe(outcome === 'superseded' ? 'next' : 'closed');
       expect(world.queues.sent.map(({ queue }) => queue)).toEqual(['promotion-results']);
@@ -73,7 +73,7 @@ describe('who is told', () => {
     },
   );
 
-  test('unchanged: nobody', async () => {
+  test('is not sent for unchanged', async () => {
     const outcome = 'unchanged';
     await close(outcome);
     expect(events()).toEqual([]);
@@ -81,25 +81,25 @@ describe('who is told', () => {
     expect(await runOf(world, run.runId)).toMatchObject({ state: 'ended', result: { outcome } });
   });
 
-  test('closed twice: told once', async () => {
+  test('is sent once if the run is closed twice', async () => {
     await close('promoted');
     expect(await close('promoted')).toBe('closed');
     expect(events()).toHaveLength(1);
   });
 
-  test('a run that read no generation answers the one in its row', async () => {
+  test('answers the generation in the row if the run has read none', async () => {
     const { generation: _read, ...unread } = input('failed');
     await openRun(world);
     expect(await closeIn(world, unread)).toBe('next');
     expect(await rowOf(world, run.promotionId)).toMatchObject({ generation: 2, observedGeneration: 1, runOpen: true });
   });
 
-  test('a run whose row it is not tells nobody', async () => {
+  test('is not sent by a run that does not own the row', async () => {
     expect(await closeIn(world, { ...input('promoted'), runId: 'another' })).toBe('gone');
     expect(events()).toEqual([]);
   });
 
-  test('a message has its bounds, the receipt has it all', async () => {
+  test('is shortened in the message and complete in the receipt', async () => {
     const did = Array.from({ length: 400 }, (_, index) => `attached signature ${index} ${'x'.repeat(200)}`);
     const result = { outcome: 'failed', code: 'X', reason: 'y'.repeat(60_000), remedy: 'z' } as const;
     expect(await close('failed', { did, result })).toBe('closed');
@@ -110,8 +110,8 @@ describe('who is told', () => {
   });
 });
 
-describe('what comes next', () => {
-  test('something was wanted meanwhile: told, and the next run opened', async () => {
+describe('the end of a run', () => {
+  test('sends the event and opens the next run if a trigger came meanwhile', async () => {
     await openRun(world);
     expect(await close('promoted')).toBe('next');
     expect(events()).toHaveLength(1);
@@ -119,7 +119,7 @@ describe('what comes next', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ previousRunId: run.runId, runOpen: true });
   });
 
-  test('paused: no next run, until that is lifted', async () => {
+  test('opens no run while the app is paused', async () => {
     for (const outcome of ['promoted', 'superseded'] as const) {
       world = newWorld();
       run = await begunRun(world);
@@ -135,7 +135,7 @@ describe('what comes next', () => {
     }
   });
 
-  test('paused: a run that was lost is followed when that is lifted', async () => {
+  test('is followed by the next run after an orphaned run, once the app is no longer paused', async () => {
     world.paused = true;
     world.engine.setState(run.runId, 'missing');
     await reconcilePromotion(world, run.promotionId, run.rule);
@@ -146,7 +146,7 @@ describe('what comes next', () => {
   });
 
   test.each(['promoted', 'superseded'] as const)(
-    '%s, and the rule is gone: the row is at rest, whatever was wanted',
+    'as %s closes the row if the rule is gone, whatever triggers came',
     async (outcome) => {
       await openRun(world);
       world.ruleList = [];
@@ -161,7 +161,7 @@ describe('what comes next', () => {
     },
   );
 
-  test('a run that was lost is ended, and nobody is told', async () => {
+  test('of an orphaned run sends no event', async () => {
     world.engine.setState(run.runId, 'missing');
     await reconcilePromotion(world, run.promotionId, run.rule);
     const { runId } = await rowOf(world, run.promotionId);
@@ -176,7 +176,7 @@ describe('what comes next', () => {
   });
 });
 
-test('a crash at any call of the close, and again: closed, told by one receipt and one id', async () => {
+test('after a crash at any call of the close, the run is closed with one receipt and one event id', async () => {
   await breakEverywhere(
     async () => {
       const fresh = newWorld();
@@ -198,7 +198,7 @@ test('a crash at any call of the close, and again: closed, told by one receipt a
   );
 });
 
-describe('superseded, again and again, though nothing was wanted in between', () => {
+describe('runs that are superseded again and again without a trigger', () => {
   /** The run that is open begins. */
   async function next(): Promise<void> {
     const { runId = '' } = await rowOf(world, run.promotionId);
@@ -218,7 +218,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     await next();
   }
 
-  test('the next run comes at once, then after growing pauses, and then it is a failure that the schedule tries again', async () => {
+  test('are followed at once, then after growing pauses, and then the promotion fails and the schedule tries again', async () => {
     for (const pauseMs of [0, 10_000, 60_000]) await pauses(pauseMs);
     expect(await closeIn(world, superseded())).toBe('closed');
     const row = await rowOf(world, run.promotionId);
@@ -238,14 +238,14 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     ]);
   });
 
-  test('done twice it is one time', async () => {
+  test('count once if a close is repeated', async () => {
     await pauses(0);
     await closeIn(world, superseded(), 10_000);
     expect(await closeIn(world, superseded(), 10_000)).toBe('next');
     expect((await rowOf(world, run.promotionId)).superseded).toEqual({ times: 2, generation: 1 });
   });
 
-  test('what is wanted in between has a run at once, and the count begins anew', async () => {
+  test('are counted anew after a trigger, which gets a run at once', async () => {
     for (const pauseMs of [0, 10_000]) await pauses(pauseMs);
     expect(await closeIn(world, superseded())).toEqual({ retryAfterMs: 60_000 });
     await openRun(world);
@@ -254,7 +254,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     for (const pauseMs of [0, 10_000, 60_000]) await pauses(pauseMs, 2);
   });
 
-  test('failures in a row stay counted', async () => {
+  test('do not reset the failures in a row', async () => {
     expect(await close('failed')).toBe('closed');
     await openRun(world);
     await next();
@@ -264,7 +264,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     expect(await rowOf(world, run.promotionId)).toMatchObject({ failures: 2 });
   });
 
-  test('who asks it to stop while it pauses, or just before, stops the promotion', async () => {
+  test('can be cancelled during a pause and just before it', async () => {
     await pauses(0);
     expect(await closeIn(world, superseded())).toEqual({ retryAfterMs: 10_000 });
     expect(await cancelRun(world, run.runId, { by: 'me' })).toMatchObject({ state: 'accepted' });
@@ -277,7 +277,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
     expect(events().at(-1)).toMatchObject({ id: run.runId, type: 'acr-promoter.promotion.cancelled' });
   });
 
-  test('and whoever asks in the very last moment', async () => {
+  test('can be cancelled at the last moment', async () => {
     const { store } = world;
     // When the close has looked, and is about to end the run's row.
     const replaceRun: typeof store.replaceRun = async (row, version) => {
@@ -289,7 +289,7 @@ describe('superseded, again and again, though nothing was wanted in between', ()
   });
 });
 
-describe('what a run has put, and could not read back', () => {
+describe('a digest that a run wrote and could not read back', () => {
   const lost = { outcome: 'failed', code: 'TAG_LOST', reason: 'y', remedy: 'z', digest: 'sha256:a' } as const;
   async function followed(outcome: Outcome, digest: string): Promise<unknown> {
     expect(await close('failed', { result: lost })).toBe('closed');
@@ -311,7 +311,7 @@ describe('what a run has put, and could not read back', () => {
     expect(await rowOf(world, run.promotionId)).not.toHaveProperty('unconfirmed');
   });
 
-  test('is something else by now: unchanged is unchanged', async () => {
+  test('stays unchanged if the tag has another digest at the next run', async () => {
     expect(await followed('unchanged', 'sha256:b')).toMatchObject({ data: { code: 'TAG_LOST' } });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ last: { outcome: 'unchanged' } });
   });

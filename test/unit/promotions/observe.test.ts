@@ -76,8 +76,8 @@ async function promote(): Promise<void> {
   done(await tagDestinationStep(world, { ...run, root }, await callOf(world, run.runId)));
 }
 
-describe('a run begins', () => {
-  test('by taking its promotion’s row: what is wanted by then is what it answers', async () => {
+describe('the start of a run', () => {
+  test('takes the promotion’s row, and answers the generation in it', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     await openRun(world);
@@ -89,13 +89,13 @@ describe('a run begins', () => {
     });
   });
 
-  test('and says what it answers also if there is nothing to be seen', async () => {
+  test('returns the generation even if there is nothing to promote', async () => {
     const run = await openRun(world);
     await expect(observeOf(run)).rejects.toMatchObject({ code: 'SOURCE_GONE' });
     expect(await runOf(world, run.runId)).toMatchObject({ state: 'running', generation: 1 });
   });
 
-  test('but not if it has ended, if the row is another run’s, or if there is no such run', async () => {
+  test('does nothing if the run has ended, does not own the row, or does not exist', async () => {
     await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     const gone = { done: { state: 'gone' } };
@@ -110,8 +110,8 @@ describe('a run begins', () => {
   });
 });
 
-describe('nothing to promote', () => {
-  test('the tag is gone', async () => {
+describe('a tag that cannot be promoted', () => {
+  test('is missing', async () => {
     await expect(observe()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
   });
 
@@ -130,12 +130,12 @@ describe('the gate', () => {
     await writeGatePassed(world, promotionId, runId, { digest, fingerprint: by });
   }
 
-  test('of a rule that demands nothing is passed', async () => {
+  test('is passed if the rule requires nothing', async () => {
     await pushImage(source, { tag: SOURCE.tag });
     expect(await found()).toMatchObject({ gate: 'passed' });
   });
 
-  test('is passed if the destination stands on the digest that passed, by the same rule', async () => {
+  test('is passed if the destination has the digest that passed before under the same rule', async () => {
     world.ruleList = [gated];
     const image = await pushImage(source, { tag: SOURCE.tag });
     expect(await found()).toMatchObject({ gate: 'closed' });
@@ -151,8 +151,8 @@ describe('the gate', () => {
   });
 });
 
-describe('what is there', () => {
-  test('an image: it gets an SBOM', async () => {
+describe('the observed graph', () => {
+  test('has one image that gets an SBOM', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const { root, images, differences, attachTo } = await found();
     expect(attachTo).toBe('source');
@@ -165,7 +165,7 @@ describe('what is there', () => {
     ]);
   });
 
-  test('an index with an attestation: the root first, an SBOM for each image, the reason for what gets none', async () => {
+  test('of an index with an attestation has the root first, an SBOM for each image, and a reason for each other', async () => {
     const { root, amd64, arm64, attestation } = await pushMultiPlatform(source, SOURCE.tag);
     const { images } = await found();
     expect(images.map(({ digest, label, sbom }) => [digest, label, sbom])).toEqual([
@@ -177,7 +177,7 @@ describe('what is there', () => {
     expect(images[3]?.why).toMatch(/attestation/);
   });
 
-  test('an index in an index: its images get their SBOMs too', async () => {
+  test('includes the images of an index in an index', async () => {
     const amd64 = await pushImage(source, { content: 'amd64' });
     const inner = await pushIndex(source, [{ ...amd64, platform: { os: 'linux', architecture: 'amd64' } }]);
     await pushIndex(source, [inner], { tag: SOURCE.tag });
@@ -189,7 +189,7 @@ describe('what is there', () => {
     ]);
   });
 
-  test('one image named twice is one; two of one platform can be told apart', async () => {
+  test('has an image that is listed twice only once, and different labels for two images of one platform', async () => {
     const windows = { os: 'windows', architecture: 'amd64' };
     const [one, other] = [await pushImage(source, { content: '1' }), await pushImage(source, { content: '2' })];
     await pushIndex(
@@ -206,7 +206,7 @@ describe('what is there', () => {
     expect(new Set(images.map(({ label }) => label)).size).toBe(3);
   });
 
-  test('a chart, an ORAS artifact: signed and copied, without SBOM', async () => {
+  test('of a chart or an ORAS artifact gets a signature but no SBOM', async () => {
     await pushChart(source, SOURCE.tag);
     expect((await found()).images).toMatchObject([
       { label: 'application/vnd.cncf.helm.config.v1+json', sbom: false, why: expect.stringContaining('not an image') },
@@ -215,13 +215,13 @@ describe('what is there', () => {
     expect((await found()).images).toMatchObject([{ label: 'application/x-report', sbom: false }]);
   });
 
-  test('a label is fit to be shown, whatever an artifact calls itself', async () => {
+  test('has labels that are safe to print', async () => {
     await pushArtifact(source, `application/x-${'y'.repeat(5000)}`, { tag: SOURCE.tag, mediaType: 'text/plain' });
     const { images } = await found();
     expect(images[0]?.label.length).toBeLessThanOrEqual(200);
   });
 
-  test('an index of too many images is refused by name', async () => {
+  test('with too many images is refused', async () => {
     const children = [];
     for (let index = 0; index <= 100; index += 1) {
       children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
@@ -230,7 +230,7 @@ describe('what is there', () => {
     expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
   });
 
-  test('manifests that are large in all are refused before they are in memory', async () => {
+  test('with too many bytes of manifests is refused before they are in memory', async () => {
     const image = await pushImage(source);
     const size = 3 * 1024 * 1024;
     const children: Descriptor[] = [];
@@ -246,7 +246,7 @@ describe('what is there', () => {
     expect(await observe()).toMatchObject({ state: 'refused', code: 'TOO_MANY_IMAGES' });
   });
 
-  test('what a policy forbids is told with the digest; what breaks is thrown', async () => {
+  test('is refused with the digest for a policy error; any other error is thrown', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     source.failNth('fetchManifest', 1, new PolicyError('REGISTRY_NOT_ALLOWED', 'no'));
     expect(await observe()).toMatchObject({ state: 'refused', code: 'REGISTRY_NOT_ALLOWED', digest });
@@ -293,7 +293,7 @@ describe('content that nobody can promote is refused, with the digest', () => {
     expect(await observe()).toMatchObject({ state: 'refused', code: 'DESCRIPTOR_MISMATCH' });
   });
 
-  test('a child of no known type is a blob only if the registry has no manifest for it', async () => {
+  test('a child of an unknown type is a blob only if the registry has no manifest for it', async () => {
     // Kinds are remembered: this one is not yet.
     const image = await pushImage(source, { content: 'never seen before' });
     source.sparse = true;
@@ -305,7 +305,7 @@ describe('content that nobody can promote is refused, with the digest', () => {
     expect((await found()).images).toHaveLength(1);
   });
 
-  test('the types and sizes that are signed are those that were fetched', async () => {
+  test('types and sizes to sign are those that were fetched', async () => {
     const image = await pushImage(source);
     await pushIndex(source, [{ ...image, annotations: { a: 'b' }, platform: LINUX }], { tag: SOURCE.tag });
     const { images } = await found();
@@ -313,38 +313,38 @@ describe('content that nobody can promote is refused, with the digest', () => {
   });
 });
 
-describe('what differs', () => {
+describe('the differences', () => {
   beforeEach(async () => {
     await pushImage(source, { tag: SOURCE.tag });
   });
 
-  test('nothing, after a promotion', async () => {
+  test('are none after a promotion', async () => {
     await promote();
     expect((await found()).differences).toEqual([]);
   });
 
-  test('the tag at the destination means something else', async () => {
+  test('include a destination tag with another digest', async () => {
     await promote();
     const before = (await found()).root.digest;
     await pushImage(source, { tag: SOURCE.tag, content: 'two' });
     expect((await found()).differences).toContainEqual(`${DESTINATION} is ${before}`);
   });
 
-  test('a referrer that came since', async () => {
+  test('include a referrer that was pushed since', async () => {
     await promote();
     const { root } = await found();
     await pushArtifact(source, 'application/x-report', { subject: root });
     expect((await found()).differences).toEqual([expect.stringContaining('lacks 1 manifests, 1 referrers')]);
   });
 
-  test('a referrer that the rule leaves out makes no difference', async () => {
+  test('do not include a referrer that the rule excludes', async () => {
     await promote();
     const { root } = await found();
     await pushArtifact(source, 'application/vnd.azure.artifact.streaming.v1', { subject: root });
     expect((await found()).differences).toEqual([]);
   });
 
-  test('a referrer that the destination lost from its list', async () => {
+  test('include a referrer that the destination no longer lists', async () => {
     await promote();
     const { root } = await found();
     const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
@@ -353,7 +353,7 @@ describe('what differs', () => {
     expect((await found()).differences).toEqual([expect.stringContaining('lacks 0 manifests, 1 referrers')]);
   });
 
-  test('a signature of ours that is gone', async () => {
+  test('include a signature of this app that is missing', async () => {
     await promote();
     const { root } = await found();
     for (const { digest } of await source.listReferrers(root.digest)) await source.deleteManifest(digest);
@@ -363,21 +363,21 @@ describe('what differs', () => {
     ]);
   });
 
-  test('a rule that neither signs nor makes SBOMs asks for neither', async () => {
+  test('include no SBOM or signature if the rule requires none', async () => {
     world.ruleList = [rule({ sign: [], sbom: { formats: [] } })];
     const { differences, attachTo } = await found();
     expect(differences).toEqual([`${DESTINATION} is not there`]);
     expect(attachTo).toBeUndefined();
   });
 
-  test('no key is set, and the rule signs: it differs, and the signing step says why', async () => {
+  test('include a signature if no key is configured; the signing step reports the reason', async () => {
     world.signer = undefined;
     expect((await found()).differences).toContain('image has no signature from this app yet');
   });
 });
 
-describe('rows', () => {
-  test('those of the digests are written before referrers are listed', async () => {
+describe('the rows of a run', () => {
+  test('with its digests are written before referrers are listed', async () => {
     const { root, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
     const { promotionId } = await openRun(world);
     const seen: string[][] = [];
@@ -398,7 +398,7 @@ describe('rows', () => {
     for (const each of kept) expect(each).toMatchObject({ root: root.digest, at: world.now().toISOString() });
   });
 
-  test('the destination belongs to another rule: refused, with the digest, so that the schedule lets it be', async () => {
+  test('are refused with the digest if another rule owns the destination', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const other = rule({ name: 'other' });
     world.ruleList = [rule(), other];
@@ -412,7 +412,7 @@ describe('rows', () => {
     });
   });
 
-  test('a rule that observes takes no destination from one that writes', async () => {
+  test('of a rule that observes take no destination from a rule that writes', async () => {
     await pushImage(source, { tag: SOURCE.tag });
     const watching = rule({ name: 'watching', mode: 'observe' });
     world.ruleList = [watching, rule()];

@@ -32,7 +32,7 @@ const failed = (code: string, refused: boolean) => () => ({
 const WHOLE = ['observe', 'attach', 'copy', 'verifyArrival', 'tagDestination', 'closeRun'];
 
 describe('a promotion', () => {
-  test('goes its way: six activities, each given its run and what was observed', async () => {
+  test('has six activities, each with its run and what was observed', async () => {
     const played = await play({});
     expect(names(played)).toEqual(WHOLE);
     expect(played.output).toEqual({ outcome: 'promoted', digest: ROOT.digest });
@@ -59,38 +59,38 @@ describe('a promotion', () => {
     ]);
   });
 
-  test('referrers that were put again are told', async () => {
+  test('reports referrers that were pushed again', async () => {
     const { closed } = await play({ verifyArrival: () => ({ done: { repaired: 2 } }) });
     expect(closed[0]?.did).toContain('put 2 referrers again');
   });
 
-  test('a rule without SBOM and signature: a copy', async () => {
+  test('only copies if the rule has no SBOM and no signature', async () => {
     const { attachTo: _nothing, ...observed } = OBSERVED;
     const played = await play({ observe: () => ({ done: observed }) });
     expect(names(played)).toEqual(WHOLE.filter((name) => name !== 'attach'));
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('what is attached at the destination comes when all has arrived, before the tag', async () => {
+  test('attaches at the destination after the arrival check and before the tag', async () => {
     const played = await play({ observe: () => ({ done: { ...OBSERVED, attachTo: 'destination' } }) });
     expect(names(played)).toEqual(['observe', 'copy', 'verifyArrival', 'attach', 'tagDestination', 'closeRun']);
   });
 });
 
-describe('ends early', () => {
-  test('a row that is another run’s: nothing is done, nothing closed', async () => {
+describe('a promotion ends early', () => {
+  test('without a close if another run owns the row', async () => {
     const played = await play({ observe: () => ({ done: { state: 'gone' } }) });
     expect(names(played)).toEqual(['observe']);
     expect(played.output).toBeNull();
   });
 
-  test('nothing differs: unchanged', async () => {
+  test('as unchanged if nothing differs', async () => {
     const played = await play({ observe: () => ({ done: { ...OBSERVED, differences: [] } }) });
     expect(names(played)).toEqual(['observe', 'closeRun']);
     expect(played.output).toEqual({ outcome: 'unchanged', digest: ROOT.digest });
   });
 
-  test('nothing to promote: unchanged, and why, with the digest that was looked at', async () => {
+  test('as unchanged with reason and digest if there is nothing to promote', async () => {
     const gone = { state: 'nothing', generation: 4, code: 'SOURCE_GONE', reason: 'not there' } as const;
     expect((await play({ observe: () => ({ done: gone }) })).output).toEqual({
       outcome: 'unchanged',
@@ -101,7 +101,7 @@ describe('ends early', () => {
     expect((await play({ observe: () => ({ done: referrer }) })).output).toMatchObject({ digest: ROOT.digest });
   });
 
-  test('a policy forbids it: refused, with the digest that was looked at', async () => {
+  test('as refused with the digest if a policy forbids it', async () => {
     const taken = {
       state: 'refused',
       generation: 4,
@@ -115,13 +115,13 @@ describe('ends early', () => {
     expect(played.closed[0]).toMatchObject({ generation, result: { outcome: 'refused', ...rest } });
   });
 
-  test('a rule that observes: what it would do, and nothing done', async () => {
+  test('with its differences if the rule only observes, and does nothing', async () => {
     const played = await play({ observe: () => ({ done: { ...OBSERVED, mode: 'observe' } }) });
     expect(names(played)).toEqual(['observe', 'closeRun']);
     expect(played.output).toMatchObject({ outcome: 'observed', reason: expect.stringContaining('is not there') });
   });
 
-  test('the tag moved on before the copy was planned, or before it could be written: superseded', async () => {
+  test('as superseded if the tag moves before the copy is planned or the tag is written', async () => {
     const early = await play({ copy: () => ({ done: { state: 'superseded' } }) });
     expect(names(early)).not.toContain('verifyArrival');
     expect(early.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
@@ -129,14 +129,14 @@ describe('ends early', () => {
     expect(late.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
   });
 
-  test('the row went to another run before the tag was written: nothing is closed', async () => {
+  test('without a close if another run takes the row before the tag is written', async () => {
     const played = await play({ tagDestination: () => ({ done: { state: 'gone', reference: DESTINATION } }) });
     expect(played.closed).toEqual([]);
     expect(played.output).toBeNull();
   });
 
   test.each(['observe', 'attach', 'copy', 'verifyArrival', 'tagDestination'] as const)(
-    '%s fails for good: the row is closed as failed, or as refused',
+    'if %s fails permanently, and the row is closed as failed or refused',
     async (name) => {
       for (const refused of [false, true]) {
         const { closed, error } = await play({ [name]: failed('SOME_CODE', refused) });
@@ -153,7 +153,7 @@ describe('ends early', () => {
     },
   );
 
-  test('before it has read what it is to answer: the close says so', async () => {
+  test('before it has read a generation, and the close has none', async () => {
     const { closed } = await play({ observe: failed('ROW_UNREADABLE', false) });
     expect(closed[0]).not.toHaveProperty('wanted');
     expect(closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'ROW_UNREADABLE' });
@@ -167,13 +167,13 @@ describe('the evidence gate', () => {
   const passed = (generation: number) => ({ done: { state: 'passed' as const, generation } });
   const gated: Answers = { observe: () => ({ done: GATED }), markWaiting: () => ({ done: 'waiting' }) };
 
-  test('is passed at once where the evidence is there', async () => {
+  test('is passed at once if the evidence is there', async () => {
     const played = await play({ ...gated, checkEvidence: () => passed(3) });
     expect(names(played)).toEqual(['observe', 'checkEvidence', ...WHOLE.slice(1)]);
     expect(played.closed[0]).toMatchObject({ generation: 3, result: { outcome: 'promoted' } });
   });
 
-  test('waits, is woken, looks again; each wait has a name of its own', async () => {
+  test('waits, is woken and checks again; each wait has its own event', async () => {
     const played = await play(
       { ...gated, checkEvidence: (_input, call) => (call < 3 ? closedGate(call) : passed(7)) },
       { event: ([name]) => name },
@@ -187,13 +187,13 @@ describe('the evidence gate', () => {
     ]);
   });
 
-  test('looks by itself every five minutes', async () => {
+  test('checks every five minutes without an event', async () => {
     const played = await play({ ...gated, checkEvidence: (_input, call) => (call < 3 ? closedGate(1) : passed(1)) });
     expect(seconds(played)).toEqual([300, 300]);
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('something was raised while it looked: it looks again, without waiting', async () => {
+  test('checks again at once if a trigger came during the check', async () => {
     const played = await play({
       ...gated,
       checkEvidence: (_input, call) => (call < 2 ? closedGate(1) : passed(2)),
@@ -203,7 +203,7 @@ describe('the evidence gate', () => {
     expect(played.closed[0]).toMatchObject({ generation: 2 });
   });
 
-  test('an event that comes late finds a wait that nobody reads', async () => {
+  test('is not woken by an event of an earlier wait', async () => {
     const played = await play(
       { ...gated, checkEvidence: (_input, call) => (call < 4 ? closedGate(call) : passed(4)) },
       // The first wait ends by its timer; its event comes during the second, and wakes nobody.
@@ -213,7 +213,7 @@ describe('the evidence gate', () => {
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('refuses after an hour, with what was missing at the last look', async () => {
+  test('refuses after an hour, with what was missing at the last check', async () => {
     const played = await play({ ...gated, checkEvidence: () => closedGate(5) });
     expect(played.elapsedMs).toBeGreaterThanOrEqual(60 * MINUTE);
     expect(played.elapsedMs).toBeLessThan(61 * MINUTE);
@@ -225,7 +225,7 @@ describe('the evidence gate', () => {
     expect(played.closed[0]?.result.remedy).toBeDefined();
   });
 
-  test('after five looks they are rarer, however often it is woken: an hour holds about fifty', async () => {
+  test('checks less often after five checks, about fifty times in an hour', async () => {
     const paused: number[] = [];
     const played = await play(
       {
@@ -245,13 +245,13 @@ describe('the evidence gate', () => {
     expect(played.elapsedMs).toBeLessThan(61 * MINUTE);
   });
 
-  test('the tag moved on while it waited: superseded', async () => {
+  test('ends the run as superseded if the tag moves meanwhile', async () => {
     const played = await play({ ...gated, checkEvidence: () => ({ done: { state: 'superseded' } }) });
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
   });
 
   test.each(['checkEvidence', 'markWaiting'] as const)(
-    'the row went to another run (%s): nothing is closed',
+    'does not close a row that another run has taken (%s)',
     async (step) => {
       const played = await play({
         ...gated,
@@ -269,7 +269,7 @@ describe('the evidence gate', () => {
   });
 });
 
-describe('nothing differs, and the rule demands evidence', () => {
+describe('if nothing differs and the rule requires evidence', () => {
   const inPlace = (changes: Partial<typeof OBSERVED>) => () => ({
     done: { ...OBSERVED, differences: [], gate: 'closed' as const, ...changes },
   });
@@ -279,20 +279,20 @@ describe('nothing differs, and the rule demands evidence', () => {
   const passed = (generation = 1) => ({ done: { state: 'passed' as const, generation } });
   const waiting: Answers = { markWaiting: () => ({ done: 'waiting' }) };
 
-  test('the gate is asked where it did not pass before', async () => {
+  test('the gate is checked unless it passed before', async () => {
     const played = await play({ observe: inPlace({}), checkEvidence: () => passed() });
     expect(names(played)).toEqual(['observe', 'checkEvidence', 'closeRun']);
     expect(played.output).toMatchObject({ outcome: 'unchanged', digest: ROOT.digest });
   });
 
-  test('without evidence it is refused after an hour, as a new image is, and no longer in sync', async () => {
+  test('missing evidence is refused after an hour, as for a new image, and the state is no longer in sync', async () => {
     const played = await play({ ...waiting, observe: inPlace({}), checkEvidence: () => closedGate });
     expect(played.elapsedMs).toBeGreaterThanOrEqual(60 * MINUTE);
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'refused', code: 'EVIDENCE_MISSING', evidence: 'e0' });
     expect(names(played)).not.toContain('attach');
   });
 
-  test('evidence that came while it waited, or was raised meanwhile, is copied', async () => {
+  test('evidence that came during the wait is copied', async () => {
     const later = await play({
       ...waiting,
       observe: inPlace({}),
@@ -305,7 +305,7 @@ describe('nothing differs, and the rule demands evidence', () => {
     }
   });
 
-  test('what passed before under this policy is not asked again: evidence may have expired', async () => {
+  test('a digest that passed before under this policy is not checked again, because evidence may have expired', async () => {
     const played = await play({ observe: inPlace({ gate: 'passed' }) });
     expect(names(played)).toEqual(['observe', 'closeRun']);
     expect(played.output).toMatchObject({ outcome: 'unchanged' });
@@ -314,7 +314,7 @@ describe('nothing differs, and the rule demands evidence', () => {
     expect(repaired.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('a rule that observes looks once, and says what is missing', async () => {
+  test('a rule that observes checks once, and reports what is missing', async () => {
     const observing = { observe: inPlace({ mode: 'observe' }) };
     const missing = await play({ ...observing, checkEvidence: () => closedGate });
     expect(names(missing)).toEqual(['observe', 'checkEvidence', 'closeRun']);
@@ -325,7 +325,7 @@ describe('nothing differs, and the rule demands evidence', () => {
     expect(moved.closed[0]?.result).toMatchObject({ outcome: 'superseded' });
   });
 
-  test('a gate with very many signatures asks to be called again, and no time passes', async () => {
+  test('a gate with very many signatures is called again without a pause', async () => {
     const played = await play({
       observe: inPlace({}),
       checkEvidence: (_input, call) => (call < 20 ? { retryAfterMs: 0 } : passed()),
@@ -378,7 +378,7 @@ describe('both drivers run the same order', () => {
     expect(here.output).toEqual(durably.output);
   });
 
-  test('a closed gate: the local one waits for nothing', async () => {
+  test('the local driver does not wait at a closed gate', async () => {
     const closed = { done: { state: 'closed' as const, generation: 1, reasons: ['none'], evidence: 'e0' } };
     const waits: Answers = {
       observe: () => ({ done: GATED }),
@@ -388,7 +388,7 @@ describe('both drivers run the same order', () => {
     await expect(playHere(waits)).rejects.toThrow('nobody waits here for evidence-1');
   });
 
-  test('what a step throws is not swallowed by the order', async () => {
+  test('the order does not swallow an exception of a step', async () => {
     const thrown: Answers = {
       copy: () => {
         throw new Error('it is down');

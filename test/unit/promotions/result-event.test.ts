@@ -36,7 +36,7 @@ async function insertJob(of: World, changes: Partial<RunRow> = {}): Promise<stri
   return runId;
 }
 
-test('a job that has ended', async () => {
+test('a job that has ended sends an event', async () => {
   const runId = await insertJob(world);
   world.nowMs += 2000;
   await closeJobStep(world, { runId, result: { outcome: 'completed' } });
@@ -68,7 +68,7 @@ test('a job that has ended', async () => {
   expect(JSON.parse(Buffer.from(receipt ?? '').toString())).toEqual(events()[0]);
 });
 
-test('a job that ended as unchanged, one that is open, and none: nobody is told', async () => {
+test('a job that ended as unchanged, an open job, and an unknown run send no event', async () => {
   const unchanged = await insertJob(world);
   await closeJobStep(world, { runId: unchanged, result: { outcome: 'unchanged' } });
   for (const id of [unchanged, await insertJob(world), 'nobody']) expect(await sendResultEvent(world, id)).toBe(false);
@@ -91,7 +91,7 @@ test('an interrupted run sends no event; for a run that ended without one, the s
   expect(events()).toMatchObject([{ id: runId, data: { outcome: 'failed', code: 'X' } }]);
 });
 
-test('a queue that is down keeps nothing from being sent later', async () => {
+test('an event that a failing queue refused is sent later', async () => {
   const runId = await insertJob(world);
   const { queues } = world;
   world.queues = { ...queues, send: () => Promise.reject(new Error('down')) };
@@ -103,7 +103,7 @@ test('a queue that is down keeps nothing from being sent later', async () => {
   expect(events()).toMatchObject([{ id: runId, type: 'acr-promoter.job.failed' }]);
 });
 
-test('many that cannot be sent of keep none before them from being sent', async () => {
+test('many events that cannot be sent do not block the events before them', async () => {
   const ended = { state: 'ended', finishedAt: world.now().toISOString(), result: { outcome: 'completed' } } as const;
   const first = await insertJob(world, ended);
   const others = new Set<string>();
@@ -126,7 +126,7 @@ test('many that cannot be sent of keep none before them from being sent', async 
   expect(problems).toHaveLength(20);
 });
 
-test('a crash at any call, and again: told under one id, twice at most', async () => {
+test('after a crash at any call, the event is sent at most twice, under one id', async () => {
   let twice = 0;
   const calls = await breakEverywhere(
     async () => {

@@ -25,8 +25,8 @@ async function closed(run: Awaited<ReturnType<typeof openRun>>, generation = 1):
   return closePromotion(world, run.promotionId, run.runId, { generation, rule: run.rule, result });
 }
 
-describe('asking a run to stop', () => {
-  test('puts who, when and why into its row, once: the second is answered as the first', async () => {
+describe('a request to stop a run', () => {
+  test('writes who, when and why to its row once; a second request gets the first answer', async () => {
     const { runId } = await openRun(world);
     const first = await cancelRun(world, runId, WHO);
     world.nowMs += 5_000;
@@ -38,14 +38,14 @@ describe('asking a run to stop', () => {
     expect(second).toEqual(first);
   });
 
-  test('of many at once one counts, and all are told the same', async () => {
+  test('that is sent many times at once counts once, and all get the same answer', async () => {
     const { runId } = await openRun(world);
     const names = Array.from({ length: 10 }, (_, index) => `n${index}`);
     const answers = await Promise.all(names.map((by) => cancelRun(world, runId, { by })));
     expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1);
   });
 
-  test('that nobody knows, and one that has ended', async () => {
+  test('for an unknown run, or one that has ended, changes nothing', async () => {
     expect(await cancelRun(world, 'none', WHO)).toEqual({ state: 'unknown' });
     const { runId } = await openRun(world);
     await endRunRow(world, runId, { outcome: 'promoted' });
@@ -53,7 +53,7 @@ describe('asking a run to stop', () => {
     expect((await runOf(world, runId)).cancel).toBeUndefined();
   });
 
-  test('that has ended and was followed: the one that is open is named', async () => {
+  test('for a run that has ended names the promotion’s open run', async () => {
     const run = await openRun(world);
     await closePromotion(world, run.promotionId, run.runId, {
       generation: 1,
@@ -68,14 +68,14 @@ describe('asking a run to stop', () => {
     });
   });
 
-  test('too late: the last write was done, and it ended as it did', async () => {
+  test('comes too late after the last write, and the run keeps its outcome', async () => {
     const { runId } = await openRun(world);
     await cancelRun(world, runId, WHO);
     await endRunRow(world, runId, { outcome: 'promoted' });
     expect(await cancelRun(world, runId, WHO)).toMatchObject({ state: 'ended', result: { outcome: 'promoted' } });
   });
 
-  test('after it has stopped: the same answer, and nobody is woken', async () => {
+  test('after the run has stopped gets the same answer, and wakes nothing', async () => {
     const run = await openRun(world);
     const first = await cancelRun(world, run.runId, WHO);
     await closed(run);
@@ -83,7 +83,7 @@ describe('asking a run to stop', () => {
     expect(world.engine.notified).toEqual([]);
   });
 
-  test('wakes what waits: the gate by its event, a step that backs off by its own', async () => {
+  test('wakes a run at its gate and a step that backs off, each by its event', async () => {
     const { promotionId, runId } = await openRun(world);
     await writeWaiting(world, promotionId, runId, 1, 'evidence-3');
     const step = { runId, text: '', startedAt: '', updatedAt: '' };
@@ -96,7 +96,7 @@ describe('asking a run to stop', () => {
     ]);
   });
 
-  test('wakes what waits of a job that was started again: under the id of that instance', async () => {
+  test('wakes a job that was started again under the id of its new instance', async () => {
     await openJobRun(world, { operation: 'sign', reference: `${SOURCE.registry}/samples/app:v1` }, 'r1');
     const run = await world.store.getRun('r1');
     const again = { ...(await runOf(world, 'r1')), startedAgainAt: world.now().toISOString() };
@@ -109,7 +109,7 @@ describe('asking a run to stop', () => {
     expect(jobInstanceOf(again)).not.toBe('r1');
   });
 
-  test('a job’s run', async () => {
+  test('works for a job’s run', async () => {
     await openJobRun(world, { operation: 'resolve', reference: 'r.azurecr.io/a:v1' }, 'r1');
     expect(await cancelRun(world, 'r1', WHO)).toEqual({
       state: 'accepted',
@@ -119,7 +119,7 @@ describe('asking a run to stop', () => {
 });
 
 describe('a promotion whose run was stopped', () => {
-  test('is left alone by the schedule while digest and rule stand', async () => {
+  test('is left alone by the schedule as long as digest and rule stay the same', async () => {
     const run = await openRun(world);
     await cancelRun(world, run.runId, WHO);
     expect(await closed(run)).toBe('closed');
@@ -136,7 +136,7 @@ describe('a promotion whose run was stopped', () => {
     expect(decideTag({ ...seen, fingerprint: 'other', digest: 'sha256:a' })).toBe('run again');
   });
 
-  test('what was wanted until then is answered; what is wanted since is the next run’s', async () => {
+  test('has answered all triggers before the request; later ones get the next run', async () => {
     const run = await openRun(world);
     await takePromotion(world, run.promotionId, run.runId);
     world.engine.setState(run.runId, 'running');
@@ -154,7 +154,7 @@ describe('a promotion whose run was stopped', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ runOpen: true, previousRunId: second.runId });
   });
 
-  test('what is wanted after it was stopped and before it began is the next run’s, though it read that', async () => {
+  test('gets a run for a trigger between the request and the start, even if the stopped run read it', async () => {
     const run = await openRun(world);
     await cancelRun(world, run.runId, WHO);
     await incrementGeneration(world, run.rule, SOURCE, { kind: 'push' });
@@ -168,7 +168,7 @@ describe('a promotion whose run was stopped', () => {
     });
   });
 
-  test('whose instance is lost is closed, without a next run', async () => {
+  test('is closed without a next run if its instance is orphaned', async () => {
     const run = await openRun(world);
     await takePromotion(world, run.promotionId, run.runId);
     await cancelRun(world, run.runId, WHO);

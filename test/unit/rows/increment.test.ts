@@ -52,8 +52,8 @@ async function opened(): Promise<{ id: string; runId: string; generation: number
   return { id, runId, generation };
 }
 
-describe('raising', () => {
-  test('opens one run, and starts the engine under its id', async () => {
+describe('a trigger', () => {
+  test('opens one run, and starts the orchestration under its id', async () => {
     const { id, runId } = await opened();
     expect(world.engine.starts).toEqual([
       { orchestration: 'promote', id: runId, input: { promotionId: id, runId, deadlineMs: 24 * 3_600_000 } },
@@ -83,14 +83,14 @@ describe('raising', () => {
     expect(await rowOf(id)).toMatchObject({ generation: 3, runId });
   });
 
-  test('many at once: one run', async () => {
+  test('opens one run, even if many arrive at once', async () => {
     await Promise.all(Array.from({ length: 20 }, () => incrementGeneration(world, staging, source, { kind: 'push' })));
     const { id } = { id: (await incrementGeneration(world, staging, source, { kind: 'push' })).promotionId };
     expect((await rowOf(id)).generation).toBe(21);
     expect(new Set(world.engine.starts.map((start) => start.id)).size).toBe(1);
   });
 
-  test('an instance that never came to be is started under the same id', async () => {
+  test('starts an instance that was never created under the same id', async () => {
     const { runId } = await opened();
     world.engine.setState(runId, 'missing');
     await incrementGeneration(world, staging, source, { kind: 'push' });
@@ -111,7 +111,7 @@ describe('raising', () => {
     },
   );
 
-  test('pending for a quarter of an hour counts as lost, a minute does not', async () => {
+  test('replaces a run that was pending for a quarter of an hour, but not one that was pending for a minute', async () => {
     const { id, runId } = await opened();
     clockMs += 60_000;
     await reconcilePromotion(world, id, staging);
@@ -124,7 +124,7 @@ describe('raising', () => {
     expect((await rowOf(id)).runId).not.toBe(runId);
   });
 
-  test('an outage of the whole app replaces no run that goes on after it', async () => {
+  test('replaces no run that continues after an outage of the whole app', async () => {
     const { id, runId } = await opened();
     await takePromotion(world, id, runId);
     world.engine.setState(runId, 'running');
@@ -155,7 +155,7 @@ describe('raising', () => {
     expect(await rowOf(id)).not.toHaveProperty('silent');
   });
 
-  test('what does nothing for 15 minutes counts as lost, though its instance runs; what waits does not', async () => {
+  test('replaces a run that is silent for 15 minutes, but not one that waits', async () => {
     const { id, runId } = await opened();
     await takePromotion(world, id, runId);
     world.engine.setState(runId, 'running');
@@ -191,7 +191,7 @@ describe('raising', () => {
     expect((await world.store.getRun(runId))?.value).toMatchObject(ended);
   });
 
-  test('open for two days more than its rule’s deadline counts as lost, whatever it says', async () => {
+  test('replaces a run that is open for two days more than its rule’s deadline', async () => {
     const { id, runId } = await opened();
     await takePromotion(world, id, runId);
     world.engine.setState(runId, 'running');
@@ -209,7 +209,7 @@ describe('raising', () => {
     expect(await rowOf(id)).toMatchObject({ previousRunId: runId, runOpen: true });
   });
 
-  test('paused: raised, and opened by the schedule when that is lifted', async () => {
+  test('increments the generation while the app is paused; the schedule opens the run later', async () => {
     world.paused = true;
     const { promotionId: id } = await incrementGeneration(world, staging, source, { kind: 'push' });
     await incrementGeneration(world, staging, source, { kind: 'push' });
@@ -224,8 +224,8 @@ describe('raising', () => {
   });
 });
 
-describe('closing', () => {
-  test('closes the row where nothing was wanted meanwhile', async () => {
+describe('closing a run', () => {
+  test('closes the row if no trigger came meanwhile', async () => {
     const { id, runId, generation } = await opened();
     await takePromotion(world, id, runId);
     expect(await closePromotion(world, id, runId, { generation, result: promoted, rule: staging })).toBe('closed');
@@ -238,7 +238,7 @@ describe('closing', () => {
     expect((await world.store.getRun(runId))?.value).toMatchObject({ state: 'ended', result: promoted });
   });
 
-  test('done twice it changes nothing', async () => {
+  test('changes nothing the second time', async () => {
     const { id, runId, generation } = await opened();
     const close = (): Promise<string> =>
       closePromotion(world, id, runId, { generation, result: promoted, rule: staging });
@@ -248,7 +248,7 @@ describe('closing', () => {
     expect(await rowOf(id)).toEqual(before);
   });
 
-  test('opens the next run where something was wanted meanwhile; done twice, the same one', async () => {
+  test('opens the next run if a trigger came meanwhile, and the same one the second time', async () => {
     const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
     await incrementGeneration(world, staging, source, { kind: 'push' });
@@ -262,7 +262,7 @@ describe('closing', () => {
     expect(world.engine.starts.map((start) => start.id)).toEqual([runId, next]);
   });
 
-  test('a crash after the row was written and before the engine was started: the second close starts it', async () => {
+  test('starts the next run at the second call, after a crash between row and engine', async () => {
     const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
     await incrementGeneration(world, staging, source, { kind: 'push' });
@@ -281,7 +281,7 @@ describe('closing', () => {
     expect(world.engine.starts.at(-1)?.id).toBe((await rowOf(id)).runId);
   });
 
-  test('while the rules cannot be read a run ends as it ended; the schedule opens what is wanted once they can', async () => {
+  test('keeps its result while the rules cannot be read; the schedule opens the next run later', async () => {
     const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
     await incrementGeneration(world, staging, source, { kind: 'push' });
@@ -302,7 +302,7 @@ describe('closing', () => {
     expect(await rowOf(id)).toMatchObject({ runOpen: true, previousRunId: runId });
   });
 
-  test('superseded always opens the next run, and is not the last outcome', async () => {
+  test('opens the next run after superseded, which is not a last outcome', async () => {
     const { id, runId, generation } = await opened();
     expect(
       await closePromotion(world, id, runId, { generation, result: { outcome: 'superseded' }, rule: staging }),
@@ -310,7 +310,7 @@ describe('closing', () => {
     expect((await rowOf(id)).last).toBeUndefined();
   });
 
-  test('a run that is not the row’s closes nothing', async () => {
+  test('changes nothing for a run that does not own the row', async () => {
     const { id, generation } = await opened();
     expect(await closePromotion(world, id, 'another', { generation, result: promoted, rule: staging })).toBe('gone');
     expect(await rowOf(id)).toMatchObject({ runOpen: true });
@@ -329,7 +329,7 @@ describe('closing', () => {
     expect(await rowOf(id)).toMatchObject({ state: 'refused', last: { code: 'RULE_GONE' } });
   });
 
-  test('failures in a row are counted', async () => {
+  test('counts failures in a row', async () => {
     const fail: RunResult = { outcome: 'failed', code: 'X', reason: 'broken' };
     for (let count = 1; count <= 3; count += 1) {
       const { id, runId, generation } = await opened();
@@ -342,8 +342,8 @@ describe('closing', () => {
   });
 });
 
-describe('waiting', () => {
-  test('is written only if wanted is what was looked at', async () => {
+describe('waiting for evidence', () => {
+  test('is written only if the generation has not changed', async () => {
     const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
     await incrementGeneration(world, staging, source, { kind: 'push' });
@@ -353,7 +353,7 @@ describe('waiting', () => {
     expect(await writeWaiting(world, id, 'another', generation + 1, 'evidence-3')).toBe('gone');
   });
 
-  test('whoever raises wakes; the run that looks again no longer waits', async () => {
+  test('ends with any trigger; the run that checks again no longer waits', async () => {
     const { id, runId, generation } = await opened();
     world.engine.setState(runId, 'running');
     await writeWaiting(world, id, runId, generation, 'evidence-1');
@@ -365,7 +365,7 @@ describe('waiting', () => {
   });
 });
 
-test('a write by a run that is not the row’s is refused', async () => {
+test('a write by a run that does not own the row is refused', async () => {
   const { id, runId } = await opened();
   expect(await takePromotion(world, id, 'another')).toBeUndefined();
   expect(await takePromotion(world, id, runId)).toMatchObject({ runBegun: true });

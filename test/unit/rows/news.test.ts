@@ -26,8 +26,8 @@ function heard(...told: (Told & { at: string })[]): News {
   return news;
 }
 
-describe('what a trigger says of a tag', () => {
-  test('the later time counts, in whichever order they come', () => {
+describe('the news of a tag', () => {
+  test('has the event with the later time, in whichever order they arrive', () => {
     const early = { digest: A, at: at(1) };
     const late = { digest: B, at: at(2) };
     for (const order of [
@@ -37,32 +37,32 @@ describe('what a trigger says of a tag', () => {
       expect(heard(...order).tag).toEqual({ digest: B, at: at(2) });
   });
 
-  test('a timestamp in the future counts as now', () => {
+  test('counts a timestamp in the future as now', () => {
     const { news } = hear({}, { digest: A, at: at(600) }, now(1));
     expect(news.tag).toEqual({ digest: A, at: at(1) });
     expect(hear({ news }, { digest: B, at: at(2) }, now(2)).news.tag?.digest).toBe(B);
   });
 
-  test('the host whose clock is an hour slow takes the newest for the newest', () => {
+  test('has the newest event even if a host’s clock is an hour slow', () => {
     const before = heard({ digest: A, at: at(50) });
     const { news } = hear({ news: before }, { digest: B, at: at(60) }, now(0));
     expect(news.tag?.digest).toBe(B);
     expect(hear({ news }, { digest: A, at: at(50) }, now(0)).news.tag?.digest).toBe(B);
   });
 
-  test('the same digest at the same time is known; the same digest pushed again is not', () => {
+  test('knows the same digest at the same time, but not the same digest pushed again', () => {
     const news = heard({ digest: A, at: at(1) });
     expect(hear({ news }, { digest: A, at: at(1) }, now(2)).isKnown).toBe(true);
     expect(hear({ news }, { digest: A, at: at(2) }, now(2)).isKnown).toBe(false);
   });
 
-  test('an older event is known only if its digest is', () => {
+  test('knows an older event only if it knows its digest', () => {
     const news = heard({ digest: B, at: at(2) });
     expect(hear({ news }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(false);
     expect(hear({ news, ...lastOf(A) }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(true);
   });
 
-  test('an event that comes again takes a tag nowhere from where a run has seen it since', () => {
+  test('does not change if an event is delivered again after a run has seen another digest', () => {
     // No event reported the push of B, and a run has read it.
     const moved = answered(heard({ digest: A, at: at(1) }), A, B, now(5));
     expect(hear({ news: moved, ...lastOf(B) }, { digest: A, at: at(1) }, now(6))).toEqual({
@@ -71,17 +71,17 @@ describe('what a trigger says of a tag', () => {
     });
   });
 
-  test('a deletion that is told late does not delete what was pushed after it', () => {
+  test('keeps a push after a deletion that is reported late', () => {
     const news = heard({ digest: A, at: at(1) }, { digest: A, at: at(3) });
     expect(hear({ news }, { digest: A, deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
   });
 
-  test('without a time nothing is kept, and it is new', () => {
+  test('stores nothing without a time, and counts the trigger as new', () => {
     expect(hear({}, { digest: A }, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
     expect(hear({}, {}, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
   });
 
-  test('a manifest that is deleted is gone only from the tag that named it last', () => {
+  test('removes a deleted manifest only from the tag that named it last', () => {
     const news = heard({ digest: A, at: at(1) }, { digest: A, deleted: true, at: at(5) });
     expect(news.tag).toEqual({ digest: A, deleted: true, at: at(1) });
     // Moved before the deletion, and reported after it.
@@ -93,21 +93,21 @@ describe('what a trigger says of a tag', () => {
   });
 });
 
-describe('what a tag reads', () => {
-  test('a digest that was answered is late while the news names another', () => {
+describe('the digest that a tag reads', () => {
+  test('is stale if it was answered before and the news names another', () => {
     const news = heard({ digest: A, at: at(1) }, { digest: B, at: at(2) });
     expect(lateTag({ news, ...lastOf(A) }, A, now(3))).toMatchObject({ digest: A, named: { digest: B, at: at(2) } });
     expect(lateTag({ news, ...lastOf(A) }, B, now(3))).toBeUndefined();
   });
 
-  test('any other digest counts at once', () => {
+  test('is believed at once in any other case', () => {
     const news = heard({ digest: B, at: at(2) });
     expect(lateTag({ news, ...lastOf(A) }, C, now(3))).toBeUndefined();
     expect(lateTag({}, C, now(3))).toBeUndefined();
     expect(lateTag(lastOf(A), A, now(3))).toBeUndefined();
   });
 
-  test('a digest that was replaced lately is late, unless the news names it', () => {
+  test('is stale if it was replaced recently, unless the news names it', () => {
     const news = answered(heard({ digest: B, at: at(2) }), A, B, now(3));
     expect(lateTag({ news, ...lastOf(B) }, A, now(4))).toMatchObject({ digest: A, replacedAt: at(3) });
     const back = hear({ news }, { digest: A, at: at(5) }, now(5)).news;
@@ -117,12 +117,12 @@ describe('what a tag reads', () => {
     expect(lateTag({ news, ...lastOf(B) }, A, now(80))).toBeUndefined();
   });
 
-  test('an older event than the news names what was replaced', () => {
+  test('is stale if an event reports it with an older time than the news', () => {
     const { news } = hear({ news: heard({ digest: B, at: at(2) }) }, { digest: C, at: at(1) }, now(3));
     expect(lateTag({ news, ...lastOf(B) }, C, now(4))).toMatchObject({ digest: C });
   });
 
-  test('what was waited for in vain is waited for no more', () => {
+  test('is believed after the wait', () => {
     const news = answered(heard({ digest: A, at: at(1) }, { digest: B, at: at(2) }), undefined, A, now(3));
     const after = believed(news, A);
     expect(lateTag({ news: after, ...lastOf(A) }, A, now(20))).toBeUndefined();
@@ -132,14 +132,14 @@ describe('what a tag reads', () => {
   });
 });
 
-describe('a run that read a digest', () => {
-  test('leaves a push open that it did not read', () => {
+describe('after a run has read a digest, the news', () => {
+  test('keep a push open that the run did not read', () => {
     const news = answered(heard({ digest: B, at: at(2) }), undefined, A, now(3));
     expect(isAnsweredBy(news, A)).toBe(false);
     expect(lateTag({ news, ...lastOf(A) }, A, now(4))).toMatchObject({ named: { digest: B } });
   });
 
-  test('that no event reported, after one that was reported: the tag has moved, and does not go back to what the news named', () => {
+  test('have the digest of a tag that moved without an event, and do not go back', () => {
     const told = answered(heard({ digest: A, at: at(1) }), undefined, A, now(2));
     const news = answered(told, A, B, now(30));
     expect(isAnsweredBy(news, B)).toBe(true);
@@ -152,7 +152,7 @@ describe('a run that read a digest', () => {
     });
   });
 
-  test('after a deletion was reported: it was pushed again', () => {
+  test('have the digest of a tag that was pushed again after a reported deletion', () => {
     const news = answered(heard({ digest: A, at: at(1) }, { deleted: true, at: at(2) }), A, A, now(3));
     expect(news.tag).toEqual({ digest: A, at: new Date(Date.parse(at(2)) + 1).toISOString(), seen: true });
     // The deletion is told again.
@@ -160,17 +160,17 @@ describe('a run that read a digest', () => {
   });
 });
 
-describe('what a trigger says of referrers', () => {
+describe('the news of referrers', () => {
   const digest = (nth: number): string => `sha256:${String(nth).padStart(64, '0')}`;
 
-  test('the newest twenty are named, and all are counted', () => {
+  test('name the newest twenty, and count all', () => {
     const all = Array.from({ length: 30 }, (_, nth) => ({ referrer: digest(nth), at: at(nth) }));
     const news = heard(...all.toReversed(), ...all.slice(-20));
     expect(news.referrers.map((each) => each.digest)).toEqual(all.slice(-20).map(({ referrer }) => referrer));
     expect(news.referrerCount).toBe(30);
   });
 
-  test('what a digest tag names replaces what it named', () => {
+  test('replace the referrer that the same digest tag named before', () => {
     const tag = `sha256-${'a'.repeat(64)}.sig`;
     const news = heard(
       { referrer: A, referrerTag: tag, at: at(1) },

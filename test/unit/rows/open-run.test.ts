@@ -5,7 +5,7 @@ import { invertedTime, newRunId } from '../../../src/rows/open-run.js';
 const LATEST_MS = 2 ** 48 - 1;
 
 describe('newRunId', () => {
-  test('sorted as text, the newest comes first', () => {
+  test('ids sorted as text are newest first', () => {
     fc.assert(
       fc.property(fc.nat(LATEST_MS), fc.nat(LATEST_MS), (a, b) => {
         fc.pre(a !== b);
@@ -14,7 +14,7 @@ describe('newRunId', () => {
     );
   });
 
-  test('is 27 characters that are good in keys, instance ids and URLs, and never the same', () => {
+  test('an id has 27 characters that are valid in keys, instance ids and URLs, and is unique', () => {
     const ids = Array.from({ length: 1000 }, () => newRunId(Date.UTC(2026, 4, 1)));
     expect(new Set(ids).size).toBe(1000);
     for (const id of ids) {
@@ -28,7 +28,7 @@ describe('newRunId', () => {
 });
 
 describe('invertedTime', () => {
-  test('cuts what is outside its range, and puts what is no time last', () => {
+  test('a time outside the range becomes its nearest limit, and an invalid time sorts last', () => {
     expect(invertedTime(-5)).toBe(invertedTime(0));
     expect(invertedTime(LATEST_MS + 5)).toBe('0000000000');
     expect(invertedTime(Number.NaN)).toBe(invertedTime(0));

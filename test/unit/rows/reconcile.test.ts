@@ -105,8 +105,8 @@ const EXPECTED: Record<keyof typeof CASES, unknown> = {
 };
 const named = Object.keys(CASES) as (keyof typeof CASES)[];
 
-describe.each(named)('lost, and %s: a crash at any call', (name) => {
-  test.each(['missing', 'ended'] as const)('its instance is %s', async (state) => {
+describe.each(named)('a crash at any call while an orphaned run is replaced, and %s', (name) => {
+  test.each(['missing', 'ended'] as const)('ends in the same rows if its instance is %s', async (state) => {
     const calls = await breakEverywhere(
       () =>
         begunRun(async (given) => {
@@ -130,7 +130,7 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
     expect(calls).toBeGreaterThanOrEqual(6);
   });
 
-  test('it only took too long, and ends just then', async () => {
+  test('a slow run that ends while it is replaced changes nothing afterwards', async () => {
     await breakEverywhere(
       () =>
         begunRun(async (given) => {
@@ -160,8 +160,8 @@ describe.each(named)('lost, and %s: a crash at any call', (name) => {
   });
 });
 
-describe('a run that is given up before it has begun', () => {
-  test('does not begin any more; the next does', async () => {
+describe('a run that is ended as interrupted before it has begun', () => {
+  test('does not begin; the next run does', async () => {
     const world = newWorld();
     const run = await openRun(world);
     world.nowMs += 2 * SILENT_MS;
@@ -176,7 +176,7 @@ describe('a run that is given up before it has begun', () => {
     expect(await standing(world, run)).toEqual(FOLLOWED);
   });
 
-  test('and has its row only then: it is ended when it begins', async () => {
+  test('ends its row when it begins, if the row was written only then', async () => {
     const world = newWorld();
     const { store } = world;
     // Whoever opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
@@ -191,7 +191,7 @@ describe('a run that is given up before it has begun', () => {
   });
 });
 
-describe('a run that is lost, and the one after it, and so on', () => {
+describe('runs that are orphaned one after the other', () => {
   const MINUTE = 60_000;
   let world: World;
   let promotionId: string;
@@ -217,7 +217,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     return (await rowOf(world, promotionId)).runOpen;
   }
 
-  test('is followed at once; three that come no further are a failure, and the schedule’s pauses grow', async () => {
+  test('each is followed at once; after three without progress the promotion fails, and the schedule’s pauses grow', async () => {
     let pauseMinutes = 5;
     for (let failures = 1; failures < 5; failures += 1, pauseMinutes *= 2) {
       for (let times = 1; times < 3; times += 1) {
@@ -250,7 +250,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(row).not.toHaveProperty('interrupted');
   });
 
-  test('a run that comes further than those before it, and a trigger, begin the count anew', async () => {
+  test('a run with more progress, or a trigger, restarts the count', async () => {
     const progress = async (runId: string, steps: number): Promise<void> => {
       const at = world.now().toISOString();
       for (let step = 0; step < steps; step += 1) {
@@ -271,7 +271,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     }
   });
 
-  test('so does a run that copied more than those before it', async () => {
+  test('a run that copied more bytes restarts the count', async () => {
     for (const doneBytes of [0, 0, 100, 100, 300, 300, 200]) {
       const { runId = '' } = await rowOf(world, promotionId);
       const at = world.now().toISOString();
@@ -291,7 +291,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await rowOf(world, promotionId)).toMatchObject({ state: 'failed', last: { code: 'RUN_LOST' } });
   });
 
-  test('the second is closed as it ended itself, and followed by the next full scan’s', async () => {
+  test('a run that ended itself meanwhile closes the promotion; the next full scan starts the next run', async () => {
     await lose();
     await tick();
     const runId = await lose();
@@ -305,7 +305,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'promoted' } });
   });
 
-  test('what is wanted in between has a run at once', async () => {
+  test('a trigger in between gets a run at once', async () => {
     await lose();
     const second = await openRun(world);
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true, failures: 0 });
@@ -320,7 +320,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await rowOf(world, promotionId)).toMatchObject({ runOpen: true });
   });
 
-  test('what is wanted while the third is given up is not answered by that: it has a run', async () => {
+  test('a trigger while the third is replaced is not answered by it and gets a run', async () => {
     for (let times = 1; times < 3; times += 1) {
       await lose();
       expect(await tick()).toBe(true);
@@ -361,7 +361,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await nextFindsNothing()).toEqual(expected);
   });
 
-  test('lost twice, the first while it wrote the tag: that has a result event all the same', async () => {
+  test('a run that was orphaned while it wrote the tag gets its result event even if the next is orphaned, too', async () => {
     const first = await lose();
     await writeBegun(world, first, 1, { digest: DIGEST });
     const at = world.now().toISOString();
@@ -373,7 +373,7 @@ describe('a run that is lost, and the one after it, and so on', () => {
     expect(await nextFindsNothing()).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('one whose own row says how it ended closes its promotion so', async () => {
+  test('a run whose row has ended already closes its promotion with that result', async () => {
     const { runId = '' } = await rowOf(world, promotionId);
     expect(await begin(world, { promotionId, runId })).toBe(true);
     const run = await world.store.getRun(runId);

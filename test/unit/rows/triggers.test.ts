@@ -21,7 +21,7 @@ async function lastRun(promotionId: string): Promise<RunRow> {
   return runOf(world, (await rowOf(world, promotionId)).runId ?? '');
 }
 
-test('the event that opened it; those that it coalesced are counted, and the last is told', async () => {
+test('a run’s row names the event that opened it; coalesced triggers are counted, and the last is named', async () => {
   const id = await increment('push', 'e1');
   world.engine.setState((await rowOf(world, id)).runId ?? '', 'running');
   world.nowMs += 5;
@@ -31,7 +31,7 @@ test('the event that opened it; those that it coalesced are counted, and the las
   expect(await rowOf(world, id)).toMatchObject({ coalesced: 2, lastTrigger: { kind: 'referrer', id: 'e3', at: at() } });
 });
 
-test('one that follows says which it follows, and what that coalesced', async () => {
+test('a follow-up names the run before, and the last trigger that it coalesced', async () => {
   const { promotionId, runId } = await openRun(world);
   world.engine.setState(runId, 'running');
   await increment('push', 'e2');
@@ -46,7 +46,7 @@ test('one that follows says which it follows, and what that coalesced', async ()
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'follow-up', id: next.id, at: at() });
 });
 
-test('one after a lost one is a retry', async () => {
+test('the run after an orphaned run has the trigger retry', async () => {
   const { promotionId, runId } = await openRun(world);
   await takePromotion(world, promotionId, runId);
   world.engine.setState(runId, 'missing');
@@ -54,7 +54,7 @@ test('one after a lost one is a retry', async () => {
   expect((await lastRun(promotionId)).trigger).toEqual({ kind: 'retry', id: runId, at: at() });
 });
 
-test('what was known when a run was stopped starts no other: an event that comes again, or a scan that finds it', async () => {
+test('what was reported before a run was stopped starts no other run, from a second delivery or a scan', async () => {
   const pushed = { kind: 'push', digest: 'sha256:a', at: at() } as const;
   const reported = { kind: 'referrer', referrer: 'sha256:r', at: at() } as const;
   const { promotionId } = await incrementGeneration(world, staging, SOURCE, pushed);
@@ -76,7 +76,7 @@ test('what was known when a run was stopped starts no other: an event that comes
   });
 });
 
-test('a trigger that waited while paused says who asked', async () => {
+test('a trigger that waited while the app was paused keeps its cause', async () => {
   world.paused = true;
   const id = await increment('push', 'e1');
   const incrementedAt = at();
@@ -86,7 +86,7 @@ test('a trigger that waited while paused says who asked', async () => {
   expect((await lastRun(id)).trigger).toEqual({ kind: 'push', id: 'e1', at: incrementedAt });
 });
 
-test('a run’s row has its digest as soon as that is known, and keeps it when it has ended', async () => {
+test('a run’s row gets its digest as soon as it is known, and keeps it after the end', async () => {
   const { promotionId, runId } = await openRun(world);
   await writeDigest(world, runId, 'sha256:a');
   await writeDigest(world, runId, 'sha256:a');
