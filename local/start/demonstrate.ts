@@ -67,7 +67,9 @@ export async function demonstrate(demonstration: Demonstration): Promise<void> {
     const told = summaries.find(({ error }) => error !== undefined) ?? summaries[0];
     if (told !== undefined) demonstration.onSummary(told);
     if (!options.once) {
-      terminal.say('\nEverything keeps running; push with any client. Ctrl-C stops it; npm start resumes.');
+      terminal.say(
+        '\nThe app and the registries keep running; push with any client. Ctrl-C stops them; the next npm start continues.',
+      );
       await aborted(signal);
     }
   } finally {

@@ -99,7 +99,7 @@ async function putOff(error: unknown, passes: Passing, failing: Failing): Promis
     try {
       await noteUnanswered(ports, unanswered, waitsFor);
     } catch {
-      log.warn('it could not be noted for status');
+      log.warn('could not store, for status and explain, that a registry does not answer');
     }
   }
   return { retryAfterMs, trouble: { code, message, remedy } };

@@ -120,7 +120,7 @@ describeWithPeers('npm start', ['oras'], ([oras = '']) => {
     digest = await writeIndexWithProvenance(join(folder, 'index'));
     const args = ['--json', '--image', join(folder, 'index'), '--data-dir', dataDir, ...portOptions(ports)];
     started = start(args, { npm: true });
-    await started.printed('Everything keeps running');
+    await started.printed('The app and the registries keep running');
   }, 120_000);
   afterAll(async () => {
     if (isRunning(started.pid)) process.kill(-started.pid, 'SIGTERM');
@@ -341,7 +341,7 @@ describeWithPeers(
         ],
         { npm: true },
       );
-      await started.printed('Everything keeps running');
+      await started.printed('The app and the registries keep running');
     }, 120_000);
     afterAll(() => {
       if (isRunning(started.pid)) process.kill(-started.pid, 'SIGTERM');

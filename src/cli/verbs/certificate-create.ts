@@ -22,7 +22,7 @@ const VERB: VerbDescription = {
   operands: '<key>',
   purpose: 'the key that the certificate is for',
   count: 1,
-  summary: 'Make a signing certificate for a key: self-signed, or a request for an authority',
+  summary: 'Create a signing certificate for a key: self-signed, or a request for a certificate authority',
   examples: [
     [
       'For a key in Key Vault, with the account of az login',
@@ -183,11 +183,11 @@ function tellMissing(io: Io, subject: readonly SubjectAttribute[]): void {
 export function addCertificateCreate(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
-      .option('--subject <name>', 'who signs: "C=US, ST=WA, O=Example, CN=release"; CN is required')
+      .option('--subject <name>', 'subject of the certificate: "C=US, ST=WA, O=Example, CN=release"; CN is required')
       .option('--days <number>', 'days that a self-signed certificate is valid', '365')
       .option(
         '--csr',
-        'a certificate request (PKCS #10) for a certificate authority, instead of a self-signed certificate',
+        'create a certificate request (PKCS #10) for a certificate authority, not a self-signed certificate',
       )
       .option('-o, --output <file>', 'file to write, PEM; - is standard output', '-')
       .option(

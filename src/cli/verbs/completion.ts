@@ -45,7 +45,11 @@ export function addCompletion(program: Command, context: VerbContext): void {
     program,
     context,
     VERB,
-    (command) => void command.option('--no-descriptions', 'words without descriptions (bash shows none)'),
+    (command) =>
+      void command.option(
+        '--no-descriptions',
+        'complete words without their descriptions (bash never shows descriptions)',
+      ),
     (_session, operands, values) => {
       const asked = operandAt(operands, 0);
       const shell = SHELLS.find((candidate) => candidate === asked);

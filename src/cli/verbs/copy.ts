@@ -47,15 +47,15 @@ const VERB: VerbDescription = {
 
 function addOptions(command: Command): void {
   command
-    .option('-r, --recursive', 'also copy referrers, those of its platforms, and theirs')
+    .option('-r, --recursive', 'also copy all referrers: of the manifest, of its platforms, and of referrers')
     .option('--platform <os[/arch][/variant]>', 'copy only this platform of an index')
     .option('--check-blobs', 'ask the destination for every layer, even if it has the manifest')
-    .option('--force', 'the same as --check-blobs, as oras calls it')
+    .option('--force', 'the name of --check-blobs in oras')
     .option('--concurrency <number>', 'requests at once on each side (default 32)')
     .option('--mount-from <repository...>', 'repositories of the destination registry to mount layers from')
     .option(
       '--exclude-artifact-type <type...>',
-      'leave out referrers of these types, and theirs (default Azure’s artifact streaming)',
+      'do not copy referrers of these types, nor their own referrers (default Azure’s artifact streaming)',
     )
     .option('--format <format>', 'text, or json for a receipt of the copy', 'text')
     .option('--from-oci-layout', 'the source is an OCI image layout')

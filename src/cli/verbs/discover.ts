@@ -24,7 +24,7 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the target artifact to discover referrers from',
   count: 1,
-  summary: 'Show the referrers of a manifest, and theirs: SBOMs, signatures',
+  summary: 'Show the referrers of a manifest as a tree: SBOMs, signatures, signatures of SBOMs',
   examples: [
     ['The whole tree', 'acr-promoter discover localhost:5000/hello:v1'],
     ['Only direct referrers, as JSON', 'acr-promoter discover --format json --depth 1 localhost:5000/hello:v1'],
@@ -90,7 +90,7 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       .option('--depth <levels>', 'levels to show, from 1 (default all)')
       .option('--format <format>', 'tree, json, table or go-template=<template>')
       .option('--template <template>', 'the template of --format go-template')
-      .option('-o, --output <format>', 'deprecated: the same, with the JSON of oras before 1.3');
+      .option('-o, --output <format>', 'deprecated: like --format, but with the JSON of oras before 1.3');
     offerValues(command, '--format', ['tree', 'json', 'table', 'go-template']);
     offerValues(command, '--output', ['tree', 'json', 'table']);
     addTtyOption(command);

@@ -14,9 +14,9 @@ const VERB: VerbDescription = {
   operands: '{<name>[:<tag>|@<digest>]|<digest>}',
   purpose: 'the tag, repository or digest, at the source or at the destination',
   count: 1,
-  summary: 'Say whether a tag, the tags of a repository or a digest are promoted, and if not, why not',
+  summary: 'Show whether a tag, the tags of a repository or a digest are promoted, and if not, why not',
   examples: [
-    ['A tag that was pushed, or its destination', 'acr-promoter explain myregistry.azurecr.io/samples/app:v1'],
+    ['A source tag (a destination tag works too)', 'acr-promoter explain myregistry.azurecr.io/samples/app:v1'],
     ['All tags of a repository', 'acr-promoter explain myregistry.azurecr.io/samples/app'],
     ['A digest, or its first characters', 'acr-promoter explain sha256:44136fa355b3'],
     [

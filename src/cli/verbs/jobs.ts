@@ -68,7 +68,9 @@ const CANCEL: VerbDescription = {
   purpose: 'the id of the job, or of its run',
   count: 1,
   summary: 'Cancel a job',
-  examples: [['Stop it', "acr-promoter jobs cancel --by ana --reason 'the wrong tag' my-copy-1"]],
+  examples: [
+    ['Cancel a job, and record who and why', "acr-promoter jobs cancel --by ana --reason 'the wrong tag' my-copy-1"],
+  ],
 };
 const FILTERS: Filters = [
   ['state', 'state', 'open, pending, running, ended, or an outcome: completed, failed, cancelled, …'],

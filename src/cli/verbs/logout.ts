@@ -13,7 +13,7 @@ const VERB: VerbDescription = {
   summary: "Remove a registry's stored credential, if any",
   examples: [
     ['In the usual Docker config', 'acr-promoter logout localhost:5000'],
-    ['In another', 'acr-promoter logout --registry-config auth.json localhost:5000'],
+    ['In another Docker config', 'acr-promoter logout --registry-config auth.json localhost:5000'],
   ],
 };
 
@@ -21,7 +21,7 @@ export function addLogout(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     addDebugOption(command).option(
       '--registry-config <path>',
-      'Docker config with the credential; if repeated, the first one counts',
+      'Docker config with the credential; if repeated, only the first one is used',
       collect,
     );
   };

@@ -48,8 +48,8 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
     command
       .option('--descriptor', 'print only the descriptor')
       .option('--pretty', 'indent the JSON')
-      .option('--media-type <type>', 'media type of the manifest (default its own field mediaType)')
-      .option('--concurrency <number>', 'requests at once, for many tags (default 5)');
+      .option('--media-type <type>', 'media type of the manifest (default: its field mediaType)')
+      .option('--concurrency <number>', 'tags to write at once (default 5)');
     addTargetOptions(command);
   };
   const targetOf = (operands: readonly string[], values: Values): Target =>

@@ -20,8 +20,8 @@ const VERB: VerbDescription = {
       'With rules and a key on this machine',
       'acr-promoter promote --rules rules.yaml --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
-    ['What it would do', 'acr-promoter promote --dry-run --rules rules.yaml localhost:5000/samples/app:v1'],
-    ['By one of the rules', 'acr-promoter promote --rules rules.yaml --rule staging localhost:5000/samples/app:v1'],
+    ['Print what it would do', 'acr-promoter promote --dry-run --rules rules.yaml localhost:5000/samples/app:v1'],
+    ['By one rule only', 'acr-promoter promote --rules rules.yaml --rule staging localhost:5000/samples/app:v1'],
     [
       'By the deployed app, which waits for missing signatures',
       'acr-promoter promote --submit --wait --app https://myapp.azurewebsites.net myregistry.azurecr.io/samples/app:v1',

@@ -34,8 +34,11 @@ const RUN: VerbDescription = {
   count: 1,
   summary: 'Start a run of a promotion, whatever its last outcome was',
   examples: [
-    ['Of a tag, and wait for its outcome', 'acr-promoter promotions run --wait myregistry.azurecr.io/samples/app:v1'],
-    ['Of one promotion', 'acr-promoter promotions run 3f2c9b0d4a5e6f708192a3b4c5d6e7f8'],
+    [
+      'Run the promotion of a tag, and wait for its outcome',
+      'acr-promoter promotions run --wait myregistry.azurecr.io/samples/app:v1',
+    ],
+    ['Run a promotion by its id', 'acr-promoter promotions run 3f2c9b0d4a5e6f708192a3b4c5d6e7f8'],
   ],
 };
 const FILTERS: Filters = [

@@ -84,12 +84,12 @@ export function addPull(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command
       .option('-o, --output <folder>', 'folder to pull to (default .)')
-      .option('-k, --keep-old-files', 'refuse to replace existing files')
+      .option('-k, --keep-old-files', 'fail if a file exists already')
       .option('-T, --allow-path-traversal', 'accept names outside of the folder')
       .option('--config <path[:type]>', 'also pull the config, under this name')
       .option('--include-subject', 'also pull the subject of the artifact')
       .option('--concurrency <number>', 'files at once (default 3)')
-      .option('--unpack-limit <bytes>', 'most bytes of unpacked folders, such as 20G');
+      .option('--unpack-limit <bytes>', 'maximum size of unpacked folders, such as 20G');
     addFormatOptions(command);
     addTtyOption(command);
     addPlatformOption(command);

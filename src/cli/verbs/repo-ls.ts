@@ -17,7 +17,10 @@ const VERB: VerbDescription = {
   aliases: ['list'],
   examples: [
     ['All repositories', 'acr-promoter repo ls localhost:5000'],
-    ['Repositories of a namespace, without its name', 'acr-promoter repo ls localhost:5000/samples'],
+    [
+      'Repositories of a namespace; the namespace is left out of the names',
+      'acr-promoter repo ls localhost:5000/samples',
+    ],
     [
       'Full names, one a line',
       'acr-promoter repo ls localhost:5000/samples --format go-template=\'{{join "\\n" .repositories}}\'',

@@ -20,7 +20,7 @@ const LIST: VerbDescription = {
   summary: 'List the runs of promotions and jobs, or show one',
   examples: [
     ['All runs, newest first', 'acr-promoter runs --app https://myapp.azurewebsites.net'],
-    ['What failed, of one rule', 'acr-promoter runs --state failed --rule staging'],
+    ['Failed runs of one rule', 'acr-promoter runs --state failed --rule staging'],
     [
       'Runs of a digest',
       'acr-promoter runs --digest sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a',
@@ -43,7 +43,7 @@ const CANCEL: VerbDescription = {
   count: 1,
   summary: 'Cancel a run',
   examples: [
-    ['Stop it', 'acr-promoter runs cancel 7zzyb3s4v9-8m1c0k5xq2w7e9rt'],
+    ['Cancel a run', 'acr-promoter runs cancel 7zzyb3s4v9-8m1c0k5xq2w7e9rt'],
     [
       'Record who cancels it, and why',
       "acr-promoter runs cancel --by ana --reason 'the wrong tag' 7zzyb3s4v9-8m1c0k5xq2w7e9rt",

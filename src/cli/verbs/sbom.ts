@@ -17,15 +17,18 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the image to make SBOMs of',
   count: 1,
-  summary: 'Attach an SBOM to each image of a reference, or with -o write one to a file',
+  summary: 'Attach an SBOM to each image of a reference; with -o, write it to a file instead',
   examples: [
-    ['For every platform of an image', 'acr-promoter sbom myregistry.azurecr.io/samples/app:v1'],
+    ['An SBOM for every platform of an image', 'acr-promoter sbom myregistry.azurecr.io/samples/app:v1'],
     [
       'With a signature',
       'acr-promoter sbom --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
     ['Print the SBOM without attaching it', 'acr-promoter sbom -o - --platform linux/amd64 localhost:5000/hello:v1'],
-    ['In the app, signed with its key', 'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1'],
+    [
+      'With a signature by the key of the app',
+      'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1',
+    ],
   ],
 };
 
@@ -45,7 +48,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
   const addOptions = (command: Command): void => {
     command.option(
       '-o, --output <path>',
-      'write the CycloneDX document there (- for standard output), and attach nothing',
+      'write the CycloneDX document to this file, and attach nothing; - for standard output',
     );
     addFormatOptions(command);
     addTtyOption(command);

@@ -15,14 +15,15 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the artifact to sign',
   count: 1,
-  summary: 'Attach a Notary Project signature to a manifest, with a key on this machine, or in the app with its key',
+  summary:
+    'Attach a Notary Project signature to a manifest, with a key on this machine; with --submit, with the key of the app',
   examples: [
     [
       'With a key on this machine',
       'acr-promoter sign --signing-key key.pem --certificate-chain chain.pem localhost:5000/hello:v1',
     ],
     ['An index and its manifests', 'acr-promoter sign -r myregistry.azurecr.io/samples/app:v1'],
-    ['In the app, with its key', 'acr-promoter sign -r --submit --wait myregistry.azurecr.io/samples/app:v1'],
+    ['With the key of the app', 'acr-promoter sign -r --submit --wait myregistry.azurecr.io/samples/app:v1'],
   ],
 };
 

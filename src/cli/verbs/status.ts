@@ -13,10 +13,10 @@ const VERB: VerbDescription = {
   operands: '',
   purpose: 'options only',
   count: 0,
-  summary: 'Show whether the app works, and its problems; exit code 1 if there are any',
+  summary: 'Show whether the app works, and its problems; exit code 1 if it has any',
   examples: [
-    ['Of one app', 'acr-promoter status --app https://myapp.azurewebsites.net'],
-    ['Messages in its queues', "acr-promoter status --format go-template='{{.backlog}}'"],
+    ['The status of one app', 'acr-promoter status --app https://myapp.azurewebsites.net'],
+    ['Only the number of messages in its queues', "acr-promoter status --format go-template='{{.backlog}}'"],
   ],
 };
 

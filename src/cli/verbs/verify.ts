@@ -24,8 +24,11 @@ const VERB: VerbDescription = {
       'Signed by a certain identity',
       'acr-promoter verify --trust-store ca.pem --identity "x509.subject: C=US, O=Example" myregistry.azurecr.io/samples/app:v1',
     ],
-    ['As the matching rules demand', 'acr-promoter verify --rules rules.yaml myregistry.azurecr.io/samples/app:v1'],
-    ['With the app', 'acr-promoter verify --submit --wait --trust-store ca.pem myregistry.azurecr.io/samples/app:v1'],
+    ['What the matching rules demand', 'acr-promoter verify --rules rules.yaml myregistry.azurecr.io/samples/app:v1'],
+    [
+      'In the app, as a job',
+      'acr-promoter verify --submit --wait --trust-store ca.pem myregistry.azurecr.io/samples/app:v1',
+    ],
   ],
 };
 
@@ -57,12 +60,12 @@ export function addVerify(parent: Command, context: VerbContext): void {
       .option('--trust-store <path>', 'trusted certificates, PEM')
       .option(
         '--identity <identity>',
-        'who may have signed, as in a notation trust policy; anybody by default',
+        'trusted signer, as in a notation trust policy; repeatable (default: anybody with a trusted certificate)',
         collect,
       )
       .option(
         '--rules <path>',
-        'instead: the rules document whose matching rules say who must have signed; by default $PROMOTION_RULES',
+        'rules document; verify what its matching rules demand, instead of --trust-store (default $PROMOTION_RULES)',
       )
       .option('--rule <name>', 'only this rule, even if its source does not match');
     addFormatOptions(command);

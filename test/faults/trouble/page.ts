@@ -27,6 +27,6 @@ export function troublePage(
   const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (before < 0 || after < before) throw new Error('the page has no place for the lists');
   const list = (rows: readonly Row[]): string => rows.map((row) => lineOf(row, ended)).join('\n');
-  const lists = `What passes (the run ends as \`promoted\`; the code is what it waits for):\n\n${list(passing)}\n\nWhat ends the run:\n\n${list(forGood)}`;
+  const lists = `The run waits, then ends as \`promoted\`. A line names the failure, the code that the run shows while it waits, and how long the run takes:\n\n${list(passing)}\n\nThe run ends without promoting. A line names the failure, the outcome, the code, and how long the run takes:\n\n${list(forGood)}`;
   return `${page.slice(0, before)}${BEGIN}\n\n${lists}\n\n${page.slice(after)}`;
 }

@@ -44,7 +44,7 @@ function rowOf([name, happenings, setting]: Case): Row {
 
 const CASES: Case[] = [
   [
-    'a tag that still has as it was after its push is promoted when it reads as pushed',
+    'a tag that a late replica still answers with its old digest is promoted when it has the new digest',
     [push(0), late('tags', 'source'), push(1)],
   ],
   [
