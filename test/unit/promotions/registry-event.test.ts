@@ -43,7 +43,7 @@ async function standing(): Promise<void> {
 }
 
 describe('a tag is pushed', () => {
-  test('each rule that wants it is raised', async () => {
+  test('increments each promotion whose rule matches', async () => {
     world.ruleList = [
       rule(),
       rule({ name: 'mirror', destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
@@ -64,11 +64,11 @@ describe('a tag is pushed', () => {
     expect((await rowOf(world, P1)).generation).toBe(1);
   });
 
-  test('without a digest in the event', async () => {
+  test('increments a promotion also without a digest in the event', async () => {
     expect((await handle({ tag: SOURCE.tag })).incremented).toEqual([P1]);
   });
 
-  test('and is gone again, or cannot be read: its run will say so', async () => {
+  test('increments a promotion even if the tag is gone or unreadable; the run reports it', async () => {
     const digest: Descriptor['digest'] = `sha256:${'a'.repeat(64)}`;
     expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
     const image = await pushImage(source, { tag: SOURCE.tag });
@@ -78,7 +78,7 @@ describe('a tag is pushed', () => {
     expect((await handle({ tag: SOURCE.tag, digest: image.digest })).incremented).toEqual([P1]);
   });
 
-  test('and the registry is down: the event comes again', async () => {
+  test('is delivered again if the registry is down', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     source.failNth('fetchManifest', 1, new TransportError('CONNECT_FAILED', 'down'));
     await expect(handle({ tag: SOURCE.tag, digest })).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
@@ -93,7 +93,7 @@ describe('a tag is pushed', () => {
     expect(await rowOf(world, promotionId('staging', { ...SOURCE, tag: 'V1' }))).toMatchObject({ runOpen: true });
   });
 
-  test('of a manifest with a subject: no promotion of its own, its subject’s looks', async () => {
+  test('with a manifest that has a subject triggers the subject’s promotions and creates none', async () => {
     const subject = await pushImage(source, { tag: SOURCE.tag });
     await standing();
     const { digest } = await pushArtifact(source, 'application/x-report', { subject, tag: 'report' });
@@ -102,7 +102,7 @@ describe('a tag is pushed', () => {
   });
 });
 
-describe('what a promotion knows already', () => {
+describe('a promotion that knows the event already', () => {
   const promoted = async (digest: string): Promise<void> => {
     const { id, runId = '', generation } = await rowOf(world, P1);
     world.engine.setState(runId, 'ended');
@@ -114,7 +114,7 @@ describe('what a promotion knows already', () => {
     for (const content of ['one', 'two']) digests.push((await pushImage(source, { tag: SOURCE.tag, content })).digest);
   });
 
-  test('a duplicate costs reads only: while its run is open, and after it', async () => {
+  test('reads only for a duplicate, during its run and after it', async () => {
     const [digest] = digests;
     if (digest === undefined) throw new Error('nothing was pushed');
     expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
@@ -127,7 +127,7 @@ describe('what a promotion knows already', () => {
     expect(await rowOf(world, P1)).toMatchObject({ generation: 1, state: 'in_sync' });
   });
 
-  test('an event that was overtaken costs reads only', async () => {
+  test('reads only for an event that a later one has overtaken', async () => {
     const [first, second] = digests;
     if (first === undefined || second === undefined) throw new Error('nothing was pushed');
     await handle({ tag: SOURCE.tag, digest: first });
@@ -138,7 +138,7 @@ describe('what a promotion knows already', () => {
     expect((await rowOf(world, P1)).generation).toBe(2);
   });
 
-  test('a push of the same digest again, a move back and a deletion are new', async () => {
+  test('is triggered by a push of the same digest, a move back and a deletion', async () => {
     const [first, second] = digests;
     if (first === undefined || second === undefined) throw new Error('nothing was pushed');
     await handle({ tag: SOURCE.tag, digest: first });
@@ -152,7 +152,7 @@ describe('what a promotion knows already', () => {
     expect((await handle({ kind: 'deleted', tag: SOURCE.tag, time: later() })).incremented).toEqual([P1]);
   });
 
-  test('under a rule that was edited since, a duplicate is a reason to look', async () => {
+  test('is triggered by a duplicate if its rule was edited since', async () => {
     const [digest] = digests;
     if (digest === undefined) throw new Error('nothing was pushed');
     await handle({ tag: SOURCE.tag, digest });
@@ -161,7 +161,7 @@ describe('what a promotion knows already', () => {
     expect((await handle({ tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
   });
 
-  test('a promotion that is not in sync looks again at a duplicate', async () => {
+  test('is triggered by a duplicate if it is not in sync', async () => {
     const [digest] = digests;
     if (digest === undefined) throw new Error('nothing was pushed');
     await handle({ tag: SOURCE.tag, digest });
@@ -172,15 +172,15 @@ describe('what a promotion knows already', () => {
   });
 });
 
-describe('what an event asks of the tables', () => {
-  test('a push, of one promotion', async () => {
+describe('the number of table requests is limited', () => {
+  test('for a push of one promotion', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const calls = countStoreCalls(world);
     await handle({ tag: SOURCE.tag, digest });
     expect(calls).toEqual(['getPromotion', 'insertPromotion', 'insertRun']);
   });
 
-  test('a push, of four promotions', async () => {
+  test('for a push of four promotions', async () => {
     world.ruleList = ['a', 'b', 'c', 'd'].map((name) =>
       rule({ name, destination: { reference: `${REGISTRY}/${name}/{repository}:{tag}` } }),
     );
@@ -190,7 +190,7 @@ describe('what an event asks of the tables', () => {
     expect(calls).toHaveLength(12);
   });
 
-  test('a referrer, of four promotions that are in sync', async () => {
+  test('for a referrer of four promotions that are in sync', async () => {
     const root = await pushImage(source, { tag: SOURCE.tag });
     for (const tag of ['v1', 'v2', 'v3', 'v4']) {
       source.tags.set(tag, root.digest);
@@ -207,29 +207,29 @@ describe('what an event asks of the tables', () => {
   });
 });
 
-describe('a manifest that is not there yet', () => {
+describe('a missing manifest', () => {
   const unknown: Descriptor['digest'] = `sha256:${'d'.repeat(64)}`;
 
-  test('is unreadable, without a tag or under one that no rule matches', async () => {
+  test('makes an event unreadable without a tag, or with a tag that no rule matches', async () => {
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['samples/**'], tags: ['v*'] } })];
     expect((await handle({ digest: unknown })).state).toBe('unreadable');
     expect((await handle({ digest: unknown, tag: 'latest' })).state).toBe('unreadable');
     expect(await ignored()).toEqual([]);
   });
 
-  test('is no reason to wait with a tag that a rule matches', async () => {
+  test('does not delay an event with a tag that a rule matches', async () => {
     expect(await handle({ digest: unknown, tag: SOURCE.tag })).toMatchObject({ state: 'done', incremented: [P1] });
   });
 
-  test('and is the subject of what was pushed: nobody can say yet who stands on it', async () => {
+  test('that is the subject of the pushed manifest makes the event unreadable', async () => {
     const subject = { mediaType: 'application/vnd.oci.image.manifest.v1+json', digest: unknown, size: 2 } as Descriptor;
     const { digest } = await pushArtifact(source, 'application/x-report', { subject });
     expect((await handle({ digest })).state).toBe('unreadable');
   });
 });
 
-describe('more promotions than one call raises', () => {
-  test('are raised by the calls that follow, each at least once', async () => {
+describe('if there are more promotions than one call triggers,', () => {
+  test('the following calls trigger the others, each at least once', async () => {
     const root = await pushImage(source, { tag: SOURCE.tag });
     const ids: string[] = [];
     for (let nth = 0; nth < 120; nth += 1) {
@@ -265,8 +265,8 @@ describe('more promotions than one call raises', () => {
   });
 });
 
-describe('nobody wants it', () => {
-  test('ignored, with the nearest rule and what failed first', async () => {
+describe('an event that no rule matches', () => {
+  test('is kept as ignored, with the nearest rule and its first failed condition', async () => {
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['samples/**'], tags: ['v*'] } })];
     const { digest } = await pushImage(source, { tag: 'latest' });
     expect((await handle({ tag: 'latest', digest })).incremented).toEqual([]);
@@ -287,26 +287,26 @@ describe('nobody wants it', () => {
       () => [rule({ triggers: ['schedule'] })],
       'rule staging: is not triggered by pushes; its schedule will look',
     ],
-  ])('%s', async (_name, rules, reason) => {
+  ])('is ignored if %s', async (_name, rules, reason) => {
     world.ruleList = rules();
     await handle({ tag: SOURCE.tag });
     expect(await ignored()).toEqual([reason]);
   });
 
-  test('a registry that the settings do not name is not asked', async () => {
+  test('causes no request to a registry that the settings do not name', async () => {
     await handle({ registry: 'elsewhere.azurecr.io', tag: 'v1', digest: `sha256:${'a'.repeat(64)}` });
     expect(await ignored()).toEqual(['registry elsewhere.azurecr.io is not in ALLOWED_REGISTRIES']);
     expect(world.registries.repository('elsewhere.azurecr.io', SOURCE.repository).calls).toEqual([]);
   });
 
-  test('our own copy: the rule’s own destination', async () => {
+  test('is not kept if it is a copy at the rule’s own destination', async () => {
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['**'] } })];
     await handle({ repository: 'staging/samples/app', tag: 'v1' });
     expect(await ignored()).toEqual([expect.stringContaining('is a destination of the rule itself')]);
     expect(world.engine.starts).toEqual([]);
   });
 
-  test('what a run of ours has written at its destination is not told; what anybody else pushes there is', async () => {
+  test('is not kept if a run has written the tag; a push by others is kept', async () => {
     const at = { registry: REGISTRY, repository: 'staging/samples/app' };
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     const other = await pushImage(source, { content: 'by hand' });
@@ -330,7 +330,7 @@ describe('nobody wants it', () => {
     ]);
   });
 
-  test('a rule that takes the tag no longer is not asked for it', async () => {
+  test('causes no request if the rule no longer takes the tag', async () => {
     const subject = await pushImage(source, { tag: SOURCE.tag });
     await standing();
     const scan = await pushArtifact(source, 'application/x-scan', { subject });
@@ -340,7 +340,7 @@ describe('nobody wants it', () => {
     expect((await handle({ digest: scan.digest })).incremented).toEqual([P1]);
   });
 
-  test('an untagged manifest that refers to nothing is no news', async () => {
+  test('is not kept for an untagged manifest that refers to nothing', async () => {
     const { digest } = await pushImage(source);
     expect((await handle({ digest })).incremented).toEqual([]);
     expect(await ignored()).toEqual([]);
@@ -359,13 +359,13 @@ describe('evidence is pushed', () => {
   test.each([
     ['the root', () => root],
     ['a child', () => amd64],
-  ])('on %s: the promotions that stand on it look', async (_name, subject) => {
+  ])('on %s triggers the promotions that contain it', async (_name, subject) => {
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: subject() });
     expect((await handle({ digest })).incremented).toEqual([P1]);
     expect((await rowOf(world, P1)).generation).toBe(2);
   });
 
-  test('on evidence on evidence: its root subject counts', async () => {
+  test('on other evidence triggers the promotions of its root subject', async () => {
     const report = await pushArtifact(source, 'application/x-report', { subject: amd64 });
     const signature = await pushArtifact(source, 'application/x-signature', { subject: report });
     const { digest } = await pushArtifact(source, 'application/x-timestamp', { subject: signature });
@@ -381,7 +381,7 @@ describe('evidence is pushed', () => {
     expect(world.engine.notified).toEqual([{ id: value.runId, event: 'evidence-1' }]);
   });
 
-  describe('by ourselves', () => {
+  describe('an attachment of this app', () => {
     const at = (name: string): Rule['destination'] => ({ reference: `${REGISTRY}/${name}/{repository}:{tag}` });
     const plain = rule({ name: 'plain', destination: at('plain'), sbom: { formats: [] }, sign: [] });
     const full = rule();
@@ -405,13 +405,13 @@ describe('evidence is pushed', () => {
     }
     const idsOf = (...names: string[]): string[] => names.map((name) => runs.get(name)?.promotionId ?? name).toSorted();
 
-    test('in a promotion: those whose rules ask for less, or elsewhere, look, and no other', async () => {
+    test('by a promotion triggers only promotions whose rules require less or attach elsewhere', async () => {
       const { runId } = (await rowOf(world, P1)) ?? {};
       expect(await attachedIn(runId)).toEqual(idsOf('plain', 'there'));
       expect((await rowOf(world, P1)).generation).toBe(1);
     });
 
-    test('in a job, or in a run that nobody knows any more: all look', async () => {
+    test('by a job or an unknown run triggers all promotions', async () => {
       expect(await attachedIn('no-such-run')).toEqual([P1, ...idsOf('plain', 'like', 'there')].toSorted());
       expect(await attachedIn(undefined, '2026-01-01T00:00:01Z')).toEqual(
         [P1, ...idsOf('plain', 'like', 'there')].toSorted(),
@@ -419,26 +419,29 @@ describe('evidence is pushed', () => {
     });
   });
 
-  test.each(['', '.sig', '.att', '.sbom'])('under a digest tag (sha256-…%s)', async (ending) => {
-    const tag = `${root.digest.replace(':', '-')}${ending}`;
-    const { digest } = await pushArtifact(source, 'application/x-cosign', { tag });
-    expect((await handle({ tag, digest })).incremented).toEqual([P1]);
-    expect(await ignored()).toEqual([]);
-  });
+  test.each(['', '.sig', '.att', '.sbom'])(
+    'under a digest tag (sha256-…%s) triggers its subject’s promotions',
+    async (ending) => {
+      const tag = `${root.digest.replace(':', '-')}${ending}`;
+      const { digest } = await pushArtifact(source, 'application/x-cosign', { tag });
+      expect((await handle({ tag, digest })).incremented).toEqual([P1]);
+      expect(await ignored()).toEqual([]);
+    },
+  );
 
-  test('under a digest tag of evidence: its root subject counts', async () => {
+  test('under a digest tag of other evidence triggers the promotions of its root subject', async () => {
     const report = await pushArtifact(source, 'application/x-report', { subject: amd64 });
     const tag = `${report.digest.replace(':', '-')}.sig`;
     expect((await handle({ tag })).incremented).toEqual([P1]);
   });
 
-  test('for a rule that is gone, or no longer triggered by pushes: nothing', async () => {
+  test('triggers nothing for a rule that is gone or is no longer triggered by pushes', async () => {
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
     world.ruleList = [rule({ triggers: ['schedule'] })];
     expect((await handle({ digest })).incremented).toEqual([]);
   });
 
-  test('two promotions stand on one digest: both look', async () => {
+  test('triggers both promotions that contain one digest', async () => {
     source.tags.set('v2', root.digest);
     const run = await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
     await observeStep(world, run, await callOf(world, run.runId));
@@ -447,8 +450,8 @@ describe('evidence is pushed', () => {
   });
 });
 
-describe('something is deleted', () => {
-  test('a tag that is promoted: a reason to look', async () => {
+describe('a deletion', () => {
+  test('of a promoted tag triggers its promotion', async () => {
     await pushImage(source, { tag: SOURCE.tag });
     await standing();
     source.tags.delete(SOURCE.tag);
@@ -459,14 +462,14 @@ describe('something is deleted', () => {
     ['a tag that never was promoted', { tag: SOURCE.tag }],
     ['a digest', { digest: `sha256:${'a'.repeat(64)}` as Descriptor['digest'] }],
     ['a digest tag', { tag: `sha256-${'a'.repeat(64)}.sig` }],
-  ])('%s: nothing', async (_name, changes) => {
+  ])('of %s triggers nothing', async (_name, changes) => {
     expect((await handle({ kind: 'deleted', ...changes })).incremented).toEqual([]);
     expect(world.engine.starts).toEqual([]);
     expect(await ignored()).toEqual([]);
   });
 });
 
-describe('a scan finds what changed', () => {
+describe('a change that a scan found', () => {
   const change = {
     registry: REGISTRY,
     repository: SOURCE.repository,
@@ -476,7 +479,7 @@ describe('a scan finds what changed', () => {
   const found = (changes: Pick<Change, 'kind' | 'tag' | 'digest'> & { repository?: string }): Promise<Handled> =>
     handleChange(world, { ...change, ...changes }, new AbortController().signal);
 
-  test('it is handled like an event, by the rules that have a schedule, and nothing is kept as ignored', async () => {
+  test('is handled like an event for rules with a schedule, and is never kept as ignored', async () => {
     world.ruleList = [rule({ triggers: ['schedule'] }), rule({ name: 'pushed', triggers: ['push'] })];
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).incremented).toEqual([P1]);
@@ -488,7 +491,7 @@ describe('a scan finds what changed', () => {
     expect(await ignored()).toEqual([]);
   });
 
-  test('what an event has told is known', async () => {
+  test('has no effect if an event has reported it', async () => {
     const { digest } = await pushImage(source, { tag: SOURCE.tag });
     await handle({ tag: SOURCE.tag, digest });
     expect((await found({ kind: 'pushed', tag: SOURCE.tag, digest })).incremented).toEqual([]);

@@ -68,7 +68,7 @@ const tagCopy = (...tags: string[]): ReturnType<typeof tagCopyStep> =>
 const standing = (): string | undefined => tagAt(world, DESTINATION);
 
 describe('the destination tag', () => {
-  test('is written, and once', async () => {
+  test('is written once', async () => {
     expect(await tag()).toEqual(ends('tagged'));
     expect(standing()).toBe(root.digest);
     const pushes = destination.count('pushManifest');
@@ -76,7 +76,7 @@ describe('the destination tag', () => {
     expect(destination.count('pushManifest')).toBe(pushes);
   });
 
-  test('is not written where the source tag has moved on, or is gone', async () => {
+  test('is not written if the source tag has moved or is gone', async () => {
     await pushImage(source, { tag: SOURCE.tag, content: 'two' });
     expect(await tag()).toEqual(ends('superseded'));
     source.tags.delete(SOURCE.tag);
@@ -88,7 +88,7 @@ describe('the destination tag', () => {
   test.each([
     [405, 'REGISTRY_DISALLOWED_OPERATION'],
     [409, 'CONFLICT'],
-  ])('that is locked (%i) is left alone: refused, not tried again', async (status, code) => {
+  ])('that is locked (%i) is refused and not tried again', async (status, code) => {
     destination.fault = ({ method }) => {
       if (method === 'pushManifest') throw refusal(status, code, 'staging/samples/app');
     };
@@ -101,7 +101,7 @@ describe('the destination tag', () => {
     expect(standing()).toBeUndefined();
   });
 
-  test('that may not be written is locked only where the registry says so', async () => {
+  test('that may not be written is reported as locked only if the registry says so', async () => {
     const other = await pushImage(destination, { tag: SOURCE.tag, content: 'other' });
     const denied = refusal(403, 'DENIED', 'staging/samples/app');
     destination.fault = ({ method }) => {
@@ -113,7 +113,7 @@ describe('the destination tag', () => {
     expect(standing()).toBe(other.digest);
   });
 
-  test('is not written by a run that has ended, promotion or job: a frozen process goes on where it was', async () => {
+  test('is not written by a run that has ended, even if its frozen process resumes', async () => {
     destination.fault = async ({ method }) => {
       if (method === 'fetchManifest') await endRunRow(world, run.runId, { outcome: 'failed', code: 'RUN_LOST' });
     };
@@ -122,13 +122,13 @@ describe('the destination tag', () => {
     expect(standing()).toBeUndefined();
   });
 
-  test('is not written by a run whose row it is not', async () => {
+  test('is not written by a run that does not own the row', async () => {
     await world.store.insertRun({ ...(await runOf(world, run.runId)), id: 'another' });
     expect(await tagFor({ ...run, runId: 'another' })).toEqual(ends('gone'));
     expect(standing()).toBeUndefined();
   });
 
-  test('that reads as it was, since another writes it or a replica is late: asked again, and written again', async () => {
+  test('is read and written again if a replica is stale or another writer has written it', async () => {
     const other = await pushImage(destination, { content: 'other' });
     destination.fault = async ({ method, what }, count) => {
       if (method === 'resolve' && what === SOURCE.tag && count === destination.count('resolve') && standing())
@@ -141,13 +141,13 @@ describe('the destination tag', () => {
     expect(standing()).toBe(root.digest);
   });
 
-  test('is held by another: later', async () => {
+  test('is written later if another process holds the lease', async () => {
     await world.lease.acquire(destinationLease(DESTINATION));
     expect(await tag()).toEqual({ retryAfterMs: expect.any(Number) });
     expect(standing()).toBeUndefined();
   });
 
-  test('is not written when the lease is about to end', async () => {
+  test('is not written if the lease is about to end', async () => {
     const short: Ports = {
       ...world,
       lease: {
@@ -167,7 +167,7 @@ describe('the destination tag', () => {
     expect(standing()).toBeUndefined();
   });
 
-  test('a crash at any call, and again: tagged', async () => {
+  test('is written after a crash at any call', async () => {
     await breakEverywhere(
       async () => {
         const fresh = newWorld(bare());
@@ -183,7 +183,7 @@ describe('the destination tag', () => {
   });
 });
 
-describe('a run that is to stop', () => {
+describe('a run that is stopped', () => {
   const stopped = new AbortController();
   const stop = (): Promise<unknown> => cancelRun(world, run.runId, { by: 'mia' });
   stopped.abort(new PromoterError('RUN_CANCELLED', ''));
@@ -191,7 +191,7 @@ describe('a run that is to stop', () => {
   const lasting = { signal: stopped.signal, finish: new AbortController().signal };
   const again = () => tagFor(run, lasting);
 
-  test('right before the write: there is none', async () => {
+  test('right before the write leaves no tag', async () => {
     destination.fault = async ({ method }) => {
       if (method === 'fetchManifest') await stop();
     };
@@ -201,7 +201,7 @@ describe('a run that is to stop', () => {
     expect(world.lease.held.size).toBe(0);
   });
 
-  test('says that the tag is written only where it stands, can be seen, and is nobody else’s', async () => {
+  test('reports its tag only if the tag is readable, has the digest, and belongs to the run', async () => {
     await expect(again()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
     await tag();
     const pushes = destination.count('pushManifest');
@@ -219,7 +219,7 @@ describe('a run that is to stop', () => {
     await expect(tagFor(await openRun(world, other), lasting)).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
   });
 
-  test('a job’s tag is looked at in the same way', async () => {
+  test('reports the tag of a job in the same way', async () => {
     const copy = () => tagCopyStep(world, copyTo('x'), { runId: 'j1', root }, { ...newCall(), ...lasting });
     await expect(copy()).rejects.toMatchObject({ code: 'RUN_CANCELLED' });
     destination.tags.set('x', root.digest);
@@ -227,7 +227,7 @@ describe('a run that is to stop', () => {
   });
 });
 
-describe('its owner', () => {
+describe('the owner of a destination tag', () => {
   const other = bare({ name: 'other', source: { registry: REGISTRY, repositories: ['samples/app'] } });
   const tagAsOther = async (ports: Ports = world) => tagFor(await openRun(world, other), {}, ports);
 
@@ -235,7 +235,7 @@ describe('its owner', () => {
     await tag();
   });
 
-  test('is another rule: refused, with both named', async () => {
+  test('with another rule makes the run refused, with both rules named', async () => {
     world.ruleList = [bare(), other];
     await expect(tagAsOther()).rejects.toMatchObject({
       code: 'DESTINATION_TAKEN',
@@ -250,14 +250,14 @@ describe('its owner', () => {
     ['leads elsewhere now', [rule({ destination: { reference: `${REGISTRY}/elsewhere/{repository}:{tag}` } }), other]],
     ['no longer takes this source', [rule({ source: { registry: REGISTRY, repositories: ['x'] } }), other]],
     ['only observes now', [rule({ mode: 'observe' }), other]],
-  ])('has a rule that %s: the tag changes hands', async (_name, rules) => {
+  ])('changes if its rule %s', async (_name, rules) => {
     world.ruleList = rules;
     expect(await tagAsOther()).toEqual(ends('tagged'));
     const owner = await world.store.claimDestination(DESTINATION, { rule: 'x', promotionId: 'x', source: 'x' });
     expect(owner.value).toMatchObject({ rule: 'other' });
   });
 
-  test('changes while it is looked at: tried again', async () => {
+  test('is read again if it changes during the check', async () => {
     world.ruleList = [other];
     const contended: Ports = { ...world, store: { ...world.store, replaceClaim: async () => false } };
     await expect(tagAsOther(contended)).rejects.toMatchObject({
@@ -268,15 +268,15 @@ describe('its owner', () => {
   });
 });
 
-describe('a job’s tag', () => {
-  test('is written under the same lease as a promotion’s', async () => {
+describe('the tag of a job', () => {
+  test('is written under the same lease as the tag of a promotion', async () => {
     expect(await tagCopy('copied')).toEqual({ done: { digest: root.digest } });
     expect(destination.tags.get('copied')).toBe(root.digest);
     await world.lease.acquire(destinationLease(`${REGISTRY}/staging/samples/app:copied`));
     expect(await tagCopy('copied')).toEqual({ retryAfterMs: expect.any(Number) });
   });
 
-  test('are several, or none', async () => {
+  test('may be absent, or may be one of several', async () => {
     const before = [...destination.tags.keys()];
     expect(await tagCopy()).toEqual({ done: { digest: root.digest } });
     expect([...destination.tags.keys()]).toEqual(before);
@@ -284,7 +284,7 @@ describe('a job’s tag', () => {
     for (const each of ['copied', 'a', 'b']) expect(destination.tags.get(each)).toBe(root.digest);
   });
 
-  test('that another writes at the same time is tried again', async () => {
+  test('is tried again if another writer writes it at the same time', async () => {
     const other = await pushImage(destination, { content: 'other' });
     const push = destination.pushManifest.bind(destination);
     destination.pushManifest = async (bytes, mediaType, options) => {
@@ -297,7 +297,7 @@ describe('a job’s tag', () => {
   });
 });
 
-describe('what the rule attaches', () => {
+describe('the attachments that a rule requires', () => {
   const to = { registry: REGISTRY, repository: 'staging/samples/app' };
 
   /** Attaches, copies and asks for the tag; `lose` happens between the attachments and the copy. */
@@ -335,7 +335,7 @@ describe('what the rule attaches', () => {
     ['the signature of an SBOM', async (image) => remove(await sbomOf(image)), /linux\/amd64 has no SBOM/],
     ['an SBOM and a signature', (image) => remove(image), /linux\/amd64 has no SBOM.*linux\/amd64 has no signature/],
   ];
-  test.each(LOST)('is not at the destination, but for %s: no tag is written', async (_what, lose, message) => {
+  test.each(LOST)('are missed if %s is lost, and no tag is written', async (_what, lose, message) => {
     await expect(promoted(rule(), lose)).rejects.toMatchObject({
       code: 'EVIDENCE_LOST',
       message: expect.stringMatching(message),
@@ -345,12 +345,12 @@ describe('what the rule attaches', () => {
     expect(world.lease.held.size).toBe(0);
   });
 
-  test('is at the destination: the tag is written', async () => {
+  test('let the tag be written if they are at the destination', async () => {
     expect(await promoted(rule())).toEqual(ends('tagged'));
     expect(standing()).toBe(root.digest);
   });
 
-  test('takes long to be looked at: what was found is kept, and the next calls go on', async () => {
+  test('are checked over several calls with checkpoints if the check takes long', async () => {
     await promoted(rule());
     destination.tags.delete(SOURCE.tag);
     world.callBounds = { ...world.callBounds, turnMs: 1, requests: 1 };
@@ -367,7 +367,7 @@ describe('what the rule attaches', () => {
     expect(reply).toEqual(ends('tagged'));
   });
 
-  test('takes long to be looked at, and is not there: no tag is written', async () => {
+  test('are missed even if the check takes several calls, and no tag is written', async () => {
     await promoted(rule());
     destination.tags.delete(SOURCE.tag);
     for (const { digest } of await destination.listReferrers(root.digest)) destination.unlisted.add(digest);
@@ -378,7 +378,7 @@ describe('what the rule attaches', () => {
     expect(await tag()).toEqual(ends('tagged'));
   });
 
-  test('is not listed by the destination yet: the next look finds it', async () => {
+  test('are found by the next check if the destination lists them late', async () => {
     await promoted(rule());
     destination.tags.delete(SOURCE.tag);
     const [sbom] = await destination.listReferrers(
@@ -390,7 +390,7 @@ describe('what the rule attaches', () => {
     expect(await tag()).toEqual(ends('tagged'));
   });
 
-  test('is nothing: nothing is asked about it', async () => {
+  test('are not checked if there are none', async () => {
     expect(await promoted(bare())).toEqual(ends('tagged'));
     const asked = destination.count('listReferrers');
     destination.tags.delete(SOURCE.tag);
@@ -402,12 +402,12 @@ describe('what the rule attaches', () => {
     ['SBOMs', [CYCLONEDX_JSON]],
     ['signatures', [NOTARY_SIGNATURE]],
     ['both', [CYCLONEDX_JSON, NOTARY_SIGNATURE]],
-  ])('does not travel by the rule (%s): it is not missed', async (_what, excludeArtifactTypes) => {
+  ])('are not missed if the rule excludes them from the copy (%s)', async (_what, excludeArtifactTypes) => {
     const which = rule({ referrers: { excludeArtifactTypes } });
     expect(await promoted(which)).toEqual(ends('tagged'));
   });
 
-  test('costs one look at the destination: known digests are found by record, and no signature is fetched', async () => {
+  test('are checked with one request per list: known digests are found by record, and no signature is fetched', async () => {
     await promoted(rule());
     destination.tags.delete(SOURCE.tag);
     destination.calls.length = 0;
