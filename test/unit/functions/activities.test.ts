@@ -35,22 +35,22 @@ async function call(name: string, input: unknown): Promise<ActivityReply> {
 }
 const progress = async (runId: string) => world.store.listProgress(runId);
 
-test('every step that orchestrations know of is registered, under its name, with the durable client', () => {
+test('every step of the orchestrations is registered under its name, with the durable client', () => {
   const names = Object.values(contracts).flatMap((value) => ('name' in value && 'input' in value ? [value.name] : []));
   expect([...app.activities.keys()].sort()).toEqual([...names].sort());
   for (const options of app.activities.values()) expect(options.extraInputs).toHaveLength(1);
   expect([...app.orchestrations.keys()].sort()).toEqual(['promote', 'runJob']);
 });
 
-describe('an activity answers', () => {
-  test('what is done', async () => {
+describe('an activity returns', () => {
+  test('its result', async () => {
     await pushed();
     const run = await openRun(world);
     expect(await call('observe', run)).toMatchObject({ done: { state: 'found', generation: 1 } });
     expect(await progress(run.runId)).toMatchObject([{ step: 'observe', state: 'done' }]);
   });
 
-  test('that it wants to be called again: another holds a subject', async () => {
+  test('a pause if another process holds the lease of a subject', async () => {
     const image = await pushed();
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
@@ -62,7 +62,7 @@ describe('an activity answers', () => {
     ]);
   });
 
-  test('that it goes on at once: it has done as much as one call may', async () => {
+  test('a pause of 0 if it has reached the limit of one call', async () => {
     const image = await pushed();
     const run = await openRun(world);
     world.callBounds = { ...world.callBounds, requests: 1 };
@@ -88,14 +88,14 @@ describe('an activity answers', () => {
     expect(await progress(run.runId)).toMatchObject([{ state: 'failed', text: `${error.code}: no` }]);
   });
 
-  test('a message that fits into history, however long the error’s is', async () => {
+  test('an error message that is short enough for the history', async () => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(new ConfigurationError('X_Y', 'z'.repeat(100_000)));
     const reply = await call('observe', run);
     expect('failed' in reply && reply.failed.message.length).toBeLessThanOrEqual(2_000);
   });
 
-  test('that its input is not for this version: never tried again', async () => {
+  test('a permanent error for an input of another version', async () => {
     for (const input of [undefined, null, 'text', {}, { promotionId: 7, runId: 'r1' }]) {
       expect(await call('observe', input)).toMatchObject({ failed: { code: 'STEP_INPUT_INVALID', refused: false } });
     }
@@ -103,7 +103,7 @@ describe('an activity answers', () => {
 });
 
 describe('an activity throws', () => {
-  test('a bug, with its stack in the log and not in history', async () => {
+  test('for a bug; the log has the stack and the history does not', async () => {
     const run = await openRun(world);
     world.store.getRun = () => Promise.reject(new TypeError('x is not a function'));
     await expect(call('observe', run)).rejects.toThrow(/^INTERNAL: x is not a function$/);
@@ -112,14 +112,14 @@ describe('an activity throws', () => {
 });
 
 describe('progress', () => {
-  test('rows that cannot be written fail no step', async () => {
+  test('that cannot be written does not fail the step', async () => {
     await pushed();
     const run = await openRun(world);
     world.store.putProgress = () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'down'));
     expect(await call('observe', run)).toMatchObject({ done: { state: 'found' } });
   });
 
-  test('what a step says of itself stands in its row, and of each of its parts in one of its own', async () => {
+  test('of a step is in its row, and that of each part in a row of its own', async () => {
     const image = await pushed();
     const run = await openRun(world);
     await call('attach', { ...run, root: image.digest });
@@ -130,7 +130,7 @@ describe('progress', () => {
     ]);
   });
 
-  test('of a part that breaks off with its step waits for nothing by itself, and says of what', async () => {
+  test('of a part that is interrupted with its step shows the error of the step', async () => {
     const image = await pushed();
     const run = await openRun(world);
     world.sbom = { generate: () => Promise.reject(new TransportError('CONNECT_FAILED', 'down')) };
@@ -142,7 +142,7 @@ describe('progress', () => {
     expect(part).not.toHaveProperty('event');
   });
 
-  test('of a part that fails for good says so', async () => {
+  test('of a part that fails permanently shows the error', async () => {
     const image = await pushed();
     const run = await openRun(world);
     world.sbom = { generate: () => Promise.reject(new InputError('LAYER_INVALID', 'no tar')) };
@@ -153,7 +153,7 @@ describe('progress', () => {
     ]);
   });
 
-  test('of a step that takes several calls is one row: of how many manifests it knows', async () => {
+  test('of a step with several calls is one row', async () => {
     const image = await pushed();
     const run = await openRun(world);
     world.callBounds = { ...world.callBounds, requests: 2 };
@@ -207,12 +207,12 @@ describe('long steps', () => {
     return copies;
   }
 
-  test('are those that grow with a graph', () => {
+  test('are those whose work grows with a graph', () => {
     const long = Object.values(contracts).flatMap((value) => ('isLong' in value && value.isLong ? [value.name] : []));
     expect(long.sort()).toEqual(LONG.toSorted());
   });
 
-  test('a process does two at once: a third waits its turn, rarer each time, and a short one does not wait', async () => {
+  test('run two at once per process; a third waits with growing pauses, and a short step does not wait', async () => {
     const [first, second] = await busyWith(2);
     const run = await openRun(world);
     expect(await call('observe', run)).toEqual({ retryAfterMs: 2_000, event: expect.any(String) });
@@ -239,7 +239,7 @@ describe('long steps', () => {
     expect(await call('observe', run)).toMatchObject({ done: { state: 'found' } });
   });
 
-  test('one that gets no turn still waits for what it waited for: load takes nothing from that time', async () => {
+  test('without a permit keep waiting for their error, and their waiting time does not count', async () => {
     const copies = await busyWith(2);
     const run = await openRun(world);
     const now = world.nowMs;
@@ -252,7 +252,7 @@ describe('long steps', () => {
     await Promise.all(copies);
   });
 
-  test('two that have had their turn keep no third waiting: a call ends for it, and goes on later', async () => {
+  test('end their call for a third that waits, and continue later', async () => {
     world.callBounds = { ...world.callBounds, turnMs: 0 };
     const copies = await busyWith(2);
     const run = await openRun(world);
@@ -263,7 +263,7 @@ describe('long steps', () => {
     expect(await Promise.all(copies)).toContainEqual({ retryAfterMs: 2_000, event: expect.any(String) });
   });
 
-  test('one that fails gives its turn back', async () => {
+  test('return their permit if they fail', async () => {
     world.documents.get = () => Promise.reject(new PolicyError('X_Y', 'no'));
     const { digest } = await pushed();
     const run = await openRun(world);

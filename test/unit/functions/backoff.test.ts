@@ -104,7 +104,7 @@ describe('waited out', () => {
     expect((reply as { retryAfterMs: number }).retryAfterMs).toBeLessThan(expected + MINUTE);
   });
 
-  test('the row and the log say for what, how often, and when next', async () => {
+  test('is written to the row and the log: the error, the number of tries and the next time', async () => {
     const since = world.nowMs - 10 * MINUTE;
     const { rows } = await breaking(refused, { count: 6, sinceMs: since, codeSinceMs: since, code: 'CONNECT_FAILED' });
     expect(rows).toMatchObject([
@@ -121,7 +121,7 @@ describe('waited out', () => {
     expect(warnings[0]).toMatch(/step="observe resolve" CONNECT_FAILED: .*; tried 7 times, again in [12] min/);
   });
 
-  test('the last try says that it is given up', async () => {
+  test('is logged as given up after the last try', async () => {
     const { reply, rows } = await breaking(refused, { count: 6, untilMs: world.nowMs });
     expect(reply).toMatchObject({ trouble: { code: 'CONNECT_FAILED', remedy: 'look at it' } });
     expect(rows).toMatchObject([{ state: 'failed', text: expect.stringContaining('given up after 7 tries') }]);
@@ -160,7 +160,7 @@ describe('for good', () => {
     expect(late.reply).toMatchObject({ failed: { code, message: expect.stringMatching(/, for 15 min$/) } });
   });
 
-  test('what a job names and isn’t there is not waited for', async () => {
+  test('does not include what a job names and does not exist', async () => {
     const { reply } = await breaking(answer(404, 'MANIFEST_UNKNOWN'), undefined, 'runOperation');
     expect(reply).toMatchObject({ failed: { code: 'MANIFEST_UNKNOWN' } });
   });
@@ -194,7 +194,7 @@ test.each([
   expect(callsWithin(24 * HOUR, pause)).toBeLessThanOrEqual(CALLS_OF_A_DAY);
 });
 
-describe('whatever a registry asks for', () => {
+describe('for any Retry-After', () => {
   // What a call comes to: a Retry-After, trouble without one, or a lease that another holds.
   const answers = fc.oneof(
     { weight: 3, arbitrary: fc.constantFrom(0, 1, 1_000, 2_000) },
@@ -202,7 +202,7 @@ describe('whatever a registry asks for', () => {
     fc.constantFrom('unasked' as const, 'busy' as const),
   );
 
-  test('the calls of a day are bounded, and no pause is shorter than was asked for', () => {
+  test('the calls of a day are bounded, and no pause is shorter than requested', () => {
     fc.assert(
       fc.property(fc.array(answers, { minLength: 1, maxLength: 200 }), (said) => {
         let call = 0;
@@ -224,7 +224,7 @@ describe('whatever a registry asks for', () => {
     );
   });
 
-  test('so are they with the shortest pauses of all', () => {
+  test('the calls of a day are bounded even with the shortest pauses', () => {
     const dice = jest.spyOn(Math, 'random').mockReturnValue(0);
     const shortest = (attempt: Attempt | undefined, now: number): number =>
       Math.min(troublePauseMs({ ...unasked, retryAfterMs: 0 }, attempt, now), busyPauseMs(1_000, attempt, now));

@@ -69,7 +69,7 @@ const source = () => world.registries.repository(REGISTRY, SOURCE.repository);
 
 describe('a run that is stopped', () => {
   const STEPS = ['observe', 'attach', 'copy', 'verifyArrival', 'tagDestination'];
-  test.each(STEPS)('before %s: no tag, nothing half made; the next run goes on from there', async (step) => {
+  test.each(STEPS)('before %s leaves no tag and nothing incomplete, and the next run continues', async (step) => {
     const image = await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     const played = await play(run.runId, stopAt(run.runId, step, 'before'));
@@ -117,7 +117,7 @@ describe('a run that is stopped', () => {
     },
   );
 
-  test('before it began: it takes its row, gives it back, and does nothing else', async () => {
+  test('before it began takes its row, closes it, and does nothing else', async () => {
     const image = await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     await stop(run.runId);
@@ -126,7 +126,7 @@ describe('a run that is stopped', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', last: { digest: image.digest } });
   });
 
-  test('under the lease of the destination, just before the tag is written: there is none', async () => {
+  test('under the lease of the destination, just before the write, leaves no tag', async () => {
     await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     const at = source();
@@ -142,7 +142,7 @@ describe('a run that is stopped', () => {
     expect(tagAt(world, DESTINATION)).toBeUndefined();
   });
 
-  test('after the tag was written: promoted, which the one who asked is told', async () => {
+  test('after its tag was written ends as promoted, and the requester learns this', async () => {
     await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     const played = await play(run.runId, stopAt(run.runId, 'tagDestination', 'after'));
@@ -197,7 +197,7 @@ describe('a run that is stopped', () => {
       ({ runId } = await openRun(world));
     });
 
-    test('it is written, however long that takes: promoted', async () => {
+    test('ends as promoted, however long the write takes', async () => {
       onPut(async (put, signal) => {
         await stop(runId);
         await watched();
@@ -207,7 +207,7 @@ describe('a run that is stopped', () => {
       await expectPromoted(runId);
     });
 
-    test('and the answer is lost: the tag stands, so promoted', async () => {
+    test('ends as promoted if the answer is lost but the tag is there', async () => {
       onPut(async (put) => {
         await put();
         await stop(runId);
@@ -217,7 +217,7 @@ describe('a run that is stopped', () => {
       await expectPromoted(runId);
     });
 
-    test('the answer was lost, and the run waits to try again: promoted', async () => {
+    test('ends as promoted if the answer was lost and the run waits to try again', async () => {
       onPut(async (put) => {
         await put();
         throw lost;
@@ -225,7 +225,7 @@ describe('a run that is stopped', () => {
       await expectPromoted(runId, stopAt(runId, 'tagDestination', 'after'));
     });
 
-    test('the answer was lost, and the step comes to its end just then: promoted', async () => {
+    test('ends as promoted if the answer was lost and the step ends at that moment', async () => {
       onPut(async (put) => {
         await put();
         await stop(runId);
@@ -234,7 +234,7 @@ describe('a run that is stopped', () => {
       await expectPromoted(runId);
     });
 
-    test('and the worker dies: promoted', async () => {
+    test('ends as promoted if the worker dies', async () => {
       let deaths = 0;
       await expectPromoted(runId, async (name, when) => {
         if (name !== 'tagDestination' || when === 'before' || (deaths += 1) > 1) return;
@@ -243,7 +243,7 @@ describe('a run that is stopped', () => {
       });
     });
 
-    test('the registry did not take it: cancelled, and no tag', async () => {
+    test('ends as cancelled without a tag if the registry refused the write', async () => {
       onPut(async () => {
         await stop(runId);
         throw lost;
@@ -253,7 +253,7 @@ describe('a run that is stopped', () => {
     });
   });
 
-  test('while a step is at work: within two seconds, though what it waits for never comes', async () => {
+  test('during a step ends within two seconds, even if the step waits for an answer', async () => {
     await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     world.sbom = {
@@ -268,7 +268,7 @@ describe('a run that is stopped', () => {
     expect(await source().listReferrers((await source().resolve(SOURCE.tag)).digest)).toEqual([]);
   });
 
-  test('while a step waits for a lease: it is woken, and its timer isn’t waited for', async () => {
+  test('while a step waits for a lease is woken before its timer', async () => {
     const image = await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     await world.lease.acquire(`subject ${REGISTRY}/${SOURCE.repository}@${image.digest}`);
@@ -279,7 +279,7 @@ describe('a run that is stopped', () => {
     expect(played.timersMs).toEqual([]);
   });
 
-  test('while it waits at the gate', async () => {
+  test('at the gate ends', async () => {
     const release = newSigner('release');
     world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
     await pushImage(source(), { tag: SOURCE.tag });
@@ -292,7 +292,7 @@ describe('a run that is stopped', () => {
     expect(await rowOf(world, run.promotionId)).not.toHaveProperty('waitingFor');
   });
 
-  test('while it pauses between two looks at the gate', async () => {
+  test('during a pause between two checks of the gate ends', async () => {
     const release = newSigner('release');
     world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
     await pushImage(source(), { tag: SOURCE.tag });
@@ -316,7 +316,7 @@ describe('a run that is stopped', () => {
     expect(played.timersMs).toHaveLength(1);
   });
 
-  test('as it begins to wait at the gate: it doesn’t', async () => {
+  test('at the start of its wait at the gate does not wait', async () => {
     const release = newSigner('release');
     world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
     await pushImage(source(), { tag: SOURCE.tag });
@@ -333,7 +333,7 @@ describe('a run that is stopped', () => {
   });
 });
 
-test('a job that is stopped ends as cancelled, before it began too', async () => {
+test('a job that is stopped ends as cancelled, even before it began', async () => {
   await openJobRun(world, { operation: 'promote', source: `${REGISTRY}/samples/app:v1` }, 'r1');
   await world.engine.start('runJob', 'r1', { runId: 'r1' });
   await stop('r1');
@@ -345,7 +345,7 @@ test('a job that is stopped ends as cancelled, before it began too', async () =>
 describe('over HTTP', () => {
   const body = (text: string) => ({ text: async () => text });
 
-  test('who asks, and why, are kept as they say; each further time the same', async () => {
+  test('a request keeps the caller and the reason of the first, each time', async () => {
     const { runId } = await openRun(world);
     const first = await answerCancel(world, runId, body('{"by": "mia", "reason": "wrong\\nimage"}'));
     expect(first).toMatchObject({
@@ -364,11 +364,11 @@ describe('over HTTP', () => {
     },
   );
 
-  test('a run that is not there, and one that has ended', async () => {
+  test('a request for an unknown run, or one that has ended, is refused', async () => {
     expect(await answerCancel(world, 'none', body(''))).toMatchObject({ status: 404 });
   });
 
-  test('a promotion is run: an open one coalesces it; without its rule, or for a tag that it no longer takes, 409', async () => {
+  test('a request to run a promotion is coalesced by an open run, and gets 409 without its rule or for a tag that no longer matches', async () => {
     const { promotionId, runId } = await openRun(world);
     world.engine.setState(runId, 'running');
     expect(await answerRun(world, promotionId)).toMatchObject({ status: 202, jsonBody: { runId, generation: 2 } });
@@ -380,7 +380,7 @@ describe('over HTTP', () => {
     expect((await rowOf(world, promotionId)).generation).toBe(2);
   });
 
-  test('paused: it is wanted, and there is no run yet', async () => {
+  test('a request to run a promotion while the app is paused increments the generation and opens no run', async () => {
     world.paused = true;
     const { promotionId } = await incrementGeneration(world, rule(), SOURCE, { kind: 'push' });
     const answer = await answerRun(world, promotionId);

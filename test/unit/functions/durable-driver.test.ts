@@ -57,7 +57,7 @@ describe('an activity that throws, or whose worker dies', () => {
     },
   );
 
-  test('four times and then not, goes on', async () => {
+  test('four times and then succeeds lets the run continue', async () => {
     const { output } = await play({
       copy: (_input, call) => {
         if (call < 5) throw new Error('CONNECT_FAILED: not yet');
@@ -67,7 +67,7 @@ describe('an activity that throws, or whose worker dies', () => {
     expect(output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('at the close, fails the orchestration: the schedule finds the row open', async () => {
+  test('at the close fails the orchestration, and the schedule finds the open row', async () => {
     const { error } = await play({
       closeRun: () => {
         throw new Error('STORAGE_UNAVAILABLE: the table is down');
@@ -90,7 +90,7 @@ describe('a result that another version wrote ends the run, and leaves no row op
 });
 
 describe('a step that asks to be called again after a pause', () => {
-  test('is, after a durable timer as long as it says: seconds, or a day', async () => {
+  test('is called after a durable timer of that length, from seconds to a day', async () => {
     const pauses = [2_000, 300_000, 23 * HOUR];
     const played = await play({
       copy: (_input, call) => (call <= pauses.length ? { retryAfterMs: pauses[call - 1] ?? 0, trouble } : DONE),
@@ -99,7 +99,7 @@ describe('a step that asks to be called again after a pause', () => {
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('is told how often it was called, since when, and since when it is this trouble', async () => {
+  test('gets the number of calls, the time of the first, and since when it has this error', async () => {
     const troubles = [trouble, undefined, trouble, trouble, { ...trouble, code: 'HTTP_503' }];
     const played = await play({
       copy: (_input, call) => {
@@ -127,7 +127,7 @@ describe('a step that asks to be called again after a pause', () => {
     ]);
   });
 
-  test('is called before the pause is over where its event comes', async () => {
+  test('is called early if its event arrives', async () => {
     const played = await play(
       { copy: (_input, call) => (call === 1 ? { retryAfterMs: HOUR, trouble, event: 'notify-1' } : DONE) },
       { event: ([name]) => name },
@@ -158,7 +158,7 @@ describe('a step that asks to be called again after a pause', () => {
     });
   });
 
-  test('a Retry-After beyond the deadline is cut there, and tried once more', async () => {
+  test('is called at the deadline if its Retry-After is later', async () => {
     const played = await play(
       { copy: (_input, call) => (call === 1 ? { retryAfterMs: 24 * HOUR, trouble } : DONE) },
       { deadlineMs: HOUR },
@@ -167,13 +167,13 @@ describe('a step that asks to be called again after a pause', () => {
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('what waits for others and never gets its turn ends as busy', async () => {
+  test('ends as busy if it waits until the deadline', async () => {
     const played = await play({ tagDestination: () => ({ retryAfterMs: HOUR }) });
     expect(Math.round(played.elapsedMs / HOUR)).toBe(24);
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_BUSY' });
   });
 
-  test('the close has a day of its own, after the deadline too', async () => {
+  test('has a day to close the run, even after the deadline', async () => {
     const played = await play(
       {
         copy: () => ({ retryAfterMs: HOUR, trouble }),
@@ -186,7 +186,7 @@ describe('a step that asks to be called again after a pause', () => {
   });
 });
 
-describe('a long step that goes on', () => {
+describe('a long step that continues', () => {
   const goesOn = { retryAfterMs: 0 };
 
   test.each(['observe', 'attach', 'copy', 'verifyArrival'] as const)(
@@ -204,7 +204,7 @@ describe('a long step that goes on', () => {
     },
   );
 
-  test('is told in each call when it was called first, also after it backed off', async () => {
+  test('gets the time of its first call in each call, even after a backoff', async () => {
     const replies = [goesOn, { retryAfterMs: MINUTE, trouble }, goesOn, DONE];
     const played = await play({ copy: (_input, call) => replies[call - 1] ?? DONE });
     const told = callsOf(played, 'copy').map(({ input }) => (input as { startedMs?: number }).startedMs);
@@ -213,7 +213,7 @@ describe('a long step that goes on', () => {
     expect(typeof told[0]).toBe('number');
   });
 
-  test('after the deadline too, which is for trouble', async () => {
+  test('may continue after the deadline, which is only for errors', async () => {
     const played = await play(
       {
         copy: (_input, call) => {
@@ -227,14 +227,14 @@ describe('a long step that goes on', () => {
     expect(played.output).toMatchObject({ outcome: 'promoted' });
   });
 
-  test('500 times at most', async () => {
+  test('is called at most 500 times', async () => {
     const played = await play({ copy: () => goesOn }, { twiceEvery: 100 });
     expect(callsOf(played, 'copy')).toHaveLength(500);
     expect(played.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_TOO_LONG' });
     expect(played.closed[0]?.result.remedy).toBeDefined();
   });
 
-  test('waits in between, and goes on', async () => {
+  test('may wait in between, and continues', async () => {
     const played = await play({
       copy: (_input, call) => {
         if (call === 3) return { retryAfterMs: 30_000, trouble };
@@ -253,7 +253,7 @@ describe('a long step that goes on', () => {
     ]);
   });
 
-  test('and still waits for the same is told so, as often as that was waited for', async () => {
+  test('keeps the count of calls if it still waits for the same error', async () => {
     const late = { code: 'REFERRER_UNKNOWN', message: 'not there' };
     const played = await play({
       copy: (_input, call) => {
@@ -287,7 +287,7 @@ describe('a long step that goes on', () => {
   });
 });
 
-test('history stays small: what an activity is given is ids and digests', async () => {
+test('the history is small, because activities get only ids and digests', async () => {
   const { calls } = await play({
     checkEvidence: () => ({ done: { state: 'passed', generation: 1 } }),
     observe: () => ({ done: { ...OBSERVED, gate: 'closed' } }),

@@ -226,8 +226,8 @@ async function play(
   return { state: await endState(world), calls, steps, outputs };
 }
 
-describe('each activity done twice, the first time for nothing', () => {
-  test.each(Object.keys(SCENARIOS))('%s: done to its end', async (name) => {
+describe('each activity is done twice and its first result is lost', () => {
+  test.each(Object.keys(SCENARIOS))('after the whole activity (%s)', async (name) => {
     const scenario = SCENARIOS[name];
     if (scenario === undefined) throw new Error(name);
     const plain = await play(scenario, 'nothing');

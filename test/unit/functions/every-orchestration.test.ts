@@ -128,11 +128,11 @@ function endOf(output: unknown, error: string | undefined): string {
 
 const orchestrations = register(newWorld()).orchestrations as Map<string, OrchestrationHandler>;
 
-test('each one that is registered is played', () => {
+test('each registered orchestration is played', () => {
   expect([...orchestrations.keys()].sort()).toEqual(Object.keys(INPUTS).sort());
 });
 
-describe('whatever its steps answer, it wants the same each time', () => {
+describe('whatever its steps return, an orchestration asks for the same at each replay', () => {
   test.each(Object.keys(INPUTS))(
     '%s',
     async (name) => {

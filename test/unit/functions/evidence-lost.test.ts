@@ -33,7 +33,7 @@ async function started(): Promise<Started> {
   return { play, image, promotionId, deleted, emptied };
 }
 
-test('what was attached is copied, though the list does not show it any more', async () => {
+test('an attachment is copied even if the source no longer lists it', async () => {
   const { play, image, emptied } = await started();
   const [run, ...more] = await play.playAll(emptied);
   expect(run?.output).toMatchObject({ outcome: 'promoted', digest: image.digest });
@@ -42,7 +42,7 @@ test('what was attached is copied, though the list does not show it any more', a
   expect(await play.destination.listReferrers(image.digest)).toHaveLength(2);
 });
 
-test('the run looks for what was deleted for two minutes and a pause, and fails; the schedule’s next one attaches, copies and tags', async () => {
+test('the run looks for a deleted attachment for two minutes and a pause, then fails; the next scheduled run attaches, copies and tags', async () => {
   const { play, image, promotionId, deleted } = await started();
   const [run, ...more] = await play.playAll(deleted);
   expect(run?.output).toMatchObject({ outcome: 'failed', code: 'EVIDENCE_LOST', remedy: expect.any(String) });
@@ -64,7 +64,7 @@ test('the run looks for what was deleted for two minutes and a pause, and fails;
   expect(await play.destination.listReferrers(image.digest)).toHaveLength(2);
 });
 
-test('pushes while it is looked for start no second run before this one has ended, and the next one looks as long', async () => {
+test('pushes during that wait start no second run before this one has ended, and the next one waits as long', async () => {
   const { play, deleted } = await started();
   let pushes = 0;
   const since = play.world.nowMs;

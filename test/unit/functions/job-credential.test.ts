@@ -127,7 +127,7 @@ async function pushTo(name: 'source' | 'hub', repository: string): Promise<strin
   return packed.descriptor.digest;
 }
 
-test('a copy to a registry that only the credential opens, from one that only the identity opens, and back', async () => {
+test('a copy uses the credential for one registry and the identity for the other, in both directions', async () => {
   const digest = await pushTo('source', 'samples/out');
   const out = { operation: 'copy', source: `${host('source')}/samples/out:v1`, destination: `${host('hub')}/in:v1` };
   const without = await play(out, 'without');
@@ -141,7 +141,7 @@ test('a copy to a registry that only the credential opens, from one that only th
   expect(vault.asked.filter(({ signedIn: known }) => known)).toHaveLength(1);
 });
 
-test('operations of one step', async () => {
+test('operations with one step use the credential', async () => {
   await pushTo('hub', 'samples/read');
   const reference = `${host('hub')}/samples/read`;
   for (const [job, runId] of [
@@ -172,7 +172,7 @@ test.each([
   await expectNothingTold(played, runId);
 });
 
-test('a promotion is asked for without one', async () => {
+test('a promote job uses no credential', async () => {
   const job = { operation: 'promote', source: `${host('hub')}/samples/read:v1`, credential: 'hub' };
   expect((await play(job, 'promote')).output).toMatchObject({ outcome: 'refused', code: 'CREDENTIAL_NOT_FOR_THIS' });
 });

@@ -122,8 +122,8 @@ describe('POST jobs', () => {
   });
 });
 
-describe('GET', () => {
-  test('a job is found by its id and by its run’s, with its steps', async () => {
+describe('GET jobs and outputs', () => {
+  test('finds a job by its id and by its run’s id, with its steps', async () => {
     const { runId } = (await post(COPY)).jsonBody as Submitted;
     for (const id of ['mine', runId]) {
       expect((await getJob(world, id)).jsonBody).toMatchObject({ id: runId, state: 'pending', steps: [] });
@@ -139,7 +139,7 @@ describe('GET', () => {
     expect(await world.store.findJob('nobody')).toBeUndefined();
   });
 
-  test('an output is answered from the row and from a document', async () => {
+  test('returns an output from the row and from a document', async () => {
     const { runId } = (await post(COPY)).jsonBody as Submitted;
     expect(await getOutput(world, runId)).toMatchObject({
       status: 404,

@@ -28,7 +28,7 @@ async function prepared(lateMs: number): Promise<{ play: PlayedWorld; digest: Di
   return { play, digest };
 }
 
-test('they are copied all the same, at once, and none is attached twice', async () => {
+test('attachments that the source lists late are copied at once, and none is attached twice', async () => {
   const { play, digest } = await prepared(10 * MINUTE);
   const since = play.world.nowMs;
   expect(outcomes(await play.playAll())).toEqual(['promoted']);

@@ -27,7 +27,7 @@ function told(): unknown[] {
   });
 }
 
-describe('the destination shows the tag as it was', () => {
+describe('a destination that shows the former digest after the write', () => {
   let showsUntil: number;
 
   beforeEach(async () => {
@@ -39,7 +39,7 @@ describe('the destination shows the tag as it was', () => {
       tag === SOURCE.tag && play.world.nowMs < showsUntil ? first.digest : standing;
   });
 
-  test('for minutes after it was written: the same run waits, and ends as promoted', async () => {
+  test('for minutes delays the run, which ends as promoted', async () => {
     showsUntil = play.world.nowMs + 5 * MINUTE;
     const [run, ...more] = await play.playAll();
     expect(run?.output).toMatchObject({ outcome: 'promoted', digest: second.digest });
@@ -48,7 +48,7 @@ describe('the destination shows the tag as it was', () => {
     expect(told()).toEqual(['promoted', 'promoted']);
   });
 
-  test('for an hour: a failure with what to do; when the schedule finds that it is there, promoted is told', async () => {
+  test('for an hour fails the run with a remedy; when the schedule finds the tag, it sends the event promoted', async () => {
     showsUntil = play.world.nowMs + 60 * MINUTE;
     const runs = await play.playAll();
     expect(runs.map(({ output }) => output)).toEqual([
@@ -64,7 +64,7 @@ describe('the destination shows the tag as it was', () => {
   });
 });
 
-describe('two replicas of the source disagree', () => {
+describe('a source with two replicas that disagree', () => {
   let reads: number;
 
   beforeEach(async () => {
@@ -81,7 +81,7 @@ describe('two replicas of the source disagree', () => {
     };
   }
 
-  test('for good: a few runs with growing pauses, then a failure, and then the schedule’s pauses', async () => {
+  test('for good has a few runs with growing pauses, then a failure, then the schedule’s pauses', async () => {
     disagree();
     const { promotionId } = await openRun(play.world);
     const since = play.world.nowMs;
@@ -106,7 +106,7 @@ describe('two replicas of the source disagree', () => {
     expect(await play.tick()).toBe(0);
   });
 
-  test('for a while: promoted, by the last of the runs', async () => {
+  test('for a while is promoted by the last run', async () => {
     disagree(play.world.nowMs + 30_000);
     await openRun(play.world);
     expect(outcomes(await play.playAll()).at(-1)).toBe('promoted');
@@ -114,7 +114,7 @@ describe('two replicas of the source disagree', () => {
     expect(told()).toEqual(['superseded', 'superseded', 'superseded', 'promoted']);
   });
 
-  test('until somebody stops the run, which is there to be stopped while it pauses', async () => {
+  test('has a run that can be cancelled while it pauses', async () => {
     disagree();
     const { promotionId } = await openRun(play.world);
     const { notified } = play.world.engine;
@@ -134,7 +134,7 @@ describe('two replicas of the source disagree', () => {
     expect(told().at(-1)).toBe('cancelled RUN_CANCELLED');
   });
 
-  test('and a push comes while the run pauses: the next one comes at once', async () => {
+  test('starts the next run at once if a push comes during the pause', async () => {
     disagree();
     await openRun(play.world);
     const { notified } = play.world.engine;

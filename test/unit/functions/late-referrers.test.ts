@@ -73,7 +73,7 @@ async function deliverQueued(): Promise<number[]> {
 
 const arrived = ({ digest }: Descriptor): boolean => play.destination.manifests.has(digest);
 
-test('one that is listed within two minutes is waited for by the run', async () => {
+test('a referrer that is listed within two minutes is waited for by the run', async () => {
   const report = await attach(MINUTE);
   const since = play.world.nowMs;
   expect(outcomes(await play.playAll())).toEqual(['promoted']);
@@ -83,7 +83,7 @@ test('one that is listed within two minutes is waited for by the run', async () 
   expect((await rowOf(play.world, P1)).news?.referrers).toMatchObject([{ digest: report.digest, seen: true }]);
 });
 
-test('one that is listed later is looked for again by itself', async () => {
+test('a referrer that is listed later is looked for again without a trigger', async () => {
   const report = await attach(10 * MINUTE);
   const since = play.world.nowMs;
   expect(outcomes(await play.playAll())).toEqual(['unchanged']);
@@ -99,7 +99,7 @@ test('one that is listed later is looked for again by itself', async () => {
   expect(play.world.nowMs - since).toBeLessThan(15 * MINUTE);
 });
 
-test('one that is never listed is looked for for a day', async () => {
+test('a referrer that is never listed is looked for for a day', async () => {
   await attach(Infinity);
   const since = play.world.nowMs;
   await play.playAll();
@@ -110,7 +110,7 @@ test('one that is never listed is looked for for a day', async () => {
   expect(pauses.length).toBeLessThan(32);
 });
 
-test('one that was deleted is asked for for a quarter of an hour', async () => {
+test('a referrer that was deleted is asked for for a quarter of an hour', async () => {
   const report = await attach(Infinity);
   await play.playAll();
   play.source.manifests.delete(report.digest);
@@ -122,7 +122,7 @@ test('one that was deleted is asked for for a quarter of an hour', async () => {
 });
 
 describe('a run that copies', () => {
-  test('waits for one that was reported, too, and says that it does', async () => {
+  test('waits for a reported referrer, too, and reports the wait', async () => {
     const other = await pushImage(play.source, { content: 'two' });
     const report = await attach(MINUTE);
     play.source.tags.set(SOURCE.tag, other.digest);
@@ -140,7 +140,7 @@ describe('a run that copies', () => {
   });
 });
 
-test('one that the rule leaves out is not waited for, nor what refers to it', async () => {
+test('a referrer that the rule excludes is not waited for, and neither are its referrers', async () => {
   play.world.ruleList = [
     rule({
       existing: 'promote',
@@ -159,7 +159,7 @@ test('one that the rule leaves out is not waited for, nor what refers to it', as
   expect(await deliverQueued()).toEqual([]);
 });
 
-test('a duplicate of the event, after the referrer has arrived, costs reads only', async () => {
+test('a duplicate of the event after the referrer has arrived costs reads only', async () => {
   const report = await attach(0);
   await play.playAll();
   const { starts } = play.world.engine;

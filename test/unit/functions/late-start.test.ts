@@ -123,12 +123,12 @@ const READS: JobOperation[] = [
   'verify',
 ];
 
-test('every operation of a job is in the table of those that write, only reads, or promotes', () => {
+test('the table has every operation of a job, as one that writes, only reads, or promotes', () => {
   const written = WRITES.map(([operation]) => operation);
   expect([...written, ...READS, 'promote'].toSorted()).toEqual(JOB_OPERATIONS.toSorted());
 });
 
-describe.each(WRITES)('a job %s that has ended, and was undone', (operation, fields) => {
+describe.each(WRITES)('a job %s that has ended and was undone', (operation, fields) => {
   const job = { operation, ...fields };
   let undo: () => void;
 
@@ -155,7 +155,7 @@ describe.each(WRITES)('a job %s that has ended, and was undone', (operation, fie
     return { runId, calls, before };
   }
 
-  test('is not done again by its message', async () => {
+  test('is not repeated by its message', async () => {
     const { runId, before } = await doneAndUndone();
     const starts = world.engine.starts.length;
     expect(await deliver(job)).toBe(runId);
@@ -163,7 +163,7 @@ describe.each(WRITES)('a job %s that has ended, and was undone', (operation, fie
     expect(contents()).toEqual(before);
   });
 
-  test('is not done again by a host that was frozen between its row and the engine', async () => {
+  test('is not repeated by a host that was frozen between its row and the engine', async () => {
     let thaw = (): void => {};
     const frozen = new Promise<void>((resolve) => (thaw = resolve));
     const start: Engine['start'] = async (...args) => {
@@ -182,7 +182,7 @@ describe.each(WRITES)('a job %s that has ended, and was undone', (operation, fie
     expect((await runOf(world, runId)).result).toEqual(result);
   });
 
-  test('is not done again by the message of a step that comes late', async () => {
+  test('is not repeated by the late message of a step', async () => {
     const { calls, before } = await doneAndUndone();
     const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
     const steps = calls.filter(({ name }) => !['beginJob', 'closeJob'].includes(name));
@@ -203,14 +203,14 @@ describe.each(WRITES)('a job %s that has ended, and was undone', (operation, fie
     return answers;
   }
 
-  test('is not done again by the message of a step that comes after its run was removed', async () => {
+  test('is not repeated by the message of a step after its run was removed', async () => {
     const { runId, calls, before } = await doneAndUndone();
     await remove(runId);
     for (const answer of await stepsComeLate(calls)) expect(answer).toMatchObject({ failed: { code: 'RUN_ENDED' } });
     expect(contents()).toEqual(before);
   });
 
-  test('is not done again by the message of a step that comes late while the row cannot be read', async () => {
+  test('is not repeated by the late message of a step while the row cannot be read', async () => {
     const { calls, before } = await doneAndUndone();
     const getRun = world.store.getRun.bind(world.store);
     let failures = 1;
@@ -240,7 +240,7 @@ describe('a job whose run was removed after RUN_RETENTION_DAYS', () => {
     await pushSample(world, 'jobs/app', 'v1');
   });
 
-  test('is not done by a start that comes after that', async () => {
+  test('is not repeated by a later start', async () => {
     const runId = await deliver(job);
     const summary = await endAndRemove(runId);
     await world.engine.start('runJob', summary.id, { runId });
@@ -248,7 +248,7 @@ describe('a job whose run was removed after RUN_RETENTION_DAYS', () => {
     expect(stable()).toBeUndefined();
   });
 
-  test('is refused where its message is older than that, and is new where it was sent again', async () => {
+  test('is refused if its message is older than that, and is new if it was sent again', async () => {
     await endAndRemove(await deliver(job));
     const body = JSON.stringify({ id: 'job-1', ...job });
     const insertedAt = new Date(world.nowMs).toISOString();
@@ -291,7 +291,7 @@ describe('a job whose run was removed after RUN_RETENTION_DAYS', () => {
   }
 });
 
-test('a job that is given up while its first step reads its row is not begun', async () => {
+test('a job that the schedule ends while its first step reads its row does not begin', async () => {
   await pushSample(world, 'jobs/app', 'v1');
   const runId = await deliver({ operation: 'tag', reference: `${APP}:v1`, tags: ['stable'] });
   const replaceRun = world.store.replaceRun.bind(world.store);
@@ -304,7 +304,7 @@ test('a job that is given up while its first step reads its row is not begun', a
   expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { code: 'RUN_LOST' } });
 });
 
-test('a promote job that has ended raises nothing when one of its steps comes late', async () => {
+test('the late step of a promote job that has ended triggers nothing', async () => {
   await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
   const runId = await deliver({ operation: 'promote', source: `${REGISTRY}/${SOURCE.repository}:${SOURCE.tag}` });
   const context = new InvocationContext({ functionName: 'activity', logHandler: () => {} });
@@ -322,7 +322,7 @@ test('a promote job that has ended raises nothing when one of its steps comes la
   expect(await rowOf(world, row.id)).toEqual(row);
 });
 
-test('a job that the schedule gives up while it works stops at its next step, and stays as it was ended', async () => {
+test('a job that the schedule ends while it works stops at its next step, and keeps that outcome', async () => {
   await pushSample(world, 'jobs/app', 'v1');
   const destination = `${REGISTRY}/mirror/app:v1`;
   const runId = await deliver({ operation: 'copy', source: `${APP}:v1`, destination });
@@ -344,7 +344,7 @@ test('a job that the schedule gives up while it works stops at its next step, an
   expect(tagAt(world, destination)).toBeUndefined();
 });
 
-test('a job that is started once more does all of it in its second instance, and ends once', async () => {
+test('a job that is started again does all its work in its second instance, and ends once', async () => {
   await pushSample(world, 'jobs/app', 'v1');
   const destination = `${REGISTRY}/mirror/app:v1`;
   const runId = await deliver({ operation: 'copy', source: `${APP}:v1`, destination });
@@ -367,7 +367,7 @@ test('a job that is started once more does all of it in its second instance, and
 describe('a promotion whose run has ended', () => {
   beforeEach(() => use(newWorld()));
 
-  test('is not run again where its id is started over, by whichever step that comes late', async () => {
+  test('is not run again if its instance id is started again, by any late step', async () => {
     const source = world.registries.repository(REGISTRY, SOURCE.repository);
     await pushImage(source, { tag: SOURCE.tag });
     const { runId, promotionId } = await openRun(world);

@@ -62,7 +62,7 @@ function reads({ digest }: Descriptor, forMs: number): void {
   play.source.shows = (tag, standing) => (tag === SOURCE.tag && play.world.nowMs < untilMs ? digest : standing);
 }
 
-describe('nothing is waited for', () => {
+describe('a run does not wait', () => {
   beforeEach(async () => {
     expect(await push(first)).toEqual({ ends: ['promoted'], tookMs: 0 });
   });
@@ -74,7 +74,7 @@ describe('nothing is waited for', () => {
     }
   });
 
-  test('if the same digest is pushed again: what is missing at the destination is put back', async () => {
+  test('if the same digest is pushed again, and it restores what is missing at the destination', async () => {
     expect(await push(first)).toEqual({ ends: ['unchanged'], tookMs: 0 });
     play.destination.tags.delete(SOURCE.tag);
     expect(await push(first)).toEqual({ ends: ['promoted'], tookMs: 0 });
@@ -97,7 +97,7 @@ describe('nothing is waited for', () => {
     },
   );
 
-  test('if events come in another order, or more than once', async () => {
+  test('if events arrive in another order or more than once', async () => {
     play.world.nowMs += MINUTE;
     play.source.tags.set(SOURCE.tag, second.digest);
     await tell('ImagePushed', second.digest);
@@ -109,7 +109,7 @@ describe('nothing is waited for', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
-  test('if the tag is an image that no event reported', async () => {
+  test('if the tag has a digest that no event reported', async () => {
     const third = await pushImage(play.source, { tag: SOURCE.tag, content: 'C' });
     await openRun(play.world);
     expect(await played()).toEqual({ ends: ['promoted'], tookMs: 0 });
@@ -128,10 +128,10 @@ describe('nothing is waited for', () => {
   }
 });
 
-describe('a tag that reads as before its push', () => {
+describe('a tag that still reads its digest from before the push', () => {
   beforeEach(() => push(first));
 
-  test('is waited for, and promoted when it reads as pushed', async () => {
+  test('is waited for, and promoted when the registry returns the new digest', async () => {
     reads(first, 10 * MINUTE);
     const { ends, tookMs } = await push(second);
     expect(ends).toEqual(['promoted']);
@@ -139,7 +139,7 @@ describe('a tag that reads as before its push', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
-  test('explain says what the push named, and what the registry still answers', async () => {
+  test('is explained with the pushed digest and the digest that the registry returns', async () => {
     reads(first, 10 * MINUTE);
     let text = '';
     play.world.nowMs += MINUTE;
@@ -158,7 +158,7 @@ describe('a tag that reads as before its push', () => {
     expect(text).toContain('again at about');
   });
 
-  test('counts after a quarter of an hour, and is waited for no more', async () => {
+  test('is believed after a quarter of an hour', async () => {
     reads(first, Infinity);
     const { ends, tookMs } = await push(second);
     expect(ends).toEqual(['unchanged']);
@@ -174,7 +174,7 @@ describe('a tag that reads as before its push', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
-  test('is waited for once: what a later step came to believe counts for the steps and the run after it', async () => {
+  test('is waited for once; later steps and the next run believe it', async () => {
     play.world.nowMs += MINUTE;
     play.source.tags.set(SOURCE.tag, second.digest);
     await tell('ImagePushed', second.digest);
@@ -192,7 +192,7 @@ describe('a tag that reads as before its push', () => {
     expect(play.standing()).toBe(first.digest);
   });
 
-  test('does not move the destination back after the push was promoted, by whatever is asked', async () => {
+  test('does not move the destination back after the push was promoted, whatever triggers a run', async () => {
     await push(second);
     reads(first, 5 * MINUTE);
     await openRun(play.world);
@@ -201,7 +201,7 @@ describe('a tag that reads as before its push', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
-  test('and is an image that was never answered is promoted, and what the push named after it', async () => {
+  test('is promoted if its digest was never answered, and the pushed digest is promoted after it', async () => {
     const third = await pushImage(play.source, { content: 'C' });
     reads(third, 5 * MINUTE);
     const { ends } = await push(second);
@@ -209,7 +209,7 @@ describe('a tag that reads as before its push', () => {
     expect(play.standing()).toBe(second.digest);
   });
 
-  test('of a push that comes while it is waited for wakes the run', async () => {
+  test('during a further push wakes the run', async () => {
     reads(first, 10 * MINUTE);
     play.world.nowMs += MINUTE;
     play.source.tags.set(SOURCE.tag, second.digest);
@@ -232,7 +232,7 @@ describe('a tag that reads as before its push', () => {
   });
 });
 
-test('a destination that reads as before gets what the source went back to', async () => {
+test('a destination with a stale replica gets the digest to which the source went back', async () => {
   await push(first);
   await push(second);
   play.destination.shows = (tag, standing) => (tag === SOURCE.tag ? first.digest : standing);

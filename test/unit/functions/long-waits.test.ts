@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => void jest.restoreAllMocks());
 
-test('a referrer that is listed and never there: promoted after two minutes and some, and asked for as often as that takes', async () => {
+test('a referrer that is listed but missing delays the promotion by two minutes, with a bounded number of requests', async () => {
   const { world, source, playAll } = played;
   source.fault = ({ method, what }) => {
     if (method === 'fetchManifest' && what === last) throw notFound('MANIFEST_UNKNOWN', what);
@@ -40,7 +40,7 @@ test('a referrer that is listed and never there: promoted after two minutes and 
   expect(calls.filter(({ name }) => name === 'copy').length).toBeLessThan(20);
 });
 
-test('a referrer that the destination never lists: given up after a quarter of an hour, and its row says of what', async () => {
+test('a referrer that the destination never lists fails the run after a quarter of an hour, and the row names it', async () => {
   const { world, destination, playAll } = played;
   destination.unlisted.add(last);
   const rows: StepProgress[] = [];

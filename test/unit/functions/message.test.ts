@@ -60,7 +60,7 @@ const sent = (): { queue: string; delaySeconds: number; body: Record<string, unk
     body: JSON.parse(text) as Record<string, unknown>,
   }));
 
-test('a message that can be handled leaves nothing behind', async () => {
+test('a message that can be handled is removed', async () => {
   expect(await deliver(JOB)).toEqual([expect.objectContaining({ operation: 'promote', id: 'm1' })]);
   expect(queues.sent).toEqual([]);
 });
@@ -68,7 +68,7 @@ test('a message that can be handled leaves nothing behind', async () => {
 const base64 = (text: string, encoding: BufferEncoding = 'utf8'): string =>
   Buffer.from(text, encoding).toString('base64');
 
-describe('a message is JSON, as it is or in base64', () => {
+describe('a message may be JSON or base64 of JSON', () => {
   const text = JSON.stringify(JOB);
   test.each<[string, unknown]>([
     ['parsed, as the host hands over what is JSON', JOB],
@@ -83,19 +83,19 @@ describe('a message is JSON, as it is or in base64', () => {
     expect(queues.sent).toEqual([]);
   });
 
-  test('put back from base64, it keeps its first id', async () => {
+  test('and keeps its first id when it is put back from base64', async () => {
     await deliver(base64(text), new TransportError('STORAGE_UNAVAILABLE', 'down'));
     expect(sent()).toMatchObject([{ queue: 'jobs', body: { message: JOB, retry: { firstMessageId: 'm1' } } }]);
     expect(await deliver(base64(queues.sent[0]?.text ?? ''), undefined, context('m2'))).toMatchObject([{ id: 'm1' }]);
   });
 
   // Base64 and JSON at once: as the host has parsed it, and as it hands over the text.
-  test.each([1234, '1234', 'true', 'null', base64('1234'), base64('true')])('%j is no message', async (raw) => {
+  test.each([1234, '1234', 'true', 'null', base64('1234'), base64('true')])('but %j is no message', async (raw) => {
     expect(await deliver(raw)).toEqual([]);
     expect(sent()).toMatchObject([{ queue: 'jobs-poison', body: { code: 'JOB_INVALID' } }]);
   });
 
-  test('neither: kept at the first try, in clear', async () => {
+  test('and anything else goes to the poison queue at the first try, decoded', async () => {
     for (const raw of ['promote it', base64('promote it'), base64('{"operation":')]) await deliver(raw);
     expect(sent().map(({ queue, body }) => [queue, body.code, body.original])).toEqual([
       ['jobs-poison', 'MESSAGE_INVALID', 'promote it'],
@@ -104,7 +104,7 @@ describe('a message is JSON, as it is or in base64', () => {
     ]);
   });
 
-  test('bytes that are no text: as they came, unless a secret shows in them', async () => {
+  test('and binary content goes to the poison queue unchanged, unless it contains a secret', async () => {
     const bytes = Buffer.from([0xff, 0xfe, 0x00, 0xc3]).toString('base64');
     for (const raw of [bytes, base64('{"password":"hunter2"}', 'utf16le')]) await deliver(raw);
     expect(sent().map(({ body }) => [body.code, body.original])).toEqual([
@@ -114,7 +114,7 @@ describe('a message is JSON, as it is or in base64', () => {
   });
 });
 
-describe('what can never be handled', () => {
+describe('a message that can never be handled', () => {
   test.each([
     ['no JSON', '{', 'MESSAGE_INVALID'],
     ['no job', { hello: 1 }, 'JOB_INVALID'],
@@ -129,7 +129,7 @@ describe('what can never be handled', () => {
     expect(warnings.join()).toContain(code);
   });
 
-  test('is kept without the secret that it holds', async () => {
+  test('is kept without its secret', async () => {
     await deliver({ ...JOB, password: 'hunter2' });
     expect(sent()[0]?.body).toMatchObject({ code: 'JOB_HOLDS_SECRET' });
     expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
@@ -154,7 +154,7 @@ describe('what can never be handled', () => {
     expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
   });
 
-  test('nor with the secret in a text that stands in what is JSON', async () => {
+  test('is kept without a secret in a text within JSON', async () => {
     const retry = { firstMessageId: 'm0', firstAt: new Date(START_MS).toISOString(), attempt: 1 };
     await deliver({ retry, message: '{"operation":"resolve","password":"hunter2"' });
     await deliver({ operation: 'resolve', note: 'the token=hunter2 of old' });
@@ -162,19 +162,19 @@ describe('what can never be handled', () => {
     expect(JSON.stringify(queues.sent) + warnings.join()).not.toContain('hunter2');
   });
 
-  test('nested too deep to be searched, or to be written again', async () => {
+  test('may be nested too deeply to search it for secrets', async () => {
     const deep = JSON.parse(`${'['.repeat(30_000)}${']'.repeat(30_000)}`) as unknown;
     for (const raw of [deep, { ...JOB, deep }, { retry: {}, message: deep }]) await deliver(raw);
     expect(sent().map(({ body }) => body.code)).toEqual(['MESSAGE_INVALID', 'MESSAGE_INVALID', 'MESSAGE_INVALID']);
   });
 
-  test('larger than what could be put back', async () => {
+  test('may be too large to put it back', async () => {
     const annotations = Object.fromEntries([1, 2, 3, 4, 5, 6].map((each) => [each, 'x'.repeat(8000)]));
     await deliver({ operation: 'push', reference: 'r.azurecr.io/a:v1', annotations }, new TypeError('not asked'));
     expect(sent()).toMatchObject([{ queue: 'jobs-poison', body: { code: 'JOB_TOO_LARGE' } }]);
   });
 
-  test('and is too large for a message: a document', async () => {
+  test('is kept as a document if it is too large for a message', async () => {
     const raw = { operation: 'x', more: 'y'.repeat(60_000) };
     await deliver(raw);
     const name = sent()[0]?.body.originalDocument;
@@ -196,7 +196,7 @@ describe('what can never be handled', () => {
   });
 });
 
-describe('what cannot be handled now', () => {
+describe('a message that cannot be handled yet', () => {
   const denied = { method: 'GET', url: 'https://r', status: 403, registryCodes: ['DENIED'] };
   test.each([
     ['rules that are malformed', new InputError('RULES_INVALID', 'line 3')],
@@ -220,7 +220,7 @@ describe('what cannot be handled now', () => {
     ]);
   });
 
-  test('again and again, at growing pauses, for a day; then kept, with the last reason', async () => {
+  test('is put back with growing pauses for a day, and then kept with the last reason', async () => {
     let raw: unknown = JOB;
     const pauses: number[] = [];
     for (let delivery = 2; delivery < 300; delivery += 1) {
@@ -240,26 +240,26 @@ describe('what cannot be handled now', () => {
     });
   });
 
-  test('a message that says that it first came tomorrow is no younger for it', async () => {
+  test('does not get more time if it claims a first time in the future', async () => {
     const firstAt = new Date(START_MS + 1000 * DAY_MS).toISOString();
     const raw = { retry: { firstMessageId: 'm0', firstAt, attempt: 1 }, message: JOB };
     await deliver(raw, new TransportError('STORAGE_UNAVAILABLE', 'down'));
     expect(sent()[0]?.body).toMatchObject({ retry: { firstAt: new Date(START_MS).toISOString() } });
   });
 
-  test('a job without an id keeps the one that it first came with', async () => {
+  test('of a job without an id keeps the job’s first id', async () => {
     await deliver(JOB, new TransportError('STORAGE_UNAVAILABLE', 'down'));
     const again = JSON.parse(queues.sent[0]?.text ?? '') as unknown;
     expect(await deliver(again, undefined, context('m2'))).toEqual([expect.objectContaining({ id: 'm1' })]);
   });
 
-  test('and cannot be put back either: the host tries again', async () => {
+  test('is retried by the host if it cannot be put back', async () => {
     queues.send = () => Promise.reject(new TransportError('STORAGE_UNAVAILABLE', 'queues are down too'));
     await expect(deliver(JOB, new TypeError('x'))).rejects.toMatchObject({ code: 'STORAGE_UNAVAILABLE' });
   });
 });
 
-test('the queue’s own id and time are a message’s, whatever the host calls them', () => {
+test('the id and time of a message come from the queue', () => {
   expect(messageOf(context('m7', START_MS))).toEqual({ messageId: 'm7', insertedAt: new Date(START_MS) });
   const bare = new InvocationContext({ functionName: 'f', invocationId: 'i9', triggerMetadata: {} });
   expect(messageOf(bare)).toMatchObject({ messageId: 'i9', insertedAt: expect.any(Date) });

@@ -3,7 +3,7 @@ import { Permits } from '../../../src/functions/activities.js';
 
 const SHORT_MS = 20;
 
-test('so many at once, and one that waits for the next; whoever comes then goes away at once', async () => {
+test('the number of permits is limited; one more caller waits for the next, and any other gets none', async () => {
   const permits = new Permits(2);
   const first = await permits.take(SHORT_MS);
   expect(await permits.take(SHORT_MS)).toBeDefined();
@@ -17,7 +17,7 @@ test('so many at once, and one that waits for the next; whoever comes then goes 
   expect(await permits.take(SHORT_MS)).toBeDefined();
 });
 
-test('those who have one see that somebody waits', async () => {
+test('callers with a permit see that another caller waits', async () => {
   const permits = new Permits(1);
   const first = await permits.take(SHORT_MS);
   expect(permits.isWaitedFor).toBe(false);
@@ -28,7 +28,7 @@ test('those who have one see that somebody waits', async () => {
   expect(permits.isWaitedFor).toBe(false);
 });
 
-test('whoever has waited in vain keeps none, and another may wait', async () => {
+test('a caller whose wait has ended does not take a permit, and another caller may wait', async () => {
   const permits = new Permits(1);
   const first = await permits.take(SHORT_MS);
   expect(await permits.take(SHORT_MS)).toBeUndefined();

@@ -57,7 +57,7 @@ async function runs(): Promise<RunSummary[]> {
   return (await play.world.store.listRuns({ size: 100 })).items.toReversed();
 }
 
-describe('A, B, A', () => {
+describe('pushes of A, B and A', () => {
   /** Plays with B pushed at the `second` moment, A again at the `third`; a moment is before and after each step. */
   async function ends(
     second: number,
@@ -94,7 +94,7 @@ describe('A, B, A', () => {
     },
   );
 
-  test('the third event in the very last step of the first run', async () => {
+  test('end with A, even if the third event arrives in the last step of the first run', async () => {
     const image = await push('A');
     await play.playAll(async (work, _call, name) => {
       const answer = await work();
@@ -108,7 +108,7 @@ describe('A, B, A', () => {
   });
 });
 
-test('one promotion, whatever happens to it, told apart in its runs', async () => {
+test('the runs of one promotion can be distinguished, whatever happens to it', async () => {
   // A push; its event comes twice more while the run works.
   const first = await push();
   let again = 2;
@@ -160,7 +160,7 @@ test('one promotion, whatever happens to it, told apart in its runs', async () =
 });
 
 describe('a destination tag', () => {
-  test.each(['moved', 'deleted'] as const)('%s by hand is set right by the schedule', async (how) => {
+  test.each(['moved', 'deleted'] as const)('that was %s by hand is corrected by the schedule', async (how) => {
     const image = await push();
     await play.playAll();
     if (how === 'deleted') play.destination.tags.delete(SOURCE.tag);
@@ -173,7 +173,7 @@ describe('a destination tag', () => {
 });
 
 describe('a destination that is locked', () => {
-  test('is refused, and promoted within a day of the lock’s end: nobody has to push or ask', async () => {
+  test('is refused, and promoted within a day after the lock is removed, without any trigger', async () => {
     const first = await push('A');
     await play.playAll();
     play.destination.locked.add(SOURCE.tag);
@@ -199,7 +199,7 @@ describe('a destination that is locked', () => {
 });
 
 describe('a source that may not be written', () => {
-  test('fails; with "attachTo": "destination" it is promoted, by the next tick', async () => {
+  test('fails; with "attachTo": "destination" the next tick promotes it', async () => {
     play.source.fault = ({ method }) => {
       if (method === 'pushManifest' || method === 'pushBlob') throw refusal(403, 'DENIED');
     };
@@ -213,7 +213,7 @@ describe('a source that may not be written', () => {
     expect(play.standing()).toBe(image.digest);
   });
 
-  test('fails; once it may be, it is promoted after the pause', async () => {
+  test('fails; when it is writable again, it is promoted after the pause', async () => {
     play.source.fault = ({ method }) => {
       if (method === 'pushManifest' || method === 'pushBlob') throw refusal(403, 'DENIED');
     };
@@ -236,7 +236,7 @@ describe('a source that may not be written', () => {
   }
 });
 
-describe('what comes to the source after the promotion', () => {
+describe('a referrer that is pushed after the promotion', () => {
   /** Plays the run that an event starts; it waits for nothing. */
   async function arrives(): Promise<void> {
     const since = play.world.nowMs;
@@ -257,7 +257,7 @@ describe('what comes to the source after the promotion', () => {
     expect(there.map((each) => each.digest)).toContain(digest);
   });
 
-  test('a scan of one platform, and a signature over the scan', async () => {
+  test('of one platform is copied, and so is a signature of that referrer', async () => {
     const { root, amd64 } = await pushMultiPlatform(play.source, SOURCE.tag);
     await told({ tag: SOURCE.tag, digest: root.digest });
     await play.playAll();
@@ -271,7 +271,7 @@ describe('what comes to the source after the promotion', () => {
     expect(await countReferrers(play.destination, scan, NOTARY_SIGNATURE)).toBe(1);
   });
 
-  test('a referrer whose list is kept by the tag schema, under sha256-…', async () => {
+  test('in a list of the tag schema (sha256-…) is copied', async () => {
     const image = await push();
     await play.playAll();
     const scan = await pushArtifact(play.source, 'application/x-scan', { subject: image });
@@ -282,7 +282,7 @@ describe('what comes to the source after the promotion', () => {
     expect(await countReferrers(play.destination, image, 'application/x-scan')).toBe(1);
   });
 
-  test.each(['.sig', '.att', '.sbom'])('what is pushed under the digest tag sha256-…%s', async (suffix) => {
+  test.each(['.sig', '.att', '.sbom'])('under the digest tag sha256-…%s is copied', async (suffix) => {
     const image = await push();
     await play.playAll();
     const tag = `${image.digest.replace(':', '-')}${suffix}`;
@@ -293,7 +293,7 @@ describe('what comes to the source after the promotion', () => {
     expect(play.destination.tags.get(tag)).toBe(packed.descriptor.digest);
   });
 
-  test('while the run works: it, or the next one, brings it', async () => {
+  test('during a run is copied by that run or the next one', async () => {
     const image = await push();
     let scan: Descriptor | undefined;
     await play.playAll(async (work, _call, name) => {
@@ -308,7 +308,7 @@ describe('what comes to the source after the promotion', () => {
     expect((await play.world.store.listDuePromotions()).items).toEqual([]);
   });
 
-  test('what we attached ourselves raises nothing', async () => {
+  test('by this app triggers nothing', async () => {
     const image = await push();
     await play.playAll();
     for (const { digest } of await play.source.listReferrers(image.digest)) expect(await told({ digest })).toEqual([]);

@@ -5,7 +5,7 @@ import { replay } from '../../support/replay.js';
 
 // The driver itself: what it is to notice, it notices.
 describe('the replaying driver', () => {
-  test('plays activities, retries, timers and events, and gives the output', async () => {
+  test('plays activities, retries, timers and events, and returns the output', async () => {
     function* orchestrator(context: OrchestrationContext): Generator<Task, unknown, unknown> {
       const retry = new RetryOptions(2_000, 3);
       const both = yield context.df.Task.all([
@@ -38,7 +38,7 @@ describe('the replaying driver', () => {
     expect(unheard).toMatchObject({ output: { woken: false }, timersMs: [60_000, 5_000] });
   });
 
-  test('gives an activity up after its last attempt, and the error with which the orchestration fails', async () => {
+  test('gives up an activity after its last attempt, and fails the orchestration', async () => {
     function* orchestrator(context: OrchestrationContext): Generator<Task, void, unknown> {
       yield context.df.callActivityWithRetry('broken', new RetryOptions(1_000, 2), {});
     }
@@ -110,7 +110,7 @@ describe('the replaying driver', () => {
     await expect(replay(orchestrator, { input: {}, activities })).rejects.toThrow('it wants something else');
   });
 
-  test('and one that keeps to its history is not, whatever the clocks say', async () => {
+  test('accepts an orchestrator that follows its history, whatever the clocks say', async () => {
     function* orchestrator(context: OrchestrationContext): Generator<Task, unknown, unknown> {
       const at = context.df.currentUtcDateTime.getTime();
       yield context.df.createTimer(new Date(at + 60_000));
@@ -121,7 +121,7 @@ describe('the replaying driver', () => {
     expect(played).toMatchObject({ calls: [{ input: { waited: true } }], output: '1970-01-01T00:00:00.000Z' });
   });
 
-  test('an orchestrator that wants something else each time is found out', async () => {
+  test('detects an orchestrator that asks for something else at each replay', async () => {
     let turns = 0;
     function* orchestrator(context: OrchestrationContext): Generator<Task, void, unknown> {
       turns += 1;
@@ -132,7 +132,7 @@ describe('the replaying driver', () => {
     );
   });
 
-  test('an orchestrator that looks at more than its history is found out', async () => {
+  test('detects an orchestrator that uses more than its history', async () => {
     let done = 0;
     function* orchestrator(context: OrchestrationContext): Generator<Task, void, unknown> {
       yield context.df.callActivity(done === 0 ? 'one' : 'other', {});

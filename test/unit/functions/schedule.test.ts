@@ -48,7 +48,7 @@ async function tickUntilQuiet(pauseMs = 5 * 60_000): Promise<unknown[]> {
 }
 
 describe('PROMOTION_PAUSED, set while a run is open', () => {
-  test('it goes on to its end; what comes meanwhile waits, and is promoted when that is lifted', async () => {
+  test('lets the run finish; later triggers wait and are promoted when it is unset', async () => {
     const first = await push('A');
     let second: Descriptor | undefined;
     await play.playAll(async (work, _call, name) => {
@@ -71,7 +71,7 @@ describe('PROMOTION_PAUSED, set while a run is open', () => {
     expect(play.destination.tags.get('v2')).toBe(second?.digest);
   });
 
-  test('a run that was lost while it was paused is followed when that is lifted', async () => {
+  test('delays the next run after an orphaned one until it is unset', async () => {
     const image = await push('A');
     play.world.engine.setState(play.world.engine.starts[0]?.id ?? '', 'running');
     const [{ runId = '' } = { runId: '' }] = await rows();
@@ -91,7 +91,7 @@ describe('PROMOTION_PAUSED, set while a run is open', () => {
 });
 
 describe('a rule that is removed while a run is open', () => {
-  test('the run ends as it began; back, the rule finds nothing to do', async () => {
+  test('lets the run finish; when the rule is back, nothing differs', async () => {
     const image = await push('A');
     const rules = play.world.ruleList;
     await play.playAll(async (work, _call, name) => {
@@ -104,7 +104,7 @@ describe('a rule that is removed while a run is open', () => {
     expect(await tickUntilQuiet()).toEqual([]);
   });
 
-  test('and that is superseded: it is closed; back, the rule promotes what the tag means by then', async () => {
+  test('closes the promotion if the run is superseded; when the rule is back, it promotes the current digest', async () => {
     await push('A');
     const rules = play.world.ruleList;
     let second: Descriptor | undefined;
@@ -124,8 +124,8 @@ describe('a rule that is removed while a run is open', () => {
   });
 });
 
-describe('A, B, A, of which nobody is told', () => {
-  test.each([0, 1, 2, 3, 4, 5, 6, 7])('at the destination by hand and at the source, order %i', async (order) => {
+describe('a tag that moves A, B, A without events', () => {
+  test.each([0, 1, 2, 3, 4, 5, 6, 7])('at the destination and the source is promoted (order %i)', async (order) => {
     const a = await push('A');
     await play.playAll();
     const b = await push('B', { told: false });
@@ -145,7 +145,7 @@ describe('A, B, A, of which nobody is told', () => {
   });
 });
 
-test('a repository that is deleted, of which nobody is told: its rows are closed, and go in time; the promoted copy stays', async () => {
+test('the rows of a repository that was deleted without an event are closed and later removed, and the promoted copy stays', async () => {
   const images = [await push('A', { tag: 'v1' }), await push('B', { tag: 'v2' })];
   await play.playAll();
   expect(await play.tick()).toBe(0);
@@ -183,10 +183,10 @@ test.each([-24 * HOUR_MS, -10 * 365 * 24 * HOUR_MS, 40 * 24 * HOUR_MS])(
   },
 );
 
-describe('many at once', () => {
+describe('many promotions at once', () => {
   const tags = Array.from({ length: 100 }, (_, index) => `v${String(index).padStart(3, '0')}`);
 
-  test('ticks that overlap start one run for each, and no more than they may', async () => {
+  test('have one run each if ticks overlap, within the limit', async () => {
     for (const tag of tags.slice(0, 20)) await push(tag, { tag, told: false });
     play.world.maxRunsPerTick = 15;
     await Promise.all([play.tick(), play.tick(), play.tick()]);
@@ -197,7 +197,7 @@ describe('many at once', () => {
     expect(play.destination.tags.size).toBe(20);
   });
 
-  test('of 100 tags each tick starts its share, each once, whatever becomes of those before', async () => {
+  test('of 100 tags are started in shares, each once, even if some fail', async () => {
     for (const tag of tags) play.source.tags.set(tag, (await push('same', { tag, told: false })).digest);
     play.world.maxRunsPerTick = 10;
     for (let ticks = 0; ticks < 10; ticks += 1) {
@@ -209,7 +209,7 @@ describe('many at once', () => {
     expect(await play.tick()).toBe(0);
   });
 
-  test('one run a tick, and the first tag always fails: the others have their turn', async () => {
+  test('with a limit of one run per tick are all started, even if the first always fails', async () => {
     play.world.maxRunsPerTick = 1;
     for (const tag of tags.slice(0, 4)) await push(tag, { tag, told: false });
     const first = play.source.tags.get('v000') ?? '';

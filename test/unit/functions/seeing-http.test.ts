@@ -96,7 +96,7 @@ describe('promotions', () => {
   );
 });
 
-test.each(['listPromotions', 'listRuns'])('%s: a page has 1 to 100 rows; another size is refused', async (name) => {
+test.each(['listPromotions', 'listRuns'])('a page of %s has 1 to 100 rows; another size is refused', async (name) => {
   for (const size of ['0', '1000', '101', '-1', '1.5', '1e1', 'all']) {
     expect(await get(name, `size=${size}`)).toMatchObject({
       status: 400,
@@ -107,11 +107,11 @@ test.each(['listPromotions', 'listRuns'])('%s: a page has 1 to 100 rows; another
   expect(await get('listRuns', 'state=ignored&size=0')).toMatchObject({ status: 400 });
 });
 
-describe('is my tag in staging', () => {
+describe('an explanation', () => {
   const ask = (reference: string): Promise<unknown> =>
     body('listPromotions', `reference=${encodeURIComponent(reference)}`);
 
-  test('a tag is missing, not seen, working, in sync, then changed', async () => {
+  test('of a tag is missing, not seen, working, in sync, then changed', async () => {
     const reference = `${REGISTRY}/samples/app:v1`;
     const unsigned = rule({ sign: [] });
     world.ruleList = [unsigned];
@@ -148,7 +148,7 @@ describe('is my tag in staging', () => {
     expect(await ask(reference)).toMatchObject({ promoted: false, promotions: [{ state: 'waiting' }] });
   });
 
-  test('no rule matches it: the nearest, and the events that were ignored', async () => {
+  test('of a tag without a rule has the nearest rule and the ignored events', async () => {
     world.ruleList = [rule({ source: { ...rule().source, tags: ['v*'] } })];
     const reference = `${REGISTRY}/samples/app:latest`;
     await world.store.addIgnored({
@@ -168,7 +168,7 @@ describe('is my tag in staging', () => {
     });
   });
 
-  test('a repository is answered for each of its tags, a destination as well', async () => {
+  test('of a repository has each of its tags, and so has that of a destination', async () => {
     const repository = `${REGISTRY}/samples/app`;
     world.ruleList = [rule()];
     expect(await ask(repository)).toMatchObject({
@@ -190,7 +190,7 @@ describe('is my tag in staging', () => {
     });
   });
 
-  test('a digest is answered for the promotions whose runs saw it, by its first characters too', async () => {
+  test('of a digest, or its first characters, has the promotions whose runs saw it', async () => {
     const unsigned = rule({ sign: [] });
     world.ruleList = [unsigned];
     const { digest } = await pushImage(source, { tag: 'v1' });
@@ -225,7 +225,7 @@ describe('is my tag in staging', () => {
     },
   );
 
-  test('a registry that is down does not prevent the answer', async () => {
+  test('is returned even if a registry is down', async () => {
     world.registries.repository = () => {
       throw new Error('down');
     };
@@ -278,7 +278,7 @@ describe('runs', () => {
     expect(await body('listRuns', 'state=ignored&since=1h')).toEqual({ ignored: [] });
   });
 
-  test('one run has its steps with their durations', async () => {
+  test('include steps with durations if one is requested', async () => {
     const { runId } = await openRun(world);
     const startedAt = world.now().toISOString();
     world.nowMs += 2000;

@@ -53,8 +53,8 @@ function vanishes(step: Step): Held {
   };
 }
 
-describe.each(STEPS)('gone before %s', (step) => {
-  test('for good: failed after 15 minutes, and not before; the schedule leaves it alone until the tag is back', async () => {
+describe.each(STEPS)('a source that disappears before %s', (step) => {
+  test('for good fails the run after 15 minutes, and the schedule leaves it alone until the tag is back', async () => {
     const { promotionId } = await openRun(play.world);
     const { around, giveBack } = vanishes(step);
     const [run] = await play.playAll(around);
@@ -84,7 +84,7 @@ describe.each(STEPS)('gone before %s', (step) => {
     expect(play.standing()).toBe(image.digest);
   });
 
-  test('for a while, as at a replica that is late: the same run goes on', async () => {
+  test('for a while, as at a stale replica, lets the same run continue', async () => {
     const { runId } = await openRun(play.world);
     const { around, giveBack } = vanishes(step);
     const since = play.world.nowMs;
@@ -97,7 +97,7 @@ describe.each(STEPS)('gone before %s', (step) => {
     expect((await play.world.store.listProgress(runId)).map(({ state }) => state)).not.toContain('waiting');
   });
 
-  test('and another image under the tag meanwhile: the run is superseded, the next one promotes that', async () => {
+  test('and returns with another image makes the run superseded, and the next run promotes the image', async () => {
     const { promotionId, rule: which } = await openRun(play.world);
     const { around } = vanishes(step);
     const since = play.world.nowMs;
@@ -117,7 +117,7 @@ describe.each(STEPS)('gone before %s', (step) => {
   });
 });
 
-test('a tag that is deleted on purpose after its promotion: the same, and the promoted copy stays', async () => {
+test('a tag that is deleted after its promotion leaves the promoted copy unchanged', async () => {
   const { promotionId } = await openRun(play.world);
   await play.playAll();
   await play.source.deleteManifest(image.digest);
@@ -130,7 +130,7 @@ test('a tag that is deleted on purpose after its promotion: the same, and the pr
   expect(await rowOf(play.world, promotionId)).toMatchObject({ runOpen: false, state: 'failed' });
 });
 
-describe('deleted while its run works, which the deletion’s event tells', () => {
+describe('a source that is deleted during its run, with an event', () => {
   /** Before the SBOM is made; then somebody does something, with the run's last step. */
   async function deleted(atLast: () => Promise<unknown> = async () => {}): Promise<unknown[]> {
     await openRun(play.world);
@@ -151,7 +151,7 @@ describe('deleted while its run works, which the deletion’s event tells', () =
     return outcomes(runs);
   }
 
-  test('one run, which waits once, and one failure: it has answered both', async () => {
+  test('has one run, which waits once and fails once, and answers both triggers', async () => {
     expect(await deleted()).toEqual(['failed']);
     const { items } = await play.world.store.listPromotions();
     expect(items).toMatchObject([
@@ -160,13 +160,13 @@ describe('deleted while its run works, which the deletion’s event tells', () =
     expect(play.world.queues.sent).toHaveLength(1);
   });
 
-  test('back when it is closed: the next run promotes it', async () => {
+  test('is promoted by the next run if the tag is back when the run closes', async () => {
     const back = async (): Promise<unknown> => play.source.tags.set(SOURCE.tag, image.digest);
     expect(await deleted(back)).toEqual(['failed', 'promoted']);
     expect(play.standing()).toBe(image.digest);
   });
 
-  test('pushed again just now, which a replica does not know yet: the next run waits for it', async () => {
+  test('is promoted by the next run if it was pushed again and a replica is stale', async () => {
     const pushed = async (): Promise<unknown> => {
       play.source.shows = (_tag, standing) => (play.world.nowMs < since + 60_000 ? undefined : standing);
       const since = play.world.nowMs;
@@ -178,7 +178,7 @@ describe('deleted while its run works, which the deletion’s event tells', () =
   });
 });
 
-test('a part that is gone under a tag that stands: the same, and tried again with growing pauses', async () => {
+test('a missing part under an existing tag fails the run, and it is tried again with growing pauses', async () => {
   const { amd64 } = await pushMultiPlatform(play.source, SOURCE.tag);
   await openRun(play.world);
   play.source.manifests.delete(amd64.digest);
@@ -193,7 +193,7 @@ test('a part that is gone under a tag that stands: the same, and tried again wit
   expect(await play.tick()).toBe(1);
 });
 
-test('a push while it is waited for wakes the run', async () => {
+test('a push during the wait wakes the run', async () => {
   const { runId, promotionId, rule: which } = await openRun(play.world);
   play.source.tags.delete(SOURCE.tag);
   const { notified } = play.world.engine;
@@ -222,7 +222,7 @@ test('a push while it is waited for wakes the run', async () => {
   });
 });
 
-test('what a copy lacks at the destination is no source that is gone', async () => {
+test('content that is missing at the destination does not count as a missing source', async () => {
   await openRun(play.world);
   play.destination.fault = ({ method }) => {
     if (method === 'pushManifest') throw notFound('NAME_UNKNOWN', 'staging/samples/app');

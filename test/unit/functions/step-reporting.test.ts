@@ -47,7 +47,7 @@ function request(changes: Partial<RequestEvent>): void {
 }
 
 describe('a step', () => {
-  test('says how it ended', async () => {
+  test('logs how it ended', async () => {
     const run = await openRun(world);
     await call('activities', 'markWaiting', waitOf(run));
     expect(lines).toEqual([
@@ -58,7 +58,7 @@ describe('a step', () => {
     ]);
   });
 
-  test('says its label, and what it has found', async () => {
+  test('logs its label and its result', async () => {
     world = newJobWorld();
     app = register(world);
     await pushSample(world, 'jobs/app', 'v1');
@@ -81,7 +81,7 @@ describe('a step', () => {
     expect(lines[0]?.text).toMatch(new RegExp(`^runId=${run.runId} step="markWaiting" `));
   });
 
-  test('reports requests that failed meanwhile, its own and no other’s', async () => {
+  test('logs its own failed requests, but not those of other steps', async () => {
     const runs = [await openRun(world), await openRun(world, world.ruleList[0], { ...SOURCE, tag: 'v2' })];
     const { store } = newWorld();
     world.store.getPromotion = async (id) => {
@@ -109,7 +109,7 @@ describe('a step', () => {
     );
   });
 
-  test('of a hundred failed requests twenty are told, and how many more there were', async () => {
+  test('logs twenty of a hundred failed requests, and the number of the others', async () => {
     const run = await openRun(world);
     const { store } = newWorld();
     world.store.getPromotion = async (id) => {
@@ -123,8 +123,8 @@ describe('a step', () => {
   });
 });
 
-describe('a trigger', () => {
-  test('names the runs that see to it', async () => {
+describe('the log', () => {
+  test('of a trigger names the runs that answer it', async () => {
     const { digest } = await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
     const event = {
       id: 'e1',
@@ -140,7 +140,7 @@ describe('a trigger', () => {
     ]);
   });
 
-  test('a job, the run that it has', async () => {
+  test('of a job names its run', async () => {
     await call('functions', 'onJobMessage', { operation: 'tags', id: 'mine', reference: `${REGISTRY}/samples/app` });
     const [run] = (await world.store.listRuns()).items;
     expect(lines.map(({ text }) => text)).toEqual([`job mine: runId=${run?.id}`]);
@@ -148,7 +148,7 @@ describe('a trigger', () => {
 });
 
 describe('a step that is called again', () => {
-  test('has been at it since its first call, if it is a long one', async () => {
+  test('has the time of its first call, if it is a long step', async () => {
     const owner = await openRun(world);
     const since = world.nowMs;
     world.nowMs += 5 * 60_000;
@@ -158,7 +158,7 @@ describe('a step that is called again', () => {
     ]);
   });
 
-  test('has run since its first backoff, and says once that it waits', async () => {
+  test('has the time of its first backoff, and logs only once that it waits', async () => {
     const { runId, promotionId } = await openRun(world);
     const since = world.nowMs;
     const poll = { runId, promotions: [{ promotionId, generation: 1 }] };

@@ -24,7 +24,7 @@ const starts = (): string[] => world.engine.starts.map(({ orchestration }) => or
 const poison = (): unknown[] =>
   world.queues.sent.map(({ queue, text }) => [queue, (JSON.parse(text) as { code: string }).code]);
 
-test('the four doors, each with the durable client', () => {
+test('the four triggers are registered with the durable client', () => {
   const names = ['onRegistryEvent', 'onRegistryEventMessage', 'onJobMessage', 'onScheduleMessage'];
   const options = names.map((name) => app.functions.get(name));
   for (const option of options) expect(option?.extraInputs).toHaveLength(1);
@@ -38,7 +38,7 @@ test('the four doors, each with the durable client', () => {
   expect(app.functions.get('onSchedule')).toMatchObject({ schedule: '0 * * * * *', runOnStartup: true });
 });
 
-test('all of HTTP asks for a key but health', () => {
+test('all HTTP functions except health require a key', () => {
   const open = [...app.functions].filter(([, { authLevel }]) => authLevel === 'anonymous').map(([name]) => name);
   const asked = [...app.functions].filter(([, { authLevel }]) => authLevel === 'function');
   expect(open).toEqual(['health']);
@@ -54,7 +54,7 @@ describe('an event of a registry', () => {
     ...changes,
   });
 
-  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: starts the promotion', async (door) => {
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('starts its promotion (%s)', async (door) => {
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
     await deliver(door, event(), message());
     expect(starts()).toEqual(['promote']);
@@ -76,16 +76,19 @@ describe('an event of a registry', () => {
     },
   );
 
-  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: of another kind, or malformed: kept', async (door) => {
-    await deliver(door, event({ eventType: 'Microsoft.Storage.BlobCreated' }), message());
-    await deliver(door, event({ data: { target: {} } }), message());
-    expect(poison()).toEqual([
-      ['registry-events-poison', 'UNKNOWN_EVENT_TYPE'],
-      ['registry-events-poison', 'EVENT_INVALID'],
-    ]);
-  });
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])(
+    'of another kind, or malformed, is kept (%s)',
+    async (door) => {
+      await deliver(door, event({ eventType: 'Microsoft.Storage.BlobCreated' }), message());
+      await deliver(door, event({ data: { target: {} } }), message());
+      expect(poison()).toEqual([
+        ['registry-events-poison', 'UNKNOWN_EVENT_TYPE'],
+        ['registry-events-poison', 'EVENT_INVALID'],
+      ]);
+    },
+  );
 
-  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('%s: can never be handled: kept', async (door) => {
+  test.each(['onRegistryEvent', 'onRegistryEventMessage'])('that can never be handled is kept (%s)', async (door) => {
     const odd = { target: { repository: SOURCE.repository, tag: 'V1' }, request: { host: REGISTRY } };
     world.ruleList = world.ruleList.map((each) => ({
       ...each,
@@ -95,7 +98,7 @@ describe('an event of a registry', () => {
     expect(poison()).toEqual([['registry-events-poison', 'REFERENCE_INVALID']]);
   });
 
-  test('cannot be handled now: Event Grid delivers it again, the queue gets it back', async () => {
+  test('that cannot be handled now is delivered again by Event Grid or put back into the queue', async () => {
     world.rules.load = () => Promise.reject(new TransportError('RULES_UNREADABLE', 'not now'));
     app = register(world);
     await expect(deliver('onRegistryEvent', event())).rejects.toMatchObject({ code: 'RULES_UNREADABLE' });
@@ -105,7 +108,7 @@ describe('an event of a registry', () => {
   });
 });
 
-describe('an event whose manifest is not there yet', () => {
+describe('an event whose manifest is missing', () => {
   const digest = `sha256:${'d'.repeat(64)}`;
   const event = {
     id: 'e1',
@@ -115,7 +118,7 @@ describe('an event whose manifest is not there yet', () => {
   };
   const reasons = async (): Promise<string[]> => (await world.store.listIgnored()).items.map(({ reason }) => reason);
 
-  test('goes to the queue, from either door, for a quarter of an hour; then it is kept as ignored', async () => {
+  test('is put into the queue for a quarter of an hour by both triggers, and then kept as ignored', async () => {
     const startedMs = world.nowMs;
     await deliver('onRegistryEvent', event);
     for (let nth = 0; nth < world.queues.sent.length; nth += 1) {
@@ -130,7 +133,7 @@ describe('an event whose manifest is not there yet', () => {
     expect(await reasons()).toEqual([expect.stringContaining(`does not know ${digest} yet`)]);
   });
 
-  test('is handled when it is there', async () => {
+  test('is handled when the manifest appears', async () => {
     await deliver('onRegistryEventMessage', event, message());
     expect(world.queues.sent).toMatchObject([{ queue: 'registry-events', delaySeconds: 10 }]);
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
@@ -143,7 +146,7 @@ describe('an event whose manifest is not there yet', () => {
   });
 });
 
-test('an event of more promotions than one call raises is gone on with from the queue', async () => {
+test('an event of more promotions than one call triggers is continued from the queue', async () => {
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const root = await pushImage(source, { tag: SOURCE.tag });
   const ids = new Set<string>();
@@ -169,7 +172,7 @@ test('an event of more promotions than one call raises is gone on with from the 
   for (const id of ids) expect((await rowOf(world, id)).news?.referrers).toMatchObject([{ digest }]);
 });
 
-test('an event of 2,000 promotions is answered in time, though each request to a table takes 40 ms', async () => {
+test('an event of 2,000 promotions is answered in time, even if each table request takes 40 ms', async () => {
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const root = await pushImage(source, { tag: SOURCE.tag });
   const place = { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest };
@@ -209,7 +212,7 @@ test('an event of 2,000 promotions is answered in time, though each request to a
 describe('a job', () => {
   const job = { operation: 'promote', source: `${REGISTRY}/samples/app:v1`, id: 'release-7' };
 
-  test('gets a run; seen again, it is never started again', async () => {
+  test('gets a run, and is not started again by a second message', async () => {
     await deliver('onJobMessage', job, message('m1'));
     await deliver('onJobMessage', job, message('m2'));
     await deliver('onJobMessage', { ...job, source: `${REGISTRY}/samples/other:v1` }, message('m3'));
@@ -220,7 +223,7 @@ describe('a job', () => {
     });
   });
 
-  test('without an id, the message’s counts', async () => {
+  test('without an id gets the id of its message', async () => {
     const { id: _none, ...bare } = job;
     await deliver('onJobMessage', bare, message('m1'));
     await deliver('onJobMessage', bare, message('m1'));
@@ -228,7 +231,7 @@ describe('a job', () => {
     expect(starts()).toEqual(['runJob', 'runJob']);
   });
 
-  test('whose run was written and not begun is begun when the message comes again', async () => {
+  test('whose run has a row but has not begun is started by a second message', async () => {
     const start = world.engine.start.bind(world.engine);
     world.engine.start = () => Promise.reject(new TransportError('ENGINE_UNAVAILABLE', 'not now'));
     await deliver('onJobMessage', job, message());
@@ -244,7 +247,7 @@ describe('the schedule', () => {
   /** The message of the loop, as the queue has it. */
   const tick = (): Promise<void> => deliver('onScheduleMessage', JSON.parse(world.queues.sent.at(-1)?.text ?? ''));
 
-  test('the timer starts the loop, and each message of the loop ticks and sends the next one', async () => {
+  test('is started by the timer; each message of the loop runs a tick and sends the next message', async () => {
     world.ruleList = [rule({ existing: 'promote' })];
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
     await timer();
@@ -257,7 +260,7 @@ describe('the schedule', () => {
     expect(world.queues.sent).toHaveLength(2);
   });
 
-  test('a message that was handled is dropped', async () => {
+  test('drops a message that was handled before', async () => {
     await timer();
     const first = JSON.parse(world.queues.sent[0]?.text ?? '') as unknown;
     await tick();
@@ -265,7 +268,7 @@ describe('the schedule', () => {
     expect(world.queues.sent).toHaveLength(2);
   });
 
-  test('a key that cannot be read keeps no tick', async () => {
+  test('ticks even if the key cannot be read', async () => {
     world.ruleList = [rule({ existing: 'promote' })];
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: SOURCE.tag });
     const current = () => Promise.reject(new TransportError('KEY_VAULT_UNAVAILABLE', 'not now'));

@@ -78,7 +78,7 @@ describe('a registry that does not answer', () => {
     expect(await warnings()).toEqual([`REGISTRY_NOT_ANSWERING: ${text}`]);
   });
 
-  test('each further try is counted, since the first that found no answer', async () => {
+  test('is reported with the number of tries and the time of the first', async () => {
     const sinceMs = world.nowMs;
     world.nowMs += 5 * MINUTE;
     const { runId } = await tried(DESTINATION, 'TIMEOUT', {
@@ -104,7 +104,7 @@ describe('a registry that does not answer', () => {
     expect(await textOf(runId)).toBe(text);
   });
 
-  test('of many runs, status has one line: since the first of them, and it goes when nobody finds it silent any more', async () => {
+  test('has one line in status for many runs, which goes when it answers again', async () => {
     await tried(DESTINATION);
     world.nowMs += MINUTE;
     const sinceMs = world.nowMs - 10_000;

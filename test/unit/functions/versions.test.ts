@@ -97,7 +97,7 @@ beforeEach(() => {
 });
 
 if (process.env.RECORD === '1') {
-  test('histories are recorded', async () => {
+  test('the histories are recorded', async () => {
     const recorded: Record<string, Recorded> = {};
     for (const [name, { orchestration, answers }] of Object.entries(RECORDINGS)) {
       const input = orchestration === 'promote' ? { ...KEY, deadlineMs: 86_400_000 } : { runId: 'r1' };
@@ -233,10 +233,10 @@ async function expectFollowed(cut: Cut): Promise<void> {
   expect(await rowOf(world, cut.promotionId)).toMatchObject({ state: 'in_sync', runOpen: false });
 }
 
-describe.each(NAMES)('%s, as it was begun when it was recorded', (name) => {
+describe.each(NAMES)('%s, as recorded', (name) => {
   // Where this fails, the sequence of an orchestration has changed: raise ORCHESTRATION_VERSION, keep the code before, and record its
   // histories (docs/decisions/orchestration-versions.md).
-  test('is gone on with, wherever it was cut off', async () => {
+  test('continues from every position of its history', async () => {
     const cuts = await eachCut(name, async (cut) => {
       const { output, error } = await goOn(app.orchestrations.get(cut.recorded.orchestration), cut);
       expect(error).toBeUndefined();
@@ -250,7 +250,7 @@ describe.each(NAMES)('%s, as it was begun when it was recorded', (name) => {
     expect(cuts).toBeGreaterThan(5);
   });
 
-  test('of a version that isn’t kept: it ends at once, and the next tick sees to it', async () => {
+  test('of an unknown version ends at once, and the next tick handles its row', async () => {
     await eachCut(name, async (cut) => {
       const other = {
         ...cut,
@@ -262,7 +262,7 @@ describe.each(NAMES)('%s, as it was begun when it was recorded', (name) => {
   });
 });
 
-test('an instance without a version is one of version 1, which is not kept', async () => {
+test('an instance without a version has version 1, which is not kept', async () => {
   const cut = await cutAt('a promotion', 2);
   if (cut === undefined) throw new Error('no cut');
   const { version: _none, ...input } = cut.recorded.input as { version: number };
@@ -271,7 +271,7 @@ test('an instance without a version is one of version 1, which is not kept', asy
   await expectFollowed(cut);
 });
 
-test('a sequence that was changed under its instances: they are broken off, and followed', async () => {
+test('an instance whose sequence was changed fails and is followed by the next run', async () => {
   const changed: typeof promoteDurably = function* (context) {
     yield context.df.callActivity('somethingNew', {});
     return yield* promoteDurably(context);
@@ -284,7 +284,7 @@ test('a sequence that was changed under its instances: they are broken off, and 
   });
 });
 
-test('a version that is kept goes on with its own code', async () => {
+test('a version that is kept continues with its own code', async () => {
   const own: typeof promoteDurably = function* (context) {
     yield context.df.createTimer(new Date(context.df.currentUtcDateTime.getTime() + 1_000));
     return null;

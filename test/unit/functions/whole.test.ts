@@ -47,7 +47,7 @@ async function attached(subject: Descriptor, at = source): Promise<{ sboms: numb
 }
 
 describe('an image that is pushed', () => {
-  test('is promoted, with SBOM and signatures; then nothing differs', async () => {
+  test('is promoted with SBOM and signatures; then nothing differs', async () => {
     const { root, amd64, arm64, attestation } = await pushMultiPlatform(source, SOURCE.tag);
     await pushArtifact(source, 'application/x-report', { subject: amd64 });
     const run = await openRun(world);
@@ -99,7 +99,7 @@ describe('an image that is pushed', () => {
     expect(new Set(world.queues.sent.map(({ text }) => text)).size).toBe(1);
   });
 
-  test('under three tags: three destination tags, one SBOM, one signature', async () => {
+  test('under three tags has three destination tags, one SBOM and one signature', async () => {
     const image = await pushImage(source);
     for (const tag of ['v1', 'v2', 'v3']) {
       source.tags.set(tag, image.digest);
@@ -110,7 +110,7 @@ describe('an image that is pushed', () => {
     expect(Object.fromEntries(destination.tags)).toEqual({ v1: image.digest, v2: image.digest, v3: image.digest });
   });
 
-  test('A, B, A: the tag’s present digest counts', async () => {
+  test('as A, B and A ends with A', async () => {
     const first = await pushImage(source, { tag: SOURCE.tag, content: 'A' });
     await openRun(world);
     // B comes while A is copied, and A comes back while B is.
@@ -133,7 +133,7 @@ describe('an image that is pushed', () => {
     expect(events()).toEqual(['superseded', 'superseded', 'promoted']);
   });
 
-  test('by a rule that observes: nothing is written, and it is told what would be', async () => {
+  test('under a rule that observes is not written, and the result names the differences', async () => {
     world.ruleList = [rule({ mode: 'observe' })];
     const image = await pushImage(source, { tag: SOURCE.tag });
     await openRun(world);
@@ -144,14 +144,14 @@ describe('an image that is pushed', () => {
   });
 });
 
-describe('a rule that wants a signature', () => {
+describe('a rule that requires a signature', () => {
   const release = newSigner('release');
 
   beforeEach(() => {
     world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];
   });
 
-  test('waits, and is woken by its push', async () => {
+  test('waits until the push of the signature wakes its run', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     const sign: Around = async (work, call, name) => {
@@ -168,7 +168,7 @@ describe('a rule that wants a signature', () => {
     expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
   });
 
-  describe('and other pushes by the hundred', () => {
+  describe('with hundreds of other pushes', () => {
     const pushes = (count: number) => async (): Promise<void> => {
       for (let push = 0; push < count; push += 1) await openRun(world, world.ruleList[0]);
     };
@@ -182,7 +182,7 @@ describe('a rule that wants a signature', () => {
     const woken = (waits: readonly string[]): string | undefined =>
       world.engine.notified.map(({ event }) => event).find((event) => waits.includes(event));
 
-    test('looks some fifty times in its hour, whatever comes', async () => {
+    test('checks about fifty times in an hour', async () => {
       await pushImage(source, { tag: SOURCE.tag });
       const run = await openRun(world);
       const [played] = await playAll(flooded(pushes(5)), { event: woken, twiceEvery: 50 });
@@ -197,7 +197,7 @@ describe('a rule that wants a signature', () => {
       expect(world.engine.notified).toEqual([]);
     });
 
-    test('sees the signature within seconds where it comes among the first', async () => {
+    test('finds the signature within seconds if it is among the first pushes', async () => {
       const image = await pushImage(source, { tag: SOURCE.tag });
       await openRun(world);
       let calls = 0;
@@ -213,7 +213,7 @@ describe('a rule that wants a signature', () => {
     });
   });
 
-  test('refuses after an hour, and is promoted by the next run when it comes', async () => {
+  test('is refused after an hour, and promoted by the next run when the signature is pushed', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     expect(outcomes(await playAll())).toEqual(['refused']);
@@ -227,7 +227,7 @@ describe('a rule that wants a signature', () => {
 });
 
 describe('two rules', () => {
-  test('to one destination: the first has it, the second is refused', async () => {
+  test('with one destination: the first owns it and the second is refused', async () => {
     world.ruleList = [rule(), rule({ name: 'second' })];
     await pushImage(source, { tag: SOURCE.tag });
     await openRun(world, world.ruleList[0]);
@@ -275,7 +275,7 @@ describe('a rule that attaches at the destination', () => {
     }
   }
 
-  test('only reads the source; the tag comes after SBOMs and signatures; then nothing differs', async () => {
+  test('only reads the source and sets the tag after SBOMs and signatures; then nothing differs', async () => {
     const { root, amd64, arm64, attestation } = await pushed(() => pushMultiPlatform(source, SOURCE.tag));
     const order: string[] = [];
     await openRun(world);
@@ -297,7 +297,7 @@ describe('a rule that attaches at the destination', () => {
     expect(outcomes(await playAll())).toEqual(['unchanged']);
   });
 
-  test('makes good what is missing there, and brings what comes to the source later', async () => {
+  test('restores missing attachments there, and copies later referrers of the source', async () => {
     const image = await pushed(() => pushImage(source, { tag: SOURCE.tag }));
     await openRun(world);
     await playAll();
@@ -330,7 +330,7 @@ describe('a rule that attaches at the destination', () => {
     expect(await attached(image, destination)).toEqual({ sboms: 1, signatures: 2 });
   });
 
-  test('beside one that attaches at the source: the very same signature', async () => {
+  test('gets the same signature as a rule that attaches at the source', async () => {
     source.fault = undefined;
     const elsewhere = rule({
       name: 'elsewhere',
@@ -349,8 +349,8 @@ describe('a rule that attaches at the destination', () => {
   });
 });
 
-describe('what may not be written', () => {
-  test('the source: the run ends at once, and names the option', async () => {
+describe('a registry that refuses a write', () => {
+  test('at the source ends the run at once, with a remedy that names the option', async () => {
     await pushImage(source, { tag: SOURCE.tag });
     source.fault = ({ method }) => {
       if (method.startsWith('push')) throw refusal(403, 'DENIED');
@@ -366,7 +366,7 @@ describe('what may not be written', () => {
     expect(destination.manifests.size).toBe(0);
   });
 
-  test('a destination tag that is locked: refused, and not tried again', async () => {
+  test('of a locked destination tag ends the run as refused, without retries', async () => {
     await pushImage(source, { tag: SOURCE.tag });
     const other = await pushImage(destination, { tag: SOURCE.tag, content: 'other' });
     destination.locked.add(SOURCE.tag);
@@ -380,8 +380,8 @@ describe('what may not be written', () => {
   });
 });
 
-describe('what fails', () => {
-  test('a registry that is down for longer than a step is tried: failed, and mended by the next run', async () => {
+describe('a promotion', () => {
+  test('fails if a registry is down for longer than the deadline, and the next run promotes it', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
     const down: Around = (work, _call, name) =>
@@ -394,7 +394,7 @@ describe('what fails', () => {
     expect(await attached(image)).toEqual({ sboms: 1, signatures: 1 });
   });
 
-  test('a key that was rotated signs once more what its rules sign, and makes no second SBOM', async () => {
+  test('signs again after a key rotation, and makes no second SBOM', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     await openRun(world);
     expect(outcomes(await playAll())).toEqual(['promoted']);
@@ -407,7 +407,7 @@ describe('what fails', () => {
     expect(await attached(image)).toEqual({ sboms: 1, signatures: 2 });
   });
 
-  test('no key: the run says what to set', async () => {
+  test('without a key fails with a remedy that names the setting', async () => {
     world.signer = undefined;
     await pushImage(source, { tag: SOURCE.tag });
     const run = await openRun(world);
