@@ -50,7 +50,7 @@ async function theSbom(at = source, of = image): Promise<Descriptor> {
 }
 
 describe('an SBOM', () => {
-  test('is made, attached, signed, and known to be ours', async () => {
+  test('is made, attached and signed, and recognized as the app’s own', async () => {
     const { sbom, made } = await attachSbom(world);
     expect(made).toBe(true);
     const { bytes, descriptor } = await source.fetchManifest(sbom);
@@ -63,14 +63,14 @@ describe('an SBOM', () => {
     expect(await isOurs(sbom)).toBe(true);
   });
 
-  test('twice: one', async () => {
+  test('is attached once if the step is repeated', async () => {
     const first = await attachSbom(world);
     expect(await attachSbom(world)).toEqual({ sbom: first.sbom, made: false });
     expect(await sboms()).toBe(1);
     expect(await signatures(await theSbom())).toBe(1);
   });
 
-  test('by a rule that signs nothing: attached, unsigned, and found again by its row', async () => {
+  test('of a rule that signs nothing is attached unsigned, and found again by its record', async () => {
     const unsigned = rule({ sign: [] });
     world.signer = undefined;
     const first = await attachSbom(world, image, unsigned);
@@ -78,7 +78,7 @@ describe('an SBOM', () => {
     expect(await attachSbom(world, image, unsigned)).toEqual({ sbom: first.sbom, made: false });
   });
 
-  test('somebody else’s is left alone, and never signed by us', async () => {
+  test('by others is left alone and never signed', async () => {
     const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
     const { sbom, made } = await attachSbom(world);
     expect(made).toBe(true);
@@ -87,14 +87,14 @@ describe('an SBOM', () => {
     expect(await signatures(theirs)).toBe(0);
   });
 
-  test('somebody else’s signature over an SBOM makes it theirs', async () => {
+  test('with a signature by others does not count as the app’s own', async () => {
     const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{}' });
     await pushSignature(source, theirs, newSigner('somebody').signer);
     expect((await attachSbom(world)).sbom).not.toBe(theirs.digest);
     expect(await signatures(theirs)).toBe(1);
   });
 
-  test('of what is no image: refused by name', async () => {
+  test('is refused for a manifest that is no image', async () => {
     const chart = await pushArtifact(source, 'application/x-chart', { tag: 'chart' });
     const odd = { ...chart, mediaType: 'application/vnd.oci.image.index.v1+json' };
     await expect(attachSbom(world, odd)).rejects.toBeInstanceOf(InputError);
@@ -102,7 +102,7 @@ describe('an SBOM', () => {
 });
 
 describe('a signature', () => {
-  test('twice: one, known to be ours', async () => {
+  test('is attached once if the step is repeated, and recognized as the app’s own', async () => {
     const first = await sign(world);
     expect(first.made).toBe(true);
     expect(await sign(world)).toEqual({ signature: first.signature, made: false });
@@ -110,20 +110,20 @@ describe('a signature', () => {
     expect(await isOurs(first.signature)).toBe(true);
   });
 
-  test('of somebody else does not stand for ours', async () => {
+  test('by others does not count as the app’s own', async () => {
     await pushSignature(source, image, newSigner('somebody').signer);
     expect((await sign(world)).made).toBe(true);
     expect(await signatures()).toBe(2);
   });
 
-  test('that is gone from the registry comes back the same: the kept one is pushed', async () => {
+  test('that is missing in the registry is pushed again with the recorded bytes', async () => {
     const first = await sign(world);
     await source.deleteManifest(first.signature);
     world.nowMs += 60_000;
     expect(await sign(world)).toEqual({ signature: first.signature, made: true });
   });
 
-  test('over one digest in two repositories is one signature', async () => {
+  test('of one digest is the same in two repositories', async () => {
     const other = world.registries.repository(REGISTRY, 'samples/other');
     await pushImage(other, { tag: 'v1' });
     const first = await sign(world);
@@ -131,13 +131,13 @@ describe('a signature', () => {
     expect(done(await attachSignatureStep(world, there, newCall())).signature).toBe(first.signature);
   });
 
-  test('another key signs anew', async () => {
+  test('is made anew by another key', async () => {
     const first = await sign(world);
     world.signer = newSigner('next').signer;
     expect((await sign(world)).signature).not.toBe(first.signature);
   });
 
-  test('without a key: an error that says what to set', async () => {
+  test('without a key fails with a remedy that names the setting', async () => {
     world.signer = undefined;
     await expect(sign(world)).rejects.toMatchObject({
       code: 'SIGNING_KEY_MISSING',
@@ -150,7 +150,7 @@ describe('a signature', () => {
 describe('the lease', () => {
   const name = (): string => subjectLease(REGISTRY, SOURCE.repository, image.digest);
 
-  test('is held by another: later, and nothing is done', async () => {
+  test('that another process holds delays the step, which does nothing', async () => {
     const held = await world.lease.acquire(name());
     const input = { ...owner, source: SOURCE, subject: image };
     expect(await attachSignatureStep(world, input, newCall())).toEqual({ retryAfterMs: expect.any(Number) });
@@ -160,13 +160,13 @@ describe('the lease', () => {
     expect(world.lease.held.size).toBe(0);
   });
 
-  test('is given back where the work fails', async () => {
+  test('is released if the work fails', async () => {
     world.signer = undefined;
     await expect(sign(world)).rejects.toThrow();
     expect(world.lease.held.size).toBe(0);
   });
 
-  test('is lost in the middle: the work stops', async () => {
+  test('that is lost stops the work', async () => {
     source.fault = async ({ method }) => {
       if (method === 'pushBlob') world.lease.lose(name());
     };
@@ -174,7 +174,7 @@ describe('the lease', () => {
     expect(await signatures()).toBe(0);
   });
 
-  test('a holder that wakes up late pushes the same SBOM and the same signature', async () => {
+  test('that was lost by a frozen holder leads to the same SBOM and signature', async () => {
     // A lease that fences nothing, as a paused holder has it.
     const both: Ports = {
       ...world,
@@ -193,8 +193,8 @@ describe('the lease', () => {
   });
 });
 
-describe('a crash at any call, and again', () => {
-  test('of the SBOM step: one SBOM, one signature over it', async () => {
+describe('after a crash at any call', () => {
+  test('the SBOM step leaves one SBOM with one signature', async () => {
     const calls = await breakEverywhere(
       async () => {
         const { world: fresh, ...given } = await prepared();
@@ -212,7 +212,7 @@ describe('a crash at any call, and again', () => {
     expect(calls).toBeGreaterThan(12);
   });
 
-  test('of the signature step: one signature', async () => {
+  test('the signature step leaves one signature', async () => {
     const calls = await breakEverywhere(
       async () => {
         const { world: fresh, ...given } = await prepared();
@@ -226,7 +226,7 @@ describe('a crash at any call, and again', () => {
     expect(calls).toBeGreaterThan(7);
   });
 
-  test('whatever stands at the registry as ours is known to be ours, at every moment', async () => {
+  test('every attachment in the registry is recognized as the app’s own at every moment', async () => {
     const marked: boolean[] = [];
     const push = source.pushManifest.bind(source);
     source.pushManifest = async (bytes, mediaType, options) => {
@@ -240,7 +240,7 @@ describe('a crash at any call, and again', () => {
   });
 });
 
-describe('at the destination', () => {
+describe('a rule that attaches at the destination', () => {
   const at = { registry: REGISTRY, repository: 'staging/samples/app' };
   let destination: MemoryRepository;
 
@@ -255,7 +255,7 @@ describe('at the destination', () => {
     await attachSignatureStep(world, { ...owner, source: SOURCE, at, subject: image }, newCall());
   }
 
-  test('the source is left as it is, not even read for what is there already', async () => {
+  test('does not change the source, and reads nothing there for what exists already', async () => {
     source.fault = ({ method }) => {
       if (method.startsWith('push')) throw refusal(403, 'DENIED');
     };
@@ -266,14 +266,14 @@ describe('at the destination', () => {
     expect([await sboms(), await signatures()]).toEqual([0, 0]);
   });
 
-  test('the signature that is kept for a subject is the same everywhere', async () => {
+  test('pushes the recorded signature of a subject in every repository', async () => {
     const { signature } = await sign(world);
     await attachAll();
     const [there] = await destination.listReferrers(image.digest, { artifactType: NOTARY_SIGNATURE });
     expect(there?.digest).toBe(signature);
   });
 
-  test('a repository that is locked there', async () => {
+  test('is refused if the repository there is locked', async () => {
     destination.fault = ({ method }) => {
       if (method === 'pushBlob') throw refusal(405, 'REGISTRY_DISALLOWED_OPERATION', at.repository);
     };
@@ -281,10 +281,10 @@ describe('at the destination', () => {
   });
 });
 
-describe('at the source, of what was at the destination first', () => {
+describe('a rule that attaches at the source after one at the destination', () => {
   const at = { registry: REGISTRY, repository: 'staging/samples/app' };
 
-  test('the same image of the same source has the same SBOM, here and there', async () => {
+  test('attaches the same SBOM of the same image', async () => {
     const destination = world.registries.repository(at.registry, at.repository);
     await pushImage(destination);
     const input = { ...owner, rule: rule(), source: SOURCE, at, image: { ...image, label: 'image', sbom: true } };
@@ -293,7 +293,7 @@ describe('at the source, of what was at the destination first', () => {
   });
 });
 
-describe('a source that takes nothing', () => {
+describe('a source that refuses writes', () => {
   test.each([
     [401, 'UNAUTHORIZED'],
     [403, 'DENIED'],
@@ -313,7 +313,7 @@ describe('a source that takes nothing', () => {
     expect(await sboms()).toBe(0);
   });
 
-  test('what may not be read, or is only busy, is something else', async () => {
+  test('is not reported for a read that fails, or a registry that is busy', async () => {
     source.failNth('listReferrers', 1, refusal(429, 'TOOMANYREQUESTS'));
     await expect(sign(world)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', transient: true });
     source.failNth('pushManifest', 1, refusal(409, 'CONFLICT'));
