@@ -64,7 +64,7 @@ const ONE_EACH = { root: [0, 1], amd64: [1, 1, 1], arm64: [1, 1, 1], attestation
 const PUSHES = 2 + 2 + 4;
 
 describe('each image gets an SBOM, and each manifest a signature', () => {
-  test('in one call, which says what it did', async () => {
+  test('in one call, which reports what it did', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const { did, calls } = await attach(await openRun(world), graph.root);
     expect(calls).toBe(1);
@@ -79,7 +79,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect(await countsOf(graph)).toEqual(ONE_EACH);
   });
 
-  test('in many calls: the same, nothing twice, and all of it is told', async () => {
+  test('in many calls, with the same attachments and a complete report', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const before = source.count('pushManifest');
     world.callBounds = { ...world.callBounds, requests: 2 };
@@ -90,7 +90,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect(source.count('pushManifest') - before).toBe(PUSHES);
   });
 
-  test('an SBOM whose call is over goes on after the layer that it keeps', async () => {
+  test('and an SBOM continues after the last stored layer in the next call', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const { sbom } = world;
     const layers: number[] = [];
@@ -109,7 +109,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect(await countReferrers(source, image, CYCLONEDX_JSON)).toBe(1);
   });
 
-  test('done twice: one each; the next run finds them', async () => {
+  test('once if the step is repeated, and the next run finds them', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const run = await openRun(world);
     await attach(run, graph.root);
@@ -122,7 +122,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect(await countsOf(graph)).toEqual(ONE_EACH);
   });
 
-  test('what the rule does not ask for is not attached', async () => {
+  test('only as the rule requires', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const unsigned = await attach(await openRun(world, rule({ sign: [] })), graph.root);
     expect(unsigned.did).toHaveLength(2);
@@ -130,7 +130,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect((await attach(await openRun(world, bare), graph.root)).did).toHaveLength(4);
   });
 
-  test('of a large graph it tells the counts', async () => {
+  test('and the report of a large graph has only numbers', async () => {
     const children: Descriptor[] = [];
     for (let index = 0; index < 90; index += 1)
       children.push(await pushArtifact(source, 'application/x-child', { text: String(index) }));
@@ -139,10 +139,10 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
   });
 });
 
-describe('by two at the same time', () => {
+describe('two concurrent processes', () => {
   const elsewhere = rule({ name: 'other', destination: { reference: `${REGISTRY}/other/{repository}:{tag}` } });
 
-  test('two runs of two rules: one each', async () => {
+  test('with two runs of two rules attach one each', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     world.ruleList = [rule(), elsewhere];
     world.callBounds = { ...world.callBounds, requests: 3 };
@@ -153,7 +153,7 @@ describe('by two at the same time', () => {
     expect(source.count('pushManifest') - before).toBe(PUSHES);
   });
 
-  test('two calls of one run: one stops, and one each is attached', async () => {
+  test('with two calls of one run attach one each, and one call stops', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const run = await openRun(world);
     const replies = await Promise.all([attachOnce(run, graph.root), attachOnce(run, graph.root)]);
@@ -162,7 +162,7 @@ describe('by two at the same time', () => {
     expect(await countsOf(graph)).toEqual(ONE_EACH);
   });
 
-  test('two runs that no lease keeps apart, as frozen processes: one each', async () => {
+  test('with two runs and no lease, as frozen processes, attach one each', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     world.ruleList = [rule(), elsewhere];
     const { lease: _lease, ...rest } = world;
@@ -209,7 +209,7 @@ describe('by two at the same time', () => {
     expect(await countReferrers(staging, image, CYCLONEDX_JSON)).toBe(did === 'found' ? 1 : 2);
   });
 
-  test('one whose subject another holds keeps no other waiting', async () => {
+  test('do not wait for each other if one subject is held', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const held = await world.lease.acquire(subjectLease(REGISTRY, SOURCE.repository, graph.amd64.digest));
     const run = await openRun(world);
@@ -223,7 +223,7 @@ describe('by two at the same time', () => {
   });
 });
 
-test('broken off at any call of a port, and done again: one each', async () => {
+test('after a crash at any call of a port, one each is attached', async () => {
   // Kinds of content are remembered by the process: this one is known from here on.
   await attach(await openRun(world), await pushImage(source, { tag: SOURCE.tag }));
   const calls = await breakEverywhere(
@@ -250,7 +250,7 @@ test('broken off at any call of a port, and done again: one each', async () => {
   expect(calls).toBeGreaterThan(40);
 }, 120_000);
 
-describe('attempts that come to nothing', () => {
+describe('attempts without progress', () => {
   const MOST = 8;
   let image: Descriptor;
   let begun: number;
@@ -311,7 +311,7 @@ describe('attempts that come to nothing', () => {
     expect((await attach(next, image)).did.length).toBeGreaterThan(0);
   });
 
-  test('an SBOM that comes to no end in the time of a call', async () => {
+  test('are counted if an SBOM does not end within a call', async () => {
     const run = await openRun(world);
     for (let attempts = 0; attempts < MOST; attempts += 1) {
       const over = new AbortController();
@@ -326,19 +326,22 @@ describe('attempts that come to nothing', () => {
     expect(await attempt(run, image)).toMatchObject({ code: 'STEP_STUCK' });
   });
 
-  test.each(['sign', 'generate'] as const)('trouble of another kind is waited for (%s)', async (what) => {
-    const run = await openRun(world);
-    before(what, () => {
-      throw new TransportError('CONNECT_FAILED', 'down', { transient: true });
-    });
-    for (let attempts = 0; attempts < 3 * MOST; attempts += 1) {
-      expect(await attempt(run, image)).toMatchObject({ code: 'CONNECT_FAILED' });
-    }
-    before(what, () => {});
-    expect((await attach(run, image)).did).toHaveLength(2);
-  });
+  test.each(['sign', 'generate'] as const)(
+    'are not counted for other errors, which are waited for (%s)',
+    async (what) => {
+      const run = await openRun(world);
+      before(what, () => {
+        throw new TransportError('CONNECT_FAILED', 'down', { transient: true });
+      });
+      for (let attempts = 0; attempts < 3 * MOST; attempts += 1) {
+        expect(await attempt(run, image)).toMatchObject({ code: 'CONNECT_FAILED' });
+      }
+      before(what, () => {});
+      expect((await attach(run, image)).did).toHaveLength(2);
+    },
+  );
 
-  test('a lease that is lost now and then is no end', async () => {
+  test('are not counted for a lease that is lost now and then', async () => {
     before('sign', loseAll);
     const run = await openRun(world);
     for (let attempts = 1; attempts < MOST; attempts += 1) await attempt(run, image);
@@ -347,10 +350,10 @@ describe('attempts that come to nothing', () => {
   });
 });
 
-describe('at the destination', () => {
+describe('a rule that attaches at the destination', () => {
   const there = rule({ attachTo: 'destination' });
 
-  test('the source stays as it is', async () => {
+  test('does not change the source', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const run = await openRun(world, there);
     const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
@@ -361,14 +364,14 @@ describe('at the destination', () => {
     expect(source.count('pushManifest')).toBe(before);
   });
 
-  test('what the destination has lost is not called gone from the source', async () => {
+  test('does not report missing content at the destination as missing at the source', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const run = await openRun(world, there);
     expect(await attempt(run, graph.root)).toMatchObject({ code: 'MANIFEST_UNKNOWN' });
   });
 });
 
-test('a graph that is gone from the source is waited for', async () => {
+test('a graph that is missing at the source is waited for', async () => {
   const { root, amd64 } = await pushMultiPlatform(source, SOURCE.tag);
   source.manifests.delete(amd64.digest);
   const run = await openRun(world);

@@ -81,19 +81,19 @@ async function reasons(): Promise<string> {
 }
 
 describe('the gate', () => {
-  test('is closed while there is none, and passed when it is there', async () => {
+  test('is closed without a signature, and passed with one', async () => {
     expect(await reasons()).toMatch(/no notary signature by \* yet/);
     await pushSignature(source, root, RELEASE.signer);
     expect(await check()).toMatchObject({ state: 'passed' });
   });
 
-  test('tells the wanted that it looked at', async () => {
+  test('returns the generation that it has checked', async () => {
     const first = await check();
     expect(first).toMatchObject({ generation: 1 });
     expect(await check()).toMatchObject({ generation: 2 });
   });
 
-  test('our own key never satisfies it, whoever trusts it', async () => {
+  test('is never passed by the app’s own key, even if the trust store has it', async () => {
     const own = newSigner('ours');
     world.signer = own.signer;
     demand({ trustStore: own.certificatePem });
@@ -103,18 +103,18 @@ describe('the gate', () => {
     expect(await reasons()).toMatch(/no notary signature/);
   });
 
-  test('a signer that the trust store does not know', async () => {
+  test('is not passed by a signer that the trust store does not have', async () => {
     await pushSignature(source, root, STRANGER.signer);
     expect(await reasons()).toMatch(/SIGNATURE_UNTRUSTED/);
   });
 
-  test('a trusted key with another identity', async () => {
+  test('is not passed by a trusted key with another identity', async () => {
     demand({ trustStore: RELEASE.certificatePem, identities: ['x509.subject: C=US, ST=WA, O=Somebody'] });
     await pushSignature(source, root, RELEASE.signer);
     expect(await reasons()).toMatch(/SIGNATURE_IDENTITY/);
   });
 
-  test('a signature that is over something else, and says that it refers to this', async () => {
+  test('is not passed by a signature of something else that refers to this image', async () => {
     const other = await pushImage(source, { content: 'other' });
     const signature = await pushSignature(source, other, RELEASE.signer);
     const { manifest } = source.manifests.get(signature.digest) ?? {};
@@ -124,19 +124,19 @@ describe('the gate', () => {
     expect(await reasons()).toMatch(/SIGNATURE_WRONG_SUBJECT/);
   });
 
-  test("what can't be decided is not passed", async () => {
+  test('is not passed if a signature cannot be decided', async () => {
     await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: 'application/x-new-envelope' });
     expect(await reasons()).toMatch(/SIGNATURE_FORMAT_UNSUPPORTED/);
   });
 
-  test('one good signature among bad ones is enough', async () => {
+  test('is passed by one good signature among bad ones', async () => {
     await pushSignature(source, root, STRANGER.signer);
     await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: JWS, text: '{}' });
     await pushSignature(source, root, RELEASE.signer);
     expect(await check()).toMatchObject({ state: 'passed' });
   });
 
-  test('every policy must be satisfied', async () => {
+  test('is passed only if every policy is satisfied', async () => {
     demand({ trustStore: RELEASE.certificatePem }, { trustStore: STRANGER.certificatePem });
     await pushSignature(source, root, RELEASE.signer);
     expect(await reasons()).toMatch(/SIGNATURE_UNTRUSTED/);
@@ -144,20 +144,20 @@ describe('the gate', () => {
     expect(await check()).toMatchObject({ state: 'passed' });
   });
 
-  test('a trust store that is none is an error, not a verdict', async () => {
+  test('fails with an error if the trust store is invalid', async () => {
     demand({ trustStore: 'not PEM' });
     await pushSignature(source, root, RELEASE.signer);
     await expect(check()).rejects.toMatchObject({ code: 'CERTIFICATE_UNREADABLE' });
   });
 
-  test('a registry that is down is an error, not a verdict', async () => {
+  test('fails with an error if the registry is down', async () => {
     await pushSignature(source, root, RELEASE.signer);
     source.failNth('openBlob', 1, new TransportError('CONNECT_FAILED', 'down'));
     await expect(check()).rejects.toMatchObject({ code: 'CONNECT_FAILED', transient: true });
   });
 });
 
-describe('a key that signs here, or ever did, never satisfies it', () => {
+describe('a key of this app, present or former, never passes the gate', () => {
   const ca = issueAuthority({ subject: [['2.5.4.3', 'the CA that issued them all']] });
   const signerOf = (leaf: Issued): Signer =>
     loadPemSigner({ keyPem: leaf.keyPem, certificateChainPem: `${leaf.pem}${ca.pem}` });
@@ -167,7 +167,7 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
     demand({ trustStore: ca.pem });
   });
 
-  test('after it was rotated away, in a chain where the trust store holds the issuing CA', async () => {
+  test('after its rotation, even in a chain whose CA is in the trust store', async () => {
     world.signer = signerOf(key);
     await attachSignatureStep(world, { source: SOURCE, subject: root }, newCall());
     world.signer = signerOf(issue({ issuer: ca }));
@@ -177,7 +177,7 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
     expect(await check()).toMatchObject({ state: 'passed' });
   });
 
-  test('in a renewed certificate around the same key, present or former', async () => {
+  test('in a renewed certificate', async () => {
     world.signer = signerOf(key);
     await check();
     await pushSignature(source, root, signerOf(issue({ issuer: ca, key: key.key })));
@@ -186,7 +186,7 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
     expect(await reasons()).toMatch(/no notary signature/);
   });
 
-  test('in a certificate that writes the same key in another way', async () => {
+  test('in a certificate that encodes the key in another way', async () => {
     world.signer = signerOf(key);
     await check();
     const other = issue({ issuer: ca, key: key.key, compressed: true });
@@ -194,7 +194,7 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
     expect(await reasons()).toMatch(/no notary signature/);
   });
 
-  test('though another process of the app has used it: one read finds out, and is remembered', async () => {
+  test('used by another process of the app; this is read once and then remembered', async () => {
     await pushSignature(source, root, signerOf(key));
     const get = jest.spyOn(world.documents, 'get');
     const keysRead = () => get.mock.calls.filter(([, name]) => name.startsWith('keys/')).length;
@@ -207,7 +207,7 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
     expect(keys).toHaveLength(2);
   });
 
-  test('is noted before it is used', async () => {
+  test('and is recorded before its first use', async () => {
     world.signer = signerOf(key);
     const sign = world.signer.sign.bind(world.signer);
     let noted: boolean | undefined;
@@ -223,8 +223,8 @@ describe('a key that signs here, or ever did, never satisfies it', () => {
   });
 });
 
-describe('what passed is noted in the row', () => {
-  test('with its digest and the fingerprint of its rule, and kept when the run ends', async () => {
+describe('the row records a passed gate', () => {
+  test('with the digest and the fingerprint of the rule, also after the run', async () => {
     await pushSignature(source, root, RELEASE.signer);
     await check();
     const [gated] = world.ruleList;
@@ -239,7 +239,7 @@ describe('what passed is noted in the row', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ gate, runOpen: false });
   });
 
-  test('and nothing is where it did not pass, or nothing is demanded', async () => {
+  test('but not a closed gate, and not a rule that requires nothing', async () => {
     await check();
     expect((await rowOf(world, run.promotionId)).gate).toBeUndefined();
     demand();
@@ -248,7 +248,7 @@ describe('what passed is noted in the row', () => {
   });
 });
 
-describe('junk', () => {
+describe('among many useless signatures', () => {
   let calls: number;
   /** How many calls it took, and what it came to. */
   async function lookAll(): Promise<{ state: string; calls: number; fetched: number }> {
@@ -261,14 +261,14 @@ describe('junk', () => {
     throw new Error('no end in 100 calls');
   }
 
-  test('of a hundred signatures before the good one: it is among the first that are fetched', async () => {
+  test('the good one of a hundred is among the first that are fetched', async () => {
     await pushJunkSignatures(source, root, { count: 300 });
     await pushJunkSignatures(source, root, { count: 300, like: STRANGER.signer, bytes: 30 });
     await pushSignature(source, root, RELEASE.signer);
     expect(await lookAll()).toEqual({ state: 'passed', calls: 1, fetched: 8 });
   });
 
-  test('the trust store may hold the leaf, the intermediate or the root', async () => {
+  test('the good one is found if the trust store has the leaf, the intermediate or the root', async () => {
     const chain = issueChain();
     const signer = loadPemSigner({
       keyPem: chain[0].keyPem,
@@ -282,7 +282,7 @@ describe('junk', () => {
     }
   });
 
-  test('that carries the right thumbprints is read in bounded pieces, each look further; what was bad is not read again', async () => {
+  test('with the right thumbprints, each call reads a limited number and continues, and bad ones are not read again', async () => {
     const count = 1_300;
     await pushJunkSignatures(source, root, { count, like: RELEASE.signer });
     expect(await lookAll()).toEqual({ state: 'closed', calls: 3, fetched: count });
@@ -296,7 +296,7 @@ describe('junk', () => {
 
   // That each look goes further is shown above.
   if (process.env.FULL === '1') {
-    test('of 10,000 ends within 20 calls of the step', async () => {
+    test('of 10,000 the check ends within 20 calls of the step', async () => {
       for (let number = 0; number < 9_999; number += 1) {
         // As pushed ones, without the pushing.
         const packed = packArtifact({
@@ -318,7 +318,7 @@ describe('junk', () => {
     }, 120_000);
   }
 
-  test('that is large is read up to a bound for each call, and what is larger than a signature not at all', async () => {
+  test('large ones are read up to a limit per call, and a file larger than a signature is not read', async () => {
     await pushJunkSignatures(source, root, { count: 300, like: RELEASE.signer, bytes: 256 * 1024 });
     await pushJunkSignatures(source, root, { count: 10, like: RELEASE.signer, bytes: 256 * 1024 + 1 });
     await pushSignature(source, root, RELEASE.signer);
@@ -326,7 +326,7 @@ describe('junk', () => {
     expect(source.count('openBlob')).toBe(301);
   });
 
-  test('copies of a good signature of ours, or of an expired one, hide no other', async () => {
+  test('copies of the app’s own signature, or of an expired one, hide no other', async () => {
     const old = newSigner('release', new Date(world.nowMs - 60 * 24 * 3_600_000));
     demand({ trustStore: `${RELEASE.certificatePem}${old.certificatePem}${OURS.certificatePem}` });
     world.signer = OURS.signer;
@@ -346,7 +346,7 @@ describe('junk', () => {
     expect(await lookAll()).toMatchObject({ state: 'passed', calls: 2 });
   });
 
-  test('entries of a list that are not there are looked for again, after all others', async () => {
+  test('listed entries that are missing are checked again after all others', async () => {
     const good = await pushSignature(source, root, RELEASE.signer);
     const late = source.manifests.get(good.digest);
     const list = source.listReferrers.bind(source);
@@ -366,7 +366,7 @@ describe('junk', () => {
     expect(states).toContain('passed');
   });
 
-  test('with a size that a list lies about is read all the same', async () => {
+  test('one with a wrong size in the list is read nevertheless', async () => {
     const good = await pushSignature(source, root, RELEASE.signer);
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) =>
@@ -379,7 +379,7 @@ describe('junk', () => {
     expect(await lookAll()).toMatchObject({ state: 'passed' });
   });
 
-  test('reasons stay few, however much there is', async () => {
+  test('the number of reasons is limited', async () => {
     await pushJunkSignatures(source, root, { count: 600 });
     run = await openRun(world);
     const call = await callOfNow();
@@ -392,7 +392,7 @@ describe('junk', () => {
 });
 
 // Anybody who may push can attach anything: what cannot be read must not keep a good signature from being found.
-describe('what others attach', () => {
+describe('an attachment by others does not fail the gate', () => {
   beforeEach(async () => {
     await pushSignature(source, root, RELEASE.signer);
   });
@@ -402,12 +402,12 @@ describe('what others attach', () => {
     source.listReferrers = async (digest, options) => [extra, ...(await list(digest, options))];
   }
 
-  test('a referrer that is listed and not there', async () => {
+  test('if it is a referrer that is listed but missing', async () => {
     listed({ ...root, digest: `sha256:${'e'.repeat(64)}`, artifactType: NOTARY_SIGNATURE });
     expect(await check()).toMatchObject({ state: 'passed' });
   });
 
-  test('a signature whose envelope is not there', async () => {
+  test('if it is a signature whose envelope is missing', async () => {
     const { digest, ...rest } = await pushArtifact(source, NOTARY_SIGNATURE, {
       subject: root,
       mediaType: JWS,
@@ -420,7 +420,7 @@ describe('what others attach', () => {
     expect(await check()).toMatchObject({ state: 'passed' });
   });
 
-  test('a manifest that is none', async () => {
+  test('if its manifest is invalid', async () => {
     const junk = await pushArtifact(source, NOTARY_SIGNATURE, { subject: root, mediaType: JWS, text: 'junk' });
     const stored = source.manifests.get(junk.digest);
     if (stored === undefined) throw new Error('not stored');
@@ -429,25 +429,25 @@ describe('what others attach', () => {
   });
 });
 
-describe('a run that is behind', () => {
-  test('the tag moved on: superseded', async () => {
+describe('a run that comes too late', () => {
+  test('ends as superseded if the tag has moved', async () => {
     await pushImage(source, { tag: SOURCE.tag, content: 'two' });
     expect(await check()).toEqual({ state: 'superseded' });
   });
 
-  test('the tag is gone, or late', async () => {
+  test('reports that the tag is missing or stale', async () => {
     source.tags.delete(SOURCE.tag);
     await expect(check()).rejects.toMatchObject({ code: 'SOURCE_GONE' });
   });
 
-  test('the row is another run’s: gone', async () => {
+  test('ends as gone if another run owns the row', async () => {
     run = await openRun(world);
     expect(await checkEvidenceStep(world, { ...run, runId: 'another', root }, await callOfNow())).toEqual({
       done: { state: 'gone' },
     });
   });
 
-  test('looking again ends the waiting; a mark says what is waited for', async () => {
+  test('no longer waits when it checks again; the row has the reason for the wait', async () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
     const mark = { ...run, generation: closed.generation, event: 'evidence-1', reasons: closed.reasons, pauseMs: 0 };
@@ -461,7 +461,7 @@ describe('a run that is behind', () => {
     expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'again' });
   });
 
-  test('one that has looked often pauses first: the row waits, and nothing wakes it', async () => {
+  test('pauses first if it has checked often, and nothing wakes it', async () => {
     const closed = await check();
     if (closed.state !== 'closed') throw new Error('not closed');
     const mark = {
@@ -486,7 +486,7 @@ describe('a run that is behind', () => {
     expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'working' });
   });
 
-  test('it pauses, and the row is another run’s: gone', async () => {
+  test('ends as gone if another run takes the row during the pause', async () => {
     const mark = { ...run, runId: 'another', generation: 1, event: 'evidence-9', reasons: [], pauseMs: 60_000 };
     expect(await markWaitingStep(world, mark, newCall())).toEqual({ done: 'gone' });
   });

@@ -55,8 +55,8 @@ async function signatureOf(subject: Descriptor): Promise<string> {
 const described = async (digest: string): Promise<Descriptor> => source.resolve(digest);
 const records = (): string[] => [...world.documents.kept.keys()].filter((key) => key.includes('/signatures/'));
 
-describe('an SBOM is ours', () => {
-  test('by a signature that says whose SBOM it is; an image is signed without', async () => {
+describe('an SBOM counts as the app’s own', () => {
+  test('with a signature that names its image; the signature of an image names nothing', async () => {
     const { sbom } = await attachSbom();
     const subject = await described(sbom);
     expect(await metadataOf(await signatureOf(subject), subject)).toEqual({
@@ -67,7 +67,7 @@ describe('an SBOM is ours', () => {
     expect(await metadataOf(signature, image)).toEqual({});
   });
 
-  test('and not by a signature of ours over a forgery that we signed as a child of an index', async () => {
+  test('but not a forgery that the app signed as a child of an index', async () => {
     const forged = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
     await sign(forged);
     const { sbom, made } = await attachSbom();
@@ -75,7 +75,7 @@ describe('an SBOM is ours', () => {
     expect(await attachSbom()).toEqual({ sbom, made: false });
   });
 
-  test('and not where it is the SBOM of another image, listed by a registry that lies', async () => {
+  test('but not as the SBOM of another image that a lying registry lists', async () => {
     const other = await pushImage(source, { content: 'other' });
     const { sbom: theirs } = await attachSbom(other);
     const entry = { ...(await described(theirs)), artifactType: CYCLONEDX_JSON };
@@ -88,7 +88,7 @@ describe('an SBOM is ours', () => {
     expect((await attachSbom(image, rule({ sign: [] }))).sbom).not.toBe(theirs);
   });
 
-  test('of a rule that signs nothing by what we noted, for this image only', async () => {
+  test('by its record for this image if the rule signs nothing', async () => {
     const unsigned = rule({ sign: [] });
     await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
     const { sbom, made } = await attachSbom(image, unsigned);
@@ -96,7 +96,7 @@ describe('an SBOM is ours', () => {
     expect(await attachSbom(image, unsigned)).toEqual({ sbom, made: false });
   });
 
-  test('whatever size a list gives it', async () => {
+  test('with any size in a list', async () => {
     const { sbom } = await attachSbom();
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) =>
@@ -105,10 +105,10 @@ describe('an SBOM is ours', () => {
   });
 });
 
-describe('what is signed', () => {
+describe('a signature', () => {
   const INDEX = 'application/vnd.oci.image.index.v1+json';
 
-  test('is what was fetched: a descriptor that lies of type or size is not signed, and nothing is recorded', async () => {
+  test('is made only of fetched content; a wrong type or size is not signed and not recorded', async () => {
     for (const lie of [{ mediaType: INDEX }, { size: image.size + 1 }]) {
       await expect(sign({ ...image, ...lie })).rejects.toMatchObject({ code: 'DESCRIPTOR_MISMATCH' });
     }
@@ -116,7 +116,7 @@ describe('what is signed', () => {
     expect(await countReferrers(source, image, NOTARY_SIGNATURE)).toBe(0);
   });
 
-  test('a signature over a lie, in a repository that tells it, is not the victim’s', async () => {
+  test('of a wrong descriptor in one repository does not count in another', async () => {
     // The same bytes, served under another type.
     const elsewhere = world.registries.repository(REGISTRY, 'attacker/app');
     await pushImage(elsewhere);
@@ -154,7 +154,7 @@ describe('a recorded signature', () => {
     expect(await sign()).toEqual({ signature: second.signature, made: false });
   });
 
-  test('of a certificate that has expired is not pushed again', async () => {
+  test('of an expired certificate is not pushed again', async () => {
     const first = await sign();
     await source.deleteManifest(first.signature);
     world.nowMs += 400 * 24 * 3_600_000;
@@ -163,7 +163,7 @@ describe('a recorded signature', () => {
     expect((await sign()).signature).not.toBe(first.signature);
   });
 
-  test('of two writers that find it spoilt, one replaces it and both push the same', async () => {
+  test('that is damaged is replaced by one of two writers, and both push the same', async () => {
     await sign();
     const [key = ''] = records();
     await world.documents.put('documents', key.slice('documents/'.length), Buffer.from('spoilt'));
@@ -176,8 +176,8 @@ describe('a recorded signature', () => {
   });
 });
 
-describe('junk', () => {
-  test('of 300 signatures that carry our thumbprints does not make us sign again', async () => {
+describe('useless attachments', () => {
+  test('with the app’s thumbprints, 300 of them, cause no second signature', async () => {
     await pushJunkSignatures(source, image, { count: 300, like: world.signer });
     source.calls.length = 0;
     const first = await sign();
@@ -189,7 +189,7 @@ describe('junk', () => {
     expect([source.count('fetchManifest'), source.count('openBlob')]).toEqual([0, 0]);
   });
 
-  test('of 300 SBOMs, each signed by junk, does not make us attach another', async () => {
+  test('with useless signatures, 300 SBOMs of them, cause no second SBOM', async () => {
     const first = await attachSbom();
     const junk: Descriptor[] = [];
     for (let number = 0; number < 300; number += 1)
@@ -203,7 +203,7 @@ describe('junk', () => {
     expect(source.calls.length).toBeLessThan(5);
   });
 
-  test('a list that names our signature, which is gone, does not keep us from pushing it again', async () => {
+  test('include a listed signature that is missing, which is pushed again', async () => {
     const { signature } = await sign();
     const entry = (await source.listReferrers(image.digest)).find(({ digest }) => digest === signature);
     await source.deleteManifest(signature);
@@ -215,7 +215,7 @@ describe('junk', () => {
   });
 });
 
-describe('a list that names what is not there', () => {
+describe('a list with missing entries', () => {
   /** As the tag schema allows: whoever may push writes the list. */
   function lie(to: MemoryRepository, subject: Descriptor, entry: Descriptor): void {
     const list = to.listReferrers.bind(to);
@@ -239,7 +239,7 @@ describe('a list that names what is not there', () => {
   test.each([
     ['signed', rule()],
     ['unsigned', rule({ sign: [] })],
-  ])('does not keep us from pushing the SBOM that was foreseen: %s', async (_how, which) => {
+  ])('does not prevent the push of the SBOM that an attacker foresaw (%s)', async (_how, which) => {
     const sbom = await foreseen();
     lie(source, image, sbom);
     expect(await attachSbom(image, which)).toMatchObject({ sbom: sbom.digest, made: true });
@@ -249,7 +249,7 @@ describe('a list that names what is not there', () => {
   test.each([
     ['signed', rule()],
     ['unsigned', rule({ sign: [] })],
-  ])('does not keep us from making the SBOM that another repository has: %s', async (_how, which) => {
+  ])('does not prevent the push of the SBOM that another repository has (%s)', async (_how, which) => {
     const other = world.registries.repository(REGISTRY, 'samples/other');
     const same = await pushImage(other, { tag: SOURCE.tag });
     expect(same.digest).toBe(image.digest);

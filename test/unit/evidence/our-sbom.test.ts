@@ -27,7 +27,7 @@ beforeEach(async () => {
 const find = (sign: 'notary'[] = ['notary']) =>
   findOurSbom(world, { sign }, source, image, new AbortController().signal);
 
-test('none is ours: a bounded number is looked at', async () => {
+test('a limited number of SBOMs is read if none is the app’s own', async () => {
   expect(await find()).toBeUndefined();
   // The image's list, and that of each SBOM that might be signed by us.
   expect(source.count('listReferrers')).toBe(1 + 100);
@@ -36,7 +36,7 @@ test('none is ours: a bounded number is looked at', async () => {
   expect(source.count('listReferrers')).toBe(1);
 });
 
-test('ours comes last, and is found by its row at once', async () => {
+test('the app’s own SBOM is found at once by its record, even if it is listed last', async () => {
   const input = { ...KEY, rule: rule(), source: SOURCE, image: { ...image, label: 'image', sbom: true } };
   const attached = await attachSbomStep(world, input, newCall());
   if (!('done' in attached)) throw new Error('the step backed off');

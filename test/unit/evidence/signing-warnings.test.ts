@@ -19,8 +19,8 @@ function signerUntil(days: number): Signer {
 
 const at = (days: number): Date => new Date(START + days * DAY_MS);
 
-describe('what is said of a signer', () => {
-  test('its key, algorithm, subject and end', () => {
+describe('the description of a signer', () => {
+  test('has its key, algorithm, subject and end', () => {
     expect(describeSigner(signerUntil(100), at(0))).toEqual({
       status: { key: 'keys/key.pem', algorithm: 'ES256', subject: 'CN=release', notAfter: at(100).toISOString() },
       warnings: [],
@@ -39,19 +39,19 @@ describe('what is said of a signer', () => {
     for (const { remedy } of warnings) expect(remedy).toContain('certificate create');
   });
 
-  test('a key that expires before its certificate', () => {
+  test('warns of a key that expires before its certificate', () => {
     const codes = (expires: Date): string[] =>
       describeSigner({ ...signerUntil(100), expires }, at(0)).warnings.map(({ code }) => code);
     expect(codes(at(30))).toEqual(['SIGNING_KEY_ENDS_SOON']);
     expect(codes(at(31))).toEqual([]);
   });
 
-  test('a newer version of the key without a certificate', () => {
+  test('warns of a newer version of the key without a certificate', () => {
     const { warnings } = describeSigner({ ...signerUntil(100), uncertified: 'https://v/keys/k/2' }, at(0));
     expect(warnings).toMatchObject([{ code: 'SIGNING_KEY_UNCERTIFIED', message: expect.stringContaining('keys/k/2') }]);
   });
 
-  test('a key that cannot be read is a warning, too', async () => {
+  test('warns of a key that cannot be read', async () => {
     const signing: SignerSource = {
       current: () => Promise.reject(new ConfigurationError('KEY_VAULT_DENIED', 'no', { remedy: 'Give it.' })),
     };
@@ -79,7 +79,7 @@ describe('the log', () => {
     };
   };
 
-  test('warns once a day, however many ticks and instances there are', async () => {
+  test('has each warning once a day over all ticks and instances', async () => {
     const [first, second] = [instance(), instance()];
     expect(await first()).toEqual([
       expect.stringMatching(/^SIGNING_CERTIFICATE_ENDS_SOON: .* in 20 days, .*certificate create/),
@@ -93,7 +93,7 @@ describe('the log', () => {
     expect([...(await second()), ...(await first())]).toHaveLength(1);
   });
 
-  test('looks once an hour', async () => {
+  test('is updated once an hour', async () => {
     let looks = 0;
     const signing: SignerSource = {
       current: async () => {
@@ -110,7 +110,7 @@ describe('the log', () => {
   });
 });
 
-test('explain warns of the certificate where a rule signs, and only there', async () => {
+test('explain warns of the certificate only if a rule signs', async () => {
   const ports = (sign: 'notary'[]): Parameters<typeof explainReference>[0] => {
     const world = newWorld(rule({ sign }));
     return { ...world, signing: fixedSigner(signerUntil(100)), now: () => at(80) };

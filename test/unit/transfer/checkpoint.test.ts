@@ -58,7 +58,7 @@ test.each([
   ['its process dies', dies],
   ['its time is over', runsOutOfTime],
   ['its lease is lost', loseLease],
-])('%s each time: so often and no more, in this run', async (_why, fails) => {
+])('a step ends after a limited number of attempts in a run if %s each time', async (_why, fails) => {
   for (let attempts = 0; attempts < MOST; attempts += 1) await fails();
   expect(begun).toBe(MOST);
   expect(await attempt(isDone)).toMatchObject(STUCK);
@@ -66,12 +66,12 @@ test.each([
   expect(await attempt(isDone, { runId: 'r2' })).toEqual({ done: 'done' });
 });
 
-test('one fewer, and it is done', async () => {
+test('a step with one such attempt fewer is done', async () => {
   for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
   expect(await attempt(isDone)).toEqual({ done: 'done' });
 });
 
-test('an attempt that keeps something before it dies is progress: the count begins anew', async () => {
+test('an attempt that stores a result before it dies is progress, and restarts the count', async () => {
   for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
   await dies(async (step) => {
     await step.once('one thing', isDone);
@@ -81,7 +81,7 @@ test('an attempt that keeps something before it dies is progress: the count begi
   expect(await attempt(isDone)).toMatchObject(STUCK);
 });
 
-test('to find again what is known already is no progress', async () => {
+test('an attempt that finds only known results is no progress', async () => {
   const recalls = async (step: LongStep): Promise<void> => {
     await step.once('one thing', isDone);
     await step.keep();
@@ -101,12 +101,12 @@ test.each<[string, () => Promise<unknown>]>([
   expect(await attempt(isDone)).toEqual({ done: 'done' });
 });
 
-test('a call that goes on later asks to be called at once; one that waits for its turn says how long', async () => {
+test('a call that reaches its limit asks for a call at once; one that waits returns a pause', async () => {
   expect(await attempt((step) => step.goOnLater())).toEqual({ retryAfterMs: 0 });
   expect(await attempt(async () => new Busy(2_000))).toEqual({ retryAfterMs: 2_000 });
 });
 
-test('what an overtaken call keeps is not what the one that goes on recalls', async () => {
+test('what an overtaken call stores is not read by the call that continues', async () => {
   let late: LongStep | undefined;
   await dies(async (step) => void (late = step));
   await dies(async (step) => {
@@ -120,7 +120,7 @@ test('what an overtaken call keeps is not what the one that goes on recalls', as
   expect(await attempt(async (step) => step.noted('how far'))).toEqual({ done: 2 });
 });
 
-test('what is noted a hundred times is kept in some documents, with all else that is known', async () => {
+test('a note that changes a hundred times is stored in a few documents, with all other results', async () => {
   await dies(async (step) => {
     await step.once('one thing', isDone);
     for (let number = 1; number <= 100; number += 1) {

@@ -65,7 +65,7 @@ const verify = async (ports = world) => done(await verifyArrivalStep(ports, requ
 const forget = (): Promise<void> => world.documents.removeAll('documents', 'plans/r1/');
 
 describe('the plan', () => {
-  test('has the graph, referrers and all but what the rule leaves out, and is kept as a document', async () => {
+  test('has the graph with all referrers that the rule does not exclude, and is stored as a document', async () => {
     const { mediaType, digest, size } = root;
     const planned = await made();
     expect(planned.root).toMatchObject({ mediaType, digest, size });
@@ -77,13 +77,13 @@ describe('the plan', () => {
     expect(kept).toMatchObject({ version: 1, root: { digest } });
   });
 
-  test('is made once in a run', async () => {
+  test('is made once per run', async () => {
     const planned = await made();
     await pushArtifact(source, 'application/x-late', { subject: root });
     expect(await made()).toEqual(planned);
   });
 
-  test('of two that are made at the same time is the first that is kept', async () => {
+  test('that is stored first is used by two concurrent calls', async () => {
     const first = await made();
     const name = 'plans/r1/plan.json';
     const other = { ...first, leftOut: [] };
@@ -93,11 +93,11 @@ describe('the plan', () => {
     expect(await made()).toEqual(other);
   });
 
-  test('without referrers where that is asked', async () => {
+  test('has no referrers if the request excludes them', async () => {
     expect((await made({ recursive: false })).manifests).toHaveLength(4);
   });
 
-  test('is not made if the tag has moved on, or is gone', async () => {
+  test('is not made if the tag has moved or is missing', async () => {
     const { runId } = await openRun(world);
     const stale = { runId, root: root.digest };
     const call = await callOf(world, runId);
@@ -112,18 +112,18 @@ describe('the plan', () => {
     expect(world.documents.kept.size).toBe(0);
   });
 
-  test('of a root that is not there is an error', async () => {
+  test('fails for a missing root', async () => {
     await expect(plan(world, { root: 'v9' })).rejects.toMatchObject({ code: 'SOURCE_NOT_FOUND' });
   });
 
-  test('of what must have a digest is not made of anything else', async () => {
+  test('fails if the root does not have the requested digest', async () => {
     const other = `sha256:${'0'.repeat(64)}` as const;
     await expect(plan(world, { digest: other })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
     expect(world.documents.kept.size).toBe(0);
     expect((await made({ digest: root.digest })).root.digest).toBe(root.digest);
   });
 
-  test('waits two minutes for a referrer that is listed and not there, and goes on without it', async () => {
+  test('waits two minutes for a referrer that is listed but missing, and continues without it', async () => {
     const late = await pushArtifact(source, 'application/x-late', { subject: root });
     const fetch = source.fetchManifest.bind(source);
     source.fetchManifest = (asked, options) => {
@@ -145,7 +145,7 @@ describe('the plan', () => {
     expect(whole.manifests.length - without.manifests.length).toBe(1);
   });
 
-  test('that is not kept any more, or that another version wrote, is an error of whoever needs it', async () => {
+  test('that is missing, or was written by another version, is an error in the next steps', async () => {
     await expect(verify()).rejects.toMatchObject({ code: 'PLAN_MISSING' });
     await world.documents.put('documents', 'plans/r1/plan.json', Buffer.from('{"version":0}'));
     await expect(verify()).rejects.toMatchObject({ code: 'PLAN_MISSING' });
@@ -156,7 +156,7 @@ describe('the plan', () => {
 });
 
 describe('the copy', () => {
-  test('in one registry blobs are mounted, and nothing is tagged', async () => {
+  test('mounts blobs within one registry, and sets no tag', async () => {
     const counts = await copy();
     expect(counts).toMatchObject({ copied: 6, existed: 0 });
     expect(counts.mounted).toBeGreaterThan(0);
@@ -165,7 +165,7 @@ describe('the copy', () => {
     expect((await destination.fetchManifest(root.digest)).descriptor.digest).toBe(root.digest);
   });
 
-  test('between two registries blobs are streamed', async () => {
+  test('streams blobs between two registries', async () => {
     const counts = await copy(world, { registry: 'other.azurecr.io', repository: 'app' });
     expect(counts.mounted).toBe(0);
     const there = world.registries.repository('other.azurecr.io', 'app');
@@ -173,7 +173,7 @@ describe('the copy', () => {
     expect([...there.blobs.keys()].every((digest) => source.blobs.has(digest))).toBe(true);
   });
 
-  test('of a tag that moves on stops at its next call', async () => {
+  test('stops at its next call if the tag moves', async () => {
     const { digest } = root;
     const { runId } = await openRun(world);
     const call = await callOf(world, runId);
@@ -186,7 +186,7 @@ describe('the copy', () => {
     expect(destination.manifests.has(digest)).toBe(false);
   });
 
-  test('twice: nothing is moved again', async () => {
+  test('copies nothing again if it is repeated', async () => {
     await copy();
     await forget();
     destination.calls.length = 0;
@@ -194,7 +194,7 @@ describe('the copy', () => {
     expect(destination.calls.map(({ method }) => method)).not.toContain('pushManifest');
   });
 
-  test('the destination is asked; what it lost is put again', async () => {
+  test('checks the destination, and pushes lost content again', async () => {
     destination.loseReferrers = 1;
     await copy();
     expect(await verify()).toEqual({ repaired: 1 });
@@ -203,7 +203,7 @@ describe('the copy', () => {
   });
 });
 
-test('a crash at any call of copy and verify, and again: all is there, once', async () => {
+test('after a crash at any call of copy and verify, everything has arrived once', async () => {
   const calls = await breakEverywhere(
     async () => {
       const made = newWorld();

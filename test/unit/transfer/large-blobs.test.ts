@@ -106,7 +106,7 @@ const patches = (of: RunningRegistry | undefined): number =>
   of?.log.filter(({ method }) => method === 'PATCH').length ?? 0;
 
 describe('a blob that is too large for one call', () => {
-  test('is moved in pieces; a call whose time is over ends after one, and the next goes on there', async () => {
+  test('is copied in chunks; a call ends after a chunk when its time is over, and the next call continues', async () => {
     const copied = await pushed(await registry(), await registry());
     const hasty = { ...ports, callBounds: { ...ports.callBounds, ms: 300 } };
     let calls = 0;
@@ -133,7 +133,7 @@ describe('a blob that is too large for one call', () => {
     expect((await copied.there.resolve(copied.root.digest)).digest).toBe(copied.root.digest);
   });
 
-  test('that is there already is not moved', async () => {
+  test('is not copied if it is there already', async () => {
     const copied = await pushed(await registry(), await registry());
     await copy(copied);
     expect(patches(up[1])).toBe(9);
@@ -142,7 +142,7 @@ describe('a blob that is too large for one call', () => {
     expect(patches(up[1])).toBe(9);
   });
 
-  test.each([1, 2, 5])('a process that dies after %i pieces costs none that has arrived', async (pieces) => {
+  test.each([1, 2, 5])('is not copied again up to chunk %i if the process dies', async (pieces) => {
     const copied = await pushed(await registry(), await registry());
     await brokenOff(copied, pieces);
     expect(upload(copied.layer)).toMatchObject({ receivedBytes: pieces * PIECE, restarts: 0 });
@@ -152,14 +152,14 @@ describe('a blob that is too large for one call', () => {
     expect(patches(up[1])).toBe(9);
   });
 
-  test('eight processes that die in it, each after a piece, are no reason to give up', async () => {
+  test('may take eight processes that die after a chunk each', async () => {
     const copied = await pushed(await registry(), await registry());
     for (let times = 0; times < 8; times += 1) await brokenOff(copied, 2);
     expect(await copy(copied)).toMatchObject({ done: { state: 'copied', copied: 3 } });
     expect(patches(up[1])).toBeLessThanOrEqual(17);
   });
 
-  test('two calls at once on one upload: one stops, and the blob is there in the end', async () => {
+  test('is copied even if two calls use one upload, one of which stops', async () => {
     const copied = await pushed(await registry(), await registry());
     await brokenOff(copied, 3);
     await Promise.allSettled([copy(copied), copy(copied)]);
@@ -168,7 +168,7 @@ describe('a blob that is too large for one call', () => {
     expect((await copied.there.resolve(copied.root.digest)).digest).toBe(copied.root.digest);
   });
 
-  test('a registry that loses uploads: begun anew', async () => {
+  test('is uploaded anew if the registry loses the upload', async () => {
     const copied = await pushed(await registry(), await registry({ loseEveryNthUpload: 11 }));
     // Of the first upload only this much is kept; the next ten pieces come, and the eleventh finds its upload gone.
     await brokenOff(copied, 4);
@@ -180,7 +180,7 @@ describe('a blob that is too large for one call', () => {
     expect(patches(up[1])).toBeGreaterThanOrEqual(4 + 9);
   });
 
-  test('an upload that was lost too often is given up, and the next call begins another', async () => {
+  test('fails if the upload is lost too often, and the next call starts another', async () => {
     const copied = await pushed(await registry(), await registry());
     for (let lost = 0; lost < 4; lost += 1) {
       await brokenOff(copied, 1);
@@ -192,7 +192,7 @@ describe('a blob that is too large for one call', () => {
     expect(await copied.there.hasBlob(copied.layer)).toBe(true);
   });
 
-  test('an upload that another version kept is not believed', async () => {
+  test('is uploaded anew if another version stored the upload', async () => {
     const copied = await pushed(await registry(), await registry());
     await brokenOff(copied, 3);
     for (const [name, bytes] of world.documents.kept) {
@@ -206,7 +206,7 @@ describe('a blob that is too large for one call', () => {
     expect(await copied.there.hasBlob(copied.layer)).toBe(true);
   });
 
-  test('a source whose bytes are others than the digest says: the destination refuses them at the end', async () => {
+  test('is refused by the destination if its bytes do not match the digest', async () => {
     const copied = await pushed(await registry(), await registry());
     const broken: Ports = {
       ...ports,
@@ -228,14 +228,14 @@ describe('a blob that is too large for one call', () => {
     await expect(copy(copied, newCall(), broken)).rejects.toMatchObject({ code: 'DIGEST_INVALID', transient: false });
   });
 
-  test('in one registry it is mounted', async () => {
+  test('is mounted within one registry', async () => {
     const from = await registry();
     const copied = await pushed(from, from);
     expect(await copy(copied)).toMatchObject({ done: { copied: 1, mounted: 2 } });
     expect(patches(from)).toBe(0);
   });
 
-  test('of any size takes the memory of some pieces', async () => {
+  test('of any size takes the memory of a few chunks', async () => {
     const size = 128 * PIECE;
     const copied = await pushed(await registry(), await registry(), Buffer.alloc(size, 'much'));
     setFlagsFromString('--expose-gc');

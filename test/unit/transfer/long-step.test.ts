@@ -136,7 +136,7 @@ const asked = (): string[] =>
     .filter((each) => each !== `resolve ${SOURCE.tag}` && each !== `resolve ${root.digest}`);
 
 describe('a plan in calls of three requests', () => {
-  test('is the plan that is made in one call, and asks for nothing twice', async () => {
+  test('equals the plan of one call, and repeats no request', async () => {
     const once = await planned();
     const { calls } = await whole(plan(small(world)));
     expect(kept()).toEqual(once.plan);
@@ -144,7 +144,7 @@ describe('a plan in calls of three requests', () => {
     expect(calls).toBe(Math.ceil(once.asked.length / REQUESTS));
   });
 
-  test('a call whose answer is lost is done again, and comes to the same', async () => {
+  test('is the same if a call is repeated because its answer was lost', async () => {
     const once = await planned();
     await whole(plan(small(world)), async (go) => {
       await go();
@@ -157,7 +157,7 @@ describe('a plan in calls of three requests', () => {
     expect(asked()).toHaveLength(once.asked.length);
   });
 
-  test('of two calls at the same time one stops, and nothing is spoilt', async () => {
+  test('is not damaged by two concurrent calls, one of which stops', async () => {
     const once = await planned();
     let stopped = 0;
     const { result } = await whole(plan(small(world)), async (go) => {
@@ -170,7 +170,7 @@ describe('a plan in calls of three requests', () => {
     expect(stopped).toBeGreaterThan(0);
   });
 
-  test('a call that comes late, when others have gone on, stops and spoils nothing', async () => {
+  test('is not damaged by a late call, which stops', async () => {
     const once = await planned();
     let wake: () => void = () => {};
     const asleep = new Promise<void>((resolve) => (wake = resolve));
@@ -215,7 +215,7 @@ describe('a plan in calls of three requests', () => {
     },
   );
 
-  test('what was found out before a registry was down is not asked for again', async () => {
+  test('repeats no request after a registry was down', async () => {
     const once = await planned();
     const down = new TransportError('CONNECT_FAILED', 'down');
     const ports = small(world, 8);
@@ -235,14 +235,14 @@ describe('a plan in calls of three requests', () => {
     expect(asked().length).toBeLessThanOrEqual(once.asked.length + failed * 8);
   });
 
-  test('time counts too, whatever took it', async () => {
+  test('ends each call at its time limit', async () => {
     const once = await planned();
     const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, ms: 0 } }));
     expect(calls).toBe(once.asked.length);
     expect(kept()).toEqual(once.plan);
   });
 
-  test('a call that another step waits for ends after its turn, and any other does not', async () => {
+  test('ends a call after its turn only if another step waits', async () => {
     const once = await planned();
     const turns = { ...world, callBounds: { ...world.callBounds, turnMs: 0 } };
     const waitedFor = await whole((call) => plan(turns)({ ...call, isWaitedFor: () => true }));
@@ -252,14 +252,14 @@ describe('a plan in calls of three requests', () => {
     expect((await whole((call) => plan(turns)({ ...call, isWaitedFor: () => false }))).calls).toBe(1);
   });
 
-  test('so do the bytes of what is kept', async () => {
+  test('ends a call at the limit of stored bytes', async () => {
     const once = await planned();
     const { calls } = await whole(plan({ ...world, callBounds: { ...world.callBounds, bytes: 1 } }));
     expect(calls).toBeGreaterThan(1);
     expect(kept()).toEqual(once.plan);
   });
 
-  test('a referrer that is late is asked for again; after two minutes it goes on without', async () => {
+  test('asks again for a late referrer, and continues without it after two minutes', async () => {
     const once = await planned();
     const [late] = (await source.listReferrers(root.digest, { artifactType: 'application/x-scratch' })).map(
       ({ digest }) => digest,
@@ -285,7 +285,7 @@ describe('a plan in calls of three requests', () => {
     expect(kept()).toEqual(once.plan);
   });
 
-  test('one that stays away is left out, and so it is where tags can’t be listed', async () => {
+  test('leaves out a missing referrer, even if tags cannot be listed', async () => {
     const graph = JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
       manifests: Descriptor[];
     };
@@ -304,7 +304,7 @@ describe('a plan in calls of three requests', () => {
     expect(kept()).toEqual(once);
   });
 
-  test('one that is never there costs two minutes, and no list but the one that names it', async () => {
+  test('waits two minutes for a missing referrer, and reads only the list that names it again', async () => {
     const late = await anyReferrer();
     source.fault = ({ method, what }) => {
       if (method === 'fetchManifest' && what === late) throw notFound('MANIFEST_UNKNOWN', what);
@@ -332,7 +332,7 @@ describe('a plan in calls of three requests', () => {
     expect(again.toSorted()).toEqual([`fetchManifest ${tries + 1}`, `listReferrers ${tries + 1}`]);
   });
 
-  test('the two minutes begin when one is found to be unknown, whatever was waited for before and between', async () => {
+  test('starts the two minutes when a referrer is found missing, whatever it waited for before', async () => {
     const late = await anyReferrer();
     const down = new TransportError('CONNECT_FAILED', 'down');
     const call = (waitedMs: number): Promise<unknown> => {
@@ -353,7 +353,7 @@ describe('a plan in calls of three requests', () => {
     expect(await call(300_000)).toMatchObject({ done: { root: { digest: root.digest } } });
   });
 
-  test('one that was not there before a registry was down is asked for again', async () => {
+  test('asks again for a referrer that was missing before a registry was down', async () => {
     const once = await planned();
     const late = await anyReferrer();
     let unknown = 0;
@@ -375,7 +375,7 @@ describe('a plan in calls of three requests', () => {
     expect(kept()).toEqual(once.plan);
   });
 
-  test('an image that is gone is asked for in each call: what was missing is asked for again', async () => {
+  test('asks for a missing image in each call', async () => {
     const [amd64] = (
       JSON.parse(Buffer.from((await source.fetchManifest(root.digest)).bytes).toString()) as {
         manifests: Descriptor[];
@@ -402,7 +402,7 @@ describe('a plan in calls of three requests', () => {
     expect(kept().manifests.map(({ descriptor }) => descriptor.digest)).toContain(amd64?.digest);
   });
 
-  test('a tag that moves on in between: nothing is planned any more', async () => {
+  test('stops if the tag moves meanwhile', async () => {
     const { result } = await whole(plan(small(world)), async (go, index) => {
       if (index === 2) await pushImage(source, { tag: SOURCE.tag, content: 'next' });
       return go();
@@ -410,7 +410,7 @@ describe('a plan in calls of three requests', () => {
     expect(result).toBe('superseded');
   });
 
-  test('what is kept is believed only where it is what it says', async () => {
+  test('uses only stored answers whose digest is right', async () => {
     const once = await planned();
     await whole(plan(small(world)), async (go, index) => {
       for (const [name, bytes] of world.documents.kept) {
@@ -427,7 +427,7 @@ describe('a plan in calls of three requests', () => {
     expect(kept()).toEqual(once.plan);
   });
 
-  test('what another version kept is begun anew: checkpoint, answers and plan', async () => {
+  test('starts over if another version wrote the checkpoint, the answers and the plan', async () => {
     const once = await planned();
     for (const document of ['{"attempts":3,"pieces":7}', '{"stretch":2}', 'no JSON']) {
       forget();
@@ -443,7 +443,7 @@ describe('a plan in calls of three requests', () => {
     }
   });
 
-  test('what would not fit into memory any more is refused', async () => {
+  test('is refused if it does not fit into memory', async () => {
     expect(await plan(small(world))(callNow())).toEqual({ retryAfterMs: 0 });
     const tooMuch = { length: KEPT_ANSWERS_BYTES + 1 } as Uint8Array;
     const get = world.documents.get.bind(world.documents);
@@ -451,7 +451,7 @@ describe('a plan in calls of three requests', () => {
     await expect(plan(small(world))(callNow())).rejects.toMatchObject({ code: 'GRAPH_TOO_LARGE' });
   });
 
-  test('types that a list lacks are looked up once, and their manifests are known then', async () => {
+  test('fetches types that a list lacks once, and then knows the manifests', async () => {
     const once = await planned();
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) => {
@@ -466,7 +466,7 @@ describe('a plan in calls of three requests', () => {
   });
 });
 
-describe('a look in calls of twenty requests', () => {
+describe('an observe step in calls of twenty requests', () => {
   const look = (ports: World, run: Awaited<ReturnType<typeof openRun>>) => async (call: StepCall) =>
     observeStep(ports, run, { ...call, run: await runOf(world, run.runId) });
 
@@ -500,7 +500,7 @@ describe('a look in calls of twenty requests', () => {
     expect(result).toEqual(once);
   });
 
-  test('what is wanted while it looks is not answered by it: the generation of the first call counts', async () => {
+  test('does not answer a later trigger: the generation of the first call counts', async () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
     const { result } = await whole(look(small(world), run), async (go, index) => {
@@ -511,7 +511,7 @@ describe('a look in calls of twenty requests', () => {
     expect(result).toMatchObject({ state: 'found', generation: generation - 1 });
   });
 
-  test('nor where the tag moves on to a graph that shares an image with the one before', async () => {
+  test('does not answer a later trigger even if the tag moves to a graph with a common image', async () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
     const { generation: first } = await rowOf(world, run.promotionId);
@@ -529,7 +529,7 @@ describe('a look in calls of twenty requests', () => {
     expect((result as { root: Descriptor }).root.digest).not.toBe(root.digest);
   });
 
-  test('what was answered before a registry was away for long is asked for again', async () => {
+  test('repeats requests from before a long outage of a registry', async () => {
     await putInSync(world, world.ruleList[0] ?? rule());
     const run = await openRun(world);
     const down = new TransportError('CONNECT_FAILED', 'down');
@@ -552,7 +552,7 @@ describe('a look in calls of twenty requests', () => {
     });
   });
 
-  test('a policy that forbids it says so at once', async () => {
+  test('reports a policy error at once', async () => {
     const run = await openRun(world);
     await world.store.claimDestination(DESTINATION, {
       rule: 'staging',
@@ -564,7 +564,7 @@ describe('a look in calls of twenty requests', () => {
   });
 });
 
-describe('an arrival in calls of three requests', () => {
+describe('an arrival check in calls of three requests', () => {
   beforeEach(async () => {
     jest.replaceProperty(ARRIVAL, 'pausesMs', [0, 1, 1, 1, 1] as unknown as typeof ARRIVAL.pausesMs);
     await whole(plan(world));
@@ -572,7 +572,7 @@ describe('an arrival in calls of three requests', () => {
   afterEach(() => void jest.restoreAllMocks());
   const arrivals = () => destination.calls.length;
 
-  test('all is there: each is asked for once', async () => {
+  test('asks for each manifest once if everything is there', async () => {
     await copy();
     destination.calls.length = 0;
     await whole(verify(world));
@@ -584,7 +584,7 @@ describe('an arrival in calls of three requests', () => {
     expect(arrivals()).toBe(once);
   });
 
-  test.each([1, 2])('what was lost is put again, and asked for anew (each call %i times)', async (times) => {
+  test.each([1, 2])('pushes lost content again and checks it again (each call %i times)', async (times) => {
     destination.loseReferrers = 5;
     await copy();
     let repaired = 0;
@@ -600,7 +600,7 @@ describe('an arrival in calls of three requests', () => {
     expect((await whole(verify(world))).result).toEqual({ repaired: 0 });
   });
 
-  test('what is gone altogether is copied anew', async () => {
+  test('copies content that is lost completely', async () => {
     await copy();
     const gone = [...destination.manifests.keys()].slice(-4);
     for (const digest of gone) destination.manifests.delete(digest);
@@ -610,7 +610,7 @@ describe('an arrival in calls of three requests', () => {
     for (const digest of gone) expect(destination.manifests.has(digest)).toBe(true);
   });
 
-  test('what is gone altogether, and is not listed when it was copied anew, is put again in the same round', async () => {
+  test('pushes a lost referrer again in the same round if it is not listed after the copy', async () => {
     await copy();
     const gone = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject).slice(-3);
     for (const { descriptor } of gone) destination.manifests.delete(descriptor.digest);
@@ -621,7 +621,7 @@ describe('an arrival in calls of three requests', () => {
     expect(destination.count('pushManifest')).toBe(2 * gone.length);
   });
 
-  test('a lock that came since the copy is a policy’s no', async () => {
+  test('is refused if the destination was locked after the copy', async () => {
     await copy();
     destination.manifests.delete([...destination.manifests.keys()].at(-1) ?? '');
     destination.fault = ({ method }) => {
@@ -630,7 +630,7 @@ describe('an arrival in calls of three requests', () => {
     await expect(whole(verify(small(world)))).rejects.toMatchObject({ code: 'DESTINATION_LOCKED' });
   });
 
-  test('what stays lost is an error, not a walk without end', async () => {
+  test('fails for content that stays lost, and ends', async () => {
     await copy();
     for (const { digest } of (await destination.listReferrers(root.digest)).slice(0, 1))
       destination.unlisted.add(digest);
@@ -642,7 +642,7 @@ describe('an arrival in calls of three requests', () => {
     expect(destination.count('pushManifest')).toBe(25);
   });
 
-  test('it is asked for anew where it was waited for', async () => {
+  test('asks again after a wait', async () => {
     await copy();
     const [lost] = [...destination.manifests.values()].filter(({ manifest }) => manifest.subject);
     destination.unlisted.add(lost?.descriptor.digest ?? '');
@@ -672,7 +672,7 @@ async function copyRefusedOnce(): Promise<void> {
   expect(refused).toBe(1);
 }
 
-test('what the destination has lost between two calls is moved again, also where its registry calls that 400', async () => {
+test('content that the destination lost between two calls is copied again, even if its registry answers 400', async () => {
   let isLost = false;
   destination.fault = async ({ method, what }) => {
     if (method !== 'pushManifest') return;
@@ -690,7 +690,7 @@ test('what the destination has lost between two calls is moved again, also where
   expect(destination.manifests.has(root.digest)).toBe(true);
 });
 
-test('a manifest that was at the destination, and is deleted between two calls, is pushed again', async () => {
+test('a manifest that is deleted at the destination between two calls is pushed again', async () => {
   const { bytes } = await source.fetchManifest(root.digest);
   const [child] = (JSON.parse(Buffer.from(bytes).toString()) as { manifests: Descriptor[] }).manifests;
   if (child === undefined) throw new Error('no child');
@@ -707,7 +707,7 @@ test('a manifest that was at the destination, and is deleted between two calls, 
   expect([root, child].map(({ digest }) => destination.manifests.has(digest))).toEqual([true, true]);
 });
 
-test('a registry that says no ends the step, with its error', async () => {
+test('a refusal of the registry ends the step with its error', async () => {
   const denied = new RegistryError('no', { method: 'GET', url: 'x', status: 403, registryCodes: ['DENIED'] });
   source.fault = ({ method }, count) => {
     if (method === 'listReferrers' && count > 4) throw denied;
@@ -715,7 +715,7 @@ test('a registry that says no ends the step, with its error', async () => {
   await expect(whole(plan(small(world)))).rejects.toBe(denied);
 });
 
-test('broken off at any call of a port, and done again: all of the graph is there', async () => {
+test('after a crash at any call of a port, the whole graph arrives', async () => {
   const calls = await breakEverywhere(
     async () => {
       const made = newWorld();

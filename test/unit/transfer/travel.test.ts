@@ -66,7 +66,7 @@ test('an image that refers to the promoted one stays at the source; the step and
   });
 });
 
-test('a receipt of a promotion that left nothing says nothing of it, nor of what the rule excludes', async () => {
+test('a receipt does not mention excluded referrers, or that nothing was left out', async () => {
   world.ruleList = [rule({ referrers: { excludeArtifactTypes: ['application/x-scratch'] } })];
   await putRunnable(source, 'converted', { subject: image, artifactType: 'application/x-scratch' });
   const { said, data } = await promote();
@@ -74,7 +74,7 @@ test('a receipt of a promotion that left nothing says nothing of it, nor of what
   expect(data).not.toHaveProperty('leftOut');
 });
 
-test('a receipt names the first of many, and has the number of all', async () => {
+test('a receipt names the first referrers that were left out, and the number of all', async () => {
   const count = MOST_LEFT_BEHIND + 10;
   for (let number = 0; number < count; number += 1) await putRunnable(source, `${number}`, { subject: image });
   const { said, data } = await promote();
@@ -91,7 +91,7 @@ test('a job copies images that refer to an image, as oras cp -r does', async () 
   expect(destination.manifests.has(converted.digest)).toBe(true);
 });
 
-test('what was left out is no difference: to the next run, and to resync', async () => {
+test('referrers that were left out are no difference for the next run and for resync', async () => {
   const id = await putInSync(world, rule());
   await putRunnable(source, 'converted', { subject: image });
   await putRunnable(source, 'tagged', { tag: `${image.digest.replace(':', '-')}.sig` });
