@@ -4,8 +4,8 @@ import type { Did } from './session.js';
 const INTRODUCTION = `# Follow the ORAS guide
 
 The commands of Microsoft's ORAS guide for Azure Container Registry, what they print, and the job that does the same
-([submit jobs](jobs.md)). \`alias oras=acr-promoter\`, and the guide's lines run unchanged. Lines about nodes on their way and
-most of long outputs are left out, digests are cut.
+([submit jobs](jobs.md)). With \`alias oras=acr-promoter\`, the guide's lines run unchanged. Progress lines and
+most of long outputs are left out, and digests are shortened.
 
 <!-- Written by test/interop/guide.test.ts with WRITE_DOCS=1; each run compares. -->
 `;
@@ -33,7 +33,7 @@ function formatCommand({ line, before, input, shows, job, jobBlobs }: GuideComma
   const typed = [line.replaceAll(/\boras (?=[a-z])/g, 'acr-promoter '), ...(shows === undefined ? [] : [shows])];
   const parts = [block('bash', typed.join('\n'))];
   if (before !== undefined) parts.push(`After \`${before}\`.\n`);
-  if (input !== undefined) parts.push(`It asks; answer \`${input}\`, or add \`--force\`.\n`);
+  if (input !== undefined) parts.push(`The command asks for confirmation: answer \`${input}\`, or add \`--force\`.\n`);
   const printed = shown(did.printed);
   if (printed !== '') parts.push(block('text', printed));
   if (jobBlobs !== undefined) parts.push(`With ${Object.keys(jobBlobs).join(', ')} in the container \`source\`:\n`);
