@@ -44,6 +44,6 @@ export function indentJson(text: string): string {
     else if (token === ':') laidOut += ': ';
     else laidOut += token;
   }
-  // As in Go: white space before the value is removed, behind it it stays.
+  // As in Go, white space before the value is removed and white space after it stays.
   return laidOut + (/\s*$/.exec(text)?.[0] ?? '');
 }

@@ -7,9 +7,9 @@ import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
 export const LOCK_LIMITS = {
   /** Milliseconds after which a holder that does not renew has lost its lock. Option `staleMs` */
   staleMs: 20_000,
-  /** Milliseconds between two looks at a held lock, before jitter. */
+  /** The pause between two checks of a held lock in milliseconds, before jitter. */
   lookMs: 40,
-  /** Looks at a higher number before the lock counts as lost: a late process takes its higher number back. */
+  /** Checks that find a higher number before the lock counts as lost: a late process takes its higher number back. */
   looks: 10,
   /** Milliseconds that an unused lock stays in the folder. */
   keepMs: 60 * 60 * 1000,

@@ -62,7 +62,7 @@ const OFFERS_HTTP2: Record<RequestKind, boolean> = { api: true, bytes: false };
  * ten milliseconds and megabytes of memory.
  */
 function createTrust({ ca }: DispatcherOptions, certificate: ClientCertificate | undefined): SecureContext {
-  // An own authority replaces the built-in ones, so these are added again.
+  // A custom CA replaces the built-in ones, so these are added again.
   return createSecureContext({
     ...(ca !== undefined && { ca: [...rootCertificates, ...[ca].flat()] }),
     ...certificate,

@@ -39,7 +39,7 @@ const SECRETS: [string, string, string][] = [
 describe('a secret', () => {
   const push = { operation: 'push', reference: 'a.io/b:v1' };
 
-  test.each(SECRETS)('%s is refused wherever it stands, and kept nowhere', (_what, text, secret) => {
+  test.each(SECRETS)('%s is refused anywhere in a job, and stored nowhere', (_what, text, secret) => {
     for (const job of [
       { ...push, files: [{ path: 'a', text }] },
       { ...push, files: [{ path: 'a', base64: base64(text) }] },
@@ -63,7 +63,7 @@ describe('a secret', () => {
     }
   });
 
-  test('that is a name is refused and removed', () => {
+  test('that is the name of a field is refused and removed', () => {
     const job = { ...push, annotations: { [JWT]: '1' } };
     const error = errorOf(() => parseJob(job, from));
     expect(error?.code).toBe('JOB_HOLDS_SECRET');
@@ -71,7 +71,7 @@ describe('a secret', () => {
     expect(text + JSON.stringify([error?.message, error?.details])).not.toContain(JWT);
   });
 
-  test('more is removed from a text than is refused', () => {
+  test('is removed from more texts than are refused', () => {
     for (const text of ['secret: word', 'password=hunter2', 'me:there@a.io']) {
       expect(looksSecret(text)).toBe(false);
       expect(redactText(text)).toContain('left out');
@@ -79,7 +79,7 @@ describe('a secret', () => {
   });
 });
 
-describe('an ordinary text is none', () => {
+describe('an ordinary text is not a secret', () => {
   const CYCLONEDX = JSON.stringify({
     bomFormat: 'CycloneDX',
     serialNumber: 'urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79',
@@ -169,7 +169,7 @@ describe('an ordinary text is none', () => {
       ),
   );
 
-  test('an ordinary job is one', () => {
+  test('and an ordinary job has none', () => {
     fc.assert(
       fc.property(ordinary, ordinary, name, (text, more, title) => {
         const job = {

@@ -76,8 +76,8 @@ function digests({ copied, existed, mounted }: CopyReport): string[][] {
 const nodes = ({ copied, existed, mounted }: CopyReport): string[] =>
   [...copied, ...existed, ...mounted].map(({ digest }) => digest).sort();
 
-describe('a job’s copy has the receipt to show that the command prints', () => {
-  test('in one call', async () => {
+describe('the receipt of a copy job is the one that the command prints', () => {
+  test('after one call', async () => {
     await copy();
     const receipt = receiptSchema.parse(await finish());
     const printed = await own();
@@ -91,7 +91,7 @@ describe('a job’s copy has the receipt to show that the command prints', () =>
     );
   });
 
-  test('in many calls: what each has moved, once, and its bytes', async () => {
+  test('after many calls, with each node and its bytes once', async () => {
     const calls = await copyWhole({ ...world, callBounds: { ...world.callBounds, requests: 3 } });
     expect(calls).toBeGreaterThan(5);
     const { report, leftOut } = receiptSchema.parse(await finish());
@@ -101,7 +101,7 @@ describe('a job’s copy has the receipt to show that the command prints', () =>
     expect(leftOut).toMatchObject([{ artifactType: 'application/x-scratch', reason: 'excluded' }]);
   });
 
-  test('that broke off while a registry was down: what was moved before is told as moved', async () => {
+  test('after an interruption, with what was copied before', async () => {
     destination.failNth('pushManifest', 2, new TransportError('CONNECT_FAILED', 'down'));
     await expect(copy()).rejects.toThrow('down');
     destination.fault = undefined;
@@ -110,7 +110,7 @@ describe('a job’s copy has the receipt to show that the command prints', () =>
     expect(digests(report)).toEqual(digests((await own()).report));
   });
 
-  test('after a crash at any call of a port: each node once, copied or there', async () => {
+  test('after a crash at any call of a port, with each node once', async () => {
     const expected = nodes((await own()).report);
     const counted = breaking(world, Number.POSITIVE_INFINITY, 'before');
     const prepared = async (): Promise<void> => {
@@ -128,14 +128,14 @@ describe('a job’s copy has the receipt to show that the command prints', () =>
     }
   });
 
-  test('if its last answer is lost: a copy that is done again does not say that all was there', async () => {
+  test('after a lost answer, with what the first call has copied', async () => {
     await copy();
     await copy();
     const { report } = receiptSchema.parse(await finish());
     expect(digests(report)).toEqual(digests((await own()).report));
   });
 
-  test('none of a promotion', async () => {
+  test('but a promotion has none', async () => {
     await copy(world, false);
     expect([...world.documents.kept.keys()].filter((name) => /copied|arrived/.test(name))).toEqual([]);
     expect(await finish(false)).toBeUndefined();

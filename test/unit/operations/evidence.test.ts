@@ -33,8 +33,8 @@ beforeEach(async () => {
 
 const signaturesOn = (subject: Descriptor) => app.listReferrers(subject.digest, { artifactType: NOTARY_SIGNATURE });
 
-describe('sign', () => {
-  test('the reference alone, once', async () => {
+describe('a sign job', () => {
+  test('signs only the reference, once', async () => {
     const job = { operation: 'sign', reference: `${APP}:v1` };
     expect(await valueOf(world, job, 'a')).toMatchObject({ signed: [{ digest: index.digest, made: true }] });
     expect(await valueOf(world, job, 'b')).toMatchObject({ signed: [{ digest: index.digest, made: false }] });
@@ -42,20 +42,20 @@ describe('sign', () => {
     expect(await signaturesOn(image)).toHaveLength(0);
   });
 
-  test('with the manifests of an index, or one platform of it', async () => {
+  test('signs the manifests of an index, or one platform of it', async () => {
     await perform(world, { operation: 'sign', reference: `${APP}:v1`, platform: 'linux/arm64' }, 'a');
     expect([await signaturesOn(image), await signaturesOn(other)].map(({ length }) => length)).toEqual([0, 1]);
     await perform(world, { operation: 'sign', reference: `${APP}:v1`, recursive: true }, 'b');
     for (const each of [index, image, other]) expect(await signaturesOn(each)).toHaveLength(1);
   });
 
-  test('waits for the subject’s lease', async () => {
+  test('waits for the lease of the subject', async () => {
     await world.lease.acquire(`subject ${REGISTRY}/samples/app@${index.digest}`);
     await openJobRun(world, { operation: 'sign', reference: `${APP}:v1` });
     expect(await again(world)).toEqual({ retryAfterMs: expect.any(Number) });
   });
 
-  test('in many calls: the same, and the output has all of it', async () => {
+  test('in many calls signs the same, with a complete output', async () => {
     world.callBounds = { ...world.callBounds, requests: 1 };
     await openJobRun(world, { operation: 'sign', reference: `${APP}:v1`, recursive: true });
     let calls = 1;
@@ -67,7 +67,7 @@ describe('sign', () => {
     for (const each of [index, image, other]) expect(await signaturesOn(each)).toHaveLength(1);
   });
 
-  test('in many calls, none of which reads a manifest again', async () => {
+  test('in many calls reads no manifest twice', async () => {
     world.callBounds = { ...world.callBounds, requests: 1 };
     await openJobRun(world, { operation: 'sign', reference: `${APP}:v1`, recursive: true });
     app.calls.length = 0;
@@ -76,7 +76,7 @@ describe('sign', () => {
     expect(read.filter((what) => what === index.digest)).toHaveLength(1);
   });
 
-  test('without a key', async () => {
+  test('without a key fails', async () => {
     world.signer = undefined;
     await expect(perform(world, { operation: 'sign', reference: `${APP}:v1` })).rejects.toMatchObject({
       code: 'SIGNING_KEY_MISSING',
@@ -84,10 +84,10 @@ describe('sign', () => {
   });
 });
 
-describe('sbom', () => {
+describe('an sbom job', () => {
   const sbomsOf = (subject: Descriptor) => app.listReferrers(subject.digest, { artifactType: SBOM });
 
-  test('one for each image, signed; an index gets none', async () => {
+  test('attaches a signed SBOM to each image and none to an index', async () => {
     const job = { operation: 'sbom', reference: `${APP}:v1` };
     const value = await valueOf(world, job, 'a');
     expect(value).toMatchObject({ images: [{ why: expect.any(String) }, { made: true }, { made: true }] });
@@ -99,7 +99,7 @@ describe('sbom', () => {
     }
   });
 
-  test('in many calls: the same', async () => {
+  test('in many calls attaches the same', async () => {
     world.callBounds = { ...world.callBounds, requests: 1 };
     await openJobRun(world, { operation: 'sbom', reference: `${APP}:v1` });
     for (let calls = 1; !('done' in (await again(world))); calls += 1) expect(calls).toBeLessThan(20);
@@ -109,7 +109,7 @@ describe('sbom', () => {
     for (const each of [image, other]) expect(await sbomsOf(each)).toHaveLength(1);
   });
 
-  test('unsigned where there is no key', async () => {
+  test('without a key attaches it unsigned', async () => {
     world.signer = undefined;
     await perform(world, { operation: 'sbom', reference: `${APP}:one` });
     const [made] = await sbomsOf(image);
@@ -117,14 +117,14 @@ describe('sbom', () => {
   });
 });
 
-describe('verify', () => {
+describe('a verify job', () => {
   const job = (certificatePem: string, identities = ['*']) => ({
     operation: 'verify',
     reference: `${APP}:v1`,
     signatures: [{ format: 'notary', trustStore: certificatePem, identities }],
   });
 
-  test('by whom the job trusts; our own signature counts here', async () => {
+  test('trusts the signers of the job, even this app', async () => {
     await perform(world, { operation: 'sign', reference: `${APP}:v1` }, 'sign');
     expect(await valueOf(world, job(ours.certificatePem), 'a')).toMatchObject({
       passed: true,
@@ -137,7 +137,7 @@ describe('verify', () => {
     ['no signature', () => job(ours.certificatePem), false],
     ['one by another', () => job(newSigner('them').certificatePem), true],
     ['one of another name', () => job(ours.certificatePem, ['x509.subject: CN=them, O=Test, ST=WA, C=US']), true],
-  ])('%s: refused, and the output says why', async (_what, which, signed) => {
+  ])('is refused for %s, and the output has the reason', async (_what, which, signed) => {
     if (signed) await perform(world, { operation: 'sign', reference: `${APP}:v1` }, 'sign');
     await expect(perform(world, which())).rejects.toMatchObject({
       name: 'VerificationError',
@@ -148,7 +148,7 @@ describe('verify', () => {
     });
   });
 
-  test('a trust store that is none', async () => {
+  test('fails for an invalid trust store', async () => {
     const broken = '-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----';
     await expect(perform(world, job(broken))).rejects.toMatchObject({ code: expect.stringMatching(/^CERTIFICATE/) });
   });

@@ -54,7 +54,7 @@ const names = async (path: string): Promise<string[]> => {
 };
 
 describe('a folder of blobs', () => {
-  test('is pushed as the same folder of this machine is: the same digest', async () => {
+  test('gives the same digest as the same local folder', async () => {
     await onDisk(FILES);
     asBlobs(FILES);
     const repository = world.registries.repository(REGISTRY, 'samples/by-hand');
@@ -86,7 +86,7 @@ describe('a folder of blobs', () => {
     expect(await valueOf(world, attached, 'r2')).toMatchObject({ artifactType: 'docs/example' });
   });
 
-  test('is walked as one on disk is: folders before what is in them, names in the order of bytes', async () => {
+  test('is walked like a local folder: folders before their entries, names in byte order', async () => {
     asBlobs(FILES);
     const onThisMachine: string[] = [];
     await onDisk(FILES);
@@ -94,7 +94,7 @@ describe('a folder of blobs', () => {
     expect(await names('docs')).toEqual(onThisMachine);
   });
 
-  test('whatever its names are', async () => {
+  test('may have any names', async () => {
     const part = fc.stringMatching(/^[!-.0-9A-Z^-~]{1,3}$/).filter((text) => !/^\.{1,2}$/.test(text));
     const paths = fc.uniqueArray(fc.array(part, { minLength: 1, maxLength: 3 }), {
       minLength: 1,
@@ -121,14 +121,17 @@ describe('a folder of blobs', () => {
     );
   });
 
-  test.each(['docs//a', 'docs/../a', 'docs/./a', 'docs/a\\b', 'docs/readme.md/x'])('%s is refused', async (name) => {
-    asBlobs({ ...FILES, [name]: 'x' });
-    const job = { operation: 'push', reference: `${REGISTRY}/samples/app:v1`, files: [{ path: 'docs' }] };
-    await expect(perform(world, job)).rejects.toMatchObject({ code: 'FILE_NAME_INVALID' });
-    expect(world.registries.repository(REGISTRY, 'samples/app').manifests.size).toBe(0);
-  });
+  test.each(['docs//a', 'docs/../a', 'docs/./a', 'docs/a\\b', 'docs/readme.md/x'])(
+    'with %s is refused',
+    async (name) => {
+      asBlobs({ ...FILES, [name]: 'x' });
+      const job = { operation: 'push', reference: `${REGISTRY}/samples/app:v1`, files: [{ path: 'docs' }] };
+      await expect(perform(world, job)).rejects.toMatchObject({ code: 'FILE_NAME_INVALID' });
+      expect(world.registries.repository(REGISTRY, 'samples/app').manifests.size).toBe(0);
+    },
+  );
 
-  test('is bounded in number and in bytes', async () => {
+  test('has a maximum number of files and bytes', async () => {
     world.files.list = async function* () {
       for (let at = 0; ; at += 1) yield { name: `docs/${at}`, sizeBytes: 1 };
     };
@@ -139,7 +142,7 @@ describe('a folder of blobs', () => {
     await expect(names('docs')).rejects.toMatchObject({ code: 'TOO_LARGE' });
   });
 
-  test('is none where a file is wanted', async () => {
+  test('is refused where a file is required', async () => {
     asBlobs(FILES);
     const reference = `${REGISTRY}/samples/app`;
     for (const [job, runId] of [

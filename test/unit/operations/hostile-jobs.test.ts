@@ -16,7 +16,7 @@ function byBothDoors(text: string): (string | undefined)[] {
   return [() => parseJobMessage(text, from), () => parseJob(JSON.parse(text), from)].map(codeOf);
 }
 
-describe('names that are no names', () => {
+describe('an invalid name is refused', () => {
   test.each([
     '../app:v1',
     `${HOST}/../app:v1`,
@@ -61,7 +61,7 @@ describe('names that are no names', () => {
     `${HOST}\\@evil.example/app:v1`,
     `user:word@${HOST}/app:v1`,
     `${HOST}:443@evil.example/app:v1`,
-  ])('%j: what stands before an @ may be a secret', (reference) => {
+  ])('%j, because the text before @ may be a secret', (reference) => {
     expect(byBothDoors(JSON.stringify({ ...resolve, reference }))).toEqual(['JOB_HOLDS_SECRET', 'JOB_HOLDS_SECRET']);
   });
 
@@ -99,14 +99,14 @@ describe('names that are no names', () => {
     'a\ud800',
     'x'.repeat(600),
     '',
-  ])('the folder %j', (output) => {
+  ])('for the folder %j', (output) => {
     const pull = { operation: 'pull', reference: `${HOST}/app:v1`, output };
     const fetch = { operation: 'blob.fetch', reference: `${HOST}/app@${DIGEST}`, output };
     for (const job of [pull, fetch]) expect(byBothDoors(JSON.stringify(job))).toEqual(['JOB_INVALID', 'JOB_INVALID']);
   });
 });
 
-describe('JSON that is more than it seems', () => {
+describe('hostile JSON is refused', () => {
   const key = (name: string): string => `{"operation":"resolve","reference":"${HOST}/app:v1","${name}":{"id":"x"}}`;
 
   test.each(['constructor', 'toString', 'hasOwnProperty', '\u0000', 'operation ', 'Operation'])(
@@ -117,7 +117,7 @@ describe('JSON that is more than it seems', () => {
     },
   );
 
-  test('an annotation of a name that objects have', () => {
+  test('if an annotation is called __proto__, but not if it is called constructor', () => {
     const annotated = (name: string): string =>
       `{"operation":"push","reference":"${HOST}/app:v1","annotations":{"${name}":"x"}}`;
     expect(byBothDoors(annotated('__proto__'))).toEqual(['MESSAGE_INVALID', 'JOB_INVALID']);
@@ -126,7 +126,7 @@ describe('JSON that is more than it seems', () => {
     expect(parseJobMessage(annotated('constructor'), from).job).toMatchObject({ annotations: { constructor: 'x' } });
   });
 
-  test('a name twice, of which JSON’s readers take the last', () => {
+  test('if it has a name twice, because parsers take the last value', () => {
     const text = `{"operation":"resolve","reference":"${HOST}/app:v1","reference":"${HOST}/other:v1"}`;
     const error = errorOf(() => parseJobMessage(Buffer.from(text).toString('base64'), from));
     expect(error?.code).toBe('JOB_INVALID');
@@ -136,12 +136,15 @@ describe('JSON that is more than it seems', () => {
     expect(codeOf(() => parseJobMessage(wrapped, from))).toBe('JOB_INVALID');
   });
 
-  test.each(['1e999', '-1', '0', '1.5', '"2"', 'true', '65', '9007199254740993'])('the number %s', (concurrency) => {
-    const text = `{"operation":"push","reference":"${HOST}/app:v1","concurrency":${concurrency}}`;
-    expect(byBothDoors(text)).toEqual(['JOB_INVALID', 'JOB_INVALID']);
-  });
+  test.each(['1e999', '-1', '0', '1.5', '"2"', 'true', '65', '9007199254740993'])(
+    'if it has the number %s',
+    (concurrency) => {
+      const text = `{"operation":"push","reference":"${HOST}/app:v1","concurrency":${concurrency}}`;
+      expect(byBothDoors(text)).toEqual(['JOB_INVALID', 'JOB_INVALID']);
+    },
+  );
 
-  test('nested deep, and wide', () => {
+  test('if it is nested too deeply or too wide', () => {
     const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
     expect(byBothDoors(deep)).toEqual(['MESSAGE_INVALID', 'JOB_INVALID']);
     expect(byBothDoors(`{"operation":"push","reference":"${HOST}/app:v1","files":${deep}}`)).toEqual([
@@ -156,11 +159,11 @@ describe('JSON that is more than it seems', () => {
     expect(errorOf(() => parseJobMessage(wide, from))?.message.length).toBeLessThan(1000);
   });
 
-  test('longer than anything that a queue holds', () => {
+  test('if it is longer than a queue message', () => {
     expect(codeOf(() => parseJobMessage(`"${'x'.repeat(1024 * 1024)}"`, from))).toBe('MESSAGE_INVALID');
   });
 
-  test('no name of the sender’s begins a line of its own in the log', () => {
+  test('and no name from the sender starts a line of the log', () => {
     const annotations = { 'a\nerror: all is lost\u2028': 1 };
     const error = errorOf(() => parseJob({ ...push, annotations, 'b\r\nc': 1 }, from));
     expect(error?.code).toBe('JOB_INVALID');
@@ -168,7 +171,7 @@ describe('JSON that is more than it seems', () => {
   });
 });
 
-describe('a wrapping that looks like ours', () => {
+describe('a forged retry wrapper is refused', () => {
   const wrapped = (retry: Record<string, unknown>): unknown => ({
     retry: { firstMessageId: 'm0', firstAt: '2026-05-01T00:00:00Z', attempt: 1, ...retry },
     message: resolve,
@@ -183,11 +186,11 @@ describe('a wrapping that looks like ours', () => {
     { attempt: -1 },
     { attempt: 1e9 },
     { more: 1 },
-  ])('%j', (retry) => {
+  ])('for %j', (retry) => {
     expect(codeOf(() => parseJobMessage(wrapped(retry), from))).toBe('MESSAGE_INVALID');
   });
 
-  test('in a wrapping of its own', () => {
+  test('within another wrapper', () => {
     expect(
       codeOf(() =>
         parseJobMessage(
@@ -199,7 +202,7 @@ describe('a wrapping that looks like ours', () => {
   });
 });
 
-test('a job is not called as a run is, by whichever way its id comes', () => {
+test('a job id in the form of a run id is refused, wherever it comes from', () => {
   const job = { operation: 'tags', reference: 'a.io/b' };
   for (const nowMs of [0, Date.UTC(2026, 0), Date.UTC(9999, 0)]) {
     const runId = newRunId(nowMs);

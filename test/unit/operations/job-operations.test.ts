@@ -15,12 +15,12 @@ const examples = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(
 const schema = readFileSync('schemas/job.schema.json', 'utf8');
 const isValid = new Ajv2020({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
 
-test('docs/reference/jobs.md has an example of each operation, and of no other', () => {
+test('docs/reference/jobs.md has an example of each operation and of no other', () => {
   const operations = new Set(examples.map(({ operation }) => operation));
   expect([...operations].sort()).toEqual([...JOB_OPERATIONS].sort());
 });
 
-test.each(examples)('$operation: the example is a job, by the code and by the schema', (example) => {
+test.each(examples)('$operation: the example is valid for the code and for the schema', (example) => {
   const job = parse(example);
   expect(job).toMatchObject(example);
   expect(isValid(example)).toBe(true);
@@ -29,11 +29,11 @@ test.each(examples)('$operation: the example is a job, by the code and by the sc
   expect(storedJobSchema.parse({ ...job, later: true })).toEqual(job);
 });
 
-test('schemas/job.schema.json is what the code reads', () => {
+test('schemas/job.schema.json is the schema of the code', () => {
   expect(JSON.parse(schema)).toEqual(jobJsonSchema());
 });
 
-describe('what is wrong with a job is said all at once', () => {
+describe('all problems of a job are reported at once', () => {
   const app = 'a.io/b:v1';
   test.each<[string, Record<string, unknown>, string[]]>([
     ['resolve', { reference: 'a.io/b' }, ['reference']],
@@ -99,7 +99,7 @@ test.each(['a b.txt', 'ü.txt', '日本/🚢.txt', "it's 100% #1?.txt"])(
   },
 );
 
-test('text and bytes of 32 KiB in all stand in a job', () => {
+test('a job may contain 32 KiB of text and bytes in total', () => {
   const files = [
     { path: 'a', text: 'ä'.repeat(8 * 1024) },
     { path: 'b', base64: Buffer.alloc(16 * 1024).toString('base64') },

@@ -39,8 +39,8 @@ async function copy(changes: Partial<JobInput & { destination: string }> = {}): 
   return copyRequestOf(await runOf(world, 'r1'));
 }
 
-describe('what a job may do', () => {
-  test('a copy, with its parts', async () => {
+describe('the check of a job', () => {
+  test('allows a copy, and returns its parts', async () => {
     expect(await copy()).toEqual({
       source: { registry: REGISTRY, repository: 'samples/app' },
       root: 'v1',
@@ -53,16 +53,16 @@ describe('what a job may do', () => {
     expect(await runOf(world, 'r1')).toMatchObject({ state: 'running' });
   });
 
-  test('a promotion of a tag', async () => {
+  test('allows a promotion of a tag', async () => {
     expect(await begin({ operation: 'promote' })).toEqual({ operation: 'promote', source: SOURCE });
   });
 
-  test('a digest counts before a tag', async () => {
+  test('uses the digest of a reference rather than its tag', async () => {
     const digest = `sha256:${'a'.repeat(64)}`;
     expect(await copy({ source: `${REGISTRY}/samples/app:v1@${digest}` })).toMatchObject({ root: digest });
   });
 
-  test('a destination without a tag takes the source’s', async () => {
+  test('gives a destination without a tag the source’s tag', async () => {
     expect(await copy({ destination: `${REGISTRY}/mirror/app` })).toMatchObject({ tags: ['v1'] });
     world = newWorld();
     const digest = `sha256:${'a'.repeat(64)}`;
@@ -71,7 +71,7 @@ describe('what a job may do', () => {
     ).rejects.toMatchObject({ code: 'REFERENCE_INVALID', remedy: expect.any(String) });
   });
 
-  test('a destination with no tag, with several, and with the digest that it must have', async () => {
+  test('accepts a destination with no tag, with several tags, and with a required digest', async () => {
     const digest = `sha256:${'a'.repeat(64)}`;
     const place = `${REGISTRY}/mirror/app`;
     const source = `${REGISTRY}/samples/app@${digest}`;
@@ -90,7 +90,7 @@ describe('what a job may do', () => {
     }
   });
 
-  test('an operation that the settings do not name', async () => {
+  test('refuses an operation that the settings do not name', async () => {
     world.jobPolicy = { ...world.jobPolicy, operations: ['promote'] };
     await expect(copy()).rejects.toMatchObject({
       code: 'JOB_OPERATION_FORBIDDEN',
@@ -101,7 +101,7 @@ describe('what a job may do', () => {
   test.each([
     ['the source', { source: 'elsewhere.azurecr.io/samples/app:v1' }],
     ['the destination', { destination: 'elsewhere.azurecr.io/mirror/app:v1' }],
-  ])('a registry that the settings do not name: %s', async (_name, changes) => {
+  ])('refuses a registry that the settings do not name: %s', async (_name, changes) => {
     await expect(copy(changes)).rejects.toMatchObject({
       code: 'REGISTRY_NOT_ALLOWED',
       remedy: expect.stringContaining('ALLOWED_REGISTRIES'),
@@ -111,12 +111,12 @@ describe('what a job may do', () => {
   test.each([
     ['the source', { source: `${REGISTRY}/private/app:v1` }],
     ['the destination', { destination: `${REGISTRY}/private/app:v1` }],
-  ])('a repository outside the operation’s scope: %s', async (_name, changes) => {
+  ])('refuses a repository outside the operation’s scope: %s', async (_name, changes) => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['samples/**', 'mirror/**'], promote: ['none'] } };
     await expect(copy(changes)).rejects.toMatchObject({ code: 'JOB_SCOPE_FORBIDDEN' });
   });
 
-  test('a scope is of its own operation', async () => {
+  test('uses the scope of its own operation', async () => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['mirror/**'] } };
     expect(await begin({ operation: 'promote' })).toMatchObject({ operation: 'promote' });
     world = newWorld();
@@ -124,7 +124,7 @@ describe('what a job may do', () => {
     expect(await copy()).toMatchObject({ root: 'v1' });
   });
 
-  test('a promotion without a tag is none', async () => {
+  test('refuses a promotion without a tag', async () => {
     await expect(begin({ operation: 'promote', source: `${REGISTRY}/samples/app` })).rejects.toMatchObject({
       code: 'JOB_INVALID',
       remedy: expect.any(String),
@@ -136,7 +136,7 @@ describe('what a job may do', () => {
     ['staging:{tag}', 'staging:v9'],
     ['staging/{repository}/{tag}:latest', 'staging/samples/app/v1:latest'],
     ['staging/{repository}-{tag}:latest', 'staging/samples/app-v1:latest'],
-  ])('a copy into what a rule writes (%s) would pass its gates by', async (template, destination) => {
+  ])('refuses a copy to a rule’s destination (%s), which would bypass its gates', async (template, destination) => {
     world.ruleList = [rule({ destination: { reference: `${REGISTRY}/${template}` } })];
     await expect(copy({ destination: `${REGISTRY}/${destination}` })).rejects.toMatchObject({
       code: 'COPY_BYPASSES_RULE',
@@ -145,7 +145,7 @@ describe('what a job may do', () => {
     });
   });
 
-  test('a run that is not there, or that is a promotion’s', async () => {
+  test('does nothing for a run that is unknown or belongs to a promotion', async () => {
     expect(await beginJobStep(world, { runId: 'nobody' })).toEqual({ operation: 'none' });
     await world.store.insertRun({
       id: 'p',
@@ -163,7 +163,7 @@ describe('a promote job', () => {
     await pushPacked(world.registries.repository(REGISTRY, SOURCE.repository), image, { tag: SOURCE.tag });
   });
 
-  test('of a tag that is not there fails at once, and leaves no promotion', async () => {
+  test('of a missing tag fails at once, and creates no promotion', async () => {
     const gone = { ...SOURCE, tag: 'gone' };
     await expect(incrementPromotionsStep(world, { runId: 'r1', source: gone }, newCall())).rejects.toMatchObject({
       code: 'SOURCE_NOT_FOUND',
@@ -172,7 +172,7 @@ describe('a promote job', () => {
     expect((await world.store.listPromotions()).items).toEqual([]);
   });
 
-  test('raises each rule that wants the tag, whatever triggers the rule has', async () => {
+  test('increments the promotion of each rule that matches the tag, whatever triggers the rule has', async () => {
     world.ruleList = [
       rule(),
       rule({ name: 'mirror', triggers: ['schedule'], destination: { reference: `${REGISTRY}/m/{repository}:{tag}` } }),
@@ -186,7 +186,7 @@ describe('a promote job', () => {
     expect(world.engine.starts).toHaveLength(2);
   });
 
-  test('its reason is kept in the run of the promotion', async () => {
+  test('writes its reason to the run of the promotion', async () => {
     await begin({ operation: 'promote', reason: 'ticket 42' });
     const run = await runOf(world, 'r1');
     await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, { ...newCall(), run });
@@ -195,13 +195,13 @@ describe('a promote job', () => {
     expect(opened.trigger).toMatchObject({ kind: 'job', id: 'r1', reason: 'ticket 42' });
   });
 
-  test('that no rule matches: refused, with the nearest rule', async () => {
+  test('that no rule matches is refused, with the nearest rule', async () => {
     await expect(
       incrementPromotionsStep(world, { runId: 'r1', source: { ...SOURCE, repository: 'other' } }, newCall()),
     ).rejects.toMatchObject({ code: 'NO_RULE_MATCHES', message: expect.stringContaining('rule staging') });
   });
 
-  test('ends with the outcome that answers it, not with one from before', async () => {
+  test('ends with the outcome of the requested run, not of an earlier one', async () => {
     const [first] = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     if (first === undefined) throw new Error('nothing raised');
     const { promotionId } = first;
@@ -226,7 +226,7 @@ describe('a promote job', () => {
     expect(await wait(2)).toMatchObject({ done: [{ outcome: 'refused' }] });
   });
 
-  test('waits for a promotion that was never there until it is given up', async () => {
+  test('waits for a promotion that has never existed until its deadline', async () => {
     const reply = await awaitPromotionsStep(
       world,
       { runId: 'r1', promotions: [{ promotionId: 'nobody', generation: 1 }] },

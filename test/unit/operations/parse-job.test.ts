@@ -8,7 +8,7 @@ const DIGEST = `sha256:${'a'.repeat(64)}`;
 const parse = (value: unknown) => parseJob(value, from);
 
 describe('parseJob', () => {
-  test('promote', () => {
+  test('parses a promote job', () => {
     const source = 'localhost:5100/samples/app:v1';
     expect(parse({ operation: 'promote', source })).toEqual({ operation: 'promote', id: 'message-1', source });
     expect(parse({ operation: 'promote', id: 'mine.1', source })).toEqual({
@@ -18,7 +18,7 @@ describe('parseJob', () => {
     });
   });
 
-  test('copy, with all that refers to it unless told', () => {
+  test('parses a copy job, which includes referrers by default', () => {
     const job = { operation: 'copy', source: `a.io/b@${DIGEST}`, destination: 'c.io/d/e:v1' };
     expect(parse(job)).toEqual({ ...job, id: 'message-1', recursive: true });
     expect(parse({ ...job, recursive: false })).toMatchObject({ recursive: false });
@@ -44,12 +44,12 @@ describe('parseJob', () => {
       { operation: 'copy', id: '', source: 'A.io/B:v1', destination: 3, recursive: 'yes' },
       ['id', 'source', 'destination', 'recursive'],
     ],
-  ])('%s is malformed', (_what, job, paths) => {
+  ])('refuses %s as malformed', (_what, job, paths) => {
     expect(codeOf(() => parse(job))).toBe('JOB_INVALID');
     expect(problemPaths(() => parse(job))).toEqual(paths);
   });
 
-  test.each(['Promote', 'toString', '__proto__', '', 'cp'])('%j is no operation', (operation) => {
+  test.each(['Promote', 'toString', '__proto__', '', 'cp'])('refuses %j as an unknown operation', (operation) => {
     expect(codeOf(() => parse({ operation }))).toBe('OPERATION_UNKNOWN');
   });
 
@@ -73,7 +73,7 @@ describe('parseJob', () => {
       { files: [{ path: 'k', base64: Buffer.from('-----BEGIN PRIVATE KEY-----\nhunter2').toString('base64') }] },
       'files.0.base64',
     ],
-  ])('a job must not hold a secret: %s', (_what, changes, path) => {
+  ])('refuses a job with a secret: %s', (_what, changes, path) => {
     const job = { operation: 'copy', source: 'a.io/b:v1', destination: 'c.io/d:v1', ...changes };
     const error = errorOf(() => parse(job));
     expect(error?.code).toBe('JOB_HOLDS_SECRET');
@@ -95,14 +95,14 @@ describe('parseJob', () => {
     ['the operation', { operation: 'login', token: 'hunter2!' }, ['token', 'operation']],
     ['no operation', { token: 'hunter2!' }, ['token', 'operation']],
     ['nothing', { operation: 'resolve', reference: 'a.io/b:v1', password: 'hunter2!' }, ['password']],
-  ])('what else is wrong with it is told too, without the secret: %s', (_what, job, paths) => {
+  ])('reports all other problems of a job with a secret, without the secret: %s', (_what, job, paths) => {
     const error = errorOf(() => parse(job));
     expect(error?.code).toBe('JOB_HOLDS_SECRET');
     expect(problemPaths(() => parse(job))).toEqual(paths);
     expect(JSON.stringify([error, error?.details, error?.message])).not.toContain('hunter2');
   });
 
-  test('names and addresses are no secrets', () => {
+  test('accepts names and addresses that are not secrets', () => {
     const job = {
       operation: 'attach',
       credential: 'production',
@@ -113,7 +113,7 @@ describe('parseJob', () => {
     expect(parse(job)).toEqual({ ...job, id: 'message-1', files: [] });
   });
 
-  test('no secret, wherever it stands, comes back in the error', () => {
+  test('never returns a secret in the error', () => {
     const secret = fc.stringMatching(/^[A-Za-z0-9]{24}$/).map((text) => `S3cr3t${text}`);
     const key = fc.constantFrom('password', 'token', 'Secret', 'ACCESS_TOKEN', 'registryPassword', 'api-key');
     const tree = fc.tuple(secret, key, fc.array(fc.constantFrom('a', 'b', '0'), { maxLength: 6 }));
@@ -127,7 +127,7 @@ describe('parseJob', () => {
     );
   });
 
-  test('whatever comes is a job or a coded error', () => {
+  test('returns a job or an error with a code for any input', () => {
     fc.assert(
       fc.property(fc.anything({ maxDepth: 4 }), (value) => {
         expect(codeOf(() => parse(value))).toMatch(/^(?:JOB_|OPERATION_)[A-Z_]+$/);
@@ -141,13 +141,13 @@ describe('parseJob', () => {
 describe('parseJobMessage', () => {
   const job = { operation: 'promote', source: 'a.io/b:v1' };
 
-  test('the first message id stays the job’s id', () => {
+  test('keeps the first message id as the job’s id', () => {
     const retry = { firstMessageId: 'first', firstAt: '2026-05-01T00:00:00.000Z', attempt: 2 };
     expect(parseJobMessage({ retry, message: job }, from)).toEqual({ job: { ...job, id: 'first' }, retry });
     expect(parseJobMessage(JSON.stringify(job), from)).toEqual({ job: { ...job, id: 'message-1' } });
   });
 
-  test('text that is no JSON', () => {
+  test('refuses text that is not JSON', () => {
     expect(codeOf(() => parseJobMessage('promote it', from))).toBe('MESSAGE_INVALID');
   });
 });

@@ -56,17 +56,17 @@ function enforce(job: Record<string, unknown>): Promise<string | undefined> {
 }
 
 describe.each(JOB_OPERATIONS)('%s', (operation) => {
-  test('is off unless it is named', async () => {
+  test('is refused unless JOB_OPERATIONS names it', async () => {
     expect(await enforce(jobAbout(operation, 'other/app'))).toBeUndefined();
     world.jobPolicy = { ...world.jobPolicy, operations: JOB_OPERATIONS.filter((each) => each !== operation) };
     expect(await enforce(jobAbout(operation, 'other/app'))).toBe('JOB_OPERATION_FORBIDDEN');
   });
 
-  test('goes to no other registry', async () => {
+  test('may use no other registry', async () => {
     expect(await enforce(jobAbout(operation, 'other/app', 'elsewhere.azurecr.io'))).toBe('REGISTRY_NOT_ALLOWED');
   });
 
-  test('stays in its scope', async () => {
+  test('may use no repository outside its scope', async () => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: ['samples/**', 'inside/*'] } };
     expect(await enforce(jobAbout(operation, 'inside/app'))).toBeUndefined();
     // A registry's list is cut instead.
@@ -74,7 +74,7 @@ describe.each(JOB_OPERATIONS)('%s', (operation) => {
     expect(await enforce(jobAbout(operation, 'outside/app'))).toBe(outside);
   });
 
-  test('names a credential that is there, and for a registry that it touches', async () => {
+  test('may use only an existing credential for a registry that it uses', async () => {
     const job = jobAbout(operation, 'other/app');
     expect(await enforce({ ...job, credential: 'production' })).toBe('CREDENTIAL_UNKNOWN');
     // No credential by what every object has.
@@ -113,8 +113,8 @@ const CHANGES: Record<JobOperation, boolean> = {
   sign: true,
 };
 
-describe.each(JOB_OPERATIONS)('%s, about what a rule writes', (operation) => {
-  test('is refused where it would change anything', async () => {
+describe.each(JOB_OPERATIONS)('%s at a rule’s destination', (operation) => {
+  test('is refused if it would change anything', async () => {
     const refused = CHANGES[operation] ? 'COPY_BYPASSES_RULE' : undefined;
     expect(typeof CHANGES[operation]).toBe('boolean');
     expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe(refused);
@@ -125,7 +125,7 @@ describe.each(JOB_OPERATIONS)('%s, about what a rule writes', (operation) => {
     expect(await enforce(jobAbout(operation, 'staging/samples/app'))).toBe(refused);
   });
 
-  test('leaves it as it is, refused or not', async () => {
+  test('changes nothing', async () => {
     world = newJobWorld();
     await pushSample(world, 'staging/samples/app', 'v1');
     const { tags, manifests, blobs } = world.registries.repository(REGISTRY, 'staging/samples/app');
@@ -141,11 +141,11 @@ describe.each(JOB_OPERATIONS)('%s, about what a rule writes', (operation) => {
 /** What changes something by taking it away gives a rule nothing to promote. */
 const FEEDS = JOB_OPERATIONS.filter((operation) => CHANGES[operation] && !operation.endsWith('.delete'));
 
-describe.each(JOB_OPERATIONS)('%s, about what a rule reads', (operation) => {
+describe.each(JOB_OPERATIONS)('%s at a rule’s source', (operation) => {
   const job = jobAbout(operation, 'samples/hello');
   const refused = FEEDS.includes(operation) ? 'JOB_FEEDS_RULE' : undefined;
 
-  test('is refused where it would decide what the rule promotes', async () => {
+  test('is refused if it would decide what the rule promotes', async () => {
     expect(await enforce(job)).toBe(refused);
     world.ruleList = world.ruleList.map((each) => ({ ...each, mode: 'observe' as const }));
     expect(await enforce(job)).toBe(refused);
@@ -155,7 +155,7 @@ describe.each(JOB_OPERATIONS)('%s, about what a rule reads', (operation) => {
     expect(await enforce(job)).toBeUndefined();
   });
 
-  test('is allowed where its scope names the repository as one that is written', async () => {
+  test('is allowed if its scope names the repository for writing', async () => {
     const to = operation === 'copy' ? { to: ['samples/**'] } : ['samples/**'];
     world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: to } };
     expect(await enforce(job)).toBeUndefined();
@@ -169,14 +169,14 @@ describe('a copy', () => {
   const copy = (source: string, destination: string, at = REGISTRY): Promise<string | undefined> =>
     enforce({ operation: 'copy', source: `${REGISTRY}/${source}`, destination: `${at}/${destination}` });
 
-  test('into what a rule reads is not opened by the list that is for both of its sides', async () => {
+  test('to a rule’s source is not allowed by a scope that is one list for both sides', async () => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['samples/**', 'mirror/**'] } };
     expect(await copy('samples/app:v1', 'mirror/app:v1')).toBeUndefined();
     expect(await copy('samples/app:v1', 'samples/hello:v1')).toBe('JOB_FEEDS_RULE');
     expect(await copy('mirror/app:v1', 'samples/hello:v1')).toBe('JOB_FEEDS_RULE');
   });
 
-  test('has a scope for each side', async () => {
+  test('may have a scope for each side', async () => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { copy: { from: ['samples/**'], to: ['mirror/**'] } } };
     expect(await copy('samples/app:v1', 'mirror/app:v1')).toBeUndefined();
     expect(await copy('mirror/app:v1', 'mirror/other:v1')).toBe('JOB_SCOPE_FORBIDDEN');
@@ -189,7 +189,7 @@ describe('a copy', () => {
     expect(await copy('elsewhere/app:v1', 'samples/hello:v1')).toBeUndefined();
   });
 
-  test('within one repository is a tag', async () => {
+  test('within one repository counts as a tag', async () => {
     const operations = JOB_OPERATIONS.filter((each) => each !== 'tag');
     for (const [source, destination] of [
       ['other/app:v1', 'other/app:v2'],
@@ -207,7 +207,7 @@ describe('a copy', () => {
     expect(await copy('samples/app:v1', 'samples/app:v2')).toBe('JOB_FEEDS_RULE');
   });
 
-  test('within one repository is a tag, by whatever name of the registry', async () => {
+  test('within one repository counts as a tag, whatever name the registry has', async () => {
     const allowedRegistries = ['docker.io', 'index.docker.io'];
     const operations = JOB_OPERATIONS.filter((each) => each !== 'tag');
     world.jobPolicy = { ...world.jobPolicy, operations, allowedRegistries };
@@ -216,19 +216,19 @@ describe('a copy', () => {
     expect(await enforce({ ...job, destination: 'index.docker.io/a/c:v2' })).toBeUndefined();
   });
 
-  test('into what a rule reads is refused by whatever name of the registry', async () => {
+  test('to a rule’s source is refused, whatever name the registry has', async () => {
     world.jobPolicy = { ...world.jobPolicy, allowedRegistries: [REGISTRY, 'index.docker.io'] };
     world.ruleList = [rule({ source: { registry: 'docker.io', repositories: ['samples/**'] } })];
     expect(await copy('other/app:v1', 'samples/hello:v1', 'index.docker.io')).toBe('JOB_FEEDS_RULE');
   });
 });
 
-test('a registry’s name has no case', async () => {
+test('the names of registries are compared without case', async () => {
   world.ruleList = [rule({ destination: { reference: 'R.AzureCR.io/staging/{repository}:{tag}' } })];
   expect(await enforce(jobAbout('tag', 'staging/samples/app'))).toBe('COPY_BYPASSES_RULE');
 });
 
-test('a registry that has several names is one', async () => {
+test('two names of one registry are the same registry', async () => {
   const names = ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'r.azurecr.io', 'r.azurecr.io:443'];
   world.jobPolicy = { ...world.jobPolicy, allowedRegistries: names };
   for (const [written, named] of [
@@ -242,7 +242,7 @@ test('a registry that has several names is one', async () => {
   }
 });
 
-describe('a host that is not written as ALLOWED_REGISTRIES has it', () => {
+describe('a host that differs in form from ALLOWED_REGISTRIES', () => {
   test.each([
     'R.AZURECR.IO',
     'r.azurecr.io:443',
@@ -286,7 +286,7 @@ describe('a scope', () => {
     }
   });
 
-  test('of a copy is one for both of its sides', async () => {
+  test('of a copy may be one list for both sides', async () => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { copy: ['open/**'] } };
     const copy = (source: string, destination: string): Promise<string | undefined> =>
       enforce({ operation: 'copy', source: `${REGISTRY}/${source}:v1`, destination: `${REGISTRY}/${destination}:v1` });
@@ -295,13 +295,13 @@ describe('a scope', () => {
     expect(await copy('open/a', 'closed/b')).toBe('JOB_SCOPE_FORBIDDEN');
   });
 
-  test('of another operation opens nothing', async () => {
+  test('allows nothing for another operation', async () => {
     world.jobPolicy = { ...world.jobPolicy, scopes: { resolve: ['**'], tag: ['open/**'] } };
     expect(await enforce(jobAbout('tag', 'closed/a'))).toBe('JOB_SCOPE_FORBIDDEN');
   });
 });
 
-test('by default, jobs may look, promote and copy', () => {
+test('by default, jobs may read, promote and copy', () => {
   const byDefault = DEFAULT_JOB_OPERATIONS.split(',');
   expect(JOB_OPERATIONS.filter((each) => byDefault.includes(each) && CHANGES[each])).toEqual(['copy']);
   expect(byDefault.filter((each) => /delete|pull|fetchConfig|blob/.test(each))).toEqual([]);

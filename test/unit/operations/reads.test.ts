@@ -12,8 +12,8 @@ beforeEach(async () => {
   root = await pushSample(world, 'samples/app', 'v1');
 });
 
-describe('what only looks', () => {
-  test('resolve', async () => {
+describe('an operation that only reads', () => {
+  test('resolves a tag', async () => {
     const run = await perform(world, { operation: 'resolve', reference: `${APP}:v1` });
     expect(run.output).toEqual({
       kind: 'inline',
@@ -22,7 +22,7 @@ describe('what only looks', () => {
     expect(await again(world)).toEqual({ done: { digest: root.digest } });
   });
 
-  test('discover, in each format', async () => {
+  test('discovers referrers in each format', async () => {
     const packed = packArtifact({
       artifactType: 'application/example',
       layers: [],
@@ -41,7 +41,7 @@ describe('what only looks', () => {
     expect(await valueOf(world, { ...job, format: 'table' }, 'table')).toContain('Discovered 1 artifact');
   });
 
-  test('tags, from one on and without those that name digests', async () => {
+  test('lists tags after a tag, without digest tags', async () => {
     await pushSample(world, 'samples/app', 'v2');
     await pushSample(world, 'samples/app', `sha256-${'a'.repeat(64)}`);
     const job = { operation: 'tags', reference: APP };
@@ -49,7 +49,7 @@ describe('what only looks', () => {
     expect(await valueOf(world, { ...job, last: 'v1' }, 'b')).toEqual({ tags: ['v2'] });
   });
 
-  test('repos: those outside the scope are not listed', async () => {
+  test('lists only repositories in its scope', async () => {
     await pushSample(world, 'private/app', 'v1');
     const job = { operation: 'repos', registry: REGISTRY };
     expect(await valueOf(world, job, 'a')).toEqual({
@@ -63,7 +63,7 @@ describe('what only looks', () => {
     expect(await valueOf(world, job, 'c')).toMatchObject({ repositories: ['samples/app'] });
   });
 
-  test('a manifest, its descriptor, and its config', async () => {
+  test('fetches a manifest, its descriptor and its config', async () => {
     const job = { operation: 'manifest.fetch', reference: `${APP}:v1` };
     expect(await valueOf(world, job, 'a')).toMatchObject({
       digest: root.digest,
@@ -76,7 +76,7 @@ describe('what only looks', () => {
     });
   });
 
-  test('a blob: a small one in the output, a large or a named one in the container', async () => {
+  test('fetches a small blob into the output, and a large or named one into the container', async () => {
     const small = blobOf('hello');
     const job = { operation: 'blob.fetch', reference: `${APP}@${small.digest}` };
     expect(await valueOf(world, job, 'a')).toMatchObject({ size: 5, base64: small.bytes.toString('base64') });
@@ -102,14 +102,14 @@ test('an output of more than 30 KB is a document that the run names', async () =
   expect(JSON.stringify(await runOf(world, 'r1')).length).toBeLessThan(1000);
 });
 
-test('what is not there fails with the registry’s code, and leaves no output', async () => {
+test('a missing tag fails with the registry’s code, and leaves no output', async () => {
   await expect(perform(world, { operation: 'resolve', reference: `${APP}:v9` })).rejects.toMatchObject({
     code: 'MANIFEST_UNKNOWN',
   });
   expect(await runOf(world, 'r1')).not.toHaveProperty('output');
 });
 
-test('the settings may have changed since the job began: they are asked again', async () => {
+test('an operation checks the settings again, because they may have changed since the job began', async () => {
   world.jobPolicy = { ...world.jobPolicy, operations: [] };
   await expect(perform(world, { operation: 'resolve', reference: `${APP}:v1` })).rejects.toMatchObject({
     code: 'JOB_OPERATION_FORBIDDEN',

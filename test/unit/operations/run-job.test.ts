@@ -39,7 +39,7 @@ async function play(
 }
 
 describe('a copy job', () => {
-  test('copies, asks the destination, and tags what was copied', async () => {
+  test('copies, checks the destination, and sets the tags', async () => {
     const played = await play({});
     expect(played.names).toEqual(['beginJob', 'copy', 'verifyArrival', 'tagCopy', 'closeJob']);
     // The tag is resolved once, by the copy: what is tagged is that digest, whatever the tag does meanwhile.
@@ -53,7 +53,7 @@ describe('a copy job', () => {
     expect(played.output).toEqual({ outcome: 'completed', digest: ROOT.digest });
   });
 
-  test('of a large graph goes on, call by call', async () => {
+  test('of a large graph continues over several calls', async () => {
     const played = await play({
       copy: (_input, call) =>
         call < 20
@@ -78,7 +78,7 @@ describe('a copy job', () => {
     },
   );
 
-  test('the destination’s lease is held by another: later', async () => {
+  test('waits if the lease of the destination is held', async () => {
     const played = await play({
       tagCopy: (_input, call) => (call === 1 ? { retryAfterMs: 2_000 } : { done: { digest: ROOT.digest } }),
     });
@@ -86,7 +86,7 @@ describe('a copy job', () => {
     expect(played.output).toMatchObject({ outcome: 'completed' });
   });
 
-  test('a run that nobody asked for: nothing is done', async () => {
+  test('does nothing for an unknown run', async () => {
     const played = await play({ beginJob: () => ({ done: { operation: 'none' } }) });
     expect(played.names).toEqual(['beginJob']);
     expect(played.output).toBeNull();
@@ -100,7 +100,7 @@ describe('a promote job', () => {
     awaitPromotions: () => ({ done: results }),
   });
 
-  test('raises, and ends with the outcome of the promotion', async () => {
+  test('increments the generation, and ends with the outcome of the promotion', async () => {
     const played = await play(promote([{ outcome: 'promoted' }]));
     expect(played.names).toEqual(['beginJob', 'incrementPromotions', 'awaitPromotions', 'closeJob']);
     expect(played.calls.at(2)?.input).toEqual({ runId: 'r1', promotions: WANTED });
@@ -119,7 +119,7 @@ describe('a promote job', () => {
     expect(played.closed[0]?.result).toEqual({ outcome: worst, code: worst.toUpperCase() });
   });
 
-  test('waits as long as the gate of the rule does, and longer', async () => {
+  test('waits longer than the gate of the rule does', async () => {
     const waited = await play({
       ...promote([]),
       awaitPromotions: (_input, call) => (call < 9 ? { retryAfterMs: 600_000 } : { done: [{ outcome: 'promoted' }] }),
@@ -128,13 +128,13 @@ describe('a promote job', () => {
     expect(waited.output).toEqual({ outcome: 'promoted' });
   });
 
-  test('not for ever: a day', async () => {
+  test('waits at most a day', async () => {
     const waited = await play({ ...promote([]), awaitPromotions: () => ({ retryAfterMs: 3 * 3_600_000 }) });
     expect(Math.round(waited.elapsedMs / 3_600_000)).toBe(24);
     expect(waited.closed[0]?.result).toMatchObject({ outcome: 'failed', code: 'STEP_BUSY' });
   });
 
-  test('no rule matches it: refused', async () => {
+  test('is refused if no rule matches', async () => {
     const { closed } = await play({
       ...promote([]),
       incrementPromotions: () => ({ failed: { code: 'NO_RULE_MATCHES', message: 'no', refused: true } }),
@@ -150,19 +150,19 @@ describe('any other operation', () => {
     ...changes,
   });
 
-  test('is one step, by the run alone', async () => {
+  test('has one step, whose input is only the run', async () => {
     const played = await play(operation());
     expect(played.names).toEqual(['beginJob', 'runOperation', 'closeJob']);
     expect(played.calls.at(1)?.input).toEqual({ runId: 'r1', label: 'resolve', startedMs: expect.any(Number) });
     expect(played.closed).toEqual([{ runId: 'r1', result: { outcome: 'completed', digest: ROOT.digest } }]);
   });
 
-  test('a list has no digest', async () => {
+  test('that lists has no digest', async () => {
     const { closed } = await play(operation({ runOperation: () => ({ done: {} }) }));
     expect(closed[0]?.result).toEqual({ outcome: 'completed' });
   });
 
-  test('a lease that another holds: later', async () => {
+  test('waits if a lease is held', async () => {
     const played = await play(
       operation({ runOperation: (_input, call) => (call < 3 ? { retryAfterMs: 2_000 } : { done: {} }) }),
     );
@@ -170,7 +170,7 @@ describe('any other operation', () => {
     expect(played.closed[0]?.result).toEqual({ outcome: 'completed' });
   });
 
-  test.each([true, false])('refused: %s; the run is ended all the same', async (refused) => {
+  test.each([true, false])('ends its run also if the step fails (refused: %s)', async (refused) => {
     const { closed } = await play(
       operation({ runOperation: () => ({ failed: { code: 'X_Y', message: 'no', refused } }) }),
     );

@@ -16,7 +16,7 @@ beforeEach(async () => {
   app = world.registries.repository(REGISTRY, 'samples/app');
 });
 
-describe('a file, and another below its name', () => {
+describe('two files of which one has the other’s name as its folder', () => {
   const push = { operation: 'push', reference: `${APP}:pushed` };
   const attach = { operation: 'attach', reference: `${APP}:v1`, artifactType: 'a/b' };
   const pair = [
@@ -36,13 +36,13 @@ describe('a file, and another below its name', () => {
         { path: 'a/b', text: '2' },
       ],
     ],
-  ])('%s: refused, since nobody could pull it', async (_how, job, files) => {
+  ])('are refused, because nobody could pull them: %s', async (_how, job, files) => {
     const before = app.manifests.size;
     await expect(perform(world, { ...job, files })).rejects.toMatchObject({ code: 'FILE_NAME_DUPLICATE' });
     expect(app.manifests.size).toBe(before);
   });
 
-  test('a folder may have more put into it, and a name that only begins alike is another', async () => {
+  test('are allowed if one is a folder, or if the names only begin alike', async () => {
     world.files.kept.set('source/docs/a.txt', Buffer.from('a'));
     await perform(world, { ...push, files: [{ path: 'docs' }, { path: 'docs/b.txt', text: 'b' }] });
     await perform(
@@ -60,7 +60,7 @@ describe('a file, and another below its name', () => {
   });
 });
 
-describe('push', () => {
+describe('a push job', () => {
   const job = {
     operation: 'push',
     reference: `${APP}:pushed`,
@@ -73,7 +73,7 @@ describe('push', () => {
     ],
   };
 
-  test('blobs of the container and what stands in the job, under every tag; the same files make the same digest', async () => {
+  test('pushes blobs of the container and inline content under every tag; the same files give the same digest', async () => {
     world.files.kept.set('source/docs/a.txt', Buffer.from('from a blob'));
     const value = (await valueOf(world, job)) as { digest: string };
     expect(value).toMatchObject({ tags: ['pushed', 'latest'], annotations: { team: 'docs' } });
@@ -95,14 +95,14 @@ describe('push', () => {
     expect(await again(world)).toEqual({ done: { digest: value.digest } });
   });
 
-  test('a blob that is not there: nothing is put', async () => {
+  test('pushes nothing if a blob is missing', async () => {
     const before = app.manifests.size;
     await expect(perform(world, job)).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     expect(app.manifests.size).toBe(before);
   });
 });
 
-describe('attach', () => {
+describe('an attach job', () => {
   const job = {
     operation: 'attach',
     reference: `${APP}:v1`,
@@ -110,14 +110,14 @@ describe('attach', () => {
     files: [{ path: 'review.json', text: '{}' }],
   };
 
-  test('makes one, however often it is done', async () => {
+  test('attaches once, however often it is repeated', async () => {
     const value = (await valueOf(world, job)) as { digest: string };
     expect(value).toMatchObject({ subject: { digest: root.digest }, artifactType: 'review/example' });
     await again(world);
     expect(await app.listReferrers(root.digest)).toMatchObject([{ digest: value.digest }]);
   });
 
-  test('waits for the subject’s lease', async () => {
+  test('waits for the lease of the subject', async () => {
     const held = await world.lease.acquire(`subject ${REGISTRY}/samples/app@${root.digest}`);
     await openJobRun(world, job);
     expect(await again(world)).toEqual({ retryAfterMs: expect.any(Number) });
@@ -127,8 +127,8 @@ describe('attach', () => {
   });
 });
 
-describe('pull', () => {
-  test('into the container, below the run’s id; what was pushed comes back', async () => {
+describe('a pull job', () => {
+  test('writes to the container below the run’s id exactly what was pushed', async () => {
     const value = await valueOf(world, { operation: 'pull', reference: `${APP}:v1` });
     expect(value).toMatchObject({
       digest: root.digest,
@@ -141,7 +141,7 @@ describe('pull', () => {
     expect(await again(world)).toHaveProperty('done');
   });
 
-  test('keepOldFiles', async () => {
+  test('with keepOldFiles replaces no file', async () => {
     world.files.kept.set('target/docs/hello.txt', Buffer.from('mine'));
     const job = { operation: 'pull', reference: `${APP}:v1`, output: 'docs', keepOldFiles: true };
     await expect(perform(world, job, 'a')).rejects.toMatchObject({ code: 'FILE_EXISTS' });
@@ -204,7 +204,7 @@ describe('pull', () => {
     'a/b/../c',
     'C:\\x',
     'x'.repeat(300),
-  ])('a file called %j lands below the folder, under a name that a blob may have, or is refused', async (title) => {
+  ])('writes a file called %j below the folder under a valid blob name, or refuses it', async (title) => {
     await perform(world, { operation: 'push', reference: `${APP}:odd`, files: [titled(title)] }, 'push');
     const pull = { operation: 'pull', reference: `${APP}:odd`, output: 'out' };
     const error = await perform(world, pull, 'pull').then(
@@ -223,7 +223,7 @@ describe('pull', () => {
     }
   });
 
-  test('a name that no blob may have is encoded', async () => {
+  test('encodes a name that is not a valid blob name', async () => {
     const files = [{ path: 'x', text: 'x', annotations: { 'org.opencontainers.image.title': 'a b/ü.' } }];
     await perform(world, { operation: 'push', reference: `${APP}:odd`, files }, 'push');
     expect(await valueOf(world, { operation: 'pull', reference: `${APP}:odd` }, 'pull')).toMatchObject({
@@ -232,7 +232,7 @@ describe('pull', () => {
   });
 });
 
-test('tag', async () => {
+test('a tag job sets its tags', async () => {
   expect(await valueOf(world, { operation: 'tag', reference: `${APP}:v1`, tags: ['x', 'y'] })).toMatchObject({
     digest: root.digest,
     tags: ['x', 'y'],
@@ -240,8 +240,8 @@ test('tag', async () => {
   expect([tagAt(world, `${APP}:x`), tagAt(world, `${APP}:y`)]).toEqual([root.digest, root.digest]);
 });
 
-describe('manifests and indexes', () => {
-  test('a manifest is put as it is', async () => {
+describe('a job for manifests', () => {
+  test('pushes a manifest unchanged', async () => {
     const bytes = Buffer.from(app.manifests.get(root.digest)?.bytes ?? []);
     const file = { path: 'm.json', mediaType: root.mediaType, base64: bytes.toString('base64') };
     const job = { operation: 'manifest.push', reference: `${APP}:again`, tags: ['more'], file };
@@ -249,7 +249,7 @@ describe('manifests and indexes', () => {
     expect(tagAt(world, `${APP}:more`)).toBe(root.digest);
   });
 
-  test('an index is made, changed, and its tag moves on', async () => {
+  test('creates and changes an index, and moves its tag', async () => {
     const other = await pushSample(world, 'samples/app', 'v2', 'other');
     const create = { operation: 'manifest.index.create', reference: `${APP}:multi`, manifests: ['v1'] };
     const made = (await valueOf(world, create, 'a')) as { digest: string };
@@ -267,7 +267,7 @@ describe('manifests and indexes', () => {
   });
 });
 
-test('a blob is put', async () => {
+test('a blob job pushes a blob', async () => {
   const { digest, bytes } = blobOf('a blob');
   expect(
     await valueOf(world, { operation: 'blob.push', reference: APP, file: { path: 'b', text: 'a blob' } }),
@@ -275,14 +275,14 @@ test('a blob is put', async () => {
   expect(app.blobs.get(digest)).toEqual(bytes);
 });
 
-describe('delete', () => {
-  test('a manifest with its tags', async () => {
+describe('a delete job', () => {
+  test('deletes a manifest with its tags', async () => {
     const value = await valueOf(world, { operation: 'manifest.delete', reference: `${APP}:v1` });
     expect(value).toMatchObject({ digest: root.digest, deleted: true });
     expect(tagAt(world, `${APP}:v1`)).toBeUndefined();
   });
 
-  test('after a crash, what was found first counts, and not what the tag leads to by then', async () => {
+  test('deletes after a crash what it found first, whatever the tag names then', async () => {
     await openJobRun(world, { operation: 'manifest.delete', reference: `${APP}:v1` });
     app.failNth('deleteManifest', 1, new Error('crashed'));
     await expect(again(world)).rejects.toThrow('crashed');
@@ -296,13 +296,13 @@ describe('delete', () => {
     expect((await runOf(world, 'r1')).output).toMatchObject({ value: { deleted: true } });
   });
 
-  test('what was never there fails', async () => {
+  test('fails if nothing has the name', async () => {
     await expect(perform(world, { operation: 'manifest.delete', reference: `${APP}:v9` })).rejects.toMatchObject({
       code: 'MANIFEST_UNKNOWN',
     });
   });
 
-  test('a blob', async () => {
+  test('deletes a blob', async () => {
     const { digest } = blobOf('hello');
     const job = { operation: 'blob.delete', reference: `${APP}@${digest}` };
     expect(await valueOf(world, job)).toMatchObject({ digest, deleted: true });

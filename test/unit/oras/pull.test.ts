@@ -342,7 +342,7 @@ describe('several manifests', () => {
   });
 });
 
-test('a sink that is no folder: blobs in a container', async () => {
+test('a pull can write to a sink that is not a folder, such as blobs of a container', async () => {
   const container = new Map<string, string>();
   const stored: FileSink = {
     locate: (name) => `target/${name}`,

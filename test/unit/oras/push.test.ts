@@ -137,14 +137,14 @@ describe('files', () => {
     expect(source.opened.toSorted()).toEqual(['a.txt', 'a.txt', 'twin.txt']);
   });
 
-  test('no file: one empty layer', async () => {
+  test('without a file has one empty layer', async () => {
     const { json, states } = await push({ files: [] });
     expect(json).toMatchObject({ layers: [{ mediaType: EMPTY, size: 2, data: 'e30=' }] });
     expect(states.filter((state) => state.includes(EMPTY))).toEqual([`uploading ${EMPTY}`, `uploaded ${EMPTY}`]);
     expect(states).toContain('empty');
   });
 
-  test('to a digest: only if it is what the files make', async () => {
+  test('to a digest is accepted only if the files give that digest', async () => {
     const { digest } = await push({});
     const wanted = digestOf(Buffer.from('other'));
     await expect(push({ digest: wanted })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });
@@ -172,7 +172,7 @@ describe('files', () => {
 });
 
 describe('config, type and platform', () => {
-  test('a config alone is image spec 1.0: its media type stands for the artifact type', async () => {
+  test('with only a config follows image spec 1.0: the media type of the config is the artifact type', async () => {
     const { json } = await push({ config: { path: 'config.json' } });
     expect(json).toMatchObject({
       config: { mediaType: 'application/vnd.unknown.config.v1+json', digest: digestOf(Buffer.from('{"a":1}')) },

@@ -302,7 +302,7 @@ test('a pull: the last lines, and where the files are', async () => {
   }
 });
 
-test('a distribution spec: referrers are kept as it says', async () => {
+test('the distribution spec of a job decides how referrers are stored', async () => {
   const pushed = await here('push {repo} hi.txt --format go-template={{.digest}} -a spec=tag');
   const subject = `{repo}@${pushed.out}`;
   const spec = '--distribution-spec v1.1-referrers-tag';
