@@ -3,7 +3,9 @@ import { InputError } from '../oci/index.js';
 
 /** The most characters of a table key made from a name. A longer name is cut and ends with its hash. */
 const KEY_CHARACTERS = 300;
-/** The same for repositories. A key of 512 characters must also hold a tag and a promotion id. */
+/**
+ * The most characters of a key made from a repository. A key of 512 characters must also hold a tag and a promotion id.
+ */
 export const REPOSITORY_CHARACTERS = 160;
 /** Length of `_h` and the hash at the end of a longer name. */
 const HASH_CHARACTERS = 66;

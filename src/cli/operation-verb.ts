@@ -100,7 +100,10 @@ export function openedOf({ target, repository }: OpenTarget): Opened & { target:
   return { target, repository, ...(isDigest(tagOrDigest) ? { digest: tagOrDigest } : { tag: tagOrDigest }) };
 }
 
-/** The same for a verb that needs a tag or digest. @throws UsageError */
+/**
+ * Opens the target of a verb that needs a tag or digest.
+ * @throws UsageError
+ */
 export function openNamed(
   session: Session,
   verb: VerbDescription,

@@ -41,7 +41,7 @@ export function textsOf<N extends string>(values: Values, ...names: N[]): { [K i
   return given as { [K in N]?: string };
 }
 
-/** The same for options without a value. */
+/** Options without a value that are given, as fields of an operation's input. */
 export function flagsOf<N extends string>(values: Values, ...names: N[]): { [K in N]?: true } {
   return Object.fromEntries(names.flatMap((name) => (values[name] === true ? [[name, true]] : []))) as {
     [K in N]?: true;

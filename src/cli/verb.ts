@@ -142,7 +142,7 @@ export function textOf(values: Values, name: string): string | undefined {
   return writtenOf(values, name) || undefined;
 }
 
-/** The same, empty or not. */
+/** The value of a text option, which may be empty. Undefined if it is not given. */
 export function writtenOf(values: Values, name: string): string | undefined {
   const value = values[name];
   return typeof value === 'string' ? value : undefined;

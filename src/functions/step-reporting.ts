@@ -21,7 +21,7 @@ export interface StepProgressRow extends StepProgressSink {
   readonly state: StepProgress['state'];
   readonly said: string;
   begin(): Promise<void>;
-  /** The same for a step that is usually short: the row is written after a second, if the step still works. */
+  /** Begins a step that is usually short. Its row is written only if it still works after a second. */
   beginLate(): void;
   end(state: 'done' | 'waiting'): Promise<void>;
   fail(text: string): Promise<void>;

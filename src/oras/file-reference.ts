@@ -29,7 +29,7 @@ export function parseFileReference(text: string): FileReference {
 export const FILE_TYPE = 'application/vnd.oci.image.layer.v1.tar';
 
 /**
- * The same for a config. With a colon at the end, its type is that of files, as in oras, and not that of configs.
+ * Parses `<file>[:<media type>]` of a config. With a colon at the end, the type is the default of files, as in oras.
  * @throws InputError `FILE_REFERENCE_INVALID`
  */
 export function parseConfigReference(text: string): FileReference {

@@ -50,7 +50,10 @@ export const BACKOFF = {
   firstMs: 2_000,
   /** The longest pause in the first three quarters of an hour; after that, an eighth of the time waited so far. */
   capMs: 5 * 60_000,
-  /** The same for a step that waits for a lease or another run. */
+  /**
+   * The longest pause of a step that waits for a lease or another run, in milliseconds, in the first three quarters of
+   * an hour.
+   */
   busyCapMs: 60_000,
   busyGrowth: 1.3,
   /** The longest pause, in milliseconds. */

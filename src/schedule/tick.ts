@@ -15,7 +15,10 @@ import { within } from './time-limit.js';
 /** A tick scans until this long after its start, but at least for LEAST_SCAN_MS. Milliseconds. */
 const SCAN_UNTIL_MS = 40_000;
 const LEAST_SCAN_MS = 10_000;
-/** The same limits for resync, which follows the scans. */
+/**
+ * Resync follows the scans. It runs until this long after the start of the tick, but at least for LEAST_RESYNC_MS.
+ * Milliseconds.
+ */
 const RESYNC_UNTIL_MS = 45_000;
 const LEAST_RESYNC_MS = 10_000;
 /** How long a scan may take to stop once its time is over: it may be waiting for a registry. Milliseconds. */

@@ -77,7 +77,7 @@ export interface StepView {
   tell?: (text: string) => void;
   /** The progress bar of the step. Default: none. */
   bar?: { values: Values; word: string; title: string; digest: Digest };
-  /** The same for each part of the step. */
+  /** The progress bars of the step's parts. Default: none. */
   parts?: { values: Values; word: string; tell?: (step: string, label: string, text: string) => void };
   /** The run of the step; a command that only signs has none. */
   run?: RunRow;

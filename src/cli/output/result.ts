@@ -9,7 +9,7 @@ export type ResultFormat = { kind: 'text' | 'json' } | { kind: 'go-template'; te
 
 const KINDS = ['text', 'json', 'go-template'] as const;
 
-/** Of a verb whose text is a table, `table` is another name for it. */
+/** If `isTable` is true, the text is a table and `table` is another name of the text format. */
 interface FormatNames {
   isTable?: boolean;
 }

@@ -22,12 +22,12 @@ export function onTerminal(text: string): string {
   return text.replaceAll(/\p{Cc}/gu, '?');
 }
 
-/** The same for a text of several lines. */
+/** Replaces control characters in a text of several lines. */
 export function onLines(text: string): string {
   return text.split('\n').map(onTerminal).join('\n');
 }
 
-/** The same for unchecked input of the user, without credentials that were typed by mistake. */
+/** Replaces control characters in unchecked user input, and removes credentials that were typed by mistake. */
 export function typedOnTerminal(text: string): string {
   return onTerminal(hideCredentials(text));
 }

@@ -109,7 +109,7 @@ interface Made {
   created: boolean;
   key: string;
   subject: string;
-  /** Of a certificate, RFC 3339. */
+  /** The end of a certificate (RFC 3339). Absent for a request. */
   notAfter?: string;
   file?: string;
 }

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 
-/** The key that signs here: SBOMs, signatures. */
+/** Options for the local key that signs SBOMs and manifests. */
 export function addSigningOptions(command: Command): void {
   command
     .option('--signing-key <path>', 'the signing key, PEM, EC P-256 or RSA (default $SIGNING_KEY)')

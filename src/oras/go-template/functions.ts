@@ -106,7 +106,7 @@ function print(args: readonly Value[]): string {
   }, '');
 }
 
-/** The same for escaping functions: nil is printed as an action prints it. */
+/** Prints values for the escaping functions. Nil is printed as in an action. */
 function printAny(args: readonly Value[]): string {
   return print(args.map((value) => value ?? '<no value>'));
 }

@@ -14,7 +14,7 @@ import { MemoryRepository } from '../../support/memory-repository.js';
 
 const DESCRIPTOR: Descriptor = { mediaType: 'a/b', digest: digestOf(text('x')), size: 1 };
 
-test('a descriptor has three fields, and what an index says of it', () => {
+test('a descriptor is printed with three fields, and with the fields of its index entry', () => {
   expect(formatDescriptor(DESCRIPTOR)).toBe(`{"mediaType":"a/b","digest":"${DESCRIPTOR.digest}","size":1}`);
   const platform = { architecture: 'amd64', os: 'linux' };
   expect(formatDescriptor({ ...DESCRIPTOR, artifactType: 'c/d', platform, annotations: { k: 'v' } })).toBe(

@@ -86,7 +86,7 @@ describe('createIndex', () => {
     expect(Object.keys(manifests[1] ?? {})).toEqual(['mediaType', 'digest', 'size', 'artifactType']);
   });
 
-  test('an index of nothing', async () => {
+  test('an index may have no manifests', async () => {
     const { bytes } = await createIndex(repository, []);
     expect(decode(bytes)).toBe(`{"schemaVersion":2,"mediaType":"${OCI_IMAGE_INDEX}","manifests":[]}`);
   });

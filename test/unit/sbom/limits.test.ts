@@ -59,7 +59,7 @@ describe('an image beyond a limit is refused', () => {
     await expect(sbomOf([await layerOf(entry)])).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
-  test('for the length of an extended header', async () => {
+  test('a limit applies to the length of an extended header', async () => {
     const bytes = Buffer.concat([file({ type: 'x' }, pax(`comment=${'z'.repeat(2 * 1024 * 1024)}`)), header({}), END]);
     await expect(sbomOf([{ mediaType: PLAIN_LAYER, bytes }])).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
