@@ -1,7 +1,7 @@
 import type { Command, CommanderError } from 'commander';
 import { hideCredentials, InputError } from '../oci/index.js';
 
-/** The command line has the wrong form. Three lines report it, as in oras: what is wrong, the usage line, where the help is. */
+/** The command line is wrong. As in oras, three lines report the problem, the usage and how to get help. */
 export class UsageError extends InputError {
   /** `acr-promoter copy [flags] …` */
   readonly usage: string;
@@ -18,8 +18,8 @@ function pathOf(command: Command): string {
 }
 
 /**
- * What commander found wrong, in the words of oras, with the help of the command that was called. The value of an unknown option is
- * left out: it may be a secret.
+ * Reports what commander found wrong, in the words of oras, with the help of the called command. The value of an
+ * unknown option is left out, because it may be a secret.
  */
 export function formatWrongUse({ code, message }: CommanderError, command: Command): string {
   const [, flag = ''] = /^error: [^']*'(-[^'=]*)/.exec(message) ?? [];

@@ -21,7 +21,10 @@ function unreadable(path: string, cause: unknown): InputError {
   return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'is not there' : 'cannot be read'}`, { cause });
 }
 
-/** A file, or for `-` standard input, as a whole. @throws InputError `FILE_UNREADABLE`; IntegrityError `TOO_LARGE` */
+/**
+ * Reads a whole file, or standard input for `-`.
+ * @throws InputError `FILE_UNREADABLE`; IntegrityError `TOO_LARGE`
+ */
 export async function readOperand(path: string, mostBytes: number, io: Io): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -39,7 +42,10 @@ export async function readOperand(path: string, mostBytes: number, io: Io): Prom
   throw new IntegrityError('TOO_LARGE', `${path} has more than ${mostBytes} bytes`, { details: { mostBytes } });
 }
 
-/** A file, or standard input for `-`, as a body that can be opened again. What can be read only once is stored until `work` ends. */
+/**
+ * Opens a file, or standard input for `-`, as a body that can be read several times. Input that can be read only once
+ * is stored until `work` ends.
+ */
 export async function withOperandBody<T>(path: string, io: Io, work: (open: OpenBody) => Promise<T>): Promise<T> {
   if (path !== '-') {
     try {
@@ -63,7 +69,7 @@ export async function withOperandBody<T>(path: string, io: Io, work: (open: Open
 }
 
 function unwritable(path: string, cause: unknown): unknown {
-  // Errors of the stream pass as they are.
+  // Errors of the stream are thrown unchanged.
   if (cause instanceof PromoterError || !isRecord(cause) || typeof cause.code !== 'string') return cause;
   return new ConfigurationError('FILE_UNWRITABLE', `${path} cannot be written (${cause.code})`, { cause });
 }

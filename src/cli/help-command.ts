@@ -3,12 +3,15 @@ import type { Io } from './io.js';
 
 const isHelpFlag = (word: string): boolean => word === '-h' || word === '--help';
 
-/** The command of this name below another. */
+/** Finds a subcommand by its name. */
 export function below(command: Command, word: string): Command | undefined {
   return command.commands.find((child) => child.name() === word || child.aliases().includes(word));
 }
 
-/** `help manifest index create`: the help of a command of any depth. An unknown topic is reported with exit code 0, as in oras. */
+/**
+ * `help manifest index create` prints the help of a command at any depth. An unknown topic is reported with exit code
+ * 0, as in oras.
+ */
 export function addHelpCommand(program: Command, io: Io): void {
   program
     .command('help')

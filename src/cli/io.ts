@@ -5,12 +5,12 @@ export interface Terminal {
   rows(): number;
 }
 
-/** What a command reads and writes: the process's own, or a test's. */
+/** What a command reads and writes: the input and output of the process, or of a test. */
 export interface Io {
-  /** Text or bytes, as they are: no newline is added. */
+  /** Writes text or bytes unchanged, without adding a newline. */
   out(content: string | Uint8Array): void;
   err(text: string): void;
-  /** Large output, at the speed of its reader. */
+  /** Writes large output, at the speed of its reader. */
   outStream(chunks: AsyncIterable<Uint8Array>): Promise<void>;
   /** All of standard input. */
   readInput(): Promise<string>;
@@ -23,9 +23,9 @@ export interface Io {
   /** Standard output is a terminal that shows colours. */
   outIsTerminal?: boolean;
   env: Readonly<Record<string, string | undefined>>;
-  /** The folder that the command was called in: the app that `npm start` runs there is used. */
+  /** The folder in which the command was called. The app of an `npm start` in this folder is used. */
   folder?: string;
-  /** Node's name of it: `x64`, `arm64`. */
+  /** Node's name of the processor architecture: `x64`, `arm64`. */
   architecture: string;
   signal: AbortSignal;
 }

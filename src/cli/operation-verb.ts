@@ -9,42 +9,45 @@ import type { OpenTarget, Session } from './connection/session.js';
 import { firstOf, nameOf, type Target } from './connection/target.js';
 import { defineVerb, noTagOrDigest, operandAt, type Values, type VerbContext, type VerbDescription } from './verb.js';
 
-/** The output of an operation that the app has done. */
+/** The output of an operation that the app has run. */
 export interface JobOutput {
   output: unknown;
   digest?: string;
   job: {
     /** `completed`, `promoted`, … */
     outcome: string;
-    /** Asks the app for more. */
+    /** Sends another request to the app. */
     ask: (path: string) => Promise<unknown>;
   };
 }
 
-/** The output of an operation that was done here. */
+/** The output of an operation that ran locally. */
 interface OutputHere<O> {
   output: O;
   digest?: string;
   job?: undefined;
 }
 
-/** What `--submit` needs of a verb. */
+/** What `--submit` needs from a verb. */
 export interface SubmittedVerb {
   operation: JobOperation;
   /** Options that `input` reads; `--submit` refuses any other. */
   takes: readonly string[];
-  /** Options that say how the output is printed. */
+  /** Options that select the format of the output. */
   shows?: readonly string[];
-  /** The operation's input, from the flags: the same value is run here or sent as a job. */
+  /** The operation's input, from the flags. It is run locally or sent as a job. */
   input(operands: readonly string[], values: Values): Promise<object> | object;
-  /** Reads the options of the printing, before anything is done. */
+  /** Reads the options of the output, before the operation runs. */
   print(operands: readonly string[], values: Values): (shown: JobOutput) => Promise<void> | void;
 }
 
-/** A verb that does one operation. */
+/** A verb with one operation. */
 export interface OperationVerb<I extends object, O> extends SubmittedVerb {
   input(operands: readonly string[], values: Values): Promise<I> | I;
-  /** Opens what the operation works on, and runs it here. @returns undefined if there is nothing to print */
+  /**
+   * Opens the target of the operation, and runs it locally.
+   * @returns undefined if there is nothing to print
+   */
   run(
     session: Session,
     input: I,
@@ -53,7 +56,7 @@ export interface OperationVerb<I extends object, O> extends SubmittedVerb {
   print(operands: readonly string[], values: Values): (shown: JobOutput | OutputHere<O>) => Promise<void> | void;
 }
 
-/** Defines a verb of one operation: it runs here, or as a job of the app with `--submit`. */
+/** Defines a verb with one operation: it runs locally, or as a job of the app with `--submit`. */
 export function defineOperation<I extends object, O>(
   parent: Command,
   context: VerbContext,
@@ -75,7 +78,7 @@ export function defineOperation<I extends object, O>(
 
 /** How a target is opened. */
 interface OpenOptions {
-  /** A layout that is not there is made. */
+  /** Creates a missing layout. */
   create?: boolean;
   write?: boolean;
   /** `name:t1,t2` is allowed. */
@@ -93,7 +96,7 @@ export async function openOperand(
   return openedOf(await session.open(target, connectionOf(values, ''), options));
 }
 
-/** A target as an operation works on it. */
+/** A target as the input of an operation. */
 export function openedOf({ target, repository }: OpenTarget): Opened & { target: Target } {
   const { tagOrDigest } = target;
   if (tagOrDigest === undefined) return { target, repository };
@@ -121,19 +124,22 @@ export function readNamed(verb: VerbDescription, text: string, values: Values): 
   return target;
 }
 
-/** Tags and digests of the target's repository. They may be written with its name, and are without it in an operation's input. */
+/**
+ * Tags and digests of the target's repository. The user may write them with the repository's name; the operation's
+ * input has them without it.
+ */
 export function ownNames(target: Target, texts: readonly string[]): string[] {
   const named = { name: nameOf(target), isLocal: target.kind === 'oci-layout' };
   return texts.map((text) => withoutOwnName(named, text));
 }
 
-/** Names as they are written on the command line, for what is printed of them. */
+/** The names as the user wrote them, for the output. */
 export function writtenNames(target: Target, texts: readonly string[]): (name: string) => string {
   const written = new Map(texts.map((text) => [ownNames(target, [text]).join(), text]));
   return (name) => written.get(name) ?? name;
 }
 
-/** `name:t1,t2`: the reference with the first tag, and the others. */
+/** The reference of `name:t1,t2` with the first tag, and the other tags. */
 export function severalTags(target: Target): { reference: string; tags?: string[] } {
   const [, ...others] = target.tags;
   return { reference: firstOf(target), ...(others.length > 0 && { tags: others }) };

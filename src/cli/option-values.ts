@@ -12,7 +12,10 @@ export function chooseFormat<F extends string>(asked: unknown, formats: readonly
   });
 }
 
-/** `--concurrency`: 0 and less stand for the default, as in Go's tools. @throws InputError `OPTION_INVALID` */
+/**
+ * `--concurrency`. As in Go's tools, 0 and negative numbers mean the default.
+ * @throws InputError `OPTION_INVALID`
+ */
 export function concurrencyOf(values: Values): { concurrency?: number } {
   const written = writtenOf(values, 'concurrency');
   if (written === undefined || /^-\d{1,9}$/.test(written)) return {};
@@ -48,7 +51,7 @@ export function flagsOf<N extends string>(values: Values, ...names: N[]): { [K i
   };
 }
 
-/** A list option under the name of its field, if it has any entry. */
+/** A list option as a field of an operation's input, if it has an entry. */
 export function listUnder<N extends string>(name: N, entries: readonly string[]): { [K in N]?: string[] } {
   return (entries.length === 0 ? {} : { [name]: [...entries] }) as { [K in N]?: string[] };
 }

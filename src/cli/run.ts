@@ -41,7 +41,7 @@ import { addTag } from './verbs/tag.js';
 import { addVerify } from './verbs/verify.js';
 import { addVersion, versionText } from './verbs/version.js';
 
-/** The commands have examples of their own. */
+/** Each command has its own examples. */
 const AFTER_HELP = `
 Exit codes:
   0    done; also a delete that was not confirmed, or with --force of what is not there

@@ -7,20 +7,20 @@ import { explainPlainHttp } from './connection/plain-http.js';
 import { Session } from './connection/session.js';
 import type { SubmittedVerb } from './operation-verb.js';
 
-/** What every verb needs. */
+/** What every verb needs from its caller. */
 export interface VerbContext {
   io: Io;
-  /** Hands commands to a deployed app (`--submit`). Without one they all run here. */
+  /** Runs commands in a deployed app (`--submit`). If absent, all commands run locally. */
   door?: SubmitDoor;
 }
 
-/** The way of a command to a deployed app. */
+/** Defines `--submit` of a verb, and submits commands. */
 export interface SubmitDoor {
   addOptions(command: Command): void;
   submit(command: SubmittedCommand): Promise<void>;
 }
 
-/** A command that is to be a job. */
+/** A command that will run as a job. */
 export interface SubmittedCommand {
   verb: SubmittedVerb;
   operands: readonly string[];
@@ -30,13 +30,13 @@ export interface SubmittedCommand {
 }
 
 export interface VerbDescription {
-  /** As it is written on the command line: `manifest fetch`. */
+  /** The command as it is typed: `manifest fetch`. */
   path: string;
-  /** After the flags: `<name>{:<tag>|@<digest>}`. */
+  /** The operands as the help shows them: `<name>{:<tag>|@<digest>}`. */
   operands: string;
   /** What the operands are, for the message about a wrong number: `the target artifact to discover referrers from`. */
   purpose: string;
-  /** Number of operands: exactly, or with `orMore` at least. */
+  /** The number of operands: exactly this, or at least this with `orMore`. */
   count: number;
   orMore?: true;
   /** Maximum number of operands. Default: `count`. */
@@ -46,7 +46,7 @@ export interface VerbDescription {
   examples: Examples;
 }
 
-/** Options as commander has read them. */
+/** Options as commander parses them. */
 export type Values = Record<string, unknown>;
 
 /** Verbs of oras whose `-v, --verbose` does nothing any more. */
@@ -55,7 +55,7 @@ const VERBOSE =
 
 /**
  * Defines a verb: its help, the number of its operands, and its work. The session is closed after the work.
- * @param operation of verbs that the app can do: what `--submit` sends, and how its output is printed
+ * @param operation only for verbs that the app can run: what `--submit` sends, and how its output is printed
  * @returns its command
  */
 export function defineVerb(
@@ -116,20 +116,23 @@ export function defineVerb(
   return command;
 }
 
-/** Options of the app's door, where it isn't gone through: who wrote them meant the app. @throws InputError `SUBMIT_MISSING` */
+/**
+ * Refuses options that have an effect only with `--submit` if it is missing.
+ * @throws InputError `SUBMIT_MISSING`
+ */
 function checkHere(command: Command): void {
   const meant = ['wait', 'timeout', 'app', 'key'].filter((name) => command.getOptionValueSource(name) === 'cli');
   if (meant.length > 0) throw submitMissing(meant);
 }
 
-/** Options that have no effect here. */
+/** The error for options that need `--submit`. */
 export function submitMissing(names: readonly string[]): InputError {
   return new InputError('SUBMIT_MISSING', `--${names.join(', --')} has no effect without --submit`, {
     remedy: 'Add --submit to run the command in the app, or omit the option.',
   });
 }
 
-/** A target has neither a tag nor a digest, and needs one. */
+/** The error for a target that has neither a tag nor a digest. */
 export function noTagOrDigest(verb: Pick<VerbDescription, 'path' | 'operands'>, text: string): UsageError {
   return new UsageError(`${quoted(text, 500)}: no tag or digest specified`, {
     usage: `acr-promoter ${verb.path} [flags] ${verb.operands}`,
@@ -148,7 +151,7 @@ export function writtenOf(values: Values, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined;
 }
 
-/** The operand at a place. {@link defineVerb} has checked the number. */
+/** The operand at this position. {@link defineVerb} has checked the number of operands. */
 export function operandAt(operands: readonly string[], index: number): string {
   return operands[index] ?? '';
 }

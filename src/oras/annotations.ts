@@ -1,6 +1,6 @@
 import { InputError, isRecord, parseAnnotations } from '../oci/index.js';
 
-/** Annotations of a manifest, of its config, and of files, by the path of each file as it was given. */
+/** Annotations of a manifest, of its config, and of files by the path of each file as the user wrote it. */
 export interface ArtifactAnnotations {
   manifest?: Record<string, string>;
   config?: Record<string, string>;

@@ -31,7 +31,7 @@ export interface CopyArtifactOptions extends CallOptions {
   recursive?: boolean;
   /** Copies that child of an index, and its referrers. */
   platform?: WantedPlatform;
-  /** Set at the destination after the arrival was verified. Without tags, the digest alone is copied. */
+  /** Tags to set at the destination after the arrival was verified. Without tags, only the digest is copied. */
   tags?: readonly string[];
   /** The digest that the source must have; any other is refused. */
   digest?: Digest;
@@ -46,7 +46,9 @@ export interface CopyArtifactOptions extends CallOptions {
   checkBlobs?: boolean;
   /** Requests at once on each side. Default: 32. */
   concurrency?: number;
-  /** Pauses in milliseconds before the destination is asked again for missing content. Default: some seconds in all. */
+  /**
+   * Pauses in milliseconds before the destination is asked again for missing content. Default: a few seconds in total.
+   */
   pausesMs?: readonly number[];
   /** Called before the first transfer, if there is one. */
   onPlanned?: (plan: CopyPlan) => void;

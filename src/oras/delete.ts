@@ -35,7 +35,7 @@ async function deleteFound(
 }
 
 /**
- * Deletes a manifest and all tags that stand for it. Its blobs, children and referrers stay.
+ * Deletes a manifest and all its tags. Its blobs, children and referrers stay.
  * @throws RegistryError `MANIFEST_UNKNOWN`, `DENIED`, …
  */
 export function deleteManifest(

@@ -98,7 +98,7 @@ export function toDiscoverJson(tree: ReferrerTree): DiscoverJson {
   return { ...describe(tree), referrers: tree.referrers.map(toDiscoverJson) };
 }
 
-/** The older shape, which `oras discover -o json` had before 1.3 and scripts of then read: direct referrers as `manifests`. */
+/** The form of `oras discover -o json` before 1.3, for scripts of that time: direct referrers as `manifests`. */
 export function toManifestsJson(tree: ReferrerTree): { manifests: Omit<DiscoverJson, 'referrers'>[] } {
   return { manifests: tree.referrers.map(describe) };
 }

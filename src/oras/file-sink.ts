@@ -31,7 +31,7 @@ export interface StagedFiles {
   discard(): Promise<void>;
 }
 
-/** Where pulled files go. */
+/** The destination of a pull: a folder, or a container of blobs. */
 export interface FileSink {
   /** The path that a name will have. @throws InputError `PATH_OUTSIDE` */
   locate(name: string): string;

@@ -21,7 +21,10 @@ export function asFileError(error: unknown): unknown {
   });
 }
 
-/** Whether it is the device that is always empty (`/dev/null`), under any name: it is read as an empty file. Other devices may never end. */
+/**
+ * True for the device that is always empty (`/dev/null`), under any name. It is read as an empty file. Other devices
+ * may never end.
+ */
 export async function isNullDevice(status: Stats): Promise<boolean> {
   if (!status.isCharacterDevice()) return false;
   const known = await stat(devNull).catch(() => undefined);

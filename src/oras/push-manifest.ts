@@ -43,8 +43,10 @@ function mediaTypeIn(bytes: Uint8Array): string {
 }
 
 /**
- * Pushes a manifest byte for byte. It is not sent if the tag, or without a tag the digest, stands for it already.
- * @throws InputError `MANIFEST_INVALID`, `MEDIA_TYPE_MISSING`, `DIGEST_MISMATCH`; IntegrityError `TOO_LARGE`; what the store throws
+ * Pushes a manifest byte for byte. It is not sent if the tag (or, without a tag, the digest) exists and names it
+ * already.
+ * @throws InputError `MANIFEST_INVALID`, `MEDIA_TYPE_MISSING`, `DIGEST_MISMATCH`; IntegrityError `TOO_LARGE`; what the
+ * store throws
  */
 export async function pushManifest(
   repository: Repository,

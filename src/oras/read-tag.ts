@@ -9,7 +9,7 @@ import {
   type ReadableRepository,
 } from '../oci/index.js';
 
-/** What a tag or digest stands for; undefined if it, or the repository, is not there. */
+/** Resolves a tag or digest. Undefined if it or the repository does not exist. */
 export async function resolveIfThere(
   repository: Pick<ReadableRepository, 'resolve'>,
   tagOrDigest: string,

@@ -112,7 +112,7 @@ async function digestOfFile(path: string): Promise<Digest> {
   return digester.digest();
 }
 
-/** Whether two claims for one path have the same content. */
+/** True if two claims for one path have the same content. */
 async function isSame(one: Claim, other: Claim): Promise<boolean> {
   if (one.kind === 'link') return (await readlink(one.staged)) === (await readlink(other.staged));
   const { mode } = other.attributes;

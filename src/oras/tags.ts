@@ -9,7 +9,7 @@ export interface TagsOptions extends CallOptions {
   last?: string;
   /** Leaves out `sha256-…`. Default: false. */
   excludeDigestTags?: boolean;
-  /** Only tags that stand for this digest. Each tag is resolved. */
+  /** Only tags of this digest. Each tag is resolved. */
   digest?: Digest;
 }
 

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
 import { contract, long, digest, descriptor, lookedSchema, owned, resultSchema } from '../rows/steps.js';
 
-/** What stands at the source and at the destination. A long step; its first call takes the row. */
+/** Compares the source and the destination. A long step; its first call takes the row. */
 export const observeContract = long(
   'observe',
   owned,
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('gone') }),
-    /** Nothing to promote under this tag, or a policy forbids it for as long as the tag stands on this digest. */
+    /** There is nothing to promote under this tag, or a policy forbids it as long as the tag has this digest. */
     z.object({
       state: z.enum(['nothing', 'refused']),
       generation: z.number(),
@@ -19,15 +19,18 @@ export const observeContract = long(
     }),
     z.object({
       state: z.literal('found'),
-      /** The generation that this run answers: read before anything was listed. */
+      /** The generation that this run answers. It is read before anything is listed. */
       generation: z.number(),
       root: descriptor,
-      /** What a run would change; empty: nothing differs. */
+      /** What a run would change. Empty if nothing differs. */
       differences: z.array(z.string()),
       mode: ruleSchema.shape.mode,
-      /** `passed`: the rule asks for no evidence of others, or what stands at the destination has passed by the same rule. */
+      /**
+       * `passed`: the rule requires no evidence of others, or the digest at the destination has passed under the same
+       * rule.
+       */
       gate: z.enum(['passed', 'closed']),
-      /** Where SBOMs and signatures are attached; absent if the rule wants none. */
+      /** Where SBOMs and signatures are attached. Absent if the rule has none. */
       attachTo: z.enum(['source', 'destination']).optional(),
       looked: lookedSchema.optional(),
     }),
@@ -40,19 +43,19 @@ export const markWaitingContract = contract(
     generation: z.number(),
     event: z.string(),
     reasons: z.array(z.string()),
-    /** For how long no push wakes the run, in milliseconds: it has looked often enough. */
+    /** How long pushes do not wake the run, in milliseconds, because it has checked often enough. */
     pauseMs: z.number(),
   }),
   z.enum(['waiting', 'again', 'gone']),
 );
 
-/** The last step: the destination tag, under its lease. */
+/** The last step: sets the destination tag, under its lease. */
 export const tagDestinationContract = contract(
   'tagDestination',
   owned.extend({ root: descriptor }),
   z.object({
     state: z.enum(['tagged', 'superseded', 'gone']),
-    /** The destination. */
+    /** The destination tag. */
     reference: z.string(),
   }),
 );
@@ -60,12 +63,12 @@ export const tagDestinationContract = contract(
 export const closeRunContract = contract(
   'closeRun',
   owned.extend({
-    /** The generation that the run answers; absent if it has read none. */
+    /** The generation that the run answers. Absent if it has read none. */
     generation: z.number().optional(),
     result: resultSchema,
-    /** What the run did, for the receipt. */
+    /** The actions of the run, for the receipt. */
     did: z.array(z.string()),
-    /** Absent if the run did not look for them. */
+    /** Absent if the run did not look for referrers. */
     looked: lookedSchema.optional(),
   }),
   z.enum(['closed', 'next', 'gone']),

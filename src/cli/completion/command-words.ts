@@ -2,7 +2,7 @@ import type { Command, Option } from 'commander';
 
 /** What can follow one command on the line. */
 export interface CommandWords {
-  /** Words that lead to it, each with a space before it: ` manifest fetch`; empty for the program itself. */
+  /** The words of the command, each with a space before it: ` manifest fetch`. Empty for the program itself. */
   path: string;
   subcommands: { name: string; description: string }[];
   options: {
@@ -10,7 +10,7 @@ export interface CommandWords {
     short?: string;
     description: string;
     takesValue: boolean;
-    /** The values to choose from, if there are few. */
+    /** The values that the shell offers, if there are only a few. */
     values?: readonly string[];
   }[];
 }
@@ -23,7 +23,7 @@ export function offerValues(command: Command, long: string, values: readonly str
   if (option !== undefined) offered.set(option, values);
 }
 
-/** The command and all below it, aliases as commands of their own. */
+/** The command and all its subcommands. Aliases count as commands of their own. */
 export function describeCommands(command: Command, path = ''): CommandWords[] {
   const help = command.createHelp();
   const below = help.visibleCommands(command).flatMap((child) => {

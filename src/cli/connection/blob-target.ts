@@ -5,7 +5,10 @@ import { readTarget } from './layout-options.js';
 import type { Target } from './target.js';
 import { writtenOf, type Values, type VerbDescription } from '../verb.js';
 
-/** A blob's target, which has a digest or nothing. @throws InputError `DIGEST_INVALID` */
+/**
+ * Parses the target of a blob, which has a digest or nothing after its name.
+ * @throws InputError `DIGEST_INVALID`
+ */
 export function parseBlobTarget(text: string, values: Values): { target: Target; digest?: Digest } {
   const target = readTarget(text, values);
   const { tagOrDigest } = target;
@@ -33,7 +36,7 @@ export function checkBlobInput(path: string, values: Values, digest: Digest | un
   }
 }
 
-/** @throws UsageError without a digest */
+/** @throws UsageError if there is no digest */
 export function checkBlob(verb: VerbDescription, text: string, values: Values): void {
   if (parseBlobTarget(text, values).digest !== undefined) return;
   throw new UsageError(`"${text}": no digest specified`, {

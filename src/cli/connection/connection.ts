@@ -23,7 +23,7 @@ import { collect, listOf } from '../repeated.js';
 import { parseHeaders } from './request-headers.js';
 import type { SignIns } from './sign-ins.js';
 
-/** The side of a command that an option is for. */
+/** The side of a command to which an option belongs. */
 export type Side = '' | 'from' | 'to';
 
 /** How to reach a registry, from the options. */
@@ -43,7 +43,7 @@ export interface ConnectionOptions {
   /** `host:port:address[:port]` */
   resolve?: string[];
   debug?: boolean;
-  /** Paths. */
+  /** Paths of files. */
   registryConfig?: string[];
   distributionSpec?: string;
 }
@@ -52,7 +52,7 @@ type ReferrersMode = NonNullable<RegistriesOptions['referrers']>;
 
 const SPECS: Record<string, ReferrersMode> = { 'v1.1-referrers-api': 'api', 'v1.1-referrers-tag': 'tag' };
 
-/** The longest Retry-After that a command waits for: ACR asks for up to a minute. */
+/** The longest Retry-After that a command waits. ACR asks for up to a minute. */
 const MAX_RETRY_AFTER_MS = 120_000;
 
 /** Adds the options for one side: `--from-…` and `--to-…` if a command has two. */
@@ -125,7 +125,7 @@ export function connectionOf(values: Record<string, unknown>, side: Side): Conne
     ...text('keyFile'),
     ...lists('registryConfig'),
     ...lists('header'),
-    // `--resolve` counts for both sides, before `--from-resolve` and `--to-resolve`.
+    // `--resolve` applies to both sides, before `--from-resolve` and `--to-resolve`.
     ...lists('resolve', ...(side === '' ? [] : listOf(values.resolve))),
     ...(values.debug === true && { debug: true }),
     ...text('distributionSpec'),
@@ -175,7 +175,7 @@ async function credentialsFor(
     return basicCredentials(username, password, [registry]);
   }
   const kept = keptCredentials(options, io);
-  // An Azure token opens all of the account's registries, so it is sent only to hosts whose TLS name is verified.
+  // An Azure token is valid for all registries of the account, so it is sent only to hosts whose TLS name is verified.
   const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
   return signIns === undefined ? kept : signIns.after(registry, kept, { azure: !isUnproven });
 }
@@ -195,7 +195,7 @@ function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } 
   return { referrers };
 }
 
-/** Leases among the processes of one user on this machine. */
+/** Leases between the processes of one user on this machine. */
 export function createLocalLease(): Lease {
   return createLockFileLease(join(tmpdir(), `acr-promoter-locks-${process.getuid?.() ?? 0}`));
 }

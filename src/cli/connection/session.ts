@@ -42,7 +42,7 @@ export class Session {
     return { target, repository: (await this.client(registry, connection)).repository(registry, repository) };
   }
 
-  /** The client of a registry. Both sides of a copy share it if their options are the same. */
+  /** The client of a registry. The two sides of a copy share it if their options are the same. */
   client(registry: string, connection: ConnectionOptions): Promise<RegistryClient> {
     const key = JSON.stringify([registry, connection]);
     const client = this.#clients.get(key) ?? connect(registry, connection, this.#io, this.#signIns);
@@ -50,7 +50,7 @@ export class Session {
     return client;
   }
 
-  /** Adds the reason to an error that is about signing in. */
+  /** Adds the reason to an error about signing in. */
   explain(error: unknown): unknown {
     return this.#signIns.explain(error);
   }

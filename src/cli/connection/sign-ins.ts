@@ -6,7 +6,7 @@ import type { Io } from '../io.js';
 /** The credentials of one command, and the message for a registry that refuses an anonymous request. */
 export class SignIns {
   readonly #azure: AzureSignIn;
-  /** Registries with anonymous requests, by the host that was asked. */
+  /** Registries that were asked anonymously, by host. */
   readonly #anonymous = new Map<string, string>();
   /** References of the command, by registry, for the message. */
   readonly #references = new Map<string, string[]>();

@@ -9,7 +9,7 @@ export function addTargetOptions(command: Command): void {
   addDebugOption(addConnectionOptions(command, ''));
 }
 
-/** For verbs that work on one manifest. */
+/** Adds the options of verbs that work on one manifest. */
 export function addPlatformOption(command: Command): void {
   command.option('--platform <os[/arch][/variant]>', 'only this platform of an index');
 }

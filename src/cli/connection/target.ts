@@ -9,7 +9,7 @@ import {
   quoted,
 } from '../../oci/index.js';
 
-/** What a command works on: in a registry, or in an OCI image layout on disk. */
+/** The target of a command: in a registry, or in an OCI image layout on disk. */
 export type Target =
   | { kind: 'registry'; text: string; reference: Reference; tagOrDigest?: string; tags: string[] }
   | { kind: 'oci-layout'; text: string; path: string; tagOrDigest?: string; tags: string[] };
@@ -67,7 +67,7 @@ export function parseTarget(text: string, options: LayoutOptions & { severalTags
   }
   if (options.isLayout) {
     const { path, tag, digest } = splitLayout(first);
-    // An empty path is an unset variable: the current folder is `.`.
+    // An empty path comes from an unset variable. The current folder is `.`.
     if (path === '') {
       throw new InputError('REFERENCE_INVALID', `found empty file path in ${quoted(text)}`, {
         remedy: 'Write it as <folder or archive>[:<tag>], the current folder as ".".',

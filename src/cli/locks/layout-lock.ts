@@ -4,7 +4,7 @@ import type { HeldLease } from '../../oci/index.js';
 import { createLocalLease } from '../connection/connection.js';
 import type { Io } from '../io.js';
 
-/** One name for each folder, existing or not. */
+/** One name for each folder, whether or not it exists. */
 async function realName(path: string): Promise<string> {
   try {
     return await realpath(path);
@@ -14,8 +14,8 @@ async function realName(path: string): Promise<string> {
 }
 
 /**
- * Locks a layout against other commands of this user. Each rewrites index.json, and skips existing blobs, which a
- * deletion could remove at the same time. The command waits for a lock that is held, and says so.
+ * Locks a layout against other commands of this user. Commands rewrite index.json, and skip existing blobs, which a
+ * deletion could remove at the same time. If the lock is held, the command reports that and waits.
  * @throws ConfigurationError `LOCK_FOLDER_UNUSABLE`
  */
 export async function lockLayout(path: string, io: Io): Promise<HeldLease> {

@@ -2,9 +2,9 @@ import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
 
-/** The file beside staged content that names the process of the pull. */
+/** The file beside the files of a pull that names its process. */
 const OWNER = 'owner';
-/** Maximum bytes of that file; ours have some hundred. */
+/** Maximum bytes of that file. It normally has a few hundred. */
 const OWNER_BYTES = 4096;
 
 async function hasEnded(stage: string): Promise<boolean> {
@@ -15,8 +15,8 @@ async function hasEnded(stage: string): Promise<boolean> {
 }
 
 /**
- * Marks staged content of a pull as this process's, and removes what ended processes have left beside it. Content of another
- * machine, or without a process, stays.
+ * Marks the files of a pull as this process's, and removes those of processes that have ended. Files of other machines,
+ * or without a process, stay.
  */
 export async function claimStage(stage: string): Promise<void> {
   await writeFile(join(stage, OWNER), JSON.stringify(await thisHolder()));

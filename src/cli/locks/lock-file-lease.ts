@@ -39,7 +39,7 @@ class HeldLock implements HeldLease {
 
   async #renew(): Promise<void> {
     const fromMs = Date.now();
-    // After its end, another process may have taken and released it, so it is not renewed.
+    // After the lease has ended, another process may have taken and released the lock, so it is not renewed.
     if (fromMs >= this.#heldUntilMs) return this.#lose('it could not be renewed in time');
     try {
       if (!(await this.#lock.renew(this.#number))) this.#lose('another process has taken it');
@@ -72,7 +72,7 @@ class HeldLock implements HeldLease {
   }
 }
 
-/** The folder must be this user's alone: files of others could let two processes hold one lock. */
+/** The folder must belong only to this user: with files of others, two processes could hold one lock. */
 async function openFolder(folder: string): Promise<void> {
   try {
     await makeFolder(folder, 0o700);
@@ -119,7 +119,7 @@ export function createLockFileLease(folder: string, options: LockFileOptions = {
         if (number !== undefined) return new HeldLock(name, lock, number, { staleMs, fromMs });
         const leftMs = untilMs - Date.now();
         if (leftMs <= 0) return undefined;
-        // Jitter, so that waiting processes do not look at the same moment.
+        // Jitter, so that waiting processes do not check at the same moment.
         await pause(Math.min(leftMs, LOCK_LIMITS.lookMs * (0.5 + Math.random())), undefined, signal && { signal });
       }
     },

@@ -1,7 +1,7 @@
 import pc from 'picocolors';
 import type { Io } from '../io.js';
 
-/** Colours: none unless the output is a terminal, and none with `NO_COLOR`. */
+/** Colours for a terminal. There are none for other outputs or with `NO_COLOR`. */
 export interface Colors {
   /** A state of a promotion, an outcome of a run or a state of a step; a code may follow it. */
   state(text: string): string;

@@ -1,6 +1,6 @@
 import { onTerminal } from './status-line.js';
 
-// Lines about SBOMs and signatures, made here or by the app.
+// Lines about SBOMs and signatures, made locally or by the app.
 
 /** An image's SBOM, or why it gets none. */
 export interface SbomOfImage {
@@ -24,7 +24,7 @@ export function sbomSummary(images: readonly SbomOfImage[], where: string, diges
   return images.some(({ sbom }) => sbom !== undefined) ? `Attached to ${where}\nDigest: ${digest}\n` : '';
 }
 
-/** A manifest that we have signed. */
+/** A manifest that was signed. */
 export interface SignedManifest {
   digest: string;
   label: string;

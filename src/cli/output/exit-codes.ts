@@ -1,6 +1,6 @@
 import { InconclusiveError, PromoterError } from '../../oci/index.js';
 
-/** `explain` has printed its answer: a registry could not be asked. */
+/** The exit code if `explain` has printed an answer, but a registry could not be asked. */
 export class UnknownAnswer extends InconclusiveError {
   constructor(reference: string) {
     super('PROMOTION_UNKNOWN', `whether ${reference} is promoted could not be checked`, {
@@ -10,14 +10,14 @@ export class UnknownAnswer extends InconclusiveError {
   }
 }
 
-/** `explain --exit-code` has printed its answer: it is not promoted. */
+/** The exit code if `explain --exit-code` has printed that the image is not promoted. */
 export class NotPromoted extends PromoterError {
   constructor(reference: string) {
     super('NOT_PROMOTED', `${reference} is not promoted`, { remedy: 'The output says why, and what to do.' });
   }
 }
 
-/** The exit code of a command that ends with an error: 1, or that of an answer. */
+/** The exit code of a command that ends with an error: 1, or the code of an answer. */
 export function exitCodeOf(error: unknown): 1 | 2 | 3 {
   if (error instanceof NotPromoted) return 2;
   return error instanceof UnknownAnswer ? 3 : 1;

@@ -14,13 +14,13 @@ const SPEED_INERTIA = 0.85;
 
 type Colors = ReturnType<typeof pc.createColors>;
 
-/** A node whose bytes are moving. */
+/** A node that is being transferred. */
 interface Row {
   word: string;
   descriptor: Descriptor;
   startedMs: number;
   movedBytes: number;
-  /** At the last redraw. */
+  /** The bytes at the last redraw. */
   seenBytes: number;
   bytesPerSecond: number;
 }

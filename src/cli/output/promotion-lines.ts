@@ -1,14 +1,14 @@
 import { onTerminal } from './status-line.js';
 
-/** The outcome of one rule for one tag, here or in the app. */
+/** The outcome of one rule for one tag, from this process or the app. */
 export interface PromotionOutcome {
   rule: string;
-  /** `registry/repository:tag`, as the destination. */
+  /** `registry/repository:tag`. */
   source: string;
   destination: string;
   outcome: string;
   digest?: string;
-  /** If nothing was changed although something differs: what would change, or why not. */
+  /** If something differs but nothing was changed: what would change, or why not. */
   reason?: string;
 }
 

@@ -44,7 +44,7 @@ export function resultFormat(values: Values, { isTable = false }: FormatNames = 
   throw new InputError('OPTIONS_EXCLUSIVE', '--template must be used with --format go-template');
 }
 
-/** The result as JSON or by a template; text is each verb's own. */
+/** Prints the result as JSON or by a template. Each verb prints its own text. */
 export function formatResult(format: ResultFormat, result: unknown): string {
   if (format.kind === 'go-template') return renderGoTemplate(format.template, result);
   return `${formatGoJson(result, 2)}\n`;

@@ -19,7 +19,10 @@ export function addDeletionOptions(command: Command): void {
   addTargetOptions(command);
 }
 
-/** @param question of a digest @throws InputError `CONFIRMATION_MISSING` */
+/**
+ * @param question text to ask for a digest
+ * @throws InputError `CONFIRMATION_MISSING`
+ */
 export function deletionOptions(io: Io, values: Values, question: (digest: string) => string): Deleting {
   const force = values.force === true;
   if (values.descriptor === true && !force) {
@@ -41,7 +44,7 @@ export function deletionPrinter(
   targetOf: (operands: readonly string[], values: Values) => Target,
 ): OperationVerb<object, unknown>['print'] {
   return (operands, values) => {
-    // The job was confirmed before it was sent: here only the options are checked.
+    // The user confirmed the job before it was sent. Only the options are checked here.
     deletionOptions(io, values, () => '');
     const { kind, text } = targetOf(operands, values);
     return ({ output }) => {
@@ -51,7 +54,7 @@ export function deletionPrinter(
         if (digest === undefined) io.out(`Missing ${text}\n`);
         return;
       }
-      // A job that ran twice does not know the size, which only --descriptor prints.
+      // A job that ran twice does not know the size. Only --descriptor prints it.
       if (values.descriptor !== true) io.out(`Deleted [${kind}] ${text}\n`);
       else io.out(descriptorText(describedIn(output).descriptor, values));
     };

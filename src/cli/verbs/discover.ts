@@ -36,7 +36,7 @@ const VERB: VerbDescription = {
   ],
 };
 
-/** With the final newline, if there is one. */
+/** The text with its final newline, if it has one. */
 type Format = (tree: ReferrerTree, asked: string) => string;
 
 /** Prints oras's warnings about deprecated options. */
@@ -46,7 +46,7 @@ function warnDeprecated(io: Io, values: Values): void {
   if (output !== undefined) io.err(`[DEPRECATED] --output is deprecated, try \`--format ${output}\` instead\n`);
 }
 
-/** `-o json` prints the shape of oras before 1.3; `--format json` the present one. */
+/** `-o json` prints the form of oras before 1.3; `--format json` prints the current form. */
 function readFormat(io: Io, values: Values): Format {
   const [output, wanted] = [writtenOf(values, 'output'), writtenOf(values, 'format')];
   if (output !== undefined && wanted !== undefined) {

@@ -26,10 +26,10 @@ const VERB: VerbDescription = {
   ],
 };
 
-/** The state at the end of a promotion's first line. */
+/** The state of a promotion, printed at the end of its first line. */
 const STATE = /(?<=^\S+ -> \S+ \(rule [^)]*\): )\w+/gm;
 
-/** True if nothing more comes by itself: no promotion works or waits. */
+/** True if the answer will not change without a trigger: no promotion works or waits. */
 function isSettled({ promotions }: Explanation): boolean {
   return promotions.every(({ state }) => state !== 'working' && state !== 'waiting');
 }

@@ -4,7 +4,7 @@ import { writeOutput } from '../files.js';
 import type { Io } from '../io.js';
 import { textOf, type Values } from '../verb.js';
 
-/** What is printed of fetched content, or written to a file: `--output`, `--descriptor`, `--pretty`. */
+/** How fetched content is printed or written to a file: `--output`, `--descriptor`, `--pretty`. */
 export interface Printing {
   output: string | undefined;
   onlyDescriptor: boolean;
@@ -23,20 +23,20 @@ export function readPrinting(values: Values): Printing {
   return { output, onlyDescriptor, pretty: values.pretty === true };
 }
 
-/** A descriptor as it is printed: indented with `--pretty`. */
+/** Prints a descriptor, indented with `--pretty`. */
 export function descriptorText(descriptor: Descriptor, { pretty }: Values): string {
   return pretty === true ? `${formatDescriptor(descriptor, 2)}\n` : formatDescriptor(descriptor);
 }
 
-/** A descriptor is enough if the content is neither printed nor written. */
+/** True if the content is neither printed nor written, so that the descriptor is enough. */
 export function descriptorAlone(values: Values): { descriptor?: true } {
   const { onlyDescriptor, output } = readPrinting(values);
   return onlyDescriptor && output === undefined ? { descriptor: true } : {};
 }
 
 /**
- * @param bytes the content, if the descriptor alone is not what is printed
- * @param format prints something else than the content itself, beside a file too
+ * @param bytes the content, unless only the descriptor is printed
+ * @param format prints something other than the content, also if the content is written to a file
  */
 export async function printFetched(
   io: Io,

@@ -21,7 +21,7 @@ export function addIndexOptions(command: Command): void {
   addTargetOptions(command);
 }
 
-/** As oras prints it: the digest, then the reference unless it is the digest. */
+/** Prints the digest as oras does, then the reference unless it is the digest. */
 function withReference(digest: string, reference: string): string {
   return isDigest(reference) ? digest : `${digest} ${onTerminal(reference)}`;
 }
@@ -61,7 +61,10 @@ export function updatedLine({ descriptor }: Made): string {
   return `Updated   ${descriptor.digest}\n`;
 }
 
-/** Prints the progress of making or changing an index. @param names of manifests and tags, as they are written */
+/**
+ * Prints the progress of creating or changing an index.
+ * @param names manifests and tags as the user wrote them
+ */
 export function indexEvents(
   io: Io,
   {
@@ -108,7 +111,7 @@ export function indexPrinter(
       if (textOf(values, 'output') === '-') return;
       const { descriptor } = describedIn(output);
       if (job !== undefined) {
-        // As they were written; the first tag is that of the target.
+        // The tags as the user wrote them. The first is the tag of the target.
         const others = [...target.tags.slice(1), ...listOf(values.tag)];
         const progress: IndexProgress[] = [
           { state: 'made', descriptor },

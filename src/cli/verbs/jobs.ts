@@ -95,7 +95,7 @@ const COLUMNS: readonly Column<RunInList>[] = [
 
 const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
 
-/** Whether an outcome is a success. */
+/** True if an outcome is a success. */
 export function isGood(outcome: string): boolean {
   return GOOD.has(outcome);
 }
@@ -127,7 +127,7 @@ function stepLine({ step, state, text }: Run['steps'][number]): string {
   return onTerminal(`  ${step} ${state}${text === '' ? '' : `: ${text}`}`);
 }
 
-/** Asks until the run has ended; reports what its steps say as it changes. */
+/** Polls until the run has ended. Prints the progress of its steps when it changes. */
 async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Promise<Run> {
   const shown = new Map<string, string>();
   const ask = async (): Promise<Run | undefined> => {
@@ -168,7 +168,7 @@ async function submit({ app, format, operands, values, io }: AppCall): Promise<v
 
 interface Submission {
   app: App;
-  /** The format of the job's id, or after a wait of its output. */
+  /** The format of the job's id, or, after a wait, of its output. */
   format: ResultFormat;
   print?: PrintRun;
   values: Values;

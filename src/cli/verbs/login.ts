@@ -62,7 +62,7 @@ async function ask(io: Io, question: string, what: string): Promise<string> {
   });
 }
 
-/** The credential of the options; what is missing is prompted for. */
+/** The credential from the options. Prompts for what is missing. */
 async function readCredential(io: Io, values: Values): Promise<Given> {
   checkExclusive(values);
   let username = textOf(values, 'username') ?? '';
@@ -87,7 +87,7 @@ async function readCredential(io: Io, values: Values): Promise<Given> {
   return { username, secret: await ask(io, 'Password: ', 'password') };
 }
 
-/** Replaces the advice to sign in, which has just failed. */
+/** Replaces the remedy to sign in, because this sign-in has just failed. */
 function refused(error: RegistryError, registry: string): RegistryError {
   const { message } = error.code === 'TOKEN_EXPIRED' && error.cause instanceof RegistryError ? error.cause : error;
   return new RegistryError(`${registry} refuses the credential: ${message}`, error.info, {
