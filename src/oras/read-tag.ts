@@ -24,10 +24,10 @@ export async function resolveIfThere(
 }
 
 /**
- * Reads a tag back that was set: a registry may accept it and lose it, or a replica may be late.
- * @param options.pausesMs pauses in milliseconds before it is read again; by default it is read once
- * @throws CopyError `TAG_LOST`, with what the tag stands for instead; `DIGEST_MISMATCH` if that is a digest of another algorithm: most
- * registries take what is put under a tag for sha256
+ * Reads a tag back after it was set: a registry may accept it and lose it, or a replica may be stale.
+ * @param options.pausesMs pauses in milliseconds before it is read again. Default: it is read once
+ * @throws CopyError `TAG_LOST`, which names the digest that the tag has instead; `DIGEST_MISMATCH` if that digest has
+ * another algorithm, because most registries compute sha256 for a push to a tag
  */
 export async function checkTag(
   destination: Pick<ReadableRepository, 'name' | 'resolve'>,

@@ -9,7 +9,7 @@ export interface RepositoriesOptions extends CallOptions {
 
 /**
  * Lists the full names of a registry's repositories, in its order.
- * @throws InputError `REFERENCE_INVALID` for a namespace that can't be one; what the registry throws
+ * @throws InputError `REFERENCE_INVALID` for an invalid namespace; what the registry throws
  */
 export async function* listRepositories(
   registry: Pick<Registry, 'listRepositories'>,

@@ -35,8 +35,8 @@ export function putTags(
 }
 
 /**
- * Gives a manifest more tags. If one of them is invalid, nothing is written.
- * @throws InputError `TAG_MISSING` where there is none, `REFERENCE_INVALID`; what the store throws
+ * Sets more tags of a manifest. If one of them is invalid, none is set.
+ * @throws InputError `TAG_MISSING` if no tag is given, `REFERENCE_INVALID`; what the store throws
  */
 export async function tagManifest(
   repository: Repository,
