@@ -248,7 +248,7 @@ describeWithPeers(
       expect(typesUnder(referrer(tree, 'sbom/example'))).toEqual(['signature/example']);
     }, 120_000);
 
-    test('a push, the same event three times, the schedule and a promote job: one SBOM and one signature', async () => {
+    test('a push, three identical events, the schedule and a promote job give one SBOM and one signature', async () => {
       const digest = await writeImage(join(folder, 'often'), 'asked for often');
       const [host, repository] = [up.source, 'samples/often'];
       const since = Date.now();

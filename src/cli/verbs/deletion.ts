@@ -38,7 +38,10 @@ export function deletionOptions(io: Io, values: Values, question: (digest: strin
   };
 }
 
-/** Prints a deletion, by the app or here. @param targetOf reads the first operand */
+/**
+ * Prints the result of a deletion, from this process or the app.
+ * @param targetOf parses the first operand
+ */
 export function deletionPrinter(
   io: Io,
   targetOf: (operands: readonly string[], values: Values) => Target,

@@ -99,7 +99,10 @@ export async function writeIndexOutput(io: Io, values: Values, bytes: Uint8Array
   else if (output !== undefined) await writeOutput(output, bytes);
 }
 
-/** Prints an index that was made, by the app or here. @param targetOf reads the first operand */
+/**
+ * Prints a new index, from this process or the app.
+ * @param targetOf parses the first operand
+ */
 export function indexPrinter(
   io: Io,
   targetOf: (operands: readonly string[], values: Values) => Target,

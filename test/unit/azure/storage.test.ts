@@ -266,7 +266,7 @@ describe('Azure Storage', () => {
       proxy.stop();
     });
 
-    test('after a lost answer the row reads as written by somebody else', async () => {
+    test('after a lost answer the row counts as written by another writer', async () => {
       const proxy = await startStorageProxy(connectionString, 'Table');
       const { runs } = createStorage({ connectionString: proxy.connectionString });
       const row = samplePromotion();

@@ -29,7 +29,7 @@ function namesRead(): string[] {
 }
 
 describe('local.settings.sample.json', () => {
-  test('is valid as it is', () => {
+  test('is valid without changes', () => {
     const { settings, problems } = readSettings(sample.Values);
     expect(problems).toEqual([]);
     expect(settings).toMatchObject({

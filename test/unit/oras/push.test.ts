@@ -186,7 +186,7 @@ describe('config, type and platform', () => {
     expect(json).toMatchObject({ artifactType: 'a/b', config: { mediaType: 'x/y', size: 7 } });
   });
 
-  test('a platform is a config', async () => {
+  test('with a platform creates a config', async () => {
     const platform = { os: 'linux', architecture: 'arm', variant: 'v7' };
     const { json, repository } = await push({ platform });
     const config = '{"architecture":"arm","os":"linux","variant":"v7"}';

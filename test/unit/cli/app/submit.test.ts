@@ -214,14 +214,14 @@ test.each(CASES)('%j', async (argv, job) => {
   expect(parseJob(JSON.parse(body), { messageId: 'm' })).toMatchObject(job);
 });
 
-test('files of 32 KiB in all stand in the job', async () => {
+test('a job contains local files of up to 32 KiB in total', async () => {
   expect((await submit(['push', `${APP}:v1`, 'half.bin', 'other-half.bin'])).code).toBe(0);
   const job = parseJob(JSON.parse(bodies[0] ?? ''), { messageId: 'm' });
   expect(job).toMatchObject({ files: [{ path: 'half.bin' }, { path: 'other-half.bin' }] });
   expect(Buffer.byteLength(bodies[0] ?? '')).toBeLessThan(47 * 1024);
 });
 
-test('of standard input, - is what came in', async () => {
+test('the file - of a job has the content of standard input', async () => {
   await submit(['blob', 'push', `${APP}@${DIGEST}`, '-', '--size', '3'], 'own');
   await submit(['manifest', 'push', `${APP}:v1`, '-'], '{}');
   expect(bodies.map((body) => JSON.parse(body) as unknown)).toMatchObject([
@@ -230,7 +230,7 @@ test('of standard input, - is what came in', async () => {
   ]);
 });
 
-test('what no blob may be called stands in the job under a name of its own, and keeps its title', async () => {
+test('a file whose path is not a valid blob name gets another name in the job, and keeps its title', async () => {
   await mkdir('sub/a.md', { recursive: true });
   await writeFile('sub/b.md', 'inner');
   await writeFile('b.md', 'outer');
@@ -260,12 +260,12 @@ test('what no blob may be called stands in the job under a name of its own, and 
   }
 });
 
-test('every operation that a verb has can be handed over', () => {
+test('every operation that a verb has can be submitted', () => {
   const reached = new Set(CASES.map(([, { operation }]) => operation));
   expect(JOB_OPERATIONS.filter((each) => !reached.has(each))).toEqual(['promote', 'verify', 'sbom', 'sign']);
 });
 
-describe('what a job has no place for is refused, and nothing is sent', () => {
+describe('an option or file that a job cannot have is refused, and nothing is sent', () => {
   test.each<[string[], string]>([
     [['resolve', `${APP}:v1`, '-u', 'me', '-p', 'hunter2!'], 'OPTION_NOT_IN_JOB'],
     [['resolve', `${APP}:v1`, '--plain-http'], 'OPTION_NOT_IN_JOB'],
@@ -292,7 +292,7 @@ describe('what a job has no place for is refused, and nothing is sent', () => {
     expect(bodies).toEqual([]);
   });
 
-  test('more on standard input than a job holds', async () => {
+  test('if standard input is larger than a job', async () => {
     for (const line of [
       ['blob', 'push', `${APP}@${DIGEST}`, '-', '--size', '32769'],
       ['manifest', 'push', APP, '-'],

@@ -218,7 +218,7 @@ test.each([
   expect(job.out).toBe(results(own.out));
 });
 
-test('what goes to a file is the same to a byte, whatever the JSON looks like', async () => {
+test('a file that a job writes has exactly the bytes of the content', async () => {
   const digest = (await here('manifest fetch {repo}:files --format go-template={{(index~.content.layers~1).digest}}'))
     .out;
   for (const line of [
@@ -236,7 +236,7 @@ test('what goes to a file is the same to a byte, whatever the JSON looks like', 
   expect((await there(`blob fetch -o - {repo}@${digest}`)).out).toBe(await readFile('odd.json', 'utf8'));
 });
 
-test('a digest that must come out: it does, or nothing is pushed', async () => {
+test('a job with a required digest pushes nothing if the content has another digest', async () => {
   await here('manifest fetch -o manifest.json {repo}:v1');
   const other = `{repo}@sha256:${'0'.repeat(64)}`;
   for (const line of ['push NAME hi.txt', 'manifest push NAME manifest.json', 'manifest index create NAME v1']) {
@@ -248,7 +248,7 @@ test('a digest that must come out: it does, or nothing is pushed', async () => {
   }
 });
 
-test('what SOURCE_DATE_EPOCH says, a job says too', async () => {
+test('a job uses SOURCE_DATE_EPOCH like the command', async () => {
   const env = { SOURCE_DATE_EPOCH: '1767225600' };
   const line = words('push {repo} docs hi.txt --format go-template={{.digest}}');
   const [own, job] = [await ran(line, env), await ran([...line, '--submit', '--wait'], env)];
@@ -256,7 +256,7 @@ test('what SOURCE_DATE_EPOCH says, a job says too', async () => {
   expect(job.out).not.toBe((await ran(line)).out);
 });
 
-test('a blob that is too large for an output is in the app’s storage, which is said', async () => {
+test('a blob that is too large for the output is in the app’s storage, and the command names it', async () => {
   await writeFile('large.bin', Buffer.alloc(21_000));
   const pushed = await here('blob push {repo} large.bin');
   const digest = /^Digest: (\S+)$/m.exec(pushed.out)?.[1] ?? '';
@@ -266,7 +266,7 @@ test('a blob that is too large for an output is in the app’s storage, which is
   await expect(readFile('got.bin')).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-test('what comes on standard input is what is pushed', async () => {
+test('a job pushes the content of standard input', async () => {
   await world.files.put('source', '-', Readable.from([Buffer.from('a blob of the app’s')]));
   const digest = `sha256:${createHash('sha256').update('own').digest('hex')}`;
   for (const [line, input] of [
@@ -284,7 +284,7 @@ test('what comes on standard input is what is pushed', async () => {
   expect(long.err).toContain('(SIZE_MISMATCH)');
 });
 
-test('a pull: the last lines, and where the files are', async () => {
+test('a pull job prints the last lines of the command, and where the files are', async () => {
   const own = await here('pull -o out {repo}:files');
   expect((await there('pull {repo}:files')).out).toBe(results(own.out));
   // Files and folders, each with all that is said of it; only where they stand is another place.
@@ -318,7 +318,7 @@ test('the distribution spec of a job decides how referrers are stored', async ()
   expect((await there(`${listed} --distribution-spec v1.2`)).code).toBe(1);
 });
 
-test('deletions', async () => {
+test('a job deletes manifests and blobs', async () => {
   for (const [kind, options, reference] of [
     ['manifest', '', '{repo}:gone'],
     ['manifest', '--descriptor', '{repo}:gone'],
@@ -341,10 +341,10 @@ test('deletions', async () => {
   expect((await there('manifest delete --descriptor {repo}:v1')).err).toContain('(CONFIRMATION_MISSING)');
 });
 
-describe('with the app’s own tools and key', () => {
+describe('a job with the app’s own key', () => {
   const signed = '--signing-key key.pem --certificate-chain ca.pem';
 
-  test('sbom, sign, verify', async () => {
+  test('attaches SBOMs, signs and verifies', async () => {
     // Done by the app first, it is there for us.
     const made = await there('sbom --platform linux/amd64 {repo}:v1');
     expect(made.out).toMatch(/^Attached \S+: sha256:\w+\nAttached to \[registry\] \S+\nDigest: sha256:\w+\n$/);
@@ -368,7 +368,7 @@ describe('with the app’s own tools and key', () => {
     }
   });
 
-  test('a refusal is told as it is at once', async () => {
+  test('that is refused prints the refusal at once', async () => {
     for (const format of ['', ' --format json']) {
       const line = `verify --trust-store ca.pem --identity nobody {repo}:files${format}`;
       const [own, job] = [await here(line), await there(line)];
@@ -379,7 +379,7 @@ describe('with the app’s own tools and key', () => {
   });
 });
 
-describe('copies and promotions', () => {
+describe('a job', () => {
   const digest = `sha256:${'a'.repeat(64)}`;
   const ended = (result: Record<string, unknown>, output?: unknown): void => {
     const run = { id: 'j1', state: 'ended', result, input: { job: { operation: 'copy', id: 'j1' } }, steps: [] };
@@ -390,7 +390,7 @@ describe('copies and promotions', () => {
     };
   };
 
-  test('copy', async () => {
+  test('copies an artifact', async () => {
     const line = 'copy -r {repo}:v1 q.io/app:v2';
     const mediaType = OCI_IMAGE_MANIFEST;
     const [manifest, blob] = [
@@ -432,7 +432,7 @@ describe('copies and promotions', () => {
     expect((await there(line)).err).toContain('(APP_ANSWER_INVALID)');
   });
 
-  test('copy by an app that keeps no receipt, and one that failed', async () => {
+  test('of an app that stores no receipt, and a failed job, print a short result', async () => {
     ended({ outcome: 'completed', digest });
     expect((await there('copy -r {repo}:v1 q.io/app:v2')).out).toBe(
       `Copied [registry] ${repo}:v1 => [registry] q.io/app:v2\nDigest: ${digest}\n`,
@@ -451,7 +451,7 @@ describe('copies and promotions', () => {
     });
   });
 
-  test('promote', async () => {
+  test('promotes a tag', async () => {
     const promotion = {
       id: 'p1',
       rule: 'staging',
@@ -492,7 +492,7 @@ test.each([
   expect(err).toContain(said);
 });
 
-test('without --wait, options of the printing are none of the job’s', async () => {
+test('without --wait is not sent the options of the output', async () => {
   const { code, err } = await ran(words('manifest fetch --pretty {repo}:v1 --submit'));
   expect(code).toBe(1);
   expect(err).toContain('--submit does not take --pretty');

@@ -98,7 +98,7 @@ describe('routes', () => {
     return found === undefined ? undefined : [found.fn.name, found.params];
   };
 
-  test('find a function by path and method', () => {
+  test('select a function by path and method', () => {
     expect(find('GET', '/api/runs/latest')).toEqual(['latest', {}]);
     expect(find('GET', '/api/runs/a%2Fb')).toEqual(['run', { id: 'a/b' }]);
     expect(find('POST', '/api/runs/x/cancel')).toEqual(['cancel', { id: 'x' }]);
