@@ -78,7 +78,7 @@ export async function startHost(options: HostOptions, settings: Record<string, s
   const keys = options.keys ? readKeys(join(options.dataDir, 'keys.json')) : noKeys;
   const server = await startServer(options.port);
   const { port } = server;
-  // Without it, durable-functions would write links with port 7071.
+  // If this is missing, durable-functions writes links with port 7071.
   settings['WEBSITE_HOSTNAME'] = `localhost:${port}`;
   const links = createClientLinks(port, expand(extensions.durableTask.hubName, settings), keys.query('durabletask'));
 

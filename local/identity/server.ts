@@ -40,7 +40,7 @@ export interface RunningIdentity {
   readonly tenantId: string;
   /** The identity's client id. The log has it even if the app does not send it. */
   readonly clientId: string;
-  /** For a registry's `entraKeysFile`. */
+  /** The value for a registry's `entraKeysFile`. */
   readonly publicKeysFile: string;
   readonly log: readonly IdentityLogEntry[];
   readonly logFile: string;

@@ -12,7 +12,10 @@ const HOUSEKEEPING: ReadonlySet<string> = new Set(['closeRun']);
 /** The step that records that a run waits. It is done afterwards or pauses first. */
 const WAITING = 'markWaiting';
 
-/** Outcomes after which the destination is as the rule wants it (`observed`: would be). */
+/**
+ * Outcomes after which the destination is as the rule requires. `observed` counts as well, although nothing was
+ * written.
+ */
 const GOOD: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
 
 export function isGood(promotion: LocalPromotion): boolean {

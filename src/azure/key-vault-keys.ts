@@ -70,7 +70,7 @@ export function keyVaultKeys({ vault, name: keyName }: VaultId, options: VaultCl
       const { CryptographyClient } = await import('@azure/keyvault-keys');
       const id = idOf(found.properties.version);
       const { publicKey, algorithm } = usable(id, found, now());
-      // Without its times, because the client would check them and throw an error without a code.
+      // Leave out its times: the client would check them and throw an error without a code.
       const { notBefore: _notBefore, expiresOn: _expiresOn, ...properties } = found.properties;
       const crypto = new CryptographyClient({ ...found, properties }, credential, clientOptions);
       const signWith = async (

@@ -69,7 +69,7 @@ async function readSecret(credential: TokenCredential, url: string, options: Sec
   }
 }
 
-/** Without the SDK's error as cause, because that holds the request with its token. */
+/** The SDK's error is not the cause here, because it contains the request with its token. */
 function unreadable(url: string, why: string, transient = false): ConfigurationError {
   return new ConfigurationError('CREDENTIAL_UNREADABLE', `the secret ${url} cannot be read: ${why}`, {
     transient,

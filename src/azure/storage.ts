@@ -152,7 +152,7 @@ function connect(connection: StorageConnection, maxRetries: number): Clients {
       table: (name) => new TableClient(uris.tableServiceUri, name, credential, tables),
     };
   } catch {
-    // Without the SDK's error as cause: it may quote the connection string with its key.
+    // The SDK's error is not the cause here, because it may quote the connection string with its key.
     throw invalidSetting();
   }
 }

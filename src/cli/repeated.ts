@@ -1,4 +1,7 @@
-/** For repeatable options, as in oras. Commander's own variadic options would also take the operands that follow. */
+/**
+ * Collects the values of a repeatable option, as in oras. Commander's variadic options would also take the operands
+ * that follow.
+ */
 export function collect(value: string, before: readonly string[] | undefined): string[] {
   return [...(before ?? []), value];
 }

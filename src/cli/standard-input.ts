@@ -31,7 +31,7 @@ export class LineReader {
   async read(hidden: boolean): Promise<string | undefined> {
     const input = this.#input;
     if (!hidden || !isTerminal(input)) return this.#line();
-    // Without its echo, the terminal does no line editing, so it is done here.
+    // A terminal without echo does no line editing, so it is done here.
     input.setRawMode(true);
     try {
       let line = '';

@@ -151,7 +151,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
           const signer = await signerOfNow(ports.signing, signal);
           const reply = await run({ ...ports, engine, signer }, input, call);
           await progress.end('done' in reply ? 'done' : 'waiting');
-          // A step that waits logs this only at its first call.
+          // A step that waits logs its state only at its first call.
           if (progress.state === 'done' || attempt === undefined)
             log.info(`${progress.state} in ${Math.round(performance.now() - startedMs)} ms: ${progress.said}`);
           if ('done' in reply) return reply;

@@ -35,7 +35,7 @@ function numeric(block: Uint8Array, start: number, length: number): number {
     for (let index = start + 1; index < start + length; index++) value = value * 256 + (block[index] ?? 0);
     return Number.isSafeInteger(value) ? value : Number.NaN;
   }
-  // As in Go: zero bytes and spaces at both ends do not count.
+  // Zero bytes and spaces at both ends are ignored, as in Go.
   const field = Buffer.from(block.subarray(start, start + length)).toString('latin1');
   const digits = field.replaceAll(/^[ \0]+|[ \0]+$/g, '').split('\0', 1)[0] ?? '';
   if (digits === '') return 0;

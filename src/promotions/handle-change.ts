@@ -167,9 +167,9 @@ export interface Above {
 type Knows = (promotionId: string, rule: Rule) => boolean;
 
 /**
- * For an attachment that a promotion's run has made. That promotion knows it, and so do promotions whose rules attach
- * at least the same at the source. All other promotions with its subject are triggered, as after any referrer. Each
- * attaches only once, so this ends.
+ * Tells which promotions an attachment of this app need not trigger: the promotion whose run attached it, and
+ * promotions whose rules attach at least the same at the source. All other promotions with its subject are triggered,
+ * as after any referrer. Each attaches only once, so this ends.
  */
 async function knowsOf({ store }: StorePort<Runs>, runId: string): Promise<Knows> {
   const input = (await store.getRun(runId))?.value.input;

@@ -13,7 +13,7 @@ export interface GapsState {
 export class Gaps {
   readonly #limits: SbomLimits;
   readonly #named: Set<string>;
-  /** By ecosystem without a cataloger: the path that is shown and the number of files. */
+  /** For each ecosystem without a cataloger: the path to show and the number of files. */
   readonly #unread: Map<string, { example: string; count: number }>;
   #more: number;
 

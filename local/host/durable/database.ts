@@ -72,8 +72,8 @@ class Connection {
 export class Database {
   readonly #main: Connection;
   /**
-   * For locks. They need not survive a power failure, so they do not wait for the disk; commits of `#main` sync them
-   * later.
+   * The connection for locks. Locks need not survive a power failure, so they do not wait for the disk; commits of
+   * `#main` sync them later.
    */
   readonly #locks: Connection;
 

@@ -145,8 +145,8 @@ function isAnother(
 }
 
 /**
- * As Microsoft's engine reports it: after the worker died in a turn, the orchestration seems to have asked for less
- * than before.
+ * The message of Microsoft's engine. After a worker died in a turn, the orchestration seems to have asked for less than
+ * before.
  */
 const CUT_OFF = 'Non-Deterministic workflow detected: the worker died in the middle of a turn, by --chaos';
 

@@ -89,7 +89,7 @@ export function addPromote(parent: Command, context: VerbContext): void {
           rule,
           source: formatReference(source),
           destination,
-          // Of several promotions, the job has the worst outcome.
+          // A job of several promotions has the worst outcome.
           outcome: items.length === 1 ? job.outcome : (last?.outcome ?? state),
           ...(last?.digest !== undefined && { digest: last.digest }),
           ...(last?.reason !== undefined && { reason: last.reason }),

@@ -25,7 +25,7 @@ export function registerHealth(problems: readonly StatusProblem[], tickedAt: Tic
   });
 }
 
-/** Without an age if it cannot be read; `GET status` has the reason. */
+/** The age is left out if it cannot be read; `GET status` has the reason. */
 async function ageOf(read: TickedAt): Promise<{ tickAgeSeconds?: number }> {
   const late = new Promise<undefined>((resolve) => void setTimeout(resolve, READ_MS, undefined).unref());
   const at = await Promise.race([read().catch(() => undefined), late]);

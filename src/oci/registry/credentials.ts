@@ -21,7 +21,7 @@ export interface Credentials {
   get(registry: string, signal?: AbortSignal): Promise<Credential>;
 }
 
-/** For registries that need no credential or issue anonymous tokens. */
+/** Credentials for registries that need none or issue anonymous tokens. */
 export const anonymousCredentials: Credentials = { get: () => Promise.resolve({ kind: 'anonymous' }) };
 
 /**

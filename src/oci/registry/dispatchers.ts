@@ -20,7 +20,7 @@ const CONNECTIONS = 64;
 
 /** Options for connections. */
 export interface DispatcherOptions {
-  /** In milliseconds. The constants of this file give their meaning and defaults. */
+  /** Time limits in milliseconds. The constants of this file have their meaning and defaults. */
   timeouts?: { connectMs?: number; firstByteMs?: number; stallMs?: number };
   /** Maximum connections to one host for each kind of request. Default: 64. */
   connections?: number;

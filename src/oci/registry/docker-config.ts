@@ -141,7 +141,7 @@ async function lookUp(path: string, registry: string, call: HelperOptions): Prom
       const answer = await askCredentialHelper(helper, key, call);
       if (answer !== undefined) return credentialFrom(answer.username, answer.secret);
     }
-    // As in Docker and oras: with a helper, the entries of the file are ignored.
+    // If there is a helper, the entries of the file are ignored, as in Docker and oras.
     return { kind: 'anonymous' };
   }
   for (const key of new Set([...keys, ...matchingKeys(config.auths, registry, hostOfPath)])) {

@@ -146,7 +146,7 @@ async function readExtension(
   return bytes;
 }
 
-/** In the old GNU format, further blocks that no size counts stand between header and content. */
+/** In the old GNU format, there are further blocks between header and content, which no size includes. */
 async function skipSparseMap(reader: ByteReader, layer: string): Promise<void> {
   for (;;) {
     const block = await reader.take(TAR_BLOCK);

@@ -36,7 +36,7 @@ test('the subject is named by media type, digest and size', async () => {
   });
 });
 
-test('twice is once, at the same time too; by what was attached, another can be', async () => {
+test('the same attachment is made once, even by two concurrent calls; other files make another', async () => {
   await withSubject(async (repository, root, attach) => {
     const [first, second] = await Promise.all([attach(), attach()]);
     const third = await attach();
@@ -48,7 +48,7 @@ test('twice is once, at the same time too; by what was attached, another can be'
   });
 });
 
-test('annotations are enough; nothing at all is not', async () => {
+test('an attachment needs annotations or files', async () => {
   await withSubject(async (_repository, _root, attach) => {
     const { manifest } = await attach({ files: [], annotations: { manifest: { reviewed: 'yes' } } });
     expect(JSON.parse(Buffer.from(manifest).toString())).toMatchObject({
@@ -62,8 +62,8 @@ test('annotations are enough; nothing at all is not', async () => {
   });
 });
 
-describe('what a registry loses', () => {
-  test('is put again', async () => {
+describe('a referrer that the registry loses', () => {
+  test('is pushed again', async () => {
     await withSubject(async (repository, root, attach) => {
       repository.loseReferrers = 1;
       const { descriptor } = await attach();
@@ -71,7 +71,7 @@ describe('what a registry loses', () => {
     });
   });
 
-  test('is put again by whoever attaches it once more', async () => {
+  test('is pushed again by the next attach of the same files', async () => {
     await withSubject(async (repository, root, attach) => {
       const { descriptor } = await attach();
       repository.unlisted.add(descriptor.digest);
@@ -82,7 +82,7 @@ describe('what a registry loses', () => {
     });
   });
 
-  test('for good is an error', async () => {
+  test('is an error if the registry never keeps it', async () => {
     await withSubject(async (repository, _root, attach) => {
       repository.loseReferrers = 100;
       await expect(attach()).rejects.toMatchObject({ code: 'REFERRER_LOST' });

@@ -47,7 +47,7 @@ describe.each<[string, () => Promise<BlobRepository>]>([
     movedBytes = 0;
   });
 
-  test('pushed, found by its digest alone, read and deleted', async () => {
+  test('a blob is pushed, found by its digest, read and deleted', async () => {
     expect(await pushBlob(repository, () => once(bytes), { onProgress })).toEqual({
       mediaType: 'application/vnd.oci.image.layer.v1.tar',
       digest,
@@ -70,20 +70,20 @@ describe.each<[string, () => Promise<BlobRepository>]>([
     await expect(fetchBlob(repository, digest)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' });
   });
 
-  test('an empty one is sent once', async () => {
+  test('an empty blob is sent once', async () => {
     for (let time = 0; time < 2; time += 1) {
       await pushBlob(repository, () => once(new Uint8Array()), { onProgress, mediaType: 'x/y' });
     }
     expect(states).toEqual(['uploading', 'uploaded', 'exists']);
   });
 
-  test('under sha512, where the digest says so', async () => {
+  test('a blob is pushed under sha512 if its digest has that algorithm', async () => {
     const other = digestOf(bytes, 'sha512');
     const pushed = await pushBlob(repository, () => once(bytes), { digest: other });
     expect(pushed.digest).toBe(other);
   });
 
-  test('content that is not what is named is not sent', async () => {
+  test('content that does not match the given digest is not sent', async () => {
     const other = text('another blob');
     const push = (options: object) => pushBlob(repository, () => once(other), { onProgress, ...options });
     await expect(push({ digest })).rejects.toMatchObject({ code: 'DIGEST_MISMATCH' });

@@ -21,7 +21,7 @@ async function setUp() {
 }
 
 describe('copyArtifact', () => {
-  test('tags last, when all has arrived', async () => {
+  test('sets tags last, after the arrival check', async () => {
     const { source, destination, root, all } = await setUp();
     const receipt = await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1', 'latest'] });
     expect(receipt.root.digest).toBe(root.digest);
@@ -38,14 +38,14 @@ describe('copyArtifact', () => {
     expect(source.count('fetchManifest')).toBe(all.length);
   });
 
-  test('without a tag copies to the digest', async () => {
+  test('copies to the digest if there is no tag', async () => {
     const { source, destination, root } = await setUp();
     await copyArtifact(source, root.digest, destination);
     expect(destination.tags.size).toBe(0);
     expect(destination.manifests.has(root.digest)).toBe(true);
   });
 
-  test('the second time writes nothing, and fetches only the index and its children', async () => {
+  test('writes nothing the second time, and fetches only the index and its children', async () => {
     const { source, destination } = await setUp();
     await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
     source.calls.length = 0;
@@ -56,7 +56,7 @@ describe('copyArtifact', () => {
     expect(destination.calls.filter(({ method }) => method.startsWith('push'))).toEqual([]);
   });
 
-  test('a referrer that was added, and one that was lost, are brought though the tag stands right', async () => {
+  test('copies a new referrer and one that was lost, even if the tag is right already', async () => {
     const { source, destination, root, all } = await setUp();
     await copyArtifact(source, 'v1', destination, { recursive: true, tags: ['v1'] });
     const added = await putReferrer(source, root, 'later');
@@ -66,7 +66,7 @@ describe('copyArtifact', () => {
     expect(destination.manifests.size).toBe(all.length + 1);
   });
 
-  test('a copy that fails leaves the tag where it was', async () => {
+  test('does not move the tag if the copy fails', async () => {
     const { source, destination } = await setUp();
     const old = await putImage(destination, ['old'], 'v1');
     destination.failNth('pushManifest', 3, new TransportError('CONNECTION_CLOSED', 'closed'));
@@ -77,7 +77,7 @@ describe('copyArtifact', () => {
     expect(destination.tags.get('v1')).toBe(old.digest);
   });
 
-  test('a referrer that the destination will not list keeps the tag from being set', async () => {
+  test('sets no tag if the destination does not list a referrer', async () => {
     const { source, destination, all } = await setUp();
     destination.unlisted.add(all.at(-1)?.digest ?? '');
     const stop = AbortSignal.timeout(300);
@@ -87,7 +87,7 @@ describe('copyArtifact', () => {
     expect(destination.tags.size).toBe(0);
   });
 
-  test('a tag that the destination takes and forgets is an error', async () => {
+  test('fails if the destination accepts a tag and loses it', async () => {
     const { source, destination, root } = await setUp();
     const other = await putImage(destination, ['other'], 'v1');
     const push = destination.pushManifest.bind(destination);
@@ -103,7 +103,7 @@ describe('copyArtifact', () => {
     expect(destination.calls.filter(({ method, what }) => method === 'resolve' && what === 'v1')).toHaveLength(4);
   });
 
-  test('a sha512 root under a tag that leads to it by sha256 is not called done', async () => {
+  test('fails if a tag gives a sha256 digest for a sha512 root', async () => {
     const source = new MemoryRepository('source/app');
     const config = await putBlob(source, OCI_IMAGE_CONFIG, text('{}'));
     const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers: [] });
@@ -124,7 +124,7 @@ describe('copyArtifact', () => {
     });
   });
 
-  test('a blob that the destination lost is brought where it is told to look', async () => {
+  test('copies a lost blob again if it is told to check blobs', async () => {
     const { source, destination } = await setUp();
     const options = { recursive: true, tags: ['v1'] };
     await copyArtifact(source, 'v1', destination, options);
@@ -136,7 +136,7 @@ describe('copyArtifact', () => {
     expect(destination.blobs.has(lost)).toBe(true);
   });
 
-  test('what an index’s child refers to is not taken for granted where the tag stands right', async () => {
+  test('checks the referrers of an index’s child even if the tag is right', async () => {
     const { source, destination } = await setUp();
     const subject = await putImage(source, ['subject']);
     const child = await putReferrer(source, subject, 'child');
@@ -152,7 +152,7 @@ describe('copyArtifact', () => {
     expect((await compared()).unlisted).toEqual([{ subject: subject.digest, referrer: child.digest }]);
   });
 
-  test('what was lacking is brought without asking the source anything twice', async () => {
+  test('repeats no request to the source for missing content', async () => {
     const { source, destination, root } = await setUp();
     await putImage(source, ['signature'], `${root.digest.replace(':', '-')}.sig`);
     const options = { recursive: true, tags: ['v1'] };
@@ -165,7 +165,7 @@ describe('copyArtifact', () => {
     expect(asked).toHaveLength(new Set(asked).size);
   });
 
-  test('a child that the destination takes and forgets keeps the tag from being set', async () => {
+  test('sets no tag if the destination accepts a child and loses it', async () => {
     const { source, destination, all } = await setUp();
     const child = all[0]?.digest ?? '';
     destination.sparse = true;
@@ -183,7 +183,7 @@ describe('copyArtifact', () => {
     expect(destination.tags.size).toBe(0);
   });
 
-  test('names the side on which a tag is not found', async () => {
+  test('names the side on which a tag is missing', async () => {
     const { source, destination } = await setUp();
     await expect(copyArtifact(source, 'v9', destination)).rejects.toMatchObject({
       code: 'MANIFEST_UNKNOWN',
@@ -191,7 +191,7 @@ describe('copyArtifact', () => {
     });
   });
 
-  test('tells what was left out, the first time and the next', async () => {
+  test('reports what was left out, both times', async () => {
     const source = new MemoryRepository('source/app');
     const image = await putImage(source, ['a'], 'v1');
     const destination = new MemoryRepository('destination/app');
@@ -203,7 +203,7 @@ describe('copyArtifact', () => {
     }
   });
 
-  test('a digest given for the destination must be the source’s', async () => {
+  test('refuses a digest of the destination that the source does not have', async () => {
     const { source, destination, root, all } = await setUp();
     await copyArtifact(source, 'v1', destination, { digest: root.digest });
     const other = all[0]?.digest ?? root.digest;
@@ -213,7 +213,7 @@ describe('copyArtifact', () => {
   });
 });
 
-describe('platforms', () => {
+describe('a copy of one platform', () => {
   async function twoPlatforms() {
     const repository = new MemoryRepository('r/app');
     const amd = await putImage(repository, ['amd64']);
@@ -238,7 +238,7 @@ describe('platforms', () => {
     expect(() => parsePlatform(written, 'x64')).toThrow(expect.objectContaining({ code: 'PLATFORM_INVALID' }));
   });
 
-  test('an index’s child is chosen, with its platform', async () => {
+  test('selects a child of an index', async () => {
     const { repository, arm, index } = await twoPlatforms();
     expect(await selectPlatform(repository, index, parsePlatform('linux/arm64', 'x64'))).toEqual({
       ...arm,
@@ -257,7 +257,7 @@ describe('platforms', () => {
     },
   );
 
-  test('one image is its own platform, where its config says so', async () => {
+  test('accepts an image whose config names the platform', async () => {
     const repository = new MemoryRepository('r/app');
     const json = text(JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: {} }));
     const config = await putBlob(repository, 'application/vnd.oci.image.config.v1+json', json);
@@ -273,7 +273,7 @@ describe('platforms', () => {
     });
   });
 
-  test('a platform of an index is copied with its referrers, without the others', async () => {
+  test('includes the referrers of that child, and no other child', async () => {
     const { repository, arm } = await twoPlatforms();
     await putReferrer(repository, arm, 'sbom');
     const destination = new MemoryRepository('destination/app');

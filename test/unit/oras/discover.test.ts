@@ -16,7 +16,7 @@ async function signedImage() {
 }
 
 describe('discoverTree', () => {
-  test('finds referrers and theirs, each list asked for once', async () => {
+  test('finds referrers and their referrers, and requests each list once', async () => {
     const { repository, image, sbom, signature, other } = await signedImage();
     const tree = await discoverTree(repository, image);
     expect(tree.referrers.map(({ descriptor }) => descriptor.digest)).toEqual([sbom.digest, other.digest]);
@@ -24,7 +24,7 @@ describe('discoverTree', () => {
     expect(repository.count('listReferrers')).toBe(4);
   });
 
-  test('depth 1 is the direct referrers', async () => {
+  test('shows only direct referrers at depth 1', async () => {
     const { repository, image } = await signedImage();
     const tree = await discoverTree(repository, image, { depth: 1 });
     expect(tree.referrers).toHaveLength(2);
@@ -32,14 +32,14 @@ describe('discoverTree', () => {
     expect(repository.count('listReferrers')).toBe(1);
   });
 
-  test('the type filters every level', async () => {
+  test('filters every level by type', async () => {
     const { repository, image, signature, sbom } = await signedImage();
     expect((await discoverTree(repository, image, { artifactType: SIGNATURE })).referrers).toEqual([]);
     const tree = await discoverTree(repository, sbom, { artifactType: SIGNATURE });
     expect(tree.referrers.map(({ descriptor }) => descriptor.digest)).toEqual([signature.digest]);
   });
 
-  test('a chain without end is refused', async () => {
+  test('refuses an endless chain', async () => {
     const repository = new MemoryRepository();
     const image = await putImage(repository, ['a']);
     let level = 0;
@@ -51,7 +51,7 @@ describe('discoverTree', () => {
     await expect(discoverTree(repository, image)).rejects.toMatchObject({ code: 'GRAPH_TOO_DEEP' });
   });
 
-  test('a circle is refused as soon as it closes', async () => {
+  test('refuses a cycle at once', async () => {
     const repository = new MemoryRepository();
     const [a, b] = [await putImage(repository, ['a']), await putImage(repository, ['b'])];
     let asked = 0;
@@ -64,7 +64,7 @@ describe('discoverTree', () => {
     expect((await discoverTree(repository, a, { depth: 1 })).referrers).toHaveLength(1);
   });
 
-  test('what stands in two places is shown in both and asked for once', async () => {
+  test('shows a referrer in two places, and requests its list once', async () => {
     const { repository, image, sbom, signature, other } = await signedImage();
     const list = repository.listReferrers.bind(repository);
     let asked = 0;
@@ -79,7 +79,7 @@ describe('discoverTree', () => {
     expect(asked).toBe(4);
   });
 
-  test('a list without end is refused', async () => {
+  test('refuses an endless list', async () => {
     const repository = new MemoryRepository();
     const image = await putImage(repository, ['a']);
     const many = Array.from({ length: 60_000 }, (_, index) => ({ ...image, digest: digestOf(text(`${index}`)) }));
@@ -114,7 +114,7 @@ describe('formats', () => {
     node(at('hostile', { artifactType: 'a\u001b[31m\nb' })),
   ]);
 
-  test('the tree groups by type, annotations first and sorted', () => {
+  test('the tree is grouped by type, with sorted annotations first', () => {
     const d = (name: string): string => digestOf(text(name));
     expect(formatTree(tree)).toBe(
       [
@@ -137,7 +137,7 @@ describe('formats', () => {
     );
   });
 
-  test('JSON leaves out what is empty, and lists none as []', () => {
+  test('JSON has no empty fields, and [] without referrers', () => {
     const json = toDiscoverJson(tree);
     expect(Object.keys(json)).toEqual(['reference', 'mediaType', 'digest', 'size', 'annotations', 'referrers']);
     expect(json.referrers[0]).toEqual({
@@ -153,7 +153,7 @@ describe('formats', () => {
     expect(Object.keys(json.referrers[3] ?? {})).not.toContain('artifactType');
   });
 
-  test('JSON is escaped as Go does', () => {
+  test('JSON is escaped as in Go', () => {
     expect(formatGoJson({ a: '<b>&\u2028' })).toBe('{"a":"\\u003cb\\u003e\\u0026\\u2028"}');
     expect(formatGoJson({ a: [1] }, 2)).toBe('{\n  "a": [\n    1\n  ]\n}');
   });

@@ -29,13 +29,13 @@ test('a manifest as JSON has its keys in order', () => {
 });
 
 describe('indentJson', () => {
-  test('keeps order, escapes and numbers as they are', () => {
+  test('keeps the order, escapes and numbers', () => {
     expect(indentJson('{"b":1.0,"a":"\\u003c {,} \\"","c":[],"d":{},"e":[1,{"f":null}]}')).toBe(
       '{\n  "b": 1.0,\n  "a": "\\u003c {,} \\"",\n  "c": [],\n  "d": {},\n  "e": [\n    1,\n    {\n      "f": null\n    }\n  ]\n}',
     );
   });
 
-  test('is JSON.stringify’s layout, for whatever it writes', () => {
+  test('gives the layout of JSON.stringify for all its output', () => {
     assert(
       property(json(), (text) => {
         const value: unknown = JSON.parse(text);
@@ -45,7 +45,7 @@ describe('indentJson', () => {
   });
 });
 
-describe('older shapes of discover', () => {
+describe('the older forms of discover', () => {
   const tree = {
     reference: 'r/a@1',
     descriptor: DESCRIPTOR,
@@ -88,7 +88,7 @@ describe('listTags', () => {
     return { repository, first, hex };
   }
 
-  test('after the one given, without those that name digests, and by digest', async () => {
+  test('lists tags after a given one, without digest tags, and by digest', async () => {
     const { repository, first, hex } = await tagged();
     const all = [`sha256-${hex}`, `sha256-${hex}.sig`, 'sha256-short', 'v1', 'v2', 'v3'].sort();
     expect(await listTags(repository)).toEqual(all);

@@ -25,7 +25,7 @@ beforeEach(() => {
 const decode = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
 describe('createIndex', () => {
-  test('in the order of the arguments, in the byte order of the Go clients', async () => {
+  test('keeps the order of the arguments and gives the bytes of the Go clients', async () => {
     const amd = await put('amd64', '{"os":"linux","architecture":"amd64"}');
     const arm = await put(
       'arm',
@@ -77,7 +77,7 @@ describe('createIndex', () => {
     expect(repository.manifests.size).toBe(1);
   });
 
-  test('artifact types are listed; an index in an index has no platform', async () => {
+  test('lists artifact types, and no platform for an index in an index', async () => {
     await put('artifact', '{"os":"linux","architecture":"amd64"}', { artifactType: 'a/b' });
     await createIndex(repository, ['artifact'], { tags: ['index'], artifactType: 'i/i' });
     const { bytes } = await createIndex(repository, ['artifact', 'index'], { push: false });
@@ -91,7 +91,7 @@ describe('createIndex', () => {
     expect(decode(bytes)).toBe(`{"schemaVersion":2,"mediaType":"${OCI_IMAGE_INDEX}","manifests":[]}`);
   });
 
-  test('what is wrong is refused before anything is asked', async () => {
+  test('invalid input is refused before any request', async () => {
     for (const artifactType of ['bad', 'a/', '/b', 'a/b/c', 'a b/c', `a/${'b'.repeat(200)}`]) {
       await expect(createIndex(repository, ['v1'], { artifactType })).rejects.toMatchObject({
         code: 'MEDIA_TYPE_INVALID',
@@ -124,7 +124,7 @@ describe('updateIndex', () => {
   const digestsIn = (bytes: Uint8Array): string[] =>
     (JSON.parse(decode(bytes)) as { manifests: { digest: string }[] }).manifests.map(({ digest }) => digest);
 
-  test('takes out, adds, merges, in this order; all else stays', async () => {
+  test('an update removes, adds and merges entries in this order, and keeps everything else', async () => {
     const before = repository.tags.get('v1') ?? '';
     const { bytes, descriptor } = await updateIndex(repository, 'v1', {
       tags: ['v1'],
@@ -159,14 +159,14 @@ describe('updateIndex', () => {
     expect(repository.manifests.has(before)).toBe(true);
   });
 
-  test('the artifact type is changed, or taken away', async () => {
+  test('sets or removes the artifact type', async () => {
     const changed = await updateIndex(repository, 'v1', { artifactType: 'new/type', push: false });
     expect(JSON.parse(decode(changed.bytes))).toMatchObject({ artifactType: 'new/type' });
     const removed = await updateIndex(repository, 'v1', { artifactType: '', push: false });
     expect(Object.keys(JSON.parse(decode(removed.bytes)) as object)).not.toContain('artifactType');
   });
 
-  test('what cannot be is refused, and nothing is written', async () => {
+  test('refuses an invalid update and writes nothing', async () => {
     const before = [...repository.tags];
     const none = digestOf(text('none'));
     await expect(updateIndex(repository, 'v1', { remove: [none] })).rejects.toMatchObject({
@@ -186,7 +186,7 @@ describe('updateIndex', () => {
   });
 });
 
-test('descriptors have their fields in the order of the Go clients, empty ones left out', () => {
+test('descriptors have the field order of the Go clients, without empty fields', () => {
   const digest = digestOf(text('x'));
   const full: Descriptor = {
     artifactType: 'a/b',
@@ -214,7 +214,7 @@ test('descriptors have their fields in the order of the Go clients, empty ones l
   expect(Object.keys(bare)).toEqual(['mediaType', 'digest', 'size']);
 });
 
-test('an image that says nothing of a platform', async () => {
+test('an image without a platform in its config gets none in the index', async () => {
   await putImage(repository, ['a'], 'v1');
   const { bytes } = await createIndex(repository, ['v1'], { push: false });
   expect(decode(bytes)).not.toContain('platform');

@@ -41,7 +41,7 @@ async function destinations(folder: string): Promise<string[]> {
   return found;
 }
 
-test('whatever links an archive has: nothing is written outside, and no link leads there', async () => {
+test('no link of an archive leads outside, and nothing is written there', async () => {
   let pulled = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(entry, { minLength: 1, maxLength: 6 }), async (entries) => {
@@ -70,7 +70,7 @@ test('whatever links an archive has: nothing is written outside, and no link lea
   expect(pulled).toBeGreaterThan(10);
 }, 60_000);
 
-test('whatever files a folder has, they come back', async () => {
+test('any files of a folder are pulled as they were pushed', async () => {
   const fileName = fc
     .string({ unit: 'grapheme', minLength: 1, maxLength: 60 })
     .filter(

@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 
 describe('tagManifest', () => {
-  test('tags what a tag or digest leads to, whose bytes are fetched once', async () => {
+  test('tags the manifest of a tag or digest, and fetches it once', async () => {
     const image = await putImage(repository, ['a'], 'v1');
     const tagged: string[] = [];
     const resolved: string[] = [];
@@ -35,7 +35,7 @@ describe('tagManifest', () => {
     expect(repository.tags.get('by-digest')).toBe(image.digest);
   });
 
-  test('nothing is asked where one of the tags is none', async () => {
+  test('sends no request if one of the tags is invalid', async () => {
     await putImage(repository, ['a'], 'v1');
     const before = repository.calls.length;
     for (const tags of [['v2', 'a,b'], [''], ['-x'], [digestOf(text('x'))]]) {
@@ -46,7 +46,7 @@ describe('tagManifest', () => {
     expect([...repository.tags.keys()]).toEqual(['v1']);
   });
 
-  test('a failure is thrown, and no further tag is begun', async () => {
+  test('fails with the first error, and starts no further tag', async () => {
     await putImage(repository, ['a'], 'v1');
     repository.failNth('pushManifest', 2, new Error('broken'));
     await expect(tagManifest(repository, 'v1', ['a', 'b', 'c', 'd'], { concurrency: 1 })).rejects.toThrow('broken');
@@ -55,7 +55,7 @@ describe('tagManifest', () => {
 });
 
 describe('fetchConfig', () => {
-  test('of an image, with the descriptor as the manifest has it', async () => {
+  test('fetches the config of an image with its descriptor', async () => {
     await putImage(repository, ['a'], 'v1');
     const config = await resolveConfig(repository, 'v1');
     expect(config.mediaType).toBe(OCI_IMAGE_CONFIG);
@@ -65,7 +65,7 @@ describe('fetchConfig', () => {
     expect(await resolveConfig(repository, 'artifact')).toMatchObject({ mediaType: OCI_EMPTY, data: 'e30=' });
   });
 
-  test('an index has none, and one that is too large is not read', async () => {
+  test('refuses an index and a config that is too large', async () => {
     const image = await putImage(repository, ['a']);
     await putIndex(repository, [image], 'index');
     await expect(resolveConfig(repository, 'index')).rejects.toMatchObject({ code: 'CONFIG_NOT_FOUND' });
@@ -94,7 +94,7 @@ describe('pushManifest', () => {
     );
   }
 
-  test('byte for byte, under all tags; what is there is not sent again', async () => {
+  test('pushes bytes unchanged under all tags, and does not send existing content', async () => {
     const bytes = await imageBytes();
     const tagged: string[] = [];
     const pushed = await pushManifest(repository, bytes, {
@@ -115,14 +115,14 @@ describe('pushManifest', () => {
     expect(states.slice(4)).toEqual(['uploading', 'uploaded']);
   });
 
-  test('under another algorithm, where the digest says so', async () => {
+  test('pushes under the algorithm of the given digest', async () => {
     const bytes = await imageBytes();
     const digest = digestOf(bytes, 'sha512');
     expect((await pushManifest(repository, bytes, { digest })).digest).toBe(digest);
     expect(repository.manifests.has(digest)).toBe(true);
   });
 
-  test('what is wrong is refused before anything is asked', async () => {
+  test('refuses invalid input before any request', async () => {
     const bytes = await imageBytes();
     const untyped = text('{"schemaVersion":2}');
     const before = repository.calls.length;
@@ -139,7 +139,7 @@ describe('pushManifest', () => {
 });
 
 describe('deleteManifest', () => {
-  test('with its tags, after consent', async () => {
+  test('deletes a manifest with its tags after confirmation', async () => {
     const image = await putImage(repository, ['a'], 'v1');
     await tagManifest(repository, 'v1', ['v2']);
     const asked: string[] = [];
@@ -155,7 +155,7 @@ describe('deleteManifest', () => {
     expect(repository.tags.size).toBe(0);
   });
 
-  test('what is not there is an error, unless it may be missing', async () => {
+  test('fails for a missing manifest, unless that is allowed', async () => {
     await expect(deleteManifest(repository, 'v1')).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' });
     expect(await deleteManifest(repository, 'v1', { ignoreMissing: true })).toEqual({ state: 'missing' });
     await putImage(repository, ['a'], 'v1');

@@ -40,7 +40,7 @@ async function expectRefusal(
 
 const file = (title: string): LayerInput => ({ title, bytes: Buffer.from(BODY) });
 
-describe('titles', () => {
+describe('a hostile title is refused', () => {
   test.each(['../victim', 'a/../../victim', '/etc/acr-promoter-was-here', '..', 'a/\0b'])(
     '%j leads out and is refused, with all that came with it',
     async (title) => {
@@ -48,25 +48,25 @@ describe('titles', () => {
     },
   );
 
-  test('one that comes twice with different bytes', async () => {
+  test('if it occurs twice with different bytes', async () => {
     await expectRefusal([file('a'), { title: './a', bytes: Buffer.from('other') }], 'FILE_NAME_DUPLICATE');
   });
 
-  test('one that goes through another', async () => {
+  test('if it goes through another file', async () => {
     await expectRefusal([file('a'), { title: 'a/b', bytes: Buffer.from('other') }], 'PATH_BLOCKED');
     await expectRefusal([{ title: 'a/b', bytes: Buffer.from('other') }, file('a')], 'FILE_NAME_DUPLICATE');
   });
 
-  test('the folder itself is no file', async () => {
+  test('if it names the folder itself', async () => {
     await expectRefusal([file('.')], 'PATH_BLOCKED');
   });
 
-  test('one that goes through a link that an archive brought', async () => {
+  test('if it goes through a link of an archive', async () => {
     const link = await folderLayer('d', [{ name: 'd/here', type: 'symlink', linkname: '.' }]);
     await expectRefusal([link, { title: 'd/here/evil', bytes: Buffer.from('x') }], 'PATH_BLOCKED', { concurrency: 1 });
   });
 
-  test('one that goes through a link on disk that leads out', async () => {
+  test('if it goes through a link on disk that leads out', async () => {
     await expectRefusal([file('sub/victim')], 'PATH_OUTSIDE', {
       before: async (folder) => {
         await mkdir(join(folder, 'out'));
@@ -75,7 +75,7 @@ describe('titles', () => {
     });
   });
 
-  test('a link on disk that leads out is replaced, not followed', async () => {
+  test('but a link on disk that leads out is replaced, not followed', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const root = await putArtifact(repository, [file('entry')]);
@@ -88,7 +88,7 @@ describe('titles', () => {
   });
 });
 
-describe('archives', () => {
+describe('a hostile archive is refused', () => {
   const entry = (name: string): TarEntry => ({ name, body: BODY });
   const link = (linkname: string): TarEntry => ({ name: 'd/l', type: 'symlink', linkname });
   test.each<[string, TarEntry[], string]>([
@@ -169,18 +169,18 @@ describe('archives', () => {
     await expectRefusal([file('good'), await folderLayer('d', [entry('d/file'), special])], 'ARCHIVE_UNSAFE');
   });
 
-  test('a bomb is refused while it unpacks', async () => {
+  test('while it unpacks, if it is a bomb', async () => {
     const zeros = gzipSync(await tarOf([{ name: 'd/zeros', body: Buffer.alloc(70 * 1024 * 1024) }]));
     await expectRefusal([{ title: 'd', bytes: zeros, annotations: UNPACKED }], 'TOO_LARGE');
   });
 
-  test('hard links count with all their bytes', async () => {
+  test('if its hard links exceed the limit in total', async () => {
     const entries: TarEntry[] = [{ name: 'd/a', body: 'x'.repeat(10_000) }];
     for (let index = 0; index < 20; index += 1) entries.push({ name: `d/${index}`, type: 'link', linkname: 'd/a' });
     await expectRefusal([await folderLayer('d', entries)], 'TOO_LARGE', { unpackLimitBytes: 100_000 });
   });
 
-  test('many archives count together, and so do copies of one file', async () => {
+  test('if it exceeds the limit together with other archives and copies', async () => {
     const layers = await Promise.all(
       ['a', 'b', 'c'].map((title) => folderLayer(title, [{ name: `${title}/x`, body: title.repeat(40_000) }])),
     );
@@ -198,7 +198,7 @@ describe('archives', () => {
     await expectRefusal([{ title: 'd', bytes, annotations: UNPACKED }], code);
   });
 
-  test('one that is cut off', async () => {
+  test('if it is cut off', async () => {
     const whole = (await folderLayer('d', [entry('d/a'), { name: 'd/b', body: 'b'.repeat(50_000) }])).bytes;
     await expectRefusal([{ title: 'd', bytes: whole.subarray(0, -20), annotations: UNPACKED }], 'ARCHIVE_INVALID');
     const tar = await tarOf([{ name: 'd/b', body: 'b'.repeat(50_000) }]);
@@ -208,15 +208,15 @@ describe('archives', () => {
     );
   });
 
-  test('one whose content has another digest than it says', async () => {
+  test('if its content does not match its digest', async () => {
     const layer = await folderLayer('d', [entry('d/a')]);
     const annotations = { ...layer.annotations, 'io.deis.oras.content.digest': digestOf(Buffer.from('other')) };
     await expectRefusal([{ ...layer, annotations }], 'DIGEST_MISMATCH');
   });
 });
 
-describe('half of it', () => {
-  test('a blob that breaks off leaves nothing, and what stood there stays', async () => {
+describe('a pull', () => {
+  test('leaves no new file if a blob breaks off, and existing files stay', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const root = await putArtifact(repository, [file('a'), { title: 'b', bytes: Buffer.from('second') }]);
@@ -231,7 +231,7 @@ describe('half of it', () => {
     });
   });
 
-  test('what cannot be put in its place is found before anything is', async () => {
+  test('that cannot place a file fails before the first change', async () => {
     await expectRefusal([file('a'), { title: 'z', bytes: Buffer.from('z') }], 'PATH_BLOCKED', {
       before: async (folder) => {
         await mkdir(join(folder, 'out', 'z'), { recursive: true });
@@ -240,7 +240,7 @@ describe('half of it', () => {
     });
   });
 
-  test('a device is not replaced by a file', async () => {
+  test('does not replace a device', async () => {
     await withFolder(async (folder) => {
       const claim: Claim = { kind: 'file', name: '/dev/null', staged: join(folder, '0'), attributes: {} };
       const places = checkPlaces([['/dev/null', claim]], { root: folder, allowOutside: true });
@@ -248,7 +248,7 @@ describe('half of it', () => {
     });
   });
 
-  test('a place that is no folder', async () => {
+  test('fails if the output is no folder', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const root = await putArtifact(repository, [file('a')]);
@@ -258,7 +258,7 @@ describe('half of it', () => {
     });
   });
 
-  test('an interruption leaves nothing', async () => {
+  test('leaves nothing if it is interrupted', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const root = await putArtifact(repository, [file('a')]);
@@ -272,7 +272,7 @@ describe('half of it', () => {
     });
   });
 
-  test('allowed to, it writes where the title says', async () => {
+  test('writes outside the folder if that is allowed', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const root = await putArtifact(repository, [file('../victim')]);

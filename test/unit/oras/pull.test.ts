@@ -48,7 +48,7 @@ async function putIndex(repository: MemoryRepository, manifests: readonly Descri
   return repository.pushManifest(Buffer.from(JSON.stringify(index)), OCI_IMAGE_INDEX);
 }
 
-test('files, in folders that are made, with where they stand', async () => {
+test('files are written to their paths in new folders', async () => {
   await withFolder(async (folder) => {
     const repository = new MemoryRepository();
     const root = await putArtifact(repository, [text('a.txt', 'one'), text('x/y/b.txt', 'two')]);
@@ -63,7 +63,7 @@ test('files, in folders that are made, with where they stand', async () => {
   });
 });
 
-test('a folder comes back as it was pushed: bytes, links, permissions, and what was there beside it', async () => {
+test('a folder is pulled as it was pushed, with bytes, links and permissions, and other files in it stay', async () => {
   await withFolder(async (folder) => {
     const made = join(folder, 'd');
     await mkdir(join(made, 'sub', 'empty'), { recursive: true });
@@ -99,7 +99,7 @@ test('a folder comes back as it was pushed: bytes, links, permissions, and what 
   });
 });
 
-test('what takes the place of a file has the permissions that it had', async () => {
+test('a file that replaces another has its permissions', async () => {
   await withFolder(async (folder) => {
     const repository = new MemoryRepository();
     const layer = await folderLayer('d', [{ name: 'd/sh', mode: 0o755, body: 'x' }]);
@@ -117,7 +117,7 @@ test('what takes the place of a file has the permissions that it had', async () 
   });
 });
 
-test('set-user bits are not taken over, times are', async () => {
+test('times are set, and set-user bits are not', async () => {
   await withFolder(async (folder) => {
     const repository = new MemoryRepository();
     const layer = await folderLayer('d', [
@@ -133,7 +133,7 @@ test('set-user bits are not taken over, times are', async () => {
   });
 });
 
-test('hard links: from the folder of the link, and from where the archive begins', async () => {
+test('hard links are resolved from the folder of the link and from the start of the archive', async () => {
   await withFolder(async (folder) => {
     const repository = new MemoryRepository();
     const layer = await folderLayer('d', [
@@ -147,7 +147,7 @@ test('hard links: from the folder of the link, and from where the archive begins
   });
 });
 
-test('an archive titled "." goes into the folder itself', async () => {
+test('an archive titled "." is unpacked into the folder itself', async () => {
   await withFolder(async (folder) => {
     await writeFile(join(folder, 'a'), 'a');
     const repository = new MemoryRepository();
@@ -165,7 +165,7 @@ async function* slowly(goOn: Promise<void>): AsyncGenerator<Uint8Array> {
   yield Buffer.from('w');
 }
 
-describe('the same in one place', () => {
+describe('two files with one path', () => {
   const x: TarEntry = { name: 'd/x', body: 'x', mode: 0o755 };
   const link: TarEntry = { name: 'd/sub/link', type: 'symlink', linkname: 'y' };
   const sub: TarEntry[] = [{ name: 'd/sub/y', body: 'y' }, link];
@@ -211,7 +211,7 @@ describe('the same in one place', () => {
     });
   });
 
-  test('a copy is made of the one that is whole', async () => {
+  test('are copied from the complete one', async () => {
     await withFolder(async (folder) => {
       const staged = await createFolderSink(folder).begin();
       let goOn = (): void => undefined;
@@ -226,8 +226,8 @@ describe('the same in one place', () => {
   });
 });
 
-describe('overwriting', () => {
-  test('files are replaced, links are not written through', async () => {
+describe('existing files', () => {
+  test('are replaced, and links are not written through', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       await writeFile(join(folder, 'a'), 'old');
@@ -251,7 +251,7 @@ describe('overwriting', () => {
     });
   });
 
-  test('through a link to a folder within', async () => {
+  test('are replaced through a link to a folder within', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       await mkdir(join(folder, 'real'));
@@ -262,8 +262,8 @@ describe('overwriting', () => {
   });
 });
 
-describe('what has no name', () => {
-  test('is skipped; empty descriptors are passed by', async () => {
+describe('content without a name', () => {
+  test('is skipped, and empty descriptors are ignored', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const empty = text(undefined, '{}', 'application/vnd.oci.empty.v1+json');
@@ -277,7 +277,7 @@ describe('what has no name', () => {
     });
   });
 
-  test('a config is pulled where it is asked for', async () => {
+  test('is pulled if it is a config and the option is set', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const config = { mediaType: 'x/y', bytes: Buffer.from('{"c":1}') };
@@ -293,8 +293,8 @@ describe('what has no name', () => {
   });
 });
 
-describe('several manifests', () => {
-  test('an index with all in it, each blob downloaded once', async () => {
+describe('a pull of several manifests', () => {
+  test('includes all manifests of an index, and downloads each blob once', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const one = await putArtifact(repository, [text('a', 'same'), text('b', 'b')]);
@@ -308,7 +308,7 @@ describe('several manifests', () => {
     });
   });
 
-  test('the same name with other bytes is refused', async () => {
+  test('refuses one name with different bytes', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const one = await putArtifact(repository, [text('a', 'one')]);
@@ -319,7 +319,7 @@ describe('several manifests', () => {
     });
   });
 
-  test('the subject, and its subject, where they are asked for', async () => {
+  test('includes the subject and its subject if the option is set', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       const image = await putArtifact(repository, [text('image', 'i')]);
@@ -332,7 +332,7 @@ describe('several manifests', () => {
     });
   });
 
-  test('indexes in indexes without end', async () => {
+  test('refuses indexes that are nested endlessly', async () => {
     await withFolder(async (folder) => {
       const repository = new MemoryRepository();
       let root = await putArtifact(repository, [text('a', 'a')]);

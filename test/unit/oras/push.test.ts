@@ -76,8 +76,8 @@ function describeProgress(progress: PushProgress): string {
 const EMPTY = 'application/vnd.oci.empty.v1+json';
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
 
-describe('files', () => {
-  test('the manifest, as oras has it, created at the epoch', async () => {
+describe('a push of files', () => {
+  test('has the manifest of oras, created at the epoch', async () => {
     const { json, states } = await push({ files: ['a.txt', 'b.txt:text/plain'], tags: ['v1'] });
     expect(json).toEqual({
       schemaVersion: 2,
@@ -111,7 +111,7 @@ describe('files', () => {
     );
   });
 
-  test('again, nothing is written, not even a tag; a tag that moved is set', async () => {
+  test('writes nothing the second time, not even a tag, but sets a tag that has moved', async () => {
     const { repository, digest } = await push({ tags: ['v1', 'v2'] });
     repository.calls.length = 0;
     const { states } = await push({ tags: ['v1', 'v2'] }, repository);
@@ -123,14 +123,14 @@ describe('files', () => {
     expect(repository.tags.get('v1')).toBe(digest);
   });
 
-  test('a manifest that lost a blob gets it back', async () => {
+  test('restores a blob that its manifest has lost', async () => {
     const { repository } = await push({});
     repository.blobs.delete(digestOf(Buffer.from('one')));
     await push({}, repository);
     expect(repository.blobs.has(digestOf(Buffer.from('one')))).toBe(true);
   });
 
-  test('two names of the same bytes are read twice, sent once, and reported twice', async () => {
+  test('with two names of the same bytes reads them twice, sends them once, and reports both', async () => {
     const { repository, states, source } = await push({ files: ['a.txt', 'twin.txt'] });
     expect(repository.calls.filter(({ method }) => method === 'pushBlob')).toHaveLength(2);
     expect(states).toContain('exists twin.txt');
@@ -163,7 +163,7 @@ describe('files', () => {
     expect(repository.calls).toEqual([]);
   });
 
-  test('an upload that fails leaves no tag', async () => {
+  test('that fails leaves no tag', async () => {
     const repository = new MemoryRepository();
     repository.failNth('pushBlob', 2, new Error('broken'));
     await expect(push({ tags: ['v1'], files: ['a.txt', 'b.txt'] }, repository)).rejects.toThrow('broken');
@@ -171,7 +171,7 @@ describe('files', () => {
   });
 });
 
-describe('config, type and platform', () => {
+describe('a push with a config, type or platform', () => {
   test('with only a config follows image spec 1.0: the media type of the config is the artifact type', async () => {
     const { json } = await push({ config: { path: 'config.json' } });
     expect(json).toMatchObject({
@@ -181,7 +181,7 @@ describe('config, type and platform', () => {
     expect(json).not.toHaveProperty('config.annotations');
   });
 
-  test('a config with an artifact type is image spec 1.1', async () => {
+  test('with config and artifact type follows image spec 1.1', async () => {
     const { json } = await push({ config: { path: 'config.json', mediaType: 'x/y' }, artifactType: 'a/b' });
     expect(json).toMatchObject({ artifactType: 'a/b', config: { mediaType: 'x/y', size: 7 } });
   });
@@ -222,8 +222,8 @@ describe('config, type and platform', () => {
   });
 });
 
-describe('annotations', () => {
-  test('flags', () => {
+describe('annotations of a push', () => {
+  test('come from flags', () => {
     expect(parseAnnotationFlags(['a=1', 'b=c=d', 'e=', '=f'])).toEqual({ a: '1', b: 'c=d', e: '', '': 'f' });
     expect(() => parseAnnotationFlags(['a'])).toThrow(expect.objectContaining({ code: 'ANNOTATION_INVALID' }));
     expect(() => parseAnnotationFlags(['a=1', 'a=1'])).toThrow(
@@ -231,7 +231,7 @@ describe('annotations', () => {
     );
   });
 
-  test('a file: of the manifest, the config, and files, which it can rename', async () => {
+  test('come from a file for the manifest, the config and files, which it can rename', async () => {
     const annotations = parseAnnotationFile(
       JSON.stringify({
         $manifest: { z: '<&>', a: '1' },
@@ -253,7 +253,7 @@ describe('annotations', () => {
     expect(states).toContain('preparing renamed.txt');
   });
 
-  test('a name made empty is refused', async () => {
+  test('cannot make a name empty', async () => {
     const annotations = parseAnnotationFile('{"a.txt":{"org.opencontainers.image.title":""}}', 'annotations.json');
     await expect(push({ annotations })).rejects.toMatchObject({ code: 'FILE_NAME_MISSING' });
   });
@@ -263,7 +263,7 @@ describe('annotations', () => {
   });
 });
 
-describe('file references', () => {
+describe('a file reference', () => {
   test.each([
     ['a.txt', 'a.txt', undefined],
     ['a.txt:text/plain', 'a.txt', 'text/plain'],
@@ -274,7 +274,7 @@ describe('file references', () => {
   });
 });
 
-describe('folders', () => {
+describe('a push of folders', () => {
   /** The same files, written at another time of day, in another order. */
   const makeFolder = async (folder: string, names: readonly string[], day: number): Promise<void> => {
     await mkdir(join(folder, 'd', 'sub'), { recursive: true });
@@ -309,7 +309,7 @@ describe('folders', () => {
     return { digest: pushed.descriptor.digest, layer: bytes, annotations: layer?.annotations ?? {}, repository };
   };
 
-  test('the same files make the same digest', async () => {
+  test('gives the same digest for the same files', async () => {
     const digests: string[] = [];
     for (const [names, day] of [
       [['b', 'a.sh', 'B', 'sub/x'], 1_000_000],
@@ -323,7 +323,7 @@ describe('folders', () => {
     expect(digests[1]).toBe(digests[0]);
   });
 
-  test('names are sorted, begin with the title, and say nothing of this machine', async () => {
+  test('sorts names, begins them with the title, and includes nothing about this machine', async () => {
     await withFolder(async (folder) => {
       await makeFolder(folder, ['b', 'a.sh', 'B', 'sub/x'], 5_000_000);
       const { layer, annotations } = await pushFolder(folder, { createdSeconds: 8 });
@@ -367,7 +367,7 @@ describe('folders', () => {
     });
   });
 
-  test('a link to a folder stands for the folder, and a file that vanishes is named', async () => {
+  test('reads a link to a folder as the folder, and names a file that vanishes', async () => {
     await withFolder(async (folder) => {
       await makeFolder(folder, ['b'], 1);
       await symlink('d', join(folder, 'alias'));
@@ -388,7 +388,7 @@ describe('folders', () => {
     });
   });
 
-  test('/dev/null is a file without bytes, and no other device is one', async () => {
+  test('reads /dev/null as an empty file, and refuses other devices', async () => {
     const source = createFolderSource();
     const repository = new MemoryRepository();
     const options = { files: [{ path: '/dev/null' }], allowAbsolutePaths: true };
@@ -407,7 +407,7 @@ describe('folders', () => {
     });
   });
 
-  test('a file that cannot be opened ends it', async () => {
+  test('fails if a file cannot be opened', async () => {
     await withFolder(async (folder) => {
       await makeFolder(folder, ['b'], 1);
       const source = createFolderSource(folder);
@@ -422,7 +422,7 @@ describe('folders', () => {
     });
   });
 
-  test('an interruption ends it', async () => {
+  test('ends if it is interrupted', async () => {
     await withFolder(async (folder) => {
       await makeFolder(folder, ['b'], 1);
       const signal = AbortSignal.abort();

@@ -26,7 +26,7 @@ test.each([
   expect((await list(namespace === undefined ? {} : { namespace })).names).toEqual(expected);
 });
 
-test('the last name goes to the registry as it is', async () => {
+test('the last name is sent to the registry unchanged', async () => {
   expect(await list({ namespace: 'ns', last: 'ns/one' })).toEqual({ names: ['ns/two/x'], asked: ['ns/one'] });
 });
 

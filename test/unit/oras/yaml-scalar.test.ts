@@ -73,7 +73,7 @@ test.each([
   expect(formatYamlEntry(key, value)).toBe(line);
 });
 
-test('whatever is written is read back, and shows a terminal nothing to act upon', () => {
+test('any text is parsed back unchanged, and contains no control character', () => {
   assert(
     property(string({ unit: 'binary', maxLength: 12 }), (value) => {
       const line = formatYamlEntry('key', value);

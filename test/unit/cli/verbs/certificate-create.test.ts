@@ -77,7 +77,7 @@ describe('a self-signed certificate', () => {
   });
 });
 
-test('a request is PEM, and its summary names what it asks for', async () => {
+test('a request is PEM, and its summary names its subject and key', async () => {
   const file = join(folder, 'signing.csr');
   const key = keyFile();
   const { code, out } = await cli(key, '--subject', SUBJECT, '--csr', '-o', file);
@@ -152,13 +152,13 @@ describe('is refused', () => {
     expect(err).toContain('(SIGNING_KEY_INVALID)');
   });
 
-  test('a vault of another cloud’s name', async () => {
+  test('for a vault with the name of another cloud', async () => {
     const { code, err } = await cli('https://myvault.vault.example/keys/signing', '--subject', SUBJECT);
     expect(code).toBe(1);
     expect(err).toContain('(SIGNING_KEY_INVALID)');
   });
 
-  test('writing over a private key', async () => {
+  test('if it would overwrite a private key', async () => {
     const key = keyFile();
     const before = readFileSync(key, 'utf8');
     const { code, err } = await cli(key, '--subject', SUBJECT, '-o', key);

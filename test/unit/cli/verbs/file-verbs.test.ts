@@ -38,7 +38,7 @@ async function acrPromoter(
   return { code, out: text, lines: text.split('\n'), err: err() };
 }
 
-test('push, pull and attach, as the guide has them', async () => {
+test('push, pull and attach print what the guide shows', async () => {
   const artifact = `${here}/samples/artifact:readme`;
   const pushed = await acrPromoter([
     'push',
@@ -88,7 +88,7 @@ test('push, pull and attach, as the guide has them', async () => {
 });
 
 describe('results', () => {
-  test('as JSON: the digest in the reference, all tags in order', async () => {
+  test('are JSON with the digest in the reference and all tags in order', async () => {
     const { out } = await acrPromoter(['push', `${here}/json:v2,v1`, '--format', 'json', 'readme.md']);
     const json = JSON.parse(out) as { digest: string };
     expect(json).toEqual({
@@ -107,19 +107,19 @@ describe('results', () => {
     });
   });
 
-  test('by a template, and nothing else', async () => {
+  test('are exactly the output of a template', async () => {
     const push = ['push', `${here}/template:v1`, 'readme.md'];
     const { out } = await acrPromoter([...push, '--format', 'go-template={{.digest}}']);
     expect(out).toMatch(/^sha256:[0-9a-f]{64}$/);
     expect((await acrPromoter([...push, '--format', 'go-template', '--template', '{{.size}}'])).out).toMatch(/^\d+$/);
   });
 
-  test('of several tags, the first is pushed and the others are set', async () => {
+  test('have several tags: the first is pushed and the others are set', async () => {
     const { lines } = await acrPromoter(['push', `${here}/several:v1,v2`, 'readme.md']);
     expect(lines.slice(-5, -3)).toEqual([`Pushed [registry] ${here}/several:v1`, 'Tagged v2']);
   });
 
-  test('into a layout and out of it', async () => {
+  test('can be written to a layout and read from it', async () => {
     const { lines } = await acrPromoter(['push', '--oci-layout', '../layout:v1', 'readme.md']);
     expect(lines).toContain('Pushed [oci-layout] ../layout:v1');
     expect((await acrPromoter(['push', '--oci-layout', '../layout:v1', 'readme.md'])).out).toContain('Exists ');
@@ -127,13 +127,13 @@ describe('results', () => {
     expect(await treeOf(join(folder, 'from-layout'))).toEqual({ 'readme.md': 'Readme Content\n' });
   });
 
-  test('the manifest, kept', async () => {
+  test('include the manifest in a file if an option asks for it', async () => {
     await acrPromoter(['push', '--oci-layout', '../kept:v1', '--export-manifest', '../kept.json', 'readme.md']);
     const { digest } = await (await openLayout(join(folder, 'kept'))).resolve('v1');
     expect(digestOf(await readFile(join(folder, 'kept.json')))).toBe(digest);
   });
 
-  test('what was skipped, with a hint', async () => {
+  test('name what was skipped, with a hint', async () => {
     const config = ['--config', 'config.json:x/y', '--artifact-type', 'a/b'];
     await acrPromoter(['push', `${here}/skipped:v1`, ...config, 'readme.md']);
     const { lines } = await acrPromoter(['pull', '-o', '../skipped', `${here}/skipped:v1`]);
@@ -145,7 +145,7 @@ describe('results', () => {
     ]);
   });
 
-  test('a title cannot speak to the terminal', async () => {
+  test('contain no control characters from a title', async () => {
     await writeFile(
       'annotations.json',
       JSON.stringify({ 'readme.md': { 'org.opencontainers.image.title': 'a\u001B[2Jb' } }),
@@ -162,7 +162,7 @@ describe('results', () => {
   });
 });
 
-describe('the time of creation', () => {
+describe('the creation time', () => {
   const push = (env: Record<string, string>, ...args: string[]) =>
     acrPromoter(
       [
@@ -186,7 +186,7 @@ describe('the time of creation', () => {
     expect((await push(env, ...args)).out).toBe(created);
   });
 
-  test('what is no time is refused', async () => {
+  test('is refused if it is not a time', async () => {
     const { code, err } = await push({ SOURCE_DATE_EPOCH: 'yesterday' });
     expect([code, err.includes('SETTING_INVALID')]).toEqual([1, true]);
   });
@@ -225,7 +225,7 @@ describe('wrong use', () => {
     expect(ran.err).toContain(`(${code})`);
   });
 
-  test('--unpack-limit takes units', async () => {
+  test('except that --unpack-limit accepts units', async () => {
     await acrPromoter(['push', `${here}/limit:v1`, 'details']);
     const pull = (limit: string) =>
       acrPromoter(['pull', '-o', '../limit', `${here}/limit:v1`, '--unpack-limit', limit]);
@@ -234,7 +234,7 @@ describe('wrong use', () => {
   });
 });
 
-test('--force: a blob that is gone from under its manifest is brought again, by push and by copy', async () => {
+test('--force of push and copy restores a blob that its manifest has lost', async () => {
   const layout = join(folder, 'forced');
   const blob = join(layout, 'blobs', 'sha256', digestOf(Buffer.from('Readme Content\n')).slice('sha256:'.length));
   await acrPromoter(['push', '--oci-layout', `${layout}:v1`, 'readme.md']);

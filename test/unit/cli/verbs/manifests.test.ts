@@ -58,7 +58,7 @@ describe('in an OCI image layout', () => {
     expect((await acrPromoter(`repo tags --oci-layout ${layout}`)).out).toBe('idx\nidx2\nmore\nv1\nv2\n');
   });
 
-  test('manifest delete takes the tags along', async () => {
+  test('manifest delete removes the tags, too', async () => {
     const target = `--oci-layout ${layout}:v1`;
     expect((await acrPromoter(`manifest delete ${target}`)).out).toMatch(/\[y\/N\] Operation cancelled\.\n$/);
     expect((await acrPromoter(`manifest delete ${target}`, 'Y\n')).out).toMatch(/\[y\/N\] Deleted \[oci-layout\] /);
@@ -91,7 +91,7 @@ describe('blobs', () => {
     return contents.filter(([, found]) => found === wanted).map(([file = '']) => file);
   }
 
-  test('from standard input, which is kept until it is sent, and no longer', async () => {
+  test('from standard input are stored until they are sent', async () => {
     const pushed = await acrPromoter(`blob push --size ${content.length} ${repo}@${digest} -`, content);
     expect(pushed).toMatchObject({ code: 0, err: '' });
     expect(pushed.out).toMatch(/^Uploading \w{12} application\/vnd\.oci\.image\.layer\.v1\.tar\nUploaded /);
@@ -99,7 +99,7 @@ describe('blobs', () => {
     expect((await acrPromoter(`blob fetch -o - ${repo}@${digest}`)).out).toBe(content);
   });
 
-  test('into a file that is only seen whole', async () => {
+  test('are written to a file that appears only when it is complete', async () => {
     await acrPromoter(`blob push --size ${content.length} ${repo}@${digest} -`, content);
     const path = join(folder, 'fetched');
     await writeFile(path, 'what was there before');
@@ -114,7 +114,7 @@ describe('blobs', () => {
     expect((await readdir(folder)).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
 
-  test('into a device, which stays one', async () => {
+  test('are written to a device without replacing it', async () => {
     await acrPromoter(`blob push --size ${content.length} ${repo}@${digest} -`, content);
     expect((await acrPromoter(`blob fetch -o /dev/null ${repo}@${digest}`)).code).toBe(0);
     expect((await stat('/dev/null')).isFile()).toBe(false);
@@ -188,7 +188,7 @@ describe('wrong use', () => {
     expect(ran.err).toMatch(new RegExp(`^(?:WARNING! .*\\n)?Error: [^\\n]*\\(${code}\\)\\n`));
   });
 
-  test('a file that can not be written', async () => {
+  test('of an output file that cannot be written is an error', async () => {
     for (const path of ['/nowhere/at/all', folder]) {
       const ran = await acrPromoter(
         `manifest fetch-config --oci-layout -o ${path} ${layout}:v1 --platform linux/amd64`,
