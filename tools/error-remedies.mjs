@@ -143,7 +143,7 @@ export const REMEDIES = {
   NOT_SIGNED_IN: ['no credential for the registry', 'Run acr-promoter login, or az login.'],
   NO_ACR_LISTS: ['the registry does not offer ACR’s lists', 'For ACR, grant metadata_read.'],
   NO_RULE_MATCHES: ['no rule matches', 'Change a rule, or copy instead.'],
-  NO_SIGNATURES_ASKED: ['the rule asks for no signatures', 'Use --trust-store.'],
+  NO_SIGNATURES_ASKED: ['the rule requires no signatures', 'Use --trust-store.'],
   OPERATION_UNKNOWN: ['no such operation', 'See docs/reference/jobs.md.'],
   OPTIONS_EXCLUSIVE: ['options exclude each other', 'Keep one.'],
   OPTION_INVALID: ['malformed option', 'See --help.'],

@@ -18,7 +18,7 @@ import type { Io } from './io.js';
 
 function unreadable(path: string, cause: unknown): InputError {
   const missing = isRecord(cause) && cause.code === 'ENOENT';
-  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'is not there' : 'cannot be read'}`, { cause });
+  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'does not exist' : 'cannot be read'}`, { cause });
 }
 
 /**

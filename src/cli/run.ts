@@ -44,7 +44,7 @@ import { addVersion, versionText } from './verbs/version.js';
 /** Each command has its own examples. */
 const AFTER_HELP = `
 Exit codes:
-  0    done; also a delete that was not confirmed, or with --force of what is not there
+  0    done; also if a deletion was not confirmed, or if --force deletes content that does not exist
   1    failed; standard error has the reason and an error code (docs/reference/errors.md)
   2    explain --exit-code: it is not promoted
   3    explain: a registry could not be asked

@@ -85,7 +85,7 @@ function checkCount(repository: ReadableRepository, root: Descriptor, count: num
   if (count <= most) return;
   throw new InputError(
     'TOO_MANY_IMAGES',
-    `${repository.name}@${root.digest} has ${count} children or more; the most is ${most}`,
+    `${repository.name}@${root.digest} has ${count} children or more; the maximum is ${most}`,
     { remedy: 'Split the index.' },
   );
 }
@@ -102,7 +102,7 @@ async function readNode(
   if (room.bytes < 0) {
     throw new InputError(
       'TOO_MANY_IMAGES',
-      `the manifests of the graph around ${repository.name}@${digest} have over ${MANIFEST_BYTES_IN_ALL} bytes together`,
+      `the manifests of the graph of ${repository.name}@${digest} have more than ${MANIFEST_BYTES_IN_ALL} bytes in total`,
       { remedy: 'Split the index.' },
     );
   }
@@ -158,7 +158,7 @@ function checkChildren(repository: ReadableRepository, parent: Node, nodes: Read
     if (node.kind === 'attestation' && subject !== child.digest && siblings.has(subject)) continue;
     throw new PolicyError(
       'REFERRER_IN_INDEX',
-      `${where} lists ${child.digest}, which refers to ${subject} and is no attestation of another child`,
+      `${where} lists ${child.digest}, which refers to ${subject} but is not an attestation of another child`,
       { remedy: 'Build the index again without it, and attach it to its subject, with oras attach for example.' },
     );
   }

@@ -97,7 +97,7 @@ export async function generateSbom(
   const { bytes, descriptor } = await manifests.fetchManifest(image, { signal });
   const manifest = parseManifest(bytes, descriptor.mediaType, reference);
   if (manifest.kind !== 'image') {
-    throw new InputError('NOT_AN_IMAGE', `${reference} is no image`, {
+    throw new InputError('NOT_AN_IMAGE', `${reference} is not an image`, {
       remedy: 'Name one of the images of the index: only an image has layers to look into.',
     });
   }

@@ -72,9 +72,14 @@ export async function attachSignatureStep(
 /** The key that signs. @throws ConfigurationError `SIGNING_KEY_MISSING` */
 export function signerOf(ports: Pick<Ports, 'signer'>): Signer {
   if (ports.signer !== undefined) return ports.signer;
-  throw new ConfigurationError('SIGNING_KEY_MISSING', 'the rule signs, and no signing key is set', {
-    remedy: 'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/reference/settings.md), or give the rule "sign": [].',
-  });
+  throw new ConfigurationError(
+    'SIGNING_KEY_MISSING',
+    'the rule demands signatures by this app, but no signing key is set',
+    {
+      remedy:
+        'Set SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN (docs/reference/settings.md), or give the rule "sign": [].',
+    },
+  );
 }
 
 /**

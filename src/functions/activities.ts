@@ -219,7 +219,7 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContrac
     .map(({ path, message }) => `${path.map(String).join('.')}: ${message}`);
   throw new InputError(
     'STEP_INPUT_INVALID',
-    `${contract.name} was asked for what it doesn't know: ${paths.join('; ')}`,
+    `the input of ${contract.name} is not valid for this version: ${paths.join('; ')}`,
     {
       remedy: 'If another version of the app asked, do nothing: the next run starts from the beginning.',
     },

@@ -237,7 +237,7 @@ export function versioned(current: Orchestrator, kept: Readonly<Record<number, O
     if (orchestrator === undefined) {
       throw new ConfigurationError(
         'ORCHESTRATION_VERSION_UNKNOWN',
-        `this code has version ${ORCHESTRATION_VERSION} of its orchestrations, and keeps ${Object.keys(kept).join(', ') || 'no other'}: not ${version}`,
+        `the orchestration has version ${version}; the app runs version ${ORCHESTRATION_VERSION} and keeps ${Object.keys(kept).join(', ') || 'no other'}`,
         {
           remedy: 'No action needed for a promotion: the next run does all steps. Send a job again, under another id.',
         },

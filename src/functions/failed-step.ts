@@ -141,7 +141,7 @@ async function asSourceGone(
   const row = (await ports.store.getPromotion(run.input.promotionId))?.value;
   const isLate = current !== undefined && row !== undefined && lateTag(row, current.digest, ports.now()) !== undefined;
   if (current !== undefined && run.digest !== undefined && current.digest !== run.digest && !isLate) {
-    return new PromoterError('SUPERSEDED', `${formatReference(source)} is ${current.digest} by now`, {
+    return new PromoterError('SUPERSEDED', `${formatReference(source)} has the digest ${current.digest} now`, {
       remedy: 'No action needed: the next run promotes the digest that the tag has now.',
     });
   }

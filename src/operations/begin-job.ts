@@ -29,7 +29,7 @@ export async function beginJobStep(
   }
   const { registry, repository, tag } = parseReference(job.source);
   if (tag === undefined) {
-    throw new InputError('REFERENCE_INVALID', `${job.source} has no tag, and only tags can be promoted`, {
+    throw new InputError('REFERENCE_INVALID', `${job.source} has no tag; only tags can be promoted`, {
       remedy: 'Name the tag to promote.',
     });
   }

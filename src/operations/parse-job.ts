@@ -30,7 +30,7 @@ export function parseJob(value: unknown, from: { messageId: string; repeated?: r
   if (RUN_ID.test(job.id)) throw invalidJob([{ path: 'id', message: 'it has the form of a run’s id: use another id' }]);
   const sizeBytes = Buffer.byteLength(JSON.stringify(job), 'utf8');
   if (sizeBytes > JOB_BYTES) {
-    throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the most is ${JOB_BYTES}`, {
+    throw new InputError('JOB_TOO_LARGE', `The job has ${sizeBytes} bytes; the maximum is ${JOB_BYTES}`, {
       remedy: 'Upload its files to the container "source", and name them in the job.',
     });
   }

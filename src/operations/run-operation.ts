@@ -158,7 +158,7 @@ export async function runOperationStep(
     throw new InputError('RUN_UNKNOWN', `there is no run ${input.runId}`);
   const job = readAcceptedJob(run.input.job);
   await enforceJobPolicy(ports, job);
-  if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} takes more than one step`);
+  if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} needs more than one step`);
   const reply = await perform(job.operation, { ...call, ports: portsOfJob(ports, job), runId: input.runId, job });
   if ('retryAfterMs' in reply) return reply;
   await keepOutput(ports, input.runId, reply.output);

@@ -93,7 +93,7 @@ export async function selectPlatform(
     return root;
   }
   const has = manifest.kind === 'index' ? manifest.manifests.flatMap(({ platform }) => platform ?? []) : [];
-  throw new InputError('PLATFORM_NOT_FOUND', `${where} has nothing for ${formatPlatform(wanted)}`, {
+  throw new InputError('PLATFORM_NOT_FOUND', `${where} has no manifest for ${formatPlatform(wanted)}`, {
     details: { platforms: has.map(formatPlatform) },
     ...(has.length > 0 && { remedy: `It has ${has.map(formatPlatform).join(', ')}.` }),
   });

@@ -56,10 +56,7 @@ export async function pushManifest(
   const { signal, tags = [], digest: wanted } = options;
   const call = { signal };
   if (bytes.length > MANIFEST_BYTES) {
-    throw new IntegrityError(
-      'TOO_LARGE',
-      `the manifest is ${bytes.length} bytes; the most for one is ${MANIFEST_BYTES}`,
-    );
+    throw new IntegrityError('TOO_LARGE', `the manifest has ${bytes.length} bytes; the maximum is ${MANIFEST_BYTES}`);
   }
   const mediaType = options.mediaType ?? mediaTypeIn(bytes);
   const digest = digestOf(bytes, wanted && digestAlgorithm(wanted));

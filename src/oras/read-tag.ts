@@ -49,12 +49,16 @@ export async function checkTag(
   if (actual !== undefined && digestAlgorithm(actual) !== digestAlgorithm(digest)) {
     throw new CopyError(
       'DIGEST_MISMATCH',
-      `${destination.name} stores ${digest}, but its tag ${tag} stands for another digest, ${actual}`,
+      `${destination.name} stores ${digest}, but its tag ${tag} has another digest, ${actual}`,
       { details, remedy: 'Copy to the digest alone, or to a registry that keeps tags of digests of this algorithm.' },
     );
   }
-  throw new CopyError('TAG_LOST', `${destination.name}:${tag} was set to ${digest} and is ${actual ?? 'missing'}`, {
-    details,
-    remedy: 'Copy again. If it stays, a replica or a proxy may be late, or another client writes this tag.',
-  });
+  throw new CopyError(
+    'TAG_LOST',
+    `${destination.name}:${tag} was set to ${digest}, but the registry answers ${actual ?? 'that it is missing'}`,
+    {
+      details,
+      remedy: 'Copy again. If it stays, a replica or a proxy may be late, or another client writes this tag.',
+    },
+  );
 }

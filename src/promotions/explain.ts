@@ -133,7 +133,7 @@ function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion 
       ? explainQueued(input, row)
       : explainLast(input, row, rule);
   const unmatched =
-    rule === undefined ? `there is no rule ${row.rule} any more` : matchRules([rule], row.source).nearest;
+    rule === undefined ? `the rule ${row.rule} no longer exists` : matchRules([rule], row.source).nearest;
   if (unmatched === undefined) return { ...about, promoted: false, ...stands };
   // It is unknown when the last matching rule went away.
   const { since: _since, promoted: _promoted, ...rest } = stands;
@@ -197,7 +197,7 @@ function explainOpen({ steps }: ExplainFacts, row: PromotionRow): Stands {
   const { code, tries, nextAt, unanswered } = waitsFor;
   if (unanswered !== undefined)
     return { ...since, state: 'working', text: `${step.text}${before}`, step: step.step, code };
-  const text = `in progress: ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, again at about ${nextAt}${before}`;
+  const text = `in progress: ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, next try at about ${nextAt}${before}`;
   return { ...since, state: 'working', text, step: step.step, code };
 }
 

@@ -30,7 +30,7 @@ export function cancelledError(cancel: Cancellation): PromoterError {
  * @param run undefined if its row was removed, RUN_RETENTION_DAYS after its end
  */
 export function endedError(runId: string, run?: RunRow): PromoterError {
-  const how = run === undefined ? 'is not kept any more' : `ended as ${run.result?.outcome} at ${run.finishedAt}`;
+  const how = run === undefined ? 'was removed' : `ended as ${run.result?.outcome} at ${run.finishedAt}`;
   return new PromoterError('RUN_ENDED', `run ${runId} ${how}`, {
     remedy: 'No action needed: a late message of an ended run does nothing. To repeat a job, send it under another id.',
   });

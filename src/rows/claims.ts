@@ -44,7 +44,7 @@ export async function claimDestination(ports: WithRules & StorePort<Claims>, ask
   if (await stillLeadsThere(ports, claim, destination)) {
     throw new PolicyError(
       'DESTINATION_TAKEN',
-      `${destination} is claimed by rule ${claim.rule}, source ${claim.source}; rule ${ours.rule} would write it from ${ours.source}`,
+      `${destination} is claimed by rule ${claim.rule}, source ${claim.source}; rule ${ours.rule} would write it, too, from ${ours.source}`,
       { remedy: 'Give one of the two rules another destination.' },
     );
   }

@@ -10,7 +10,7 @@ import type { StepCall } from '../ports/step.js';
 const ROW_TRIES = 60;
 
 function contended(id: string): PromoterError {
-  return new PromoterError('ROW_CONTENDED', `promotion ${id} is written by many at once`, {
+  return new PromoterError('ROW_CONTENDED', `too many writers change promotion ${id} at once`, {
     transient: true,
     remedy: 'The app retries; nothing was lost.',
   });
@@ -142,7 +142,7 @@ export type OpenedPromotion = Extract<RunInput, { kind: 'promotion' }>;
 /** The input of the run that a step is called for. @throws PromoterError `RUN_UNKNOWN` */
 export function openedBy({ run }: Pick<StepCall, 'run'>): OpenedPromotion {
   if (run?.input.kind === 'promotion') return run.input;
-  throw new PromoterError('RUN_UNKNOWN', 'the run of this step is no promotion that is kept', {
+  throw new PromoterError('RUN_UNKNOWN', 'the run of this step promotes nothing, or its row is gone', {
     remedy: 'No action needed: the next run starts from the beginning.',
   });
 }

@@ -22,7 +22,7 @@ export function checkTrust(chain: readonly CodeSigningCertificate[], trust: Nota
   if (anchors.length === 0 || identities.length === 0) {
     throw new ConfigurationError(
       'TRUST_STORE_INVALID',
-      'The trust store has no certificate, or there is no trusted identity',
+      'The trust store has no certificate, or no trusted identity is given',
       {
         remedy: 'Provide the certificates of trusted signers as PEM, and their identities, or "*".',
       },

@@ -250,7 +250,7 @@ export async function readAnswers(
   const kept = await documents.get('documents', piece);
   if (kept === undefined) return { answers: [], bytes: 0 };
   if (kept.length > room) {
-    throw new CopyError('GRAPH_TOO_LARGE', `what is known of the graph takes more than ${KEPT_ANSWERS_BYTES} bytes`, {
+    throw new CopyError('GRAPH_TOO_LARGE', `the recorded registry answers take more than ${KEPT_ANSWERS_BYTES} bytes`, {
       details: { limit: KEPT_ANSWERS_BYTES },
       remedy: 'Copy a part of it: one platform, or without referrers.',
     });

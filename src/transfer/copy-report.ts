@@ -53,7 +53,7 @@ function parse(bytes: Uint8Array): CopyPlan | undefined {
 export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan> {
   const plan = await findPlan(ports, name);
   if (plan !== undefined) return plan;
-  throw new ConfigurationError('PLAN_MISSING', `the plan ${name} is not kept any more`, {
+  throw new ConfigurationError('PLAN_MISSING', `the plan ${name} no longer exists`, {
     remedy: 'Start the promotion again: the next run makes a new plan. Do not change the container "documents".',
   });
 }

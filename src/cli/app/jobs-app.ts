@@ -31,7 +31,7 @@ export function appOf(values: Values, io: Io): App {
   const named = textOf(values, 'app') ?? (io.env.ACR_PROMOTER_APP || undefined);
   const text = named ?? (io.folder === undefined ? undefined : localAppUrl(io.folder));
   if (text === undefined) {
-    throw new ConfigurationError('APP_MISSING', 'no app is named', {
+    throw new ConfigurationError('APP_MISSING', 'no address of an app is given', {
       remedy:
         'Give the address of the app with --app, or in ACR_PROMOTER_APP. To use the app of npm start, run the command in the folder where you ran npm start.',
     });

@@ -27,8 +27,8 @@ function checkOptions(asked: readonly string[], taken: readonly string[]): void 
   const refused = asked.filter((name) => !taken.includes(name));
   if (refused.length === 0) return;
   const flags = refused.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-  throw new InputError('OPTION_NOT_IN_JOB', `--submit does not take ${flags.join(', ')}`, {
-    remedy: 'Omit this option, or omit --submit: the app has its own credentials, and writes no files on this machine.',
+  throw new InputError('OPTION_NOT_IN_JOB', `${flags.join(', ')} cannot be used with --submit`, {
+    remedy: 'Omit it, or omit --submit: the app has its own credentials, and writes no files on this machine.',
   });
 }
 

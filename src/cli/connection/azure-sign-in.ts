@@ -6,7 +6,7 @@ import type { Io } from '../io.js';
 
 const NOT_TAKEN = new ConfigurationError(
   'AZURE_ACCOUNT_REFUSED',
-  'it refuses the account that is signed in to Azure here',
+  'the registry refuses the Azure account that is signed in on this machine',
   {
     remedy:
       'Sign in to the tenant of the registry (az login --tenant), or to the registry itself (acr-promoter login).',

@@ -184,13 +184,9 @@ function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } 
   if (spec === undefined) return {};
   const referrers = SPECS[spec];
   if (referrers === undefined) {
-    throw new ConfigurationError(
-      'OPTION_INVALID',
-      `${JSON.stringify(spec)} is not an option of the distribution spec`,
-      {
-        remedy: `Give ${Object.keys(SPECS).join(' or ')}.`,
-      },
-    );
+    throw new ConfigurationError('OPTION_INVALID', `${JSON.stringify(spec)} is not a value of --distribution-spec`, {
+      remedy: `Give ${Object.keys(SPECS).join(' or ')}.`,
+    });
   }
   return { referrers };
 }

@@ -37,7 +37,7 @@ export async function promoteByRules(
   const from = await session.client(source.registry, connectionOf(values, 'from'));
   const root = await resolveTag({ registries: from }, source, io.signal);
   if (root === undefined) {
-    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(source)} is not there`, {
+    throw new InputError('SOURCE_NOT_FOUND', `${formatReference(source)} does not exist`, {
       remedy: 'Push it first, or correct the reference.',
     });
   }

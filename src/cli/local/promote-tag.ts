@@ -77,7 +77,7 @@ export async function promoteTag(io: Io, promotion: LocalPromotion): Promise<Loc
     tell('Moved     the source tag has changed: starting again');
   }
   throw new CopyError('SOURCE_TAG_MOVED', `${about.source} changed during each of ${TRIES} attempts`, {
-    remedy: 'Repeat the command when the tag no longer changes.',
+    remedy: 'Repeat the command when nobody pushes to the tag.',
   });
 }
 

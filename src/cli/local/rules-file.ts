@@ -14,11 +14,12 @@ export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource
   const asked = textOf(values, 'rules');
   const setting = asked === undefined ? env.PROMOTION_RULES : resolve(asked);
   if (setting === undefined || setting === '' || isRulesBlob(setting)) {
-    throw new ConfigurationError('RULES_MISSING', 'no rules are named', {
-      remedy: 'Name a rules document of this machine with --rules (docs/reference/rules.md).',
+    throw new ConfigurationError('RULES_MISSING', 'no rules document is given', {
+      remedy: 'Give the path of a rules document with --rules (docs/reference/rules.md).',
     });
   }
-  const unread = (): Promise<never> => Promise.reject(new InputError('RULES_INVALID', 'rules here are a file'));
+  const unread = (): Promise<never> =>
+    Promise.reject(new InputError('RULES_INVALID', 'on the command line, rules must be a file'));
   return rulesSource({ setting, root: process.cwd(), readBlob: unread, now: Date.now });
 }
 

@@ -26,7 +26,7 @@ export async function signTarget(
 ): Promise<OperationResult> {
   const signer = await readSigner(values, io);
   if (signer === undefined) {
-    throw new ConfigurationError('SIGNING_KEY_MISSING', 'no signing key is named', {
+    throw new ConfigurationError('SIGNING_KEY_MISSING', 'no signing key is given', {
       remedy:
         'Give --signing-key and --certificate-chain, or SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN; --submit signs with the app’s key.',
     });
@@ -53,7 +53,7 @@ export async function policiesByRules(io: Io, target: Target, values: Values): P
       })
     : new ConfigurationError(
         'NO_SIGNATURES_ASKED',
-        `${rules.map(({ name }) => name).join(', ')} asks for no signatures`,
+        `${rules.map(({ name }) => name).join(', ')} requires no signatures`,
         {
           remedy: 'Name another rule, or what is trusted with --trust-store.',
         },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { ConfigurationError, InputError } from '../../oci/index.js';
+import { ConfigurationError, InputError, isRecord } from '../../oci/index.js';
 import {
   holdAgainst,
   missingForNotation,
@@ -55,14 +55,14 @@ function readOptions(values: Values): Options {
   const renewWithin = values.renewWithin === undefined ? undefined : wholeNumber(values, 'renewWithin', 0);
   const csr = values.csr === true;
   if (renewWithin !== undefined && (output === '-' || csr)) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '--renew-within needs a certificate to look at', {
-      remedy: 'Name its file with --output, and remove --csr.',
+    throw new InputError('OPTIONS_EXCLUSIVE', '--renew-within needs the file of an existing certificate', {
+      remedy: 'Name the file with --output, and omit --csr.',
     });
   }
   const subject = textOf(values, 'subject');
   if (subject === undefined) {
     throw new InputError('OPTION_MISSING', '--subject is missing', {
-      remedy: 'Name who signs: --subject "C=US, ST=WA, O=Example, CN=release".',
+      remedy: 'Give the subject of the certificate: --subject "C=US, ST=WA, O=Example, CN=release".',
     });
   }
   return { subject: parseSubject(subject), days: wholeNumber(values, 'days', 1), csr, output, renewWithin };
@@ -90,7 +90,7 @@ async function textIn(path: string, io: Io): Promise<string | undefined> {
   try {
     return Buffer.from(await readOperand(path, CERTIFICATE_BYTES, io)).toString('utf8');
   } catch (error) {
-    if (error instanceof InputError && error.message.endsWith('is not there')) return undefined;
+    if (error instanceof InputError && isRecord(error.cause) && error.cause.code === 'ENOENT') return undefined;
     throw error;
   }
 }

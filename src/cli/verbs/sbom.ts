@@ -72,7 +72,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
       if (output !== undefined && (!isText || values.signingKey !== undefined)) {
         throw new InputError(
           'OPTIONS_EXCLUSIVE',
-          '--output writes the document itself: without --format and --signing-key',
+          '--output writes the document itself, so --format and --signing-key cannot be used with it',
         );
       }
       const opened = await openNamed(session, VERB, asked);

@@ -36,7 +36,10 @@ const VERB: VerbDescription = {
 async function policiesOf(io: Io, operands: readonly string[], values: Values): Promise<VerifyInput['signatures']> {
   const trusted = await trustedSignature(values);
   if (trusted === undefined && values.submit === true) {
-    throw new InputError('OPTION_REQUIRED', 'required flag(s) "trust-store" not set: the app trusts what a job brings');
+    throw new InputError(
+      'OPTION_REQUIRED',
+      'required flag(s) "trust-store" not set: a job must contain the trusted certificates',
+    );
   }
   if (trusted !== undefined && (values.rules !== undefined || values.rule !== undefined)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--trust-store, --rules cannot be used at the same time');

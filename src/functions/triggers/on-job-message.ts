@@ -22,9 +22,14 @@ function checkAge(
 ): void {
   if (now().getTime() - firstMs < retentionDays * DAY_MS) return;
   const since = new Date(firstMs).toISOString();
-  throw new InputError('JOB_EXPIRED', `job ${job.id} was in the queue since ${since}, longer than runs are kept`, {
-    remedy: 'Check whether the job was done before. If it is still wanted, put "original" into the queue "jobs" again.',
-  });
+  throw new InputError(
+    'JOB_EXPIRED',
+    `job ${job.id} has been in the queue since ${since}, longer than RUN_RETENTION_DAYS`,
+    {
+      remedy:
+        'Check whether the job was done before. If it is still wanted, put "original" into the queue "jobs" again.',
+    },
+  );
 }
 
 /** Handles jobs. A second job with the same id is refused as long as the row of the id exists. */

@@ -27,9 +27,13 @@ export async function manifestBytes(
   const carried = decodeVerified(bytes, descriptor);
   if (carried) return carried;
   if (!source) {
-    throw new CopyError('SOURCE_MISSING', `the plan does not carry ${descriptor.digest}, and no source was given`, {
-      details: { digest: descriptor.digest },
-    });
+    throw new CopyError(
+      'SOURCE_MISSING',
+      `the copy plan does not contain ${descriptor.digest}, and no source was given`,
+      {
+        details: { digest: descriptor.digest },
+      },
+    );
   }
   const fetched = await onSide('source', 'fetch manifest', () =>
     requests.run(() => source.fetchManifest(descriptor, { signal }), signal),

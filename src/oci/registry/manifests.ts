@@ -84,7 +84,7 @@ export async function fetchManifest(
   // A proxy may answer 200 with its login page. Its digest would match no manifest.
   if (contentType === 'text/html') {
     const url = redactUrl(answer.url);
-    throw answerError('ANSWER_INVALID', `${what}: the answer is a web page and not a manifest`, { url });
+    throw answerError('ANSWER_INVALID', `${what}: the registry answered with a web page, not with a manifest`, { url });
   }
   if (wanted !== undefined && bytes.length !== wanted.size) throw sizeMismatch(what, wanted.size, bytes.length);
   // For a tag, the header only claims a digest. The bytes must have it.

@@ -82,7 +82,7 @@ async function* listNewest<T extends { updatedAt?: string }>(
 function noLists(name: string, cause?: unknown): PromoterError {
   return new PromoterError(
     'NO_ACR_LISTS',
-    `${name}: the registry does not list recent changes, or not for this identity`,
+    `${name}: the registry does not list recent changes, or this identity may not read them`,
     {
       cause,
     },

@@ -155,7 +155,7 @@ describe('a tag that still reads its digest from before the push', () => {
       return answer;
     });
     expect(text).toContain(`still has ${first.digest}, and the push at ${at} named ${second.digest}`);
-    expect(text).toContain('again at about');
+    expect(text).toContain('next try at about');
   });
 
   test('is believed after a quarter of an hour', async () => {

@@ -175,7 +175,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
       ]),
     },
     'working',
-    /observe waiting: CONNECT_FAILED: down; tried 7 times, again at about 2026-01-01T01:00/,
+    /observe waiting: CONNECT_FAILED: down; tried 7 times, next try at about 2026-01-01T01:00/,
     false,
   ],
   ['about to begin', { rows: [row({ runOpen: true, state: 'working' })] }, 'working', /about to begin/, false],
@@ -253,7 +253,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     'its rule is gone',
     { rules: [], rows: [row()] },
     'in_sync',
-    /there is no rule staging any more; .*is sha256:a/,
+    /the rule staging no longer exists; .*is sha256:a/,
     false,
   ],
 ])('%s', (_what, changes, state, text, promoted) => {

@@ -495,5 +495,5 @@ test.each([
 test('without --wait is not sent the options of the output', async () => {
   const { code, err } = await ran(words('manifest fetch --pretty {repo}:v1 --submit'));
   expect(code).toBe(1);
-  expect(err).toContain('--submit does not take --pretty');
+  expect(err).toContain('--pretty cannot be used with --submit');
 });
