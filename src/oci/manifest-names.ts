@@ -1,7 +1,9 @@
 import { isRecord } from './descriptor.js';
 import { refuseFoldedNames } from './strict-json.js';
 
-/** Fields that Go's structs for the specification and for Docker read, level by level. */
+/**
+ * Names of fields in manifests, descriptors and platforms that Go's structs of the specification and of Docker read.
+ */
 const MANIFEST = new Set([
   'schemaVersion',
   'mediaType',

@@ -155,7 +155,7 @@ export async function packFolder(
   let sizeBytes = 0;
   const archive = pack();
   const filled = fill(archive, source, folder, title, options);
-  // Ends the pipeline below; its error is thrown there or here.
+  // If filling the archive fails, the pipeline below ends, too. Both errors are handled after it.
   filled.catch((error: unknown) => archive.destroy(error instanceof Error ? error : new Error(String(error))));
   const written = pipeline(
     archive,

@@ -103,7 +103,7 @@ function isDue(now: Date, turn: ResyncTurn | undefined): boolean {
   return inMs <= 0 || inMs > 2 * DAILY_MS;
 }
 
-/** Records that a tick crashed while it compared this promotion alone. */
+/** Records that a tick crashed while this was the only promotion that it compared. */
 async function recordCrash(scan: Resync, id: string): Promise<void> {
   const current = await scan.ports.store.getPromotion(id);
   if (current === undefined || resyncTurnOf(current.value) === undefined) return;

@@ -103,7 +103,10 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
   });
 }
 
-/** How a promotion ended, from the generation that was asked for. */
+/**
+ * Waits until a promotion has answered the requested generation.
+ * @returns the promotion with its last outcome
+ */
 async function waitFor(call: AppCall, { promotionId, generation }: Requested): Promise<ShownPromotion> {
   const { app, io, values } = call;
   const { readPromotion } = await import('../app/seeing-answers.js');

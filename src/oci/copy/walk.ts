@@ -7,7 +7,7 @@ import { allOrAbort } from '../concurrency.js';
 import { Budget } from './budget.js';
 import { DigestTags } from './digest-tags.js';
 import { findOverlooked } from './overlooked.js';
-import { visitReferring } from './travel.js';
+import { visitReferring } from './referrers-to-copy.js';
 import {
   checkWidth,
   describe,

@@ -169,7 +169,7 @@ describe('an ordinary text is not a secret', () => {
       ),
   );
 
-  test('and an ordinary job has none', () => {
+  test('an ordinary job contains no secret', () => {
     fc.assert(
       fc.property(ordinary, ordinary, name, (text, more, title) => {
         const job = {

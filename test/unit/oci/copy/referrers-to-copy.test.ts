@@ -23,7 +23,7 @@ import { tarOf } from '../../../support/sbom-image.js';
 import { MemoryRepository } from '../../../support/memory-repository.js';
 import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from '../../../support/graphs.js';
 import { GRAPH_DEPTH } from '../../../../src/oci/copy/walk-context.js';
-import { MOST_HELD_MANIFESTS } from '../../../../src/oci/copy/travel.js';
+import { MOST_HELD_MANIFESTS } from '../../../../src/oci/copy/referrers-to-copy.js';
 
 // Tests of `artifactsOnly`: the referrers that a promotion copies.
 
