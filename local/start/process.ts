@@ -32,7 +32,7 @@ export interface ProcessSpec {
   onGivenUp(error: PromoterError): void;
 }
 
-/** One of the processes behind `npm start`: killed alone, it is started again, as a platform would. */
+/** One of the processes of `npm start`. If it is killed, it is started again, as a platform would do. */
 export class LocalProcess {
   readonly name: string;
   readonly #spec: ProcessSpec;

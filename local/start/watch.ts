@@ -2,7 +2,7 @@ import type { LocalApi, LocalPromotion, LocalStep } from './api.js';
 import { formatBytes, printable, type Terminal } from './terminal.js';
 
 const LOOK_MS = 300;
-/** Ignored events are read once in this many looks. */
+/** Ignored events are read once in this many polls. */
 const IGNORED_EVERY = 5;
 const MARKS: Record<LocalStep['state'], string> = { working: '…', waiting: '⏳', done: '✓', failed: '✗' };
 

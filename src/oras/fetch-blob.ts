@@ -3,7 +3,7 @@ import { countMoving, type Moving } from './moving.js';
 
 /** A blob that exists. */
 export interface FetchedBlob {
-  /** Its media type is `application/octet-stream`: stores keep none. */
+  /** The media type is always `application/octet-stream`, because stores do not keep the media types of blobs. */
   descriptor: Descriptor;
   /** Its bytes. The last piece is yielded only if the digest is right. */
   open: () => Promise<AsyncIterable<Uint8Array>>;

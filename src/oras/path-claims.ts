@@ -22,8 +22,8 @@ export function duplicate({ name }: Claim): InputError {
 }
 
 /**
- * Records which entry goes to which path. Claims are made without waiting, so that the order of two is known. A file or a link may be
- * claimed twice: the two are compared when both are complete.
+ * Records which entry goes to which path. Claims are made synchronously, so that their order is known. A file or a link
+ * may be claimed twice: the two are compared when both are complete.
  */
 export class Claims {
   readonly #claims = new Map<string, [Claim, ...Claim[]]>();

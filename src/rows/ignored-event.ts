@@ -7,7 +7,7 @@ export const ignoredEventSchema = z.object({
   times: z.number().exactOptional(),
   firstAt: z.string().exactOptional(),
   reference: z.string(),
-  /** The id that the event has. */
+  /** The id that the registry gave to the event. */
   eventId: z.string().exactOptional(),
   /** `rule staging: tag latest is not in v*` */
   reason: z.string(),

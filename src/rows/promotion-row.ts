@@ -63,8 +63,8 @@ export const promotionRowSchema = z.object({
       /** Failed comparisons in a row, and when the next one is due. */
       trouble: z.object({ times: z.number(), retryAt: z.string() }).exactOptional(),
       /**
-       * A digest whose comparison takes too many requests for the schedule. A run compares it once a day. Applies to
-       * every run.
+       * A digest whose comparison takes too many requests for the schedule, so that a run compares it once a day. It
+       * stays valid after later runs.
        */
       tooLarge: z.string().exactOptional(),
     })

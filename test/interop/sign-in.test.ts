@@ -468,7 +468,7 @@ cat '${join(folder, 'az-answer')}'
     }
   });
 
-  test('any other registry sees none of it, and neither does one with a credential of its own', async () => {
+  test('the Azure token goes to no other registry, and to none with a credential of its own', async () => {
     const before = identity.log.length;
     const env = { ...identity.environment };
     const other = await command(`repo tags ${host}/samples/az`, { env, azure: 'localhost:1' });
