@@ -113,7 +113,7 @@ export class LocalProcess {
     try {
       await this.start();
     } catch {
-      // Its log says why it did not get ready. It counts as one more end.
+      // The start failed, and the log has the reason. Count it as another end of the process.
       void this.#ended(this.#child ?? child);
     }
   }

@@ -68,7 +68,7 @@ function singleQuoted(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** Whether the text can stand unquoted in a block mapping. */
+/** True if the text needs no quotes in a block mapping. */
 function canBePlain(text: string): boolean {
   if (/^[#,[\]{}&*!|>'"%@`]/.test(text) || /^(?:---|\.\.\.)/.test(text)) return false;
   if (/^[-?:](?:\s|$)/.test(text)) return false;

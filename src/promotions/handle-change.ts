@@ -51,7 +51,7 @@ export async function handleChange(
   if (digest !== undefined && isSource) {
     const above = await subjectsAbove(ports, change, digest, signal);
     ({ missing } = above);
-    // Attachments of this app have a subject or no tag. For any other push, the look-up is not needed.
+    // Only a manifest with a subject or without a tag can be an attachment of this app.
     const isOurs = above.subjects.length > 0 || change.tag === undefined;
     const by = isOurs ? await ports.store.attachedBy({ registry, repository, digest }) : undefined;
     if (above.subjects.length > 0) {

@@ -250,7 +250,9 @@ const LOOKED_FOR_MS = 24 * 3_600_000;
 const FIRST_PAUSE_MS = 2 * 60_000;
 const LONGEST_PAUSE_MS = 60 * 60_000;
 
-/** When the next look for a missing referrer is due, in milliseconds. Undefined if there is none. */
+/**
+ * The pause before the next look for a missing referrer, in milliseconds. Undefined if it is not looked for any more.
+ */
 export function nextLookMs({ at, looks = 1 }: Pick<ReferrerNews, 'at' | 'looks'>, now: Date): number | undefined {
   if (now.getTime() - Date.parse(at) > LOOKED_FOR_MS) return undefined;
   return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(looks - 1, 20), LONGEST_PAUSE_MS);

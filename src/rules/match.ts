@@ -22,7 +22,7 @@ export function isGlob(text: string): boolean {
   return GLOB_CHARACTER.test(text);
 }
 
-/** What every name that matches the glob begins with. */
+/** The prefix that all names have that match the glob. */
 export function globPrefix(glob: string): string {
   const [prefix = ''] = glob.split(GLOB_CHARACTER, 1);
   return prefix;

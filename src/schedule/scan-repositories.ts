@@ -12,10 +12,7 @@ import { tookTooLong, within } from './time-limit.js';
  */
 const SCAN_MS = 15_000;
 const LONGEST_SCAN_MS = 25_000;
-/**
- * What change scans leave for full scans that are due: a fraction of the registry's share, and some of the tick's time
- * (milliseconds).
- */
+/** Reserved for full scans that are due: a part of the registry's share, and of the tick's time (milliseconds). */
 const FULL_SCANS_SHARE = 0.2;
 const FULL_SCANS_MS = 8_000;
 /** Repositories of one registry that are scanned in parallel. */

@@ -32,7 +32,10 @@ const VERB: VerbDescription = {
   ],
 };
 
-/** What is trusted: a trust store, or the rules of this machine. @throws InputError `OPTIONS_EXCLUSIVE`, `OPTION_REQUIRED` */
+/**
+ * The policies to check: of a trust store, or of local rules.
+ * @throws InputError `OPTIONS_EXCLUSIVE`, `OPTION_REQUIRED`
+ */
 async function policiesOf(io: Io, operands: readonly string[], values: Values): Promise<VerifyInput['signatures']> {
   const trusted = await trustedSignature(values);
   if (trusted === undefined && values.submit === true) {
