@@ -30,7 +30,7 @@ export interface LoadedRules {
 export function rulesSource(options: RulesOptions): RulesSource & TickLimit & LoadedRules {
   let cached: { until: number; document: Promise<RulesDocument> } | undefined;
   let last: { text: string; since: string } | undefined;
-  // Read every second from a file: a text that has not changed is not parsed again.
+  // A file is read every second. A text that has not changed is not parsed again.
   let parsed: { text: string; document: RulesDocument } | undefined;
   const parse = (text: string, name: string): RulesDocument => {
     if (parsed?.text !== text) parsed = { text, document: parseRules(text, name) };

@@ -219,7 +219,7 @@ async function startAzurite(
     String(ports.table),
     '--skipApiVersionCheck',
     '--disableTelemetry',
-    // No line for each request: the queues are polled twice a second.
+    // Azurite would log each request, and the queues are polled twice a second.
     '--silent',
   ];
   await start('azurite', script, args, { AZURITE_ACCOUNTS: `${AZURITE_ACCOUNT}:${key}` });

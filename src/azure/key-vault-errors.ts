@@ -85,8 +85,8 @@ export function vaultError(id: string, error: unknown): Error {
 }
 
 /**
- * Errors without an answer. The SDK's own refusals are known only by their text. An error without a code is a bug and
- * is passed on.
+ * Converts errors without an answer. The SDK's own refusals can be recognized only by their text. An error without a
+ * code is a bug and is returned unchanged.
  */
 function withoutAnswer(id: string, error: unknown): Error {
   const message = error instanceof Error ? error.message : '';

@@ -30,7 +30,7 @@ async function uploadBlob(repository: Repository, contents: PackedContent[], opt
   await repository.pushBlob(
     descriptor,
     () => {
-      // A second opening is a retry.
+      // If the body is opened again, this is a retry.
       if (!isSent) options.onUpload?.({ state: 'uploading', descriptor });
       isSent = true;
       return content.open();

@@ -198,7 +198,7 @@ export function createLocalLease(): Lease {
 
 /**
  * A client for one registry. The caller closes it.
- * @param signIns signs in to Azure Container Registries without another credential
+ * @param signIns signs in to Azure for Azure Container Registries that have no stored credential
  */
 export async function connect(
   registry: string,

@@ -247,7 +247,7 @@ class Travel {
     }
   }
 
-  /** A foreign layer need not exist, so a few manifests could name more of them than a graph may have. */
+  /** Registries accept manifests whose foreign layers do not exist, so a few manifests could name very many of them. */
   #hasRoomFor(manifest: Manifest): boolean {
     const { length } = childrenOf(manifest);
     if (length <= FEW_BLOBS) return true;
