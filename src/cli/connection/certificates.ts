@@ -28,7 +28,7 @@ export async function readClientCertificate(
 ): Promise<ClientCertificate | undefined> {
   if (certPath === undefined && keyPath === undefined) return undefined;
   if (certPath === undefined || keyPath === undefined) {
-    throw new InputError('OPTION_MISSING', 'a client certificate needs its key, and a key its certificate', {
+    throw new InputError('OPTION_MISSING', 'a client certificate needs a key, and a key needs a certificate', {
       remedy: 'Give both --cert-file and --key-file.',
     });
   }

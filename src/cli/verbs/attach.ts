@@ -28,7 +28,7 @@ const VERB: VerbDescription = {
   purpose: 'the destination artifact for attaching',
   count: 1,
   orMore: true,
-  summary: 'Attach files to an artifact; the same files are attached once',
+  summary: 'Attach files to an artifact; attaching the same files again adds nothing',
   examples: [
     ['A file to an image', 'acr-promoter attach --artifact-type doc/example localhost:5000/hello:v1 hi.txt'],
     [

@@ -50,7 +50,7 @@ function addOptions(command: Command): void {
     .option('-r, --recursive', 'also copy all referrers: of the manifest, of its platforms, and of referrers')
     .option('--platform <os[/arch][/variant]>', 'copy only this platform of an index')
     .option('--check-blobs', 'ask the destination for every layer, even if it has the manifest')
-    .option('--force', 'the name of --check-blobs in oras')
+    .option('--force', 'the same as --check-blobs; oras uses this name')
     .option('--concurrency <number>', 'requests at once on each side (default 32)')
     .option('--mount-from <repository...>', 'repositories of the destination registry to mount layers from')
     .option(

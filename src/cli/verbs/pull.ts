@@ -85,7 +85,7 @@ export function addPull(parent: Command, context: VerbContext): void {
     command
       .option('-o, --output <folder>', 'folder to pull to (default .)')
       .option('-k, --keep-old-files', 'fail if a file exists already')
-      .option('-T, --allow-path-traversal', 'accept names outside of the folder')
+      .option('-T, --allow-path-traversal', 'accept file names that lead out of the folder')
       .option('--config <path[:type]>', 'also pull the config, under this name')
       .option('--include-subject', 'also pull the subject of the artifact')
       .option('--concurrency <number>', 'files at once (default 3)')
