@@ -58,8 +58,8 @@ const SCHEDULING = new Set<number>([
 ]);
 
 /**
- * The scheduled tasks that are not completed, without cancelled timers. The real engine ends no orchestration before
- * they are.
+ * The scheduled tasks that are not completed, without cancelled timers. The real engine does not end an orchestration
+ * while it has such tasks.
  */
 export function openTasks(history: HistoryEvent[], isCanceled: (actionIndex: number) => boolean): HistoryEvent[] {
   const completed = new Set(history.map(completedTask));

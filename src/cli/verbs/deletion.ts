@@ -20,7 +20,7 @@ export function addDeletionOptions(command: Command): void {
 }
 
 /**
- * @param question text to ask for a digest
+ * @param question returns the question whether to delete this digest
  * @throws InputError `CONFIRMATION_MISSING`
  */
 export function deletionOptions(io: Io, values: Values, question: (digest: string) => string): Deleting {

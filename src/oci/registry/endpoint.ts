@@ -22,7 +22,7 @@ export interface UploadSizes {
   chunkBytes: number;
 }
 
-/** One registry, for the parts of the client. */
+/** A registry and how to send requests to it. All modules of the registry client take it. */
 export interface Endpoint {
   /** The registry as the user wrote it: `myregistry.azurecr.io`. */
   registry: string;
