@@ -231,7 +231,7 @@ const LOST: RunResult = {
   code: 'RUN_LOST',
   reason: `${MOST_INTERRUPTED} runs in a row were interrupted, and none got further than the one before`,
   remedy:
-    'Read in the log of the host why its orchestrations end. The schedule retries with growing pauses; the next push also starts a run.',
+    'Check the log of the host for the reason. The schedule retries with growing pauses; the next push also starts a run.',
 };
 
 /** Closes a promotion whose rule is gone, and answers all its triggers. */

@@ -29,7 +29,7 @@ const LATER: readonly { verb: string; flag: Flag }[] = [
 ];
 
 const SUBJECT =
-  'the subject has media type, digest and size only. oras adds platform and annotations of the index, so that another name makes another referrer.';
+  'the subject has media type, digest and size only. oras adds platform and annotations of the index, so that attaching by tag and by digest makes two referrers.';
 
 const SUBJECT_KEPT = 'the subject of a deleted referrer stays; oras deletes it if it has no tag.';
 
@@ -37,8 +37,9 @@ const DIGEST_MEANT = 'a digest at the destination is checked, as in a registry; 
 
 /** What is there and does something else. */
 const DIFFERENT: Readonly<Record<string, string>> = {
-  'cp --force': 'newer than oras 1.3.3. A copy always checks all manifests; this checks every layer too.',
-  'push --force': 'newer than oras 1.3.3. A push always checks every blob.',
+  'cp --force':
+    'oras 1.3.3 does not have it yet. A copy always checks all manifests; with `--force`, it checks every layer, too.',
+  'push --force': 'oras 1.3.3 does not have it yet. A push always checks every blob.',
   'manifest delete --oci-layout': SUBJECT_KEPT,
   'manifest delete --oci-layout-path': SUBJECT_KEPT,
   'cp --to-oci-layout': DIGEST_MEANT,
@@ -47,15 +48,16 @@ const DIFFERENT: Readonly<Record<string, string>> = {
     '`-o json` prints `manifests`, as oras 1.2 does; oras 1.3 prints `referrers`. `--format json` is the same.',
   'attach --platform': SUBJECT,
   'attach --distribution-spec':
-    'an API that the registry lacks is an error (`REFERRERS_API_UNSUPPORTED`); oras ends with 0.',
+    'if the registry does not have the API, the command fails (`REFERRERS_API_UNSUPPORTED`); oras exits with 0.',
   'attach --oci-layout': SUBJECT,
   'attach --oci-layout-path': SUBJECT,
   'cp --concurrency': '32 by default; 3 in oras.',
   'cp --recursive':
-    'Azure’s artifact streaming referrers stay behind by default. The arrival is verified, and lost content pushed again.',
+    'Azure’s artifact streaming referrers are not copied by default. The arrival is verified, and lost content is pushed again.',
 };
 
-const TEMPLATE = 'only [a part](command-line.md#templates) of Go templates. `json` and the rest are the same.';
+const TEMPLATE =
+  'templates have only [a part](command-line.md#templates) of Go’s templates. All other formats are the same.';
 
 /** Flags, without the prefix of a side, that are different on every verb. */
 const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
@@ -68,13 +70,13 @@ const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
 const VERB_NOTES: Readonly<Record<string, string>> = {
   push: 'reproducible: `org.opencontainers.image.created` is 1970 or `SOURCE_DATE_EPOCH`, folders have no times. A digest is compared before anything is sent. A link to a folder is pushed as that folder; oras packs the link and cannot pull it.',
   attach: 'reproducible: attaching the same twice makes one referrer; oras makes two.',
-  cp: 'of two names of one blob, the other may be `Skipped`. Within one registry, an existing blob is `Mounted`; in oras, `Exists`.',
-  'completion bash': 'another script.',
-  'completion fish': 'another script.',
-  'completion powershell': 'another script.',
-  'completion zsh': 'another script.',
-  version: 'another program, the same lines.',
-  pull: 'all files or none; oras goes file by file. Devices and pipes in an archive are refused; oras skips them. Different files for one path are refused; in oras the last wins. A device in the place of a file is not written to.',
+  cp: 'if two files have the same content, either of them may be printed as `Skipped`. Within one registry, an existing blob is printed as `Mounted`; oras prints `Exists`.',
+  'completion bash': 'prints another script.',
+  'completion fish': 'prints another script.',
+  'completion powershell': 'prints another script.',
+  'completion zsh': 'prints another script.',
+  version: 'prints the same lines, with the values of this program.',
+  pull: 'writes all files or none; oras writes one file after the other. Devices and pipes in an archive are refused; oras skips them. Different files for one path are refused; in oras the last wins. A device in the place of a file is not written to.',
   discover: 'annotations are sorted; random in oras.',
 };
 
@@ -132,8 +134,8 @@ const INTRODUCTION = `# Differences from oras 1.3
 
 <!-- Written by test/interop/compatibility.test.ts with WRITE_DOCS=1, from the help of both programs. -->
 
-Commands and flags that \`oras --help\` has and that are not listed here behave the same: standard output and exit code.
-The tests run command lines of every command with both programs. Lines of nodes that move at the same time come in any order.
+If a command or flag of \`oras --help\` is not listed here, it behaves the same: standard output and exit code are equal.
+The tests run command lines of every command with both programs. Progress lines of concurrent transfers may come in another order.
 `;
 
 /** Every text once, with all that it is said of. */

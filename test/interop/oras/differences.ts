@@ -102,7 +102,7 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     line: 'version',
     differs: ['standard output'],
-    why: 'another program.',
+    why: 'prints the values of this program.',
   },
   {
     line: 'manifest nonsense',
