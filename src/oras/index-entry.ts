@@ -77,6 +77,6 @@ export async function fetchIndex(
   const manifest = parseManifest(bytes, descriptor.mediaType, where);
   if (manifest.kind === 'index') return { descriptor, index: manifest };
   throw new InputError('NOT_AN_INDEX', `${tagOrDigest} is not an index: ${where} is ${descriptor.mediaType}`, {
-    remedy: 'Name an image index, or make one of manifests (manifest index create).',
+    remedy: 'Name an image index, or create one from manifests (manifest index create).',
   });
 }

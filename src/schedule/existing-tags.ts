@@ -134,7 +134,7 @@ async function readPart({ documents }: DocumentsPort, folder: string, number: nu
 
 function incomplete(folder: string, number: number): PromoterError {
   return new PromoterError('BASELINE_INCOMPLETE', `part ${number} of ${folder} is missing`, {
-    remedy: `Delete the documents in documents/${folder} and the repository's row in table runs, partition scan. The tags that exist then are recorded as existing and not promoted.`,
+    remedy: `Delete the documents in documents/${folder} and the repository's row in table runs, partition scan. The next scan then records all tags of the repository as existing, and does not promote them.`,
   });
 }
 

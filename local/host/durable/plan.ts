@@ -106,7 +106,7 @@ export class TurnPlan {
       case 'terminate':
       case 'suspend':
       case 'resume':
-        throw new Error(`an orchestrator is not asked about ${body.kind}`);
+        throw new Error(`${body.kind} is not a call that an orchestrator makes`);
     }
   }
 

@@ -12,7 +12,7 @@ export async function readCa(path: string): Promise<string> {
   } catch (cause) {
     throw new ConfigurationError(
       'CA_FILE_UNREADABLE',
-      `the certificate authority ${path} is missing, or holds no certificate`,
+      `the certificate authority ${path} is missing, or contains no certificate`,
       { cause },
     );
   }
