@@ -72,7 +72,7 @@ const scopes = optional.transform((text, context) => {
       else if (operation !== 'copy' && !Array.isArray(each)) {
         context.addIssue({
           code: 'custom',
-          message: `only copy has from and to; write {"${operation}": ["samples/**"]}`,
+          message: `only copy takes from and to; write {"${operation}": ["samples/**"]}`,
         });
       }
     }

@@ -23,7 +23,8 @@ const TITLE = 'org.opencontainers.image.title';
 
 function tooLarge(what: string): InputError {
   return new InputError('FILE_TOO_LARGE', `${what}; a job may have at most ${INLINE_BYTES} bytes of files`, {
-    remedy: 'Upload it to the container “source” of the app, and run the command in a folder without that file.',
+    remedy:
+      'Upload it to the container “source” of the app. Then repeat the command in a folder that does not contain the file.',
   });
 }
 

@@ -180,7 +180,7 @@ export class Tokens {
       `${registry} names ${host} as its token endpoint, which is not trusted`,
       {
         details: { registry, realm: host },
-        remedy: `If ${host} belongs to ${registry}, add it to ALLOWED_REGISTRIES: it is then asked without a credential.`,
+        remedy: `If ${host} belongs to ${registry}, add it to ALLOWED_REGISTRIES. It is then asked for tokens, without a credential.`,
       },
     );
   }

@@ -32,7 +32,7 @@ function block(language: string, text: string): string {
 function formatCommand({ line, before, input, shows, job, jobBlobs }: GuideCommand, did: Did): string {
   const typed = [line.replaceAll(/\boras (?=[a-z])/g, 'acr-promoter '), ...(shows === undefined ? [] : [shows])];
   const parts = [block('bash', typed.join('\n'))];
-  if (before !== undefined) parts.push(`After \`${before}\`.\n`);
+  if (before !== undefined) parts.push(`Run first: \`${before}\`.\n`);
   if (input !== undefined) parts.push(`The command asks for confirmation: answer \`${input}\`, or add \`--force\`.\n`);
   const printed = shown(did.printed);
   if (printed !== '') parts.push(block('text', printed));

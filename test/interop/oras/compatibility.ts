@@ -69,7 +69,7 @@ const DIFFERENT_EVERYWHERE: Readonly<Record<string, string>> = {
 /** Whole verbs that do more, or the same otherwise than flag by flag. */
 const VERB_NOTES: Readonly<Record<string, string>> = {
   push: 'reproducible: `org.opencontainers.image.created` is 1970 or `SOURCE_DATE_EPOCH`, folders have no times. A digest is compared before anything is sent. A link to a folder is pushed as that folder; oras packs the link and cannot pull it.',
-  attach: 'reproducible: attaching the same twice makes one referrer; oras makes two.',
+  attach: 'reproducible: attaching the same files twice makes one referrer; oras makes two.',
   cp: 'if two files have the same content, either of them may be printed as `Skipped`. Within one registry, an existing blob is printed as `Mounted`; oras prints `Exists`.',
   'completion bash': 'prints another script.',
   'completion fish': 'prints another script.',

@@ -52,12 +52,12 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     line: 'manifest push {repo}@{amd64},x {folder}/amd64.json',
     differs: ['standard output', 'exit code'],
-    why: 'several tags or one digest, not both.',
+    why: 'several tags are allowed, or one digest, but not both.',
   },
   {
     line: 'manifest push {repo}: {folder}/amd64.json',
     differs: ['standard output', 'exit code'],
-    why: 'an empty tag is refused; oras writes without tag.',
+    why: 'an empty tag is refused; oras writes without a tag.',
   },
   {
     line: 'resolve --registry-config {folder}/blob.txt {repo}:amd64',
@@ -132,7 +132,7 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     line: 'push --oci-layout a.txt:v1 a.txt',
     differs: ['standard output'],
-    why: 'the layout is opened first.',
+    why: 'the layout is opened before the file is read.',
   },
   {
     line: `discover {repo}:v1 --format 'go-template={{env "HOME"}}'`,
@@ -152,7 +152,7 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     line: 'push --oci-layout tags@{none},x a.txt',
     differs: ['standard output', 'exit code'],
-    why: 'several tags or one digest, not both.',
+    why: 'several tags are allowed, or one digest, but not both.',
   },
   {
     line: 'push {repo}:folder --config d a.txt',
@@ -177,7 +177,7 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     line: 'cp {repo}:v1 {repo}:',
     differs: ['standard output', 'exit code'],
-    why: 'an empty tag is refused; oras writes without tag.',
+    why: 'an empty tag is refused; oras writes without a tag.',
   },
   {
     line: 'push {repo}: a.txt',
