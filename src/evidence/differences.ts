@@ -173,13 +173,17 @@ async function check(
   });
 }
 
+/** The attachments that a copy by the rule takes along from the source. */
+export function copiedKinds({ referrers: { excludeArtifactTypes } }: Rule): { sbom: boolean; signature: boolean } {
+  return {
+    sbom: !excludeArtifactTypes.includes(CYCLONEDX_JSON),
+    signature: !excludeArtifactTypes.includes(NOTARY_SIGNATURE),
+  };
+}
+
 /** The rule without the attachments that it does not copy. They are attached at the source and stay there. */
 function withoutExcluded(rule: Rule): Rule {
   if (rule.attachTo === 'destination') return rule;
-  const excluded = rule.referrers.excludeArtifactTypes;
-  return {
-    ...rule,
-    ...(excluded.includes(CYCLONEDX_JSON) && { sbom: { ...rule.sbom, formats: [] } }),
-    ...(excluded.includes(NOTARY_SIGNATURE) && { sign: [] }),
-  };
+  const { sbom, signature } = copiedKinds(rule);
+  return { ...rule, ...(!sbom && { sbom: { ...rule.sbom, formats: [] } }), ...(!signature && { sign: [] }) };
 }

@@ -8,10 +8,12 @@ import {
   type ReadableRepository,
 } from '../../oci/index.js';
 import { classifyGraph } from '../../evidence/classify.js';
-import { attachedAt, missingAttachments } from '../../evidence/differences.js';
+import { attachedAt, missingAttachments, copiedKinds, type MissingAttachment } from '../../evidence/differences.js';
 import { lookAtGate } from '../../evidence/gate-look.js';
 import { destinationOf } from '../../rules/match.js';
 import type { GateDecision } from '../../rules/gate.js';
+import type { Rule } from '../../rules/rule.js';
+import type { Image } from '../../evidence/contracts.js';
 import { isThere } from '../../transfer/registry-access.js';
 import { resolveTag } from '../../transfer/tag.js';
 import { onTerminal } from '../output/status-line.js';
@@ -81,13 +83,18 @@ export async function dryRun(
     countCopy(plan, there, source.registry === to.registry, signal),
     resolveTag({ registries }, to, signal),
   ]);
+  // The copy comes before the attachments at the destination, and brings those of the source.
+  const lacking =
+    rule.attachTo === 'source'
+      ? missing
+      : await missingAfterCopy(missing, (images) => missingAttachments(ports, rule, from, images, signal), rule);
   return {
     rule: rule.name,
     source: formatReference(source),
     destination,
     digest: root.digest,
     gate: gate.passed ? [] : gate.reasons,
-    attach: missing.map(({ image: { label, digest }, ...lacks }) => ({
+    attach: lacking.map(({ image: { label, digest }, ...lacks }) => ({
       label,
       digest,
       ...lacks,
@@ -96,6 +103,29 @@ export async function dryRun(
     ...counts,
     ...(now !== undefined && { replaces: now.digest }),
   };
+}
+
+/** The attachments that neither the destination has nor the copy brings. */
+async function missingAfterCopy(
+  atDestination: readonly MissingAttachment[],
+  atSource: (images: Image[]) => Promise<MissingAttachment[]>,
+  rule: Rule,
+): Promise<MissingAttachment[]> {
+  const copied = copiedKinds(rule);
+  const { signature } = copied;
+  // If the rule signs, an SBOM counts only with its signature.
+  const sbom = copied.sbom && (signature || rule.sign.length === 0);
+  const here = await atSource(atDestination.map(({ image }) => image));
+  return atDestination
+    .map((each) => {
+      const source = here.find(({ image }) => image.digest === each.image.digest);
+      return {
+        image: each.image,
+        sbom: each.sbom && (!sbom || source?.sbom === true),
+        signature: each.signature && (!signature || source?.signature === true),
+      };
+    })
+    .filter((each) => each.sbom || each.signature);
 }
 
 async function lookUntilDecided(
@@ -139,7 +169,8 @@ async function countCopy(
 /** The result as lines of text. */
 export function dryRunLines(run: DryRun): string[] {
   const { rule, source, destination, digest, gate, attach, copy, mount, exists, replaces } = run;
-  const counted = ({ count, bytes }: Counted): string => `${count} manifests and blobs, ${bytes} bytes`;
+  const counted = ({ count, bytes }: Counted, what = 'manifests and blobs'): string =>
+    `${count} ${what}, ${bytes} bytes`;
   const isNeeded = attach.length + copy.count + mount.count > 0 || replaces !== digest;
   return [
     `${isNeeded ? 'Would promote' : 'Nothing to do'} [${onTerminal(rule)}] ${source} => ${destination}`,
@@ -152,7 +183,7 @@ export function dryRunLines(run: DryRun): string[] {
       return `  attach  ${onTerminal(label)}: ${what.join(', ')}`;
     }),
     `  copy    ${counted(copy)}`,
-    `  mount   ${counted(mount)}`,
+    `  mount   ${counted(mount, 'blobs')}`,
     `  exists  ${counted(exists)}`,
     `  tag     ${replaces === undefined ? 'is not there' : replaces === digest ? 'is there already' : `replaces ${replaces}`}`,
     `Digest: ${digest}`,

@@ -12,7 +12,7 @@ import type { Values } from '../verb.js';
 import { dryRun, dryRunLines, type DryRun } from './dry-run.js';
 import { promoteTag, type LocalOutcome } from './promote-tag.js';
 import { chooseRules, rulesHere } from './rules-file.js';
-import { readSigner } from './signer.js';
+import { readSigner, requireSigner } from './signer.js';
 
 /**
  * Promotes a tag by every local rule that matches it, or only by the rule that is named. If one rule fails, the others
@@ -31,7 +31,7 @@ export async function promoteByRules(
   const match = matchRules(chooseRules(await rules.load(), values), source);
   if (match.rules.length === 0) {
     throw new PolicyError('NO_RULE_MATCHES', `no rule matches ${formatReference(source)}: ${match.nearest ?? ''}`, {
-      remedy: `Change a rule to include it, or copy it: acr-promoter copy -r ${formatReference(source)} <destination>`,
+      remedy: `Change a rule to include it, or copy it: acr-promoter copy -r ${formatReference(source)} DESTINATION`,
     });
   }
   const from = await session.client(source.registry, connectionOf(values, 'from'));
@@ -47,6 +47,10 @@ export async function promoteByRules(
   for (const rule of match.rules) {
     const sides = await connectSides(session, source, rule, values);
     try {
+      // Checked here, because a rule with `attachTo: destination` signs after it has copied.
+      if (rule.sign.length > 0 && rule.mode !== 'observe') {
+        requireSigner(signer, `rule ${rule.name} signs what it promotes, but no signing key is given`);
+      }
       const promotion = { rule, source, rules, signer, values, tell, ...sides };
       if (values.dryRun === true) {
         const planned = await dryRun(io, promotion, root);

@@ -12,7 +12,7 @@ import type { Values } from '../verb.js';
 import { createLocalPorts, doStep, openedImage, registriesOf, replyOf } from './local-run.js';
 import { createLocalDocuments } from './local-store.js';
 import { chooseRules, rulesHere } from './rules-file.js';
-import { readSigner } from './signer.js';
+import { readSigner, requireSigner } from './signer.js';
 
 /**
  * Signs the target with a local key.
@@ -24,13 +24,7 @@ export async function signTarget(
   input: InputOf<typeof signSchema>,
   values: Values,
 ): Promise<OperationResult> {
-  const signer = await readSigner(values, io);
-  if (signer === undefined) {
-    throw new ConfigurationError('SIGNING_KEY_MISSING', 'no signing key is given', {
-      remedy:
-        'Give --signing-key and --certificate-chain, or SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN; --submit signs with the app’s key.',
-    });
-  }
+  const signer = requireSigner(await readSigner(values, io), 'no signing key is given');
   const ports = createLocalPorts(registriesOf(opened), signer);
   return doStep(io, (call) => replyOf(sign(openedImage(opened), input, ports, call)));
 }

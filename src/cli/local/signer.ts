@@ -28,6 +28,15 @@ export async function readSigner(values: Values, { env }: Pick<Io, 'env'>): Prom
   });
 }
 
+/** @throws ConfigurationError `SIGNING_KEY_MISSING` */
+export function requireSigner(signer: Signer | undefined, why: string): Signer {
+  if (signer !== undefined) return signer;
+  throw new ConfigurationError('SIGNING_KEY_MISSING', why, {
+    remedy:
+      'Give --signing-key and --certificate-chain, or SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN; --submit signs with the app’s key.',
+  });
+}
+
 function given(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
 }

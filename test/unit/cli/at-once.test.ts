@@ -47,14 +47,14 @@ interface Seen {
 
 /** @param argv `TERMINAL` first: before a terminal; the key is in the environment, as the app has it */
 async function cli(...argv: string[]): Promise<Seen> {
+  const key = { SIGNING_KEY: join(folder, 'key.pem'), SIGNING_CERTIFICATE_CHAIN: join(folder, 'chain.pem') };
+  return cliWith(key, ...argv);
+}
+
+async function cliWith(env: Record<string, string>, ...argv: string[]): Promise<Seen> {
   const before = argv[0] === 'TERMINAL';
   const { io, out, err } = createMemoryIo({
-    env: {
-      DOCKER_CONFIG: folder,
-      SIGNING_KEY: join(folder, 'key.pem'),
-      SIGNING_CERTIFICATE_CHAIN: join(folder, 'chain.pem'),
-      PROMOTION_RULES: join(folder, 'rules.yaml'),
-    },
+    env: { DOCKER_CONFIG: folder, PROMOTION_RULES: join(folder, 'rules.yaml'), ...env },
   });
   const terminal = new DrawnTerminal();
   if (before) io.terminal = terminal;
@@ -128,6 +128,36 @@ test('promote --dry-run says what would be attached, copied and mounted, and wri
     replaces: digest,
   });
   expect((await cli('promote', '--dry-run', image)).out).toMatch(/^Nothing to do \[here\] /);
+});
+
+test('with attachTo: destination, promote --dry-run does not attach what the copy brings along', async () => {
+  await writeRules(', attachTo: destination');
+  expect((await cli('sbom', image)).code).toBe(0);
+  expect((await cli('sign', image)).code).toBe(0);
+  const { out } = await cli('promote', '--dry-run', image);
+  expect(out).toMatch(/^Would promote \[here\] /);
+  expect(out).not.toContain('  attach');
+  expect(out).toMatch(/\n {2}mount {3}\d+ blobs, \d+ bytes\n/);
+  await writeRules(
+    `, attachTo: destination, referrers: { excludeArtifactTypes: ['application/vnd.cncf.notary.signature'] }`,
+  );
+  expect((await cli('promote', '--dry-run', image)).out).toMatch(
+    /\n {2}attach {2}image: SBOM .*, signatures of both\n/,
+  );
+});
+
+test('without a signing key, promote fails before it copies, and its dry run fails, too', async () => {
+  await writeRules(', attachTo: destination');
+  for (const more of [['--dry-run'], []]) {
+    const { code, err } = await cliWith({}, 'promote', ...more, image);
+    expect(code).toBe(1);
+    expect(err).toMatch(/\(SIGNING_KEY_MISSING\)\nGive --signing-key and --certificate-chain, /);
+  }
+  const repository = image.replace('/samples/', '/staging/samples/').replace(':v1', '');
+  const digest = (await cli('resolve', image)).out.trim();
+  expect((await cli('resolve', `${repository}@${digest}`)).code).toBe(1);
+  await writeRules(', mode: observe');
+  expect((await cliWith({}, 'promote', '--dry-run', image)).code).toBe(0);
 });
 
 test('promote --dry-run says why a gate is closed', async () => {
