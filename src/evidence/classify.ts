@@ -85,7 +85,7 @@ function checkCount(repository: ReadableRepository, root: Descriptor, count: num
   if (count <= most) return;
   throw new InputError(
     'TOO_MANY_IMAGES',
-    `${repository.name}@${root.digest} has ${count} children or more; the maximum is ${most}`,
+    `${repository.name}@${root.digest} has at least ${count} children; the maximum is ${most}`,
     { remedy: 'Split the index.' },
   );
 }

@@ -3,7 +3,7 @@ import type { Did } from './session.js';
 
 const INTRODUCTION = `# Follow the ORAS guide
 
-The commands of Microsoft's ORAS guide for Azure Container Registry, what they print, and the job that does the same
+This page shows the commands of Microsoft's ORAS guide for Azure Container Registry, their output, and the job that does the same
 ([submit jobs](jobs.md)). With \`alias oras=acr-promoter\`, the guide's lines run unchanged. Progress lines and
 most of long outputs are left out, and digests are shortened.
 
