@@ -12,10 +12,10 @@ function seconds(ms: number): string {
 function row({ client, wallMs, cpuMs, peakMb, requests }: ClientResult): string {
   const cells = [
     client,
-    `${seconds(wallMs)} s`,
-    `${seconds(cpuMs)} s`,
-    `${Math.round(peakMb)} MB`,
-    requests.map((count) => Math.round(count)).join(' / '),
+    seconds(wallMs),
+    seconds(cpuMs),
+    Math.round(peakMb),
+    requests.map((count) => Math.round(count)).join('/'),
   ];
   return `| ${cells.join(' | ')} |`;
 }
@@ -37,7 +37,7 @@ function section(result: CaseResult): string {
   return [
     `**${result.title.charAt(0).toUpperCase()}${result.title.slice(1)}**${aimed === '' ? '' : `: ${aimed}`}`,
     '',
-    '| client | wall | CPU | memory | requests |',
+    '| client | wall (s) | CPU (s) | memory (MB) | requests |',
     '|---|---|---|---|---|',
     ...result.clients.map(row),
     '',

@@ -9,9 +9,7 @@ import { codeOf, problemPaths } from '../../support/codes.js';
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 const parse = (value: unknown) => parseJob(value, { messageId: 'message-1' });
 const page = readFileSync('docs/reference/jobs.md', 'utf8');
-const examples = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(
-  ([, text = '']) => JSON.parse(text) as { operation: string },
-);
+const examples = [...page.matchAll(/^\{.*\}$/gm)].map(([text]) => JSON.parse(text) as { operation: string });
 const schema = readFileSync('schemas/job.schema.json', 'utf8');
 const isValid = new Ajv2020({ strict: false, validateFormats: false }).compile(JSON.parse(schema) as object);
 
