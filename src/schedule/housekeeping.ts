@@ -25,7 +25,7 @@ const HOUSE_PAGE = 100;
 const MOST_IGNORED_PAGES = 10;
 /** How long ignored events are kept, in milliseconds. */
 const IGNORED_MS = 7 * 24 * 3_600_000;
-/** Engine instances are looked for once this much time was added to the period that is over, in milliseconds. */
+/** How often ended engine instances without a row are purged, in milliseconds. */
 const FORGET_EVERY_MS = 3_600_000;
 
 type HousePorts = Pick<Ports, 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'> &
