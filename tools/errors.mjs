@@ -25,15 +25,13 @@ function textOf({ code, classes }) {
 }
 
 function page(codes) {
-  const lines = [];
-  let last = '';
+  // Codes with one text share a line.
+  const sharing = new Map();
   for (const found of [...codes.values()].sort((a, b) => (a.code < b.code ? -1 : 1))) {
     const text = textOf(found);
-    // Neighbours with one text share a line.
-    if (text === last) lines.push(lines.pop().replace('`' + last, `\`, \`${found.code}\`${text}`));
-    else lines.push(`- \`${found.code}\`${text}`);
-    last = text;
+    sharing.set(text, [...(sharing.get(text) ?? []), `\`${found.code}\``]);
   }
+  const lines = [...sharing].map(([text, names]) => `- ${names.join(', ')}${text}`);
   return `# Error codes
 
 <!-- Written by tools/errors.mjs; npm run check fails if it is stale. -->
