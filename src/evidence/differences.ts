@@ -29,7 +29,7 @@ export function attachedAt(rule: Rule, source: SourceRepository, destination: st
 }
 
 /** The differences, and the graph at the source. */
-type GraphDifferences = Pick<Comparison, 'digests' | 'leftOut'> & { differences: string[] };
+export type GraphDifferences = Pick<Comparison, 'digests' | 'leftOut' | 'onBothSides'> & { differences: string[] };
 
 /** What the destination lacks of a graph at the source, including referrers. */
 export async function graphDifferences(
@@ -47,11 +47,31 @@ export async function graphDifferences(
     signal,
     ...options,
   });
-  const { digests, leftOut } = missing;
-  if (isNothingMissing(missing)) return { differences: [], digests, leftOut };
+  const { digests, leftOut, onBothSides } = missing;
+  const compared = { digests, leftOut, onBothSides };
+  if (isNothingMissing(missing)) return { differences: [], ...compared };
   const { manifests, unlisted, tags } = missing;
   const lacks = `${destination.name} lacks ${manifests.length} manifests, ${unlisted.length} referrers in its lists, ${tags.length} digest tags`;
-  return { differences: [lacks], digests, leftOut };
+  return { differences: [lacks], ...compared };
+}
+
+/**
+ * A repository that resolves known digests without a request. An attachment that the source's registry lists, and that
+ * the destination was asked for in this run, needs no further request to show that it exists.
+ */
+export function withResolved(
+  repository: ReadableRepository,
+  known: ReadonlyMap<string, Descriptor> = new Map(),
+): ReadableRepository {
+  return {
+    name: repository.name,
+    resolve: async (target, options) => known.get(target) ?? repository.resolve(target, options),
+    fetchManifest: (target, options) => repository.fetchManifest(target, options),
+    openBlob: (descriptor, options) => repository.openBlob(descriptor, options),
+    hasBlob: (descriptor, options) => repository.hasBlob(descriptor, options),
+    listReferrers: (digest, options) => repository.listReferrers(digest, options),
+    listTags: (options) => repository.listTags(options),
+  };
 }
 
 /** An image and its missing attachments. */

@@ -17,7 +17,13 @@ import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
-import { attachedAt, attachmentDifferences, graphDifferences } from '../evidence/differences.js';
+import {
+  attachedAt,
+  attachmentDifferences,
+  graphDifferences,
+  withResolved,
+  type GraphDifferences,
+} from '../evidence/differences.js';
 import { longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy, type OpenedPromotion, takePromotion, untilWritten } from '../rows/row-writes.js';
 import { noteKey } from '../evidence/signature-checks.js';
@@ -26,7 +32,7 @@ import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { resolveTag, readSourceTag } from '../transfer/tag.js';
 import { atSource } from '../transfer/registry-access.js';
-import { awaitReferrers, type Walked } from '../transfer/plan-copy.js';
+import { awaitReferrers } from '../transfer/plan-copy.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { wasReplaced } from '../rows/news.js';
 import { INTERRUPTED, endRunRow } from '../rows/run-end.js';
@@ -127,8 +133,8 @@ async function look(
   progress.text(`${reference} is ${root.digest}`);
   if (rule.sign.length > 0 && ports.signer !== undefined) await noteKey(ports, ports.signer);
   const at = attachedAt(rule, source, opened.destination);
-  const attached = registries.repository(at.registry, at.repository);
   const destination = await destinationDifferences(ports, registries, opened, root, { signal, progress });
+  const attached = withResolved(registries.repository(at.registry, at.repository), destination.walked?.onBothSides);
   const differences = [
     ...destination.differences,
     ...(await attachmentDifferences(ports, rule, attached, graph.images, signal)),
@@ -185,7 +191,7 @@ async function destinationDifferences(
   input: Looking,
   root: Descriptor,
   { signal, progress }: Pick<StepCall, 'signal' | 'progress'>,
-): Promise<{ isInPlace: boolean; differences: string[]; walked?: Omit<Walked, 'name'> }> {
+): Promise<{ isInPlace: boolean; differences: string[]; walked?: Omit<GraphDifferences, 'differences'> }> {
   const { registry, repository, tag = '' } = parseReference(input.destination);
   const current = await resolveTag(ports, { registry, repository, tag }, signal);
   if (current?.digest !== root.digest) {

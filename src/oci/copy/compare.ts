@@ -9,7 +9,7 @@ import { askedOf, missingOf, type Asked, type Expected, type Missing } from './m
 import { walkInOrder, type GraphOptions, type OrderedGraph } from './plan.js';
 import type { LeftOut } from './walk-context.js';
 
-const NOTHING: OrderedGraph = { nodes: new Map(), leftOut: [], ordered: [] };
+const NOTHING: OrderedGraph = { nodes: new Map(), leftOut: [], listedByRegistry: new Set(), ordered: [] };
 
 /** The differences between source and destination, and the size of the source's graph. */
 export interface Comparison extends Missing {
@@ -21,6 +21,8 @@ export interface Comparison extends Missing {
   digests: ReadonlySet<Digest>;
   /** Referrers that the source lists but that would not be copied. */
   leftOut: LeftOut[];
+  /** Referrers that the source's registry lists itself and that the destination has, as the destination describes them. */
+  onBothSides: ReadonlyMap<string, Descriptor>;
 }
 
 /**
@@ -36,8 +38,13 @@ export async function compareGraphs(
   options: GraphOptions = {},
 ): Promise<Comparison> {
   const asked = rememberAsked(askedOf(destination, new Budget(options.concurrency ?? REQUESTS_AT_ONCE)));
-  const find: Asked['find'] = async (target, signal) =>
-    options.isRootThere === true && target === root.digest ? root : asked.find(target, signal);
+  const found = new Map<string, Descriptor>();
+  const find: Asked['find'] = async (target, signal) => {
+    if (options.isRootThere === true && target === root.digest) return root;
+    const descriptor = await asked.find(target, signal);
+    if (descriptor !== undefined) found.set(target, descriptor);
+    return descriptor;
+  };
   const isListed = async (subject: Digest, digest: Digest, signal: AbortSignal): Promise<boolean> =>
     (await asked.listed(subject, 'later', signal)).has(digest) ||
     (await asked.listed(subject, true, signal)).has(digest);
@@ -62,7 +69,7 @@ export async function compareGraphs(
     ),
     askOfRoot(signal),
   ]);
-  const { nodes, leftOut, ordered } = walked ?? NOTHING;
+  const { nodes, leftOut, listedByRegistry, ordered } = walked ?? NOTHING;
   // The subject comes from the manifest itself, because a stranger may have written the list.
   const expected = ordered.map(({ node: { descriptor, subject }, tags }): Expected => ({
     descriptor,
@@ -78,6 +85,7 @@ export async function compareGraphs(
     manifestCount: expected.length,
     digests: new Set(nodes.keys()),
     leftOut,
+    onBothSides: new Map([...found].filter(([digest]) => listedByRegistry.has(digest as Digest))),
   };
 }
 

@@ -107,8 +107,8 @@ export async function walkInOrder(
   const { recursive = false, artifactsOnly = false, concurrency = REQUESTS_AT_ONCE, onWalked, signal } = options;
   const { excludeArtifactTypes = [ARTIFACT_STREAMING] } = options;
   const walk = { ...how, recursive, artifactsOnly, excludeArtifactTypes, concurrency, onWalked, signal };
-  const { nodes, leftOut } = await walkGraph(source, root, walk);
-  const sorted = orderFromLeaves(nodes, root.digest);
+  const walked = await walkGraph(source, root, walk);
+  const sorted = orderFromLeaves(walked.nodes, root.digest);
   const tags = Map.groupBy(
     sorted.flatMap(({ digestTags }) => digestTags),
     ({ digest }) => digest,
@@ -117,7 +117,7 @@ export async function walkInOrder(
     const own = tags.get(node.descriptor.digest)?.map(({ tag }) => tag);
     return { node, ...(own && { tags: own }) };
   });
-  return { nodes, leftOut, ordered };
+  return { ...walked, ordered };
 }
 
 /**

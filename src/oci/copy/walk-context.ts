@@ -81,6 +81,8 @@ export interface LeftOut {
 export interface Walked {
   nodes: ReadonlyMap<Digest, WalkedNode>;
   leftOut: LeftOut[];
+  /** Referrers that the source's registry lists itself: their subject has no referrers tag, which anybody may write. */
+  listedByRegistry: ReadonlySet<Digest>;
 }
 
 /** Content that the source associates with a manifest, besides the content that the manifest lists. */
@@ -102,6 +104,8 @@ export interface Context {
   blobs: Set<Digest>;
   leftOut: LeftOut[];
   misplaced: Map<Digest, Misplaced>;
+  /** See `Walked.listedByRegistry`. */
+  listedByRegistry: Set<Digest>;
   /**
    * Referrers of each node of the promoted graph. With `artifactsOnly`, they are visited after that graph is complete.
    */
@@ -217,6 +221,7 @@ export async function listReferrers(context: Context, digest: Digest, signal: Ab
     () => source.listReferrers(digest, { signal, ...(!mayHaveTag && { tagSchema: false }) }),
     signal,
   );
+  if (!mayHaveTag) for (const referrer of listed) context.listedByRegistry.add(referrer.digest);
   // In a promotion, the manifest decides whether its type is excluded: a stranger may have written the list to hide an
   // SBOM.
   if (context.options.artifactsOnly) return listed;

@@ -158,6 +158,7 @@ async function visitAll(context: Context, root: Descriptor, signal: AbortSignal)
 export async function walkGraph(source: ReadableRepository, root: Descriptor, options: WalkOptions): Promise<Walked> {
   const nodes = new Map<Digest, WalkedNode>();
   const leftOut: LeftOut[] = [];
+  const listedByRegistry = new Set<Digest>();
   await allOrAbort(options.signal, (signal) => {
     const requests = new Budget(options.concurrency);
     const context: Context = {
@@ -170,12 +171,13 @@ export async function walkGraph(source: ReadableRepository, root: Descriptor, op
       blobs: new Set(),
       leftOut,
       misplaced: new Map(),
+      listedByRegistry,
       referring: new Map(),
       keptBytes: 0,
     };
     return [visitAll(context, root, signal)];
   });
-  return { nodes, leftOut: eachOnce(leftOut).filter(({ digest }) => !nodes.has(digest)) };
+  return { nodes, leftOut: eachOnce(leftOut).filter(({ digest }) => !nodes.has(digest)), listedByRegistry };
 }
 
 /** Reports each digest once. Any other reason replaces `not-its-subject`. */

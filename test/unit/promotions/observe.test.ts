@@ -363,6 +363,30 @@ describe('the differences', () => {
     ]);
   });
 
+  test('are found without a request at the source for each attachment that it lists and the destination has', async () => {
+    await promote();
+    source.calls.length = 0;
+    expect((await found()).differences).toEqual([]);
+    expect(source.calls.filter(({ method }) => method === 'resolve').map(({ what }) => what)).toEqual([SOURCE.tag]);
+  });
+
+  test.each([
+    ['the registry', []],
+    ['anybody who may push a referrers tag', ['image has no SBOM from this app yet']],
+  ])('if the source no longer has an SBOM that is listed by %s', async (by, differences) => {
+    await promote();
+    const { root } = await found();
+    const listed = await source.listReferrers(root.digest);
+    const { digest: sbom } = listed.find(({ artifactType }) => artifactType === 'application/vnd.cyclonedx+json') ?? {};
+    if (by !== 'the registry') source.tags.set(root.digest.replace(':', '-'), root.digest);
+    source.replica = (there, read) => {
+      const manifests = new Map([...there.manifests].filter(([digest]) => digest !== sbom));
+      return read({ ...there, manifests });
+    };
+    expect(sbom).toBeDefined();
+    expect(await observe()).toMatchObject({ differences });
+  });
+
   test('include no SBOM or signature if the rule requires none', async () => {
     world.ruleList = [rule({ sign: [], sbom: { formats: [] } })];
     const { differences, attachTo } = await found();

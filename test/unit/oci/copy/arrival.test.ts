@@ -274,6 +274,21 @@ describe('compareGraphs', () => {
     expect(destination.count('fetchManifest')).toBe(0);
   });
 
+  test('names the referrers that the source lists itself and the destination has', async () => {
+    const { source, destination, image, plan } = await fiveReferrers();
+    await copyGraph(plan, source, destination);
+    const listed = await source.listReferrers(image.digest);
+    await putReferrer(source, image, 'later');
+    const compare = async (): Promise<string[]> => {
+      const { onBothSides } = await compareGraphs(source, destination, image, { recursive: true });
+      return [...onBothSides.keys()].sort();
+    };
+    expect(await compare()).toEqual(listed.map(({ digest }) => digest).sort());
+    // Anybody who may push can write this tag, so what is listed need not exist.
+    source.tags.set(image.digest.replace(':', '-'), image.digest);
+    expect(await compare()).toEqual([]);
+  });
+
   test.each(['child', 'referrer of a child', 'referrer of a referrer', 'listing'])(
     'reports a missing %s',
     async (what) => {
