@@ -1,4 +1,5 @@
-// Fails on dead links of pages, on paths below docs/ that do not exist, and on source files that a page names and that do not exist.
+// Fails on dead links of pages, on paths below docs/ that do not exist, on source files that a page names and that do not exist,
+// and if the pages are longer than MOST_WORDS together.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
@@ -15,6 +16,9 @@ const files = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--
 const names = new Set(files.map((path) => basename(path)));
 /** Pages whose names of source files are checked; `NAME.ts` stands for any. */
 const NAMING = /^(?:README|CONTRIBUTING|docs\/.*)\.md$/;
+
+/** README, CONTRIBUTING, CHANGELOG and docs have at most so many words together, as `wc -w` counts them. */
+const MOST_WORDS = 22_000;
 
 /** The anchors of a page, as GitHub makes them from its headings. */
 function anchorsOf(path) {
@@ -50,5 +54,9 @@ const problems = files.flatMap((file) => {
     );
   });
 });
+const words = files
+  .filter((path) => /^(?:README|CONTRIBUTING|CHANGELOG|docs\/.*)\.md$/.test(path))
+  .reduce((sum, path) => sum + readFileSync(path, 'utf8').trim().split(/\s+/).length, 0);
+if (words > MOST_WORDS) problems.push(`docs: ${words} words, at most ${MOST_WORDS}: shorten a page`);
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.exit(problems.length === 0 ? 0 : 1);
