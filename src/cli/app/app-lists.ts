@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { colorsOf } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
-import { tableLines, type Column } from '../output/table.js';
+import { tablePrinter, type Column } from '../output/table.js';
 import type { Command } from 'commander';
 import { parseCount } from '../option-values.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
@@ -46,8 +46,10 @@ export interface ListView<T> {
   /** Query parameters in addition to the filters. */
   query?: Readonly<Record<string, string>>;
   filters: Filters;
-  /** The name of the items in JSON and in sentences: `promotions`. */
+  /** The name of the items in JSON: `promotions`. */
   name: string;
+  /** The name of the items in sentences. Default: `name`. */
+  plural?: string;
   read: (answer: unknown) => { items: T[]; next?: string | undefined };
   idOf: (item: T) => string;
   columns: readonly Column<T>[];
@@ -82,7 +84,7 @@ function filtersIn(values: Values, filters: Filters): Record<string, string> {
 /** Prints a list. With `--watch`, prints what has changed until the command is interrupted. */
 export async function showList<T>(call: AppCall, view: ListView<T>): Promise<void> {
   const { format, values, io } = call;
-  const table = { wide: values.wide === true, colors: colorsOf(io) };
+  const print = tablePrinter(view.columns, { wide: values.wide === true, colors: colorsOf(io) });
   let before = new Map<string, string>();
   for (let isFirst = true; ; isFirst = false) {
     const { items, more } = await askList(call, view);
@@ -92,8 +94,8 @@ export async function showList<T>(call: AppCall, view: ListView<T>): Promise<voi
     if (format.kind !== 'text') {
       if (isFirst || changed.length > 0) io.out(formatResult(format, { [view.name]: changed }));
     } else {
-      const lines = tableLines(view.columns, changed, table).slice(isFirst ? 0 : 1);
-      if (lines.length > 0) io.out(`${lines.join('\n')}\n`);
+      // The first rows decide the widths, so an empty list prints no headings.
+      if (changed.length > 0) io.out(`${print(changed).join('\n')}\n`);
       if (isFirst && items.length === 0) io.err(`${noneText(call, view)}\n`);
     }
     if (values.watch !== true) {
@@ -104,7 +106,7 @@ export async function showList<T>(call: AppCall, view: ListView<T>): Promise<voi
   }
 }
 
-function noneText<T>({ values }: AppCall, { name, filters }: ListView<T>): string {
+function noneText<T>({ values }: AppCall, { name, plural = name, filters }: ListView<T>): string {
   const asked = Object.entries(filtersIn(values, filters)).map(([filter, value]) => `--${filter} ${value}`);
-  return asked.length === 0 ? `There are no ${name}.` : `No ${name} match ${asked.join(' ')}.`;
+  return asked.length === 0 ? `There are no ${plural}.` : `No ${plural} match ${asked.join(' ')}.`;
 }

@@ -5,6 +5,8 @@ import { onTerminal } from './status-line.js';
 const TABLE_COLUMNS = 100;
 /** Minimum characters of a cell that is cut. */
 const LEAST_COLUMNS = 12;
+/** References keep this many characters for as long as another column can be cut. */
+const LEAST_REFERENCE_COLUMNS = 28;
 const GAP = '  ';
 
 export interface Column<T> {
@@ -12,52 +14,92 @@ export interface Column<T> {
   text: (row: T) => string;
   /** Used instead of `text` with `--wide`. */
   wideText?: (row: T) => string;
+  /** Used instead of `heading` with `--wide`. */
+  wideHeading?: string;
   /** True for a column that only `--wide` shows. */
   isWide?: true;
-  /** The end at which a cell is cut if the table is too wide. Without it, the column stays whole. */
+  /**
+   * The end at which a cell is cut if the table is too wide; `start` is for references, which lose their registry
+   * first. Without it, the column stays whole.
+   */
   cut?: 'start' | 'end';
   isState?: true;
 }
 
 /** Lines of a table, the headings first. Without `wide`, they have 100 characters at most. */
-export function tableLines<T>(
+export function tableLines<T>(columns: readonly Column<T>[], rows: readonly T[], style: TableStyle): string[] {
+  return tablePrinter(columns, style)(rows);
+}
+
+interface TableStyle {
+  wide: boolean;
+  colors: Colors;
+}
+
+/**
+ * Prints a table in several parts. The first part has the headings; the later parts keep the widths of the first, so
+ * that the columns stay aligned.
+ */
+export function tablePrinter<T>(
   columns: readonly Column<T>[],
-  rows: readonly T[],
-  { wide, colors }: { wide: boolean; colors: Colors },
-): string[] {
+  { wide, colors }: TableStyle,
+): (rows: readonly T[]) => string[] {
   const shown = columns.filter(({ isWide = false }) => wide || !isWide);
+  const headings = shown.map(({ heading, wideHeading = heading }) => (wide ? wideHeading : heading));
   const cellsOf = (row: T): string[] =>
     shown.map(({ text, wideText = text }) => onTerminal((wide ? wideText : text)(row) || '-'));
-  const cells = [shown.map(({ heading }) => heading), ...rows.map(cellsOf)];
-  const widths = shown.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
-  if (!wide) shrink(widths, shown);
-  return cells.map((row, line) =>
-    row
-      .map((cell, at) => {
-        const width = widths[at] ?? 0;
-        const written = fit(cell, width, shown[at]?.cut);
-        const padding = at === row.length - 1 ? '' : ' '.repeat(width - written.length);
-        const isState = shown[at]?.isState === true;
-        return `${line === 0 ? colors.heading(written) : isState ? colors.state(written) : written}${padding}`;
-      })
-      .join(GAP),
-  );
+  let widths: readonly number[] | undefined;
+  return (rows) => {
+    const isFirst = widths === undefined;
+    const cells = [...(isFirst ? [headings] : []), ...rows.map(cellsOf)];
+    widths ??= widthsOf(cells, shown, wide);
+    const kept = widths;
+    return cells.map((row, line) =>
+      row
+        .map((cell, at) => {
+          const width = kept[at] ?? 0;
+          const written = fit(cell, width, shown[at]?.cut, wide);
+          const padding = at === row.length - 1 ? '' : ' '.repeat(Math.max(0, width - written.length));
+          const isState = shown[at]?.isState === true;
+          const isHeading = isFirst && line === 0;
+          return `${isHeading ? colors.heading(written) : isState ? colors.state(written) : written}${padding}`;
+        })
+        .join(GAP),
+    );
+  };
+}
+
+type Cut = Column<never>['cut'];
+
+function widthsOf(cells: readonly string[][], columns: readonly { cut?: Cut }[], wide: boolean): number[] {
+  const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
+  if (wide) return widths;
+  shrink(widths, columns, LEAST_REFERENCE_COLUMNS);
+  shrink(widths, columns, LEAST_COLUMNS);
+  return widths;
 }
 
 /** Narrows the widest column that may be cut, until the table fits or no column can be narrower. */
-function shrink(widths: number[], columns: readonly { cut?: 'start' | 'end' }[]): void {
+function shrink(widths: number[], columns: readonly { cut?: Cut }[], leastReference: number): void {
   const room = TABLE_COLUMNS - GAP.length * (columns.length - 1);
   for (let over = widths.reduce((sum, width) => sum + width, -room); over > 0; over -= 1) {
-    const candidates = columns.map(({ cut }, at) => (cut === undefined ? 0 : (widths[at] ?? 0)));
+    const candidates = columns.map(({ cut }, at) => {
+      const least = cut === 'start' ? leastReference : LEAST_COLUMNS;
+      const width = widths[at] ?? 0;
+      return cut === undefined || width <= least ? 0 : width;
+    });
     const widest = Math.max(...candidates);
-    if (widest <= LEAST_COLUMNS) return;
+    if (widest === 0) return;
     widths[candidates.indexOf(widest)] = widest - 1;
   }
 }
 
-function fit(cell: string, width: number, cut: 'start' | 'end' = 'end'): string {
-  if (cell.length <= width) return cell;
-  return cut === 'start' ? `…${cell.slice(cell.length - width + 1)}` : `${cell.slice(0, width - 1)}…`;
+/** Cuts a cell. A column that is never cut, or a wide table, may have a later cell that is wider than its column. */
+function fit(cell: string, width: number, cut: Cut, wide: boolean): string {
+  if (cell.length <= width || cut === undefined || wide) return cell;
+  if (cut === 'end') return `${cell.slice(0, width - 1)}…`;
+  const withoutRegistry = `…${cell.slice(Math.max(0, cell.indexOf('/')))}`;
+  return withoutRegistry.length <= width ? withoutRegistry : `…${cell.slice(cell.length - width + 1)}`;
 }
 
 /** The first twelve hexadecimal characters of a digest, as oras shows it; `--digest` takes them. */

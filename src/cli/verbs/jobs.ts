@@ -78,19 +78,23 @@ const FILTERS: Filters = [
   ...NAME_FILTERS.filter(([name]) => name !== 'rule'),
   SINCE_FILTER,
 ];
-const COLUMNS: readonly Column<RunInList>[] = [
+/** A job, as its list has it: its id is the one that `jobs status` takes. */
+type JobInList = RunInList & { runId: string };
+
+const COLUMNS: readonly Column<JobInList>[] = [
   {
     heading: 'ID',
     // The app's own ids have 36 characters.
-    text: ({ jobId = '' }) => (jobId.length > 36 ? `${jobId.slice(0, 35)}…` : jobId),
-    wideText: ({ jobId = '' }) => jobId,
+    text: ({ id }) => (id.length > 36 ? `${id.slice(0, 35)}…` : id),
+    wideText: ({ id }) => id,
   },
   RUN_COLUMNS.state,
+  RUN_COLUMNS.code,
   { heading: 'OPERATION', text: ({ operation = '' }) => operation },
   RUN_COLUMNS.source,
   RUN_COLUMNS.age,
   RUN_COLUMNS.took,
-  { heading: 'RUN', text: ({ id }) => id, isWide: true },
+  { heading: 'RUN', text: ({ runId }) => runId, isWide: true },
 ];
 
 const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
@@ -190,9 +194,13 @@ export async function submitText(text: string, submission: Submission): Promise<
 
 async function listJobs(call: AppCall): Promise<void> {
   const { readRuns } = await import('../app/seeing-answers.js');
-  const idOf = ({ id }: RunInList): string => id;
+  const idOf = ({ runId }: JobInList): string => runId;
   const view = { path: 'runs', query: { kind: 'job' }, filters: FILTERS, name: 'jobs', columns: COLUMNS, idOf };
-  await showList(call, { ...view, read: readRuns });
+  const read = (answer: unknown): { items: JobInList[]; next?: string | undefined } => {
+    const { items, next } = readRuns(answer);
+    return { items: items.map(({ id, jobId = id, ...run }) => ({ ...run, id: jobId, runId: id })), next };
+  };
+  await showList(call, { ...view, read });
 }
 
 /** `jobs submit`, `status`, `wait`, `list` and `cancel`. */

@@ -44,7 +44,11 @@ const RUN: VerbDescription = {
 const FILTERS: Filters = [
   ...NAME_FILTERS,
   ['state', 'state', 'only this state: in_sync, working, waiting, refused, failed, observed or cancelled'],
-  ['destination', 'reference', 'only this destination, <registry>/<name>:<tag>, or a glob'],
+  [
+    'destination',
+    'reference',
+    'only this destination, <registry>/<name>:<tag>, a prefix (<registry>/staging/) or a glob',
+  ],
   SINCE_FILTER,
 ];
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { InputError } from '../../oci/index.js';
 import { formatDuration } from '../../rules/duration.js';
 import { colorsOf, type Colors } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
@@ -60,17 +61,12 @@ const FILTERS: Filters = [
   ['digest', 'digest', 'only this digest, or its first characters (at least six)'],
   SINCE_FILTER,
 ];
-const IGNORED_FILTERS: Filters = [['state', '', ''], SINCE_FILTER];
 
 type Trigger = ShownRun['trigger'];
 
 function sourceText(source: RunInList['source']): string {
   if (source === undefined) return '';
   return `${source.registry}/${source.repository}${source.tag === undefined ? '' : `:${source.tag}`}`;
-}
-
-function outcomeText({ state, result }: Pick<ShownRun, 'state' | 'result'>): string {
-  return result === undefined ? state : `${result.outcome}${result.code === undefined ? '' : ` ${result.code}`}`;
 }
 
 function triggerText(trigger: Trigger): string {
@@ -85,14 +81,21 @@ function tookText({ openedAt, finishedAt }: RunInList): string {
 
 /** Columns of the lists of runs and of jobs. */
 export const RUN_COLUMNS = {
-  state: { heading: 'STATE', text: outcomeText, isState: true },
+  state: { heading: 'STATE', text: ({ state, result }) => result?.outcome ?? state, isState: true },
+  code: { heading: 'CODE', text: ({ result }) => result?.code ?? '', isWide: true },
   source: { heading: 'SOURCE', text: ({ source }) => sourceText(source), cut: 'start' },
-  age: { heading: 'AGE', text: ({ openedAt }) => ageOf(openedAt), wideText: ({ openedAt }) => openedAt },
+  age: {
+    heading: 'AGE',
+    text: ({ openedAt }) => ageOf(openedAt),
+    wideHeading: 'OPENED',
+    wideText: ({ openedAt }) => openedAt,
+  },
   took: { heading: 'TOOK', text: tookText },
 } as const satisfies Record<string, Column<RunInList>>;
 const COLUMNS: readonly Column<RunInList>[] = [
   { heading: 'ID', text: ({ id }) => id },
   RUN_COLUMNS.state,
+  RUN_COLUMNS.code,
   RUN_COLUMNS.source,
   { heading: 'RULE', text: ({ rule, operation = '' }) => rule ?? `job ${operation}`, cut: 'end' },
   RUN_COLUMNS.age,
@@ -101,7 +104,7 @@ const COLUMNS: readonly Column<RunInList>[] = [
   { heading: 'TRIGGER', text: ({ trigger }) => triggerText(trigger), isWide: true },
 ];
 const IGNORED_COLUMNS: readonly Column<ShownIgnored>[] = [
-  { heading: 'AGE', text: ({ at }) => ageOf(at), wideText: ({ at }) => at },
+  { heading: 'AGE', text: ({ at }) => ageOf(at), wideHeading: 'LAST SEEN', wideText: ({ at }) => at },
   { heading: 'TIMES', text: ({ times = 1 }) => `${times}` },
   {
     heading: 'REFERENCE',
@@ -166,13 +169,32 @@ function runText(run: ShownRun, { wide, colors }: { wide: boolean; colors: Color
   return `${lines.join('\n')}\n`;
 }
 
-async function listRuns(call: AppCall): Promise<void> {
-  const { readIgnored, readRuns } = await import('../app/seeing-answers.js');
-  if (textOf(call.values, 'state') === 'ignored') {
-    const idOf = ({ reference, reason }: ShownIgnored): string => `${reference} ${reason}`;
-    const view = { path: 'runs', filters: IGNORED_FILTERS, name: 'ignored', columns: IGNORED_COLUMNS, idOf };
-    return showList(call, { ...view, read: readIgnored });
+/** @throws InputError `OPTIONS_EXCLUSIVE` for a filter that ignored events do not have */
+async function listIgnored(call: AppCall): Promise<void> {
+  const refused = FILTERS.flatMap(([name]) =>
+    name === 'state' || name === 'since' || textOf(call.values, name) === undefined ? [] : [`--${name}`],
+  );
+  if (refused.length > 0) {
+    throw new InputError('OPTIONS_EXCLUSIVE', `--state ignored and ${refused.join(', ')} exclude each other`, {
+      remedy: `Omit ${refused.join(', ')}: the only filter of ignored events is --since.`,
+    });
   }
+  const { readIgnored } = await import('../app/seeing-answers.js');
+  await showList(call, {
+    path: 'runs',
+    query: { state: 'ignored' },
+    filters: [SINCE_FILTER],
+    name: 'ignored',
+    plural: 'ignored events',
+    columns: IGNORED_COLUMNS,
+    idOf: ({ reference, reason }) => `${reference} ${reason}`,
+    read: readIgnored,
+  });
+}
+
+async function listRuns(call: AppCall): Promise<void> {
+  if (textOf(call.values, 'state') === 'ignored') return listIgnored(call);
+  const { readRuns } = await import('../app/seeing-answers.js');
   const idOf = ({ id }: RunInList): string => id;
   await showList(call, { path: 'runs', filters: FILTERS, name: 'runs', columns: COLUMNS, idOf, read: readRuns });
 }

@@ -59,6 +59,9 @@ describe('promotions', () => {
     expect(await found('repository=samples/app&tag=*2')).toEqual(['v2']);
     expect(await found('rule=o*')).toEqual(['v2']);
     expect(await found(`destination=${encodeURIComponent('**/*:v1')}`)).toEqual(['v1']);
+    const prefix = DESTINATION.slice(0, DESTINATION.indexOf('/samples') + 1);
+    expect((await found(`destination=${encodeURIComponent(prefix)}`)).sort()).toEqual(['v1', 'v2']);
+    expect(await found(`destination=${encodeURIComponent(`${REGISTRY}/elsewhere/`)}`)).toEqual([]);
     expect(await found(`since=${between}`)).toEqual(['v2']);
   });
 
@@ -234,6 +237,20 @@ describe('an explanation', () => {
 });
 
 describe('runs', () => {
+  test.each([
+    ['since=1x', 'since: 1x is neither a time nor a duration of at least 1s', /30m, 24h or 7d, or a time/],
+    ['since=0s', 'since: 0s is neither a time nor a duration of at least 1s', /30m, 24h or 7d, or a time/],
+    ['digest=abc', 'digest: abc is not a digest', /first six hexadecimal characters/],
+    ['state=asleep', 'state: asleep is not known', /^Give one of open, .*, ignored\.$/],
+    ['operation=nope', 'operation: nope is not known', /^Give one of .*copy/],
+    [`tag=${'x'.repeat(501)}`, 'tag: the value is too long', /^Give at most 500 characters\.$/],
+    ['colour=red', 'there is no filter colour', /^The filters are rule, /],
+  ])('%s is refused, and the remedy has the forms that this filter takes', async (query, message, remedy) => {
+    expect(await body('listRuns', query)).toEqual({
+      error: { code: 'FILTER_INVALID', message, remedy: expect.stringMatching(remedy) },
+    });
+  });
+
   test('are filtered, and name their trigger', async () => {
     const first = await openRun(world);
     const digest = `sha256:${'a1'.repeat(32)}`;

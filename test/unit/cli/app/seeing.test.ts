@@ -105,12 +105,13 @@ describe('runs', () => {
     expect(out.split('\n')).toEqual([
       expect.stringMatching(/^ID +STATE +SOURCE +RULE +AGE +TOOK$/),
       expect.stringMatching(
-        new RegExp(`^${runId}  failed DENIED  ${REGISTRY}/samples/app:v1  staging  \\d+[smhd] +1 min 1 s$`),
+        new RegExp(`^${runId}  failed  ${REGISTRY}/samples/app:v1  staging  \\d+[smhd] +1 min 1 s$`),
       ),
       '',
     ]);
     const wide = (await acrPromoter('runs', '--state', 'failed', '--wide')).out.split('\n');
-    expect(wide[0]).toMatch(/^ID +STATE +SOURCE +RULE +AGE +TOOK +DIGEST +TRIGGER$/);
+    expect(wide[0]).toMatch(/^ID +STATE +CODE +SOURCE +RULE +OPENED +TOOK +DIGEST +TRIGGER$/);
+    expect(wide[1]).toContain(`${runId}  failed  DENIED  `);
     expect(wide[1]).toMatch(new RegExp(`  \\S+Z  1 min 1 s  ${DIGEST}  push$`));
     expect(await json('runs', '--rule', 'other')).toEqual(await http('runs?rule=other'));
     expect(await json('runs', '--digest', DIGEST, '--repository', SOURCE.repository)).toEqual(
@@ -130,7 +131,28 @@ describe('runs', () => {
     await world.store.addIgnored({ at: '2026-01-01T00:00:00.000Z', reference: 'r.io/a:b', reason: 'no rule' });
     const { out } = await acrPromoter('runs', '--state', 'ignored');
     expect(out).toMatch(/^AGE {3}TIMES {2}REFERENCE {2}REASON\n\d+d {2}1 {6}r\.io\/a:b {3}no rule\n$/);
-    expect((await acrPromoter('runs', '--state', 'ignored', '--wide')).out).toContain('2026-01-01T00:00:00.000Z');
+    expect((await acrPromoter('runs', '--state', 'ignored', '--wide')).out).toMatch(
+      /^LAST SEEN +TIMES .*\n2026-01-01T00:00:00\.000Z /,
+    );
+  });
+
+  test('--state ignored passes --since on, and refuses filters that ignored events do not have', async () => {
+    const ignored = (...argv: string[]): Promise<object> => acrPromoter('runs', '--state', 'ignored', ...argv);
+    expect(await ignored()).toEqual({ code: 0, out: '', err: 'There are no ignored events.\n' });
+    await world.store.addIgnored({ at: '2026-01-01T00:00:00.000Z', reference: 'r.io/a:b', reason: 'no rule' });
+    expect(await ignored('--since', '1h')).toEqual({
+      code: 0,
+      out: '',
+      err: 'No ignored events match --since 1h.\n',
+    });
+    expect(await ignored('--since', '2026-01-01T00:00Z')).toMatchObject({ out: expect.stringContaining('r.io/a:b') });
+    expect(await ignored('--rule', 'staging', '--digest', 'a1a1a1')).toEqual({
+      code: 1,
+      out: '',
+      err: `Error: --state ignored and --rule, --digest exclude each other (OPTIONS_EXCLUSIVE)
+Omit --rule, --digest: the only filter of ignored events is --since.
+`,
+    });
   });
 
   test.each([['runs'], ['runs', 'show']])(
@@ -209,6 +231,28 @@ describe('a table', () => {
     expect((await acrPromoter('runs')).out).toMatch(/ {2}…x+\/app:v1\.2\.3 {2}/);
   });
 
+  test.each(['runs', 'jobs list'])('%s shows the whole image, if one of the runs has an error code', async (line) => {
+    const repository = 'samples/web/hello';
+    const rules = rule({ name: 'a-rule-with-a-rather-long-name' });
+    const { promotionId, runId } = await openRun(world, rules, { ...SOURCE, repository });
+    const result = { outcome: 'failed', code: 'UPSTREAM_CERTIFICATE_UNTRUSTED', reason: 'no' } as const;
+    await closePromotion(world, promotionId, runId, { generation: 1, result, rule: rules });
+    const job = { operation: 'copy', id: 'j', source: `${REGISTRY}/${repository}:v1`, destination: 'q.io/a:v1' };
+    const times = { openedAt: new Date().toISOString(), finishedAt: new Date().toISOString() };
+    const row = { id: '7zz-job', input: { kind: 'job', runId: '7zz-job', job }, state: 'ended', result } as const;
+    await world.store.insertRun({ ...row, ...times });
+    const { out } = await acrPromoter(...line.split(' '));
+    expect(out).toContain(`${repository}:v1  `);
+    expect(out).not.toContain('UPSTREAM');
+    expect((await acrPromoter(...line.split(' '), '--wide')).out).toContain('  UPSTREAM_CERTIFICATE_UNTRUSTED  ');
+  });
+
+  test('cuts the registry of a reference first, and as a whole', async () => {
+    const repository = 'samples/web/frontend';
+    await openRun(world, rule({ name: 'x'.repeat(40) }), { registry: 'a-long-name.azurecr.io', repository, tag: 'v1' });
+    expect((await acrPromoter('runs')).out).toContain(`  …/${repository}:v1  `);
+  });
+
   test('has colours on a terminal only, and none with NO_COLOR', async () => {
     await failedRun();
     const shown = async (options: { outIsTerminal?: boolean; env?: Record<string, string> }): Promise<string> => {
@@ -239,7 +283,7 @@ describe('a table', () => {
   test('--watch prints what changes, until it is interrupted', async () => {
     const stop = new AbortController();
     const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url }, signal: stop.signal });
-    await openRun(world, rule(), { ...SOURCE, tag: 'v1' });
+    await openRun(world, rule(), { ...SOURCE, tag: 'v1-with-a-long-name' });
     const watching = run(['runs', '--watch'], io);
     while (!out().toString().includes(':v1')) await new Promise((resolve) => setTimeout(resolve, 20));
     await openRun(world, rule(), { ...SOURCE, tag: 'v2' });
@@ -247,6 +291,8 @@ describe('a table', () => {
     stop.abort();
     expect(await watching).toBe(130);
     expect(out().toString().match(/:v1/g)).toHaveLength(1);
+    const [heading = '', ...rows] = out().toString().trimEnd().split('\n');
+    expect(rows.map((row) => row.indexOf('staging'))).toEqual([heading.indexOf('RULE'), heading.indexOf('RULE')]);
   });
 });
 
@@ -262,8 +308,14 @@ describe('jobs', () => {
       '',
     ]);
     expect((await acrPromoter('jobs', 'list', '--operation', 'tag')).err).toBe('No jobs match --operation tag.\n');
+    const { runs } = (await http('runs?kind=job')) as { runs: { id: string; jobId: string }[] };
+    expect(runs).toHaveLength(1);
     expect(await json('jobs', 'list', '--state', 'open')).toEqual({
-      jobs: ((await http('runs?kind=job')) as { runs: unknown[] }).runs,
+      jobs: runs.map(({ jobId, ...run }) => ({ ...run, id: jobId, runId: run.id })),
+    });
+    expect(await acrPromoter('jobs', 'list', '--operation', 'nope')).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/operation: nope is not known \(FILTER_INVALID\)\nGive one of .*copy.*tag/),
     });
   });
 
