@@ -34,7 +34,7 @@ function parseSource(text: string): { registry: string; repository: string; tag:
   const { registry, repository, tag, digest } = parseReference(text);
   if (tag !== undefined && digest === undefined) return { registry, repository, tag };
   throw new InputError('REFERENCE_INVALID', `${text} is not a tag`, {
-    remedy: 'Write it as <registry>/<name>:<tag>: promotions are of tags.',
+    remedy: 'Write it as <registry>/<name>:<tag>; only tags can be promoted.',
   });
 }
 

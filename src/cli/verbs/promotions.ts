@@ -83,7 +83,7 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
   if (reference === undefined) return [text];
   const { registry, repository, tag } = reference;
   if (tag === undefined) {
-    throw new InputError('REFERENCE_INVALID', `${repository} has no tag: a promotion is of a tag`, {
+    throw new InputError('REFERENCE_INVALID', `${repository} has no tag; only tags can be promoted`, {
       remedy: 'Write it as <registry>/<name>:<tag>.',
     });
   }
