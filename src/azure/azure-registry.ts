@@ -10,7 +10,7 @@ export function isAzureRegistry(host: string): boolean {
 /**
  * The allowed registries that get the app's identity token: those with an Azure name, those that the settings name as
  * Azure's, and loopback hosts. The last two only if jobs have no password for them. Others get no token, because
- * whoever holds one can sign in to every registry of the identity.
+ * anybody who holds one can sign in to every registry of the identity.
  */
 export function identityRegistries(
   allowed: readonly string[],

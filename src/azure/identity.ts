@@ -29,7 +29,7 @@ export function managedIdentity(options: ManagedIdentityOptions = {}): TokenCred
 
 export interface RegistryIdentityOptions extends ManagedIdentityOptions {
   /**
-   * Hosts (with port) that get the identity's token. All others are used anonymously, because whoever holds the token
+   * Hosts (with port) that get the identity's token. All others are used anonymously, because anybody who holds the token
    * can sign in to every registry of the identity. Default: `*.azurecr.io`, `.cn`, `.us`.
    */
   registries?: readonly string[];

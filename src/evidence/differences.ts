@@ -103,10 +103,10 @@ export async function missingAttachments(
 
 /** The missing attachments as texts for people. */
 export async function attachmentDifferences(...asked: Parameters<typeof missingAttachments>): Promise<string[]> {
-  return (await missingAttachments(...asked)).flatMap(({ image: { label }, sbom, signature }) => [
-    ...(sbom ? [`${label} has no SBOM from this app yet`] : []),
-    ...(signature ? [`${label} has no signature from this app yet`] : []),
-  ]);
+  return (await missingAttachments(...asked)).map(({ image: { label }, sbom, signature }) => {
+    const missing = [...(sbom ? ['SBOM'] : []), ...(signature ? ['signature'] : [])];
+    return `${label} has no ${missing.join(' or ')} from this app yet`;
+  });
 }
 
 /**

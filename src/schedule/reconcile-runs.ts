@@ -63,7 +63,7 @@ async function reconcile(ports: RunsPorts, run: RunSummary, found: ReconciledRun
 
 type JobPorts = Pick<Ports, 'engine' | 'now'> & StorePort<Runs>;
 
-/** A job that was opened more recently is left to whoever opened it. Milliseconds. */
+/** A job that was opened more recently is left to the caller that opened it. Milliseconds. */
 const YOUNG_MS = 60_000;
 /** A job that is pending for longer is started without its queue message. Milliseconds. */
 const UNASKED_MS = 15 * 60_000;

@@ -69,7 +69,7 @@ export async function isThere(
 /** The pause before the next try to get a lease, in milliseconds. */
 const LEASE_PAUSE_MS = 2_000;
 
-/** The name of a subject's lease. Whoever attaches something to the subject holds it. */
+/** The name of a subject's lease. A writer that attaches something to the subject holds it. */
 export function subjectLease(registry: string, repository: string, digest: string): string {
   return `subject ${registry}/${repository}@${digest}`;
 }

@@ -25,7 +25,7 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /before any tick: rule staging.* lacks/,
   },
-  // Whoever is about to push a signature falls asleep, until another has made one.
+  // A writer that is about to push a signature sleeps until another one has made a signature.
   'kept signature': {
     histories: fc.record({
       setting: fc.constant(SIMPLE),

@@ -84,7 +84,7 @@ describeWithPeers('the hook after provisioning', ['notation'], ([notation = ''])
     rmSync(folder, { recursive: true, force: true });
   });
 
-  /** Azure's blobs are reached over TLS alone; this leads to the blobs of Azurite, for whoever has a token. */
+  /** Azure's blobs are reached over TLS alone; this leads to the blobs of Azurite, for anybody who has a token. */
   const serveBlob: RequestListener = (request, response) => {
     if (request.headers.authorization?.startsWith('Bearer ') !== true || request.method !== 'GET') {
       return void response.writeHead(403, { 'x-ms-error-code': 'AuthorizationPermissionMismatch' }).end();

@@ -114,7 +114,7 @@ describeWithPeers(
       });
 
       const testWithUsers = users ? test : undefined;
-      testWithUsers?.('whoever signs in with a wrong password gets nothing', async () => {
+      testWithUsers?.('anybody who signs in with a wrong password gets nothing', async () => {
         const args = ['inspect', '--tls-verify=false', '--creds', 'admin:wrong', `docker://${host}/crane/app:v1`];
         await expect(call(skopeo, ...args)).rejects.toThrow('invalid username/password');
         const open = registry.log.filter(

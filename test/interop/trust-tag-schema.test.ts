@@ -13,7 +13,7 @@ import { startEverything, until, type Everything } from '../support/stack/everyt
 import { foreseeSbom } from './trust/foresee.js';
 import { pushImage, pushIndex } from './trust/push.js';
 
-// A source without the referrers API: whoever may push writes its only lists.
+// A source without the referrers API: anybody who may push writes its only lists.
 
 const EXCLUDED = 'application/vnd.azure.artifact.streaming.v1';
 

@@ -25,7 +25,7 @@ const note =
     registered[into].set(name, options);
   };
 
-// A host that only takes notes. Whoever imports this file must not have imported src/functions before.
+// A host that only takes notes. Anybody who imports this file must not have imported src/functions before.
 jest.unstable_mockModule('@azure/functions', () => ({
   ...jest.requireActual<object>('@azure/functions'),
   app: {

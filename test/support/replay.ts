@@ -151,7 +151,7 @@ class Player {
     this.#note(event);
   }
 
-  /** Keeps an event for whoever wants the history; @returns its number, where it asks for something */
+  /** Keeps an event for anybody who wants the history; @returns its number, where it asks for something */
   #note(event: Record<string, unknown>, id = -1): number {
     const Timestamp = new Date(this.#nowMs).toISOString();
     this.#played.history.push(wire({ EventId: id, IsPlayed: true, Timestamp, ...event }) as PastEvent);

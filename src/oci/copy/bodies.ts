@@ -52,7 +52,7 @@ export async function openBody(
   return onSide('source', 'fetch blob', async () => fromSource(await source.openBlob(descriptor, { signal })));
 }
 
-/** Reports an error in the middle of a stream as an error of the source, whoever reads it. */
+/** Reports an error in the middle of a stream as an error of the source, no matter which reader gets it. */
 export async function* fromSource(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const iterator = body[Symbol.asyncIterator]();
   try {

@@ -15,7 +15,7 @@ import { pushImage, pushIndex } from './push.js';
 import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';
 
-// Whoever may push writes the tag schema's list of an image: it may name an SBOM that is not there, but that would be ours.
+// Anybody who may push writes the tag schema's list of an image: it may name an SBOM that is not there, but that would be ours.
 
 const TAG = 'v1';
 const contains = 'left-pad';

@@ -180,7 +180,7 @@ describe('two concurrent processes', () => {
   test.each([
     ['is found when it can be read', 30_000, 'found'],
     ['that is still not there after two minutes is made again', 120_000, 'attached'],
-  ])('an SBOM of ours that is listed and cannot be read %s', async (_what, afterMs, did) => {
+  ])('an SBOM by this app that is listed and cannot be read %s', async (_what, afterMs, did) => {
     const unsigned = rule({ sign: [] });
     const repository = 'staging/samples/app';
     const onward = rule({ name: 'onward', sign: [], source: { registry: REGISTRY, repositories: ['staging/**'] } });

@@ -216,7 +216,7 @@ describe('useless attachments', () => {
 });
 
 describe('a list with missing entries', () => {
-  /** As the tag schema allows: whoever may push writes the list. */
+  /** As the tag schema allows: anybody who may push writes the list. */
   function lie(to: MemoryRepository, subject: Descriptor, entry: Descriptor): void {
     const list = to.listReferrers.bind(to);
     to.listReferrers = async (digest, options) => {

@@ -323,7 +323,7 @@ describe('a run that is stopped', () => {
     const run = await openRun(world);
     const replacePromotion = world.store.replacePromotion.bind(world.store);
     world.store.replacePromotion = async (row, version) => {
-      // Whoever stops it reads the row before the wait is in it.
+      // The caller that stops it reads the row before the wait is in it.
       if (row.waitingFor !== undefined) await stop(run.runId);
       return replacePromotion(row, version);
     };

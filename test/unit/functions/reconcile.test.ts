@@ -226,7 +226,7 @@ describe('a source that may not be written', () => {
     expect(play.standing()).toBe(image.digest);
   });
 
-  /** Pushed by whoever may. */
+  /** Pushed by anybody who may push. */
   async function pushedBefore(): Promise<Descriptor> {
     const { fault } = play.source;
     play.source.fault = undefined;

@@ -114,7 +114,7 @@ export class SimulatedEngine implements Engine {
     this.#simulation.at(this.#simulation.nowMs + STUCK_MS, 'starts at last', () => delete instance.stuck);
   }
 
-  /** One that has ended begins anew: whoever started it once more read its row before it began. */
+  /** One that has ended begins anew: the caller that started it once more read its row before it began. */
   restart({ name, id, input }: Instance): void {
     this.#create(name, id, input);
   }

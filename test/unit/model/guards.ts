@@ -77,7 +77,7 @@ function derived(store: Store): Store {
   return Object.create(store) as Store;
 }
 
-/** Whoever reads a promotion's row reads it so. */
+/** Anybody who reads a promotion's row reads it so. */
 function withRows(view: World, read: (row: PromotionRow) => PromotionRow): World {
   const store = derived(view.store);
   const versioned = (row: Versioned<PromotionRow> | undefined) => row && { ...row, value: read(row.value) };

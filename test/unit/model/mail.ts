@@ -61,7 +61,7 @@ export class Mail {
     if (delayMs > 0) this.#simulation.at(visibleMs, 'visible', () => undefined);
   }
 
-  /** Whoever was handling it has died, or sleeps. @returns whether that was a letter */
+  /** The handler of the letter has died, or sleeps. @returns whether that was a letter */
   again(task: Task, pauseMs: number): boolean {
     const letter = this.#letters.find((other) => other.task === task);
     if (letter !== undefined) this.#putBack(letter, pauseMs);

@@ -13,13 +13,13 @@ import { inVirtualTime } from './virtual-time.js';
 // What must hold, whatever happens.
 //
 // At every moment (watches.ts):
-// - A run is opened by a rule as it stands, or as it stood when whoever opens it began to work.
+// - A run is opened by a rule as it stands, or as it stood when the caller that opens it began to work.
 // - A run of a rule that observes writes to no registry; one of a rule that attaches at the destination doesn't write to the source.
 // - The schedule opens no run of a promotion that was stopped, observed or refused (EVIDENCE_MISSING, DESTINATION_TAKEN,
 //   DESTINATION_LOCKED and RULE_GONE apart), while digest and rule are what its last run saw and nothing else was wanted.
 // - Housekeeping takes no run, and no promotion, that isn't at rest, or hasn't been for so long.
 // - A run that has ended is not ended again, nor opened again; a step that begins later writes to no registry and no promotion's row.
-// - A promotion's row is written by the run that it names, or by whoever opens the next one; it goes back to none that it named before.
+// - A promotion's row is written by the run that it names, or by the caller that opens the next one; it goes back to none that it named before.
 // - Nine runs at most follow one another where nothing more is wanted.
 // - No time goes by while a run waits for news that there are.
 // - A destination tag goes back to a digest that was replaced only if the source tag has gone back, or has read as it was before.

@@ -25,7 +25,7 @@ export interface Setting {
   spreads?: boolean;
   /** Rows of a page of any list; as many as are asked for by default. */
   pageRows?: number | undefined;
-  /** Images stood at the source before the app was there: nobody told it of them. */
+  /** Images stood at the source before the app was there: no event reported them. */
   before?: boolean;
   /** Two hosts do the work in turn, and the clock of the second is so many seconds ahead, or behind. */
   apartSeconds?: number;

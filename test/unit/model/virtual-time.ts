@@ -5,7 +5,7 @@ import type { Simulation } from './simulation.js';
 /** Set while a history is played. */
 let current: Simulation | undefined;
 
-// What waits a moment before it asks a registry again does so at once. Whoever imports this file must not have imported src before.
+// What waits a moment before it asks a registry again does so at once. Anybody who imports this file must not have imported src before.
 jest.unstable_mockModule('node:timers/promises', () => ({
   ...jest.requireActual<object>('node:timers/promises'),
   setTimeout: async () => undefined,

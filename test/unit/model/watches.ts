@@ -196,7 +196,7 @@ export class Watches {
       this.problems.add(`promotion ${id}: ${times} runs, one after the other, and nothing was wanted`);
   }
 
-  /** A promotion's row is written by its own run, or by whoever opens the next one, raises it, or ends what was lost. */
+  /** A promotion's row is written by its own run, or by the caller that opens the next one, increments its generation, or ends an orphaned run. */
   #fenced(before: PromotionRow, row: PromotionRow, task: Task): void {
     const { label, runId } = task;
     const report = (what: string): void => void this.problems.add(`${label}: promotion ${row.id} ${what}`);

@@ -131,7 +131,7 @@ describe('hostile JSON is refused', () => {
     const error = errorOf(() => parseJobMessage(Buffer.from(text).toString('base64'), from));
     expect(error?.code).toBe('JOB_INVALID');
     expect(error?.details).toMatchObject({ problems: [{ path: 'reference' }] });
-    // Wrapped by whoever, too.
+    // Also if anybody wrapped it.
     const wrapped = { retry: { firstMessageId: 'm0', firstAt: '2026-05-01T00:00:00Z', attempt: 1 }, message: text };
     expect(codeOf(() => parseJobMessage(wrapped, from))).toBe('JOB_INVALID');
   });

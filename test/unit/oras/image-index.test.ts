@@ -155,7 +155,7 @@ describe('updateIndex', () => {
     ]);
     expect(repository.tags.get('v1')).toBe(descriptor.digest);
     expect(repository.tags.get('v2')).toBe(descriptor.digest);
-    // The one before is still there, for whoever names its digest.
+    // The one before is still there, for anybody who names its digest.
     expect(repository.manifests.has(before)).toBe(true);
   });
 

@@ -83,7 +83,7 @@ test('an interrupted run sends no event; for a run that ended without one, the s
   expect(await runOf(world, run.runId)).toMatchObject({ result: { outcome: 'interrupted' } });
   const { runId = '' } = await rowOf(world, run.promotionId);
   await endRunRow(world, runId, { outcome: 'failed', code: 'X' });
-  // Whoever ended it may be about to tell.
+  // The caller that ended it may be about to send the event.
   expect(await sendUnsent(world)).toEqual({ sent: [], problems: [] });
   world.nowMs += 60_000;
   expect(await sendUnsent(world)).toEqual({ sent: [runId], problems: [] });

@@ -333,7 +333,7 @@ describe('the attachments that a rule requires', () => {
     ['a signature of an image', (image) => remove(image, NOTARY_SIGNATURE), /linux\/amd64 has no signature/],
     ['the signature of the index', () => remove(root, NOTARY_SIGNATURE), /index has no signature/],
     ['the signature of an SBOM', async (image) => remove(await sbomOf(image)), /linux\/amd64 has no SBOM/],
-    ['an SBOM and a signature', (image) => remove(image), /linux\/amd64 has no SBOM.*linux\/amd64 has no signature/],
+    ['an SBOM and a signature', (image) => remove(image), /linux\/amd64 has no SBOM or signature/],
   ];
   test.each(LOST)('are missed if %s is lost, and no tag is written', async (_what, lose, message) => {
     await expect(promoted(rule(), lose)).rejects.toMatchObject({

@@ -179,7 +179,7 @@ describe('a run that is ended as interrupted before it has begun', () => {
   test('ends its row when it begins, if the row was written only then', async () => {
     const world = newWorld();
     const { store } = world;
-    // Whoever opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
+    // The caller that opens it is slow; meanwhile its rule goes, and the schedule finds no instance.
     const insertRun = async (row: RunRow): Promise<boolean> => {
       if (row.input.kind === 'promotion') await reconcilePromotion(world, row.input.promotionId, undefined);
       return store.insertRun(row);

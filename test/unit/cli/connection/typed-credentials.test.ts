@@ -94,7 +94,7 @@ describe.each(LINES)('%s', (line) => {
     const argv = line.split(' ').map((word) => word.replace('REF', typed).replace('GOOD', `${registry.name}/m/x:v1`));
     const { code, printed } = await acrPromoter(argv);
     expect(printed).not.toContain(PASSWORD);
-    // Signed in or not, whoever signs out is.
+    // A logout succeeds, also without a stored credential.
     expect(code).toBe(line.startsWith('logout') ? 0 : 1);
   });
 });
