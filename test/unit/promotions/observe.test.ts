@@ -389,7 +389,7 @@ describe('the differences', () => {
 
   test('include a signature if no key is configured; the signing step reports the reason', async () => {
     world.signer = undefined;
-    expect((await found()).differences).toContain('image has no signature from this app yet');
+    expect((await found()).differences).toContain('image has no SBOM or signature from this app yet');
   });
 });
 
