@@ -36,7 +36,10 @@ function writeOutLetters(argument: string, options: ReadonlyMap<string, Option>)
     const value = /^.=(.+)$/s.exec(rest)?.[1];
     if (option.required) return [...out, ...(value === undefined ? [`-${rest}`] : [`${letter}${value}`])];
     if (value !== undefined) {
-      return [...out, ...(writeOutBoolean(option.long ?? letter, value, options) ?? [`-${rest}`])];
+      return [
+        ...out,
+        ...(writeOutBoolean(option.long ?? letter, value, options) ?? [`${option.long ?? letter}=${value}`]),
+      ];
     }
     out.push(letter);
   }

@@ -22,11 +22,14 @@ function pathOf(command: Command): string {
  * unknown option is left out, because it may be a secret.
  */
 export function formatWrongUse({ code, message }: CommanderError, command: Command): string {
-  const [, flag = ''] = /^error: [^']*'(-[^'=]*)/.exec(message) ?? [];
+  const [, flag = '', value] = /^error: [^']*'(-[^'=]*)(?:=(.*?))?'/s.exec(message) ?? [];
+  const known = command.options.find(({ long, required }) => long === flag && !required);
   const [, suggestion] = /\(Did you mean (?:one of )?(.+)\?\)$/.exec(message) ?? [];
   const said = {
     'commander.unknownOption': flag.startsWith('--')
-      ? `unknown flag: ${flag}`
+      ? known === undefined || value === undefined
+        ? `unknown flag: ${flag}`
+        : `invalid argument ${JSON.stringify(value)} for "${known.flags}" flag`
       : `unknown shorthand flag: '${flag.charAt(1)}' in -${flag.charAt(1)}`,
     'commander.optionMissingArgument': `flag needs an argument: ${/--[\w-]+/.exec(flag)?.[0] ?? flag}`,
     'commander.unknownCommand': `unknown command ${JSON.stringify(/'(.*)'/.exec(message)?.[1] ?? '')} for "${pathOf(command)}"`,

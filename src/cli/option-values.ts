@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { ConfigurationError, InputError, quoted } from '../oci/index.js';
 import { parsePlatform } from '../oras/index.js';
 import type { Io } from './io.js';
@@ -12,14 +13,23 @@ export function chooseFormat<F extends string>(asked: unknown, formats: readonly
   });
 }
 
-/**
- * `--concurrency`. As in Go's tools, 0 and negative numbers mean the default.
- * @throws InputError `OPTION_INVALID`
- */
+/** Adds `--concurrency`, which is checked before the operands, as in oras. */
+export function addConcurrencyOption(command: Command, meaning: string): Command {
+  return command.option('--concurrency <number>', meaning, (written) => {
+    parseConcurrency(written);
+    return written;
+  });
+}
+
+/** @throws InputError `OPTION_INVALID` */
+function parseConcurrency(written: string): number {
+  return /^-\d{1,9}$/.test(written) ? 0 : parseCount(written, '--concurrency', 0);
+}
+
+/** `--concurrency`. As in Go's tools, 0 and negative numbers mean the default. */
 export function concurrencyOf(values: Values): { concurrency?: number } {
   const written = writtenOf(values, 'concurrency');
-  if (written === undefined || /^-\d{1,9}$/.test(written)) return {};
-  const concurrency = parseCount(written, '--concurrency', 0);
+  const concurrency = written === undefined ? 0 : parseConcurrency(written);
   return concurrency === 0 ? {} : { concurrency };
 }
 

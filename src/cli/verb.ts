@@ -1,4 +1,4 @@
-import { Option, type Command } from 'commander';
+import { Command, Option } from 'commander';
 import { InputError, quoted } from '../oci/index.js';
 import { addExamples, subcommandTerm, type Examples } from './command-list.js';
 import { UsageError } from './errors.js';
@@ -32,10 +32,10 @@ export interface SubmittedCommand {
 export interface VerbDescription {
   /** The command as it is typed: `manifest fetch`. */
   path: string;
-  /** The operands as the help shows them: `<name>{:<tag>|@<digest>}`. */
+  /** The operands as the help shows them: `<name>{:<tag>|@<digest>}`. Empty if there are none. */
   operands: string;
   /** What the operands are, for the message about a wrong number: `the target artifact to discover referrers from`. */
-  purpose: string;
+  purpose?: string;
   /** The number of operands: exactly this, or at least this with `orMore`. */
   count: number;
   orMore?: true;
@@ -67,13 +67,14 @@ export function defineVerb(
   operation?: SubmittedVerb,
 ): Command {
   const name = verb.path.split(' ').at(-1) ?? verb.path;
-  const usage = `acr-promoter ${verb.path} [flags] ${verb.operands}`;
+  const flagsAndOperands = `[flags] ${verb.operands}`.trimEnd();
+  const usage = `acr-promoter ${verb.path} ${flagsAndOperands}`;
   const command = parent
     .command(name)
     .aliases([...(verb.aliases ?? [])])
     .summary(verb.summary)
     .description(verb.summary)
-    .usage(`[flags] ${verb.operands}`)
+    .usage(flagsAndOperands)
     .argument('[operands...]')
     .configureHelp({ subcommandTerm, visibleArguments: () => [] });
   addExamples(command, verb.examples);
@@ -89,6 +90,7 @@ export function defineVerb(
     ] as const) {
       if (values[name] !== undefined) io.err(`WARNING! Using ${flag} via the CLI is insecure. Use ${flag}-stdin.\n`);
     }
+    if (verb.operands === '' && operands.length > 0) refuseOperands(command, operands, { path: verb.path, usage });
     const most = verb.orMore === true ? Infinity : (verb.most ?? verb.count);
     if (operands.length < verb.count || operands.length > most) {
       const bound = verb.orMore === true ? 'at least' : most === verb.count ? 'exactly' : 'at most';
@@ -96,7 +98,7 @@ export function defineVerb(
       const exactly = `${bound} ${count} ${count === 1 ? 'argument' : 'arguments'}`;
       throw new UsageError(`"acr-promoter ${verb.path}" requires ${exactly} but got ${operands.length}`, {
         usage,
-        advice: `Please specify ${exactly} as ${verb.purpose}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
+        advice: `Please specify ${exactly} as ${verb.purpose ?? 'its operands'}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
       });
     }
     if (door !== undefined && operation !== undefined) {
@@ -114,6 +116,27 @@ export function defineVerb(
     }
   });
   return command;
+}
+
+/**
+ * Refuses operands of a command that takes none. If it has subcommands, the first operand is a mistyped one: it is
+ * reported as commander reports an unknown command, with a suggestion.
+ * @throws CommanderError, UsageError
+ */
+function refuseOperands(
+  { commands }: Command,
+  operands: readonly string[],
+  { path, usage }: { path: string; usage: string },
+): void {
+  if (commands.length > 0) {
+    const onlySubcommands = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+    for (const each of commands) onlySubcommands.command(each.name());
+    onlySubcommands.parse(['--', ...operands], { from: 'user' });
+  }
+  throw new UsageError(`"acr-promoter ${path}" takes no arguments but got ${operands.length}`, {
+    usage,
+    advice: `Run "acr-promoter ${path} -h" for more options and examples`,
+  });
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   type PushProgress,
 } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
-import { concurrencyOf } from '../option-values.js';
+import { addConcurrencyOption, concurrencyOf } from '../option-values.js';
 import type { Io } from '../io.js';
 import { collect, listOf } from '../repeated.js';
 import { addFormatOptions } from '../output/result.js';
@@ -25,8 +25,8 @@ export function addArtifactOptions(command: Command): void {
   command
     .option('-a, --annotation <key=value>', 'annotation of the manifest; repeatable', collect)
     .option('--annotation-file <path>', 'JSON file with annotations of manifest, config and files')
-    .option('--artifact-type <type>', 'artifact type')
-    .option('--concurrency <number>', 'blobs at once (default 5)')
+    .option('--artifact-type <type>', 'artifact type');
+  addConcurrencyOption(command, 'blobs at once (default 5)')
     .option('--config <path[:type]>', 'file to use as the config')
     .option('--disable-path-validation', 'accept absolute paths')
     .option('--export-manifest <path>', 'also write the manifest to this file');

@@ -8,7 +8,7 @@ import { readTarget } from '../connection/layout-options.js';
 import { firstOf, type Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { defineOperation, openedOf } from '../operation-verb.js';
-import { chooseFormat, concurrencyOf, platformOf } from '../option-values.js';
+import { addConcurrencyOption, chooseFormat, concurrencyOf, platformOf } from '../option-values.js';
 import { CopyLines } from '../output/copy-lines.js';
 import { answerInvalid } from '../output/job-output.js';
 import { formatLeftOut } from '../output/left-out.js';
@@ -50,8 +50,8 @@ function addOptions(command: Command): void {
     .option('-r, --recursive', 'also copy all referrers: of the manifest, of its platforms, and of referrers')
     .option('--platform <os[/arch][/variant]>', 'copy only this platform of an index')
     .option('--check-blobs', 'ask the destination for every layer, even if it has the manifest')
-    .option('--force', 'the same as --check-blobs; oras uses this name')
-    .option('--concurrency <number>', 'requests at once on each side (default 32)')
+    .option('--force', 'the same as --check-blobs; oras uses this name');
+  addConcurrencyOption(command, 'requests at once on each side (default 32)')
     .option('--mount-from <repository...>', 'repositories of the destination registry to mount layers from')
     .option(
       '--exclude-artifact-type <type...>',

@@ -54,7 +54,6 @@ const WAIT: VerbDescription = {
 const LIST: VerbDescription = {
   path: 'jobs list',
   operands: '',
-  purpose: 'options only',
   count: 0,
   summary: 'List jobs, newest first',
   examples: [

@@ -7,7 +7,7 @@ import { firstOf, type Target } from '../connection/target.js';
 import { readOperand } from '../files.js';
 import type { Io } from '../io.js';
 import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
-import { concurrencyOf, distributionSpecOf, textsOf } from '../option-values.js';
+import { addConcurrencyOption, concurrencyOf, distributionSpecOf, textsOf } from '../option-values.js';
 import { describedIn, textsIn } from '../output/job-output.js';
 import { formatStatus } from '../output/status-line.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
@@ -48,8 +48,8 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
     command
       .option('--descriptor', 'print only the descriptor')
       .option('--pretty', 'indent the JSON')
-      .option('--media-type <type>', 'media type of the manifest (default: its field mediaType)')
-      .option('--concurrency <number>', 'tags to write at once (default 5)');
+      .option('--media-type <type>', 'media type of the manifest (default: its field mediaType)');
+    addConcurrencyOption(command, 'tags to write at once (default 5)');
     addTargetOptions(command);
   };
   const targetOf = (operands: readonly string[], values: Values): Target =>

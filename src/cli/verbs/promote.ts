@@ -61,6 +61,11 @@ export function addPromote(parent: Command, context: VerbContext): void {
       const source = operandAt(operands, 0);
       parseSource(source);
       if (values.submit !== true && values.reason !== undefined) throw submitMissing(['reason']);
+      if (values.reason === '') {
+        throw new InputError('OPTION_INVALID', 'invalid argument "" for "--reason" flag', {
+          remedy: 'Give a reason, or omit the option.',
+        });
+      }
       return { source, ...textsOf(values, 'reason') };
     },
     async run(session, { source }, { values }) {

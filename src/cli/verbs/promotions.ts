@@ -15,7 +15,6 @@ import { isGood } from './jobs.js';
 const LIST: VerbDescription = {
   path: 'promotions',
   operands: '',
-  purpose: 'options only',
   count: 0,
   summary: 'List promotions: one for each rule and source tag, with its state',
   examples: [

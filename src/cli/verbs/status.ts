@@ -11,7 +11,6 @@ import type { ShownStatus } from '../app/seeing-answers.js';
 const VERB: VerbDescription = {
   path: 'status',
   operands: '',
-  purpose: 'options only',
   count: 0,
   summary: 'Show whether the app works, and its problems; exit code 1 if it has any',
   examples: [

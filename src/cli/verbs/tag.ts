@@ -3,7 +3,7 @@ import { run } from '../../operations/tag.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import { defineOperation, openNamed, ownNames, readNamed, writtenNames } from '../operation-verb.js';
-import { concurrencyOf } from '../option-values.js';
+import { addConcurrencyOption, concurrencyOf } from '../option-values.js';
 import { describedIn } from '../output/job-output.js';
 import type { VerbContext, VerbDescription } from '../verb.js';
 
@@ -25,7 +25,7 @@ export function addTag(parent: Command, context: VerbContext): void {
   const { io } = context;
   const { signal } = io;
   const addOptions = (command: Command): void => {
-    command.option('--concurrency <number>', 'requests at once (default 5)');
+    addConcurrencyOption(command, 'requests at once (default 5)');
     addTargetOptions(command);
   };
   const printTagging = (kind: Target['kind'], reference: string): void => io.out(`Tagging [${kind}] ${reference}\n`);

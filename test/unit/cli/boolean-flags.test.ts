@@ -32,7 +32,7 @@ describe('flags are read as Go’s tools read them', () => {
     ['the same letter of another command', 'pull -p=1 r', 'pull --plain r'],
     ['the same letter of this one', 'push -p=1 r', 'push -p1 r'],
     ['a command below others', 'manifest index create r a -o=-', 'manifest index create r a -o-'],
-    ['a word that is no yes or no', 'push r -d=maybe', 'push r -d=maybe'],
+    ['a word that is no yes or no', 'push r -d=maybe', 'push r --debug=maybe'],
     ['what is not known', 'push r -z=1 -dz=1 --zz=true', 'push r -z=1 -d -z=1 --zz=true'],
     ['a long one that is off', 'push r --debug=0 --no-tty=false --annotation=true', 'push r --tty --annotation=true'],
     ['behind --', 'push -- -d=true', 'push -- -d=true'],

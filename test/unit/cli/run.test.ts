@@ -202,6 +202,9 @@ describe('wrong use', () => {
     ['manifest index create --nonsense=secret a', 'unknown flag: --nonsense', 'acr-promoter manifest index create'],
     ['copy -x a b', "unknown shorthand flag: 'x' in -x", 'acr-promoter copy'],
     ['promotions --tag run --nonsense', 'unknown flag: --nonsense', 'acr-promoter promotions'],
+    ['promotions runn', 'unknown command "runn" for "acr-promoter promotions"', 'acr-promoter promotions'],
+    ['discover --verbose=x a', 'invalid argument "x" for "-v, --verbose" flag', 'acr-promoter discover'],
+    ['discover -v=x a', 'invalid argument "x" for "-v, --verbose" flag', 'acr-promoter discover'],
     ['blob fetch a --output', 'flag needs an argument: --output', 'acr-promoter blob fetch'],
   ])('%s fails as in oras, and names the help of the command that was called', async (line, said, command) => {
     const { code, out, err } = await acrPromoter(line);
@@ -213,8 +216,31 @@ describe('wrong use', () => {
 
   test('a mistyped command or flag names the one that is meant', async () => {
     expect((await acrPromoter('resolv a')).err).toContain('Did you mean resolve?');
+    expect((await acrPromoter('promotions runn')).err).toContain('Did you mean run?');
     expect((await acrPromoter('resolve --plain-htp a')).err).toContain('Did you mean --plain-http?');
   });
+
+  test('a command without operands says that it takes no arguments', async () => {
+    expect(await acrPromoter('jobs list extra')).toEqual({
+      code: 1,
+      out: '',
+      err: `Error: "acr-promoter jobs list" takes no arguments but got 1
+Usage: acr-promoter jobs list [flags]
+Run "acr-promoter jobs list -h" for more options and examples
+`,
+    });
+    expect((await acrPromoter('status --help')).out).toMatch(/^Usage: acr-promoter status \[flags\]$/m);
+  });
+
+  test.each(['cp --concurrency abc a b', 'tag --concurrency abc a', 'push --concurrency=abc'])(
+    '%s: the flag is checked before the operands',
+    async (line) => {
+      expect(await acrPromoter(line)).toMatchObject({
+        code: 1,
+        err: expect.stringMatching(/^Error: invalid argument "abc" for "--concurrency" flag \(OPTION_INVALID\)\n/),
+      });
+    },
+  );
 
   test('--version prints what version prints', async () => {
     const { code, out } = await acrPromoter('--version');

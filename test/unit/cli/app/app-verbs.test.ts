@@ -70,6 +70,15 @@ test.each<[string[], object]>([
   expect(parseJob(JSON.parse(bodies[0] ?? ''), { messageId: 'm' })).toMatchObject(job);
 });
 
+test('promote --submit refuses an empty reason', async () => {
+  expect(await cli('promote', '--submit', '--reason', '', APP)).toEqual({
+    code: 1,
+    out: '',
+    err: 'Error: invalid argument "" for "--reason" flag (OPTION_INVALID)\nGive a reason, or omit the option.\n',
+  });
+  expect(bodies).toEqual([]);
+});
+
 test('nothing is submitted without a trust store or an app', async () => {
   expect((await cli('verify', '--submit', APP)).err).toContain('"trust-store"');
   const unread = await cli('verify', '--submit', '--trust-store', join(folder, 'none.pem'), APP);
