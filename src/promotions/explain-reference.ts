@@ -1,4 +1,12 @@
-import { InputError, PromoterError, describeError, formatReference, isDigest, parseReference } from '../oci/index.js';
+import {
+  InputError,
+  PromoterError,
+  describeError,
+  formatReference,
+  isDigest,
+  parseManifest,
+  parseReference,
+} from '../oci/index.js';
 import { explain, explainRows, type ExplainFacts } from './explain.js';
 import type { Check, Explanation } from './explanation.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
@@ -38,16 +46,25 @@ const MOST_TOGETHER = 20;
 const MOST_RUNS = 50;
 /** Maximum time for the registries to answer, in milliseconds. */
 const LOOK_MS = 5_000;
+/** Maximum subjects of subjects that are followed: a signature, its SBOM, and the image. */
+const MOST_SUBJECTS = 3;
+/** The id of a promotion. It has the form of the beginning of a digest, too. */
+const PROMOTION_ID = /^[0-9a-f]{32}$/;
 /** A digest, or the beginning of one. */
 const DIGEST = /^(?:sha(?:256|512):)?[0-9a-f]{6,128}$/;
 
 /**
  * Says whether a tag, the tags of a repository, or a digest are promoted, and if not, why not. It takes
  * `registry/repository:tag` and `registry/repository`, each of a source or of a destination, `registry/repository@sha256:…`, and
- * `sha256:…` or at least six characters of it.
+ * `sha256:…` or at least six characters of it, and the id of a promotion. For a referrer with its repository, it explains the subject.
  * @throws InputError `REFERENCE_INVALID`
  */
 export async function explainReference(ports: ExplainPorts, text: string): Promise<Explanation> {
+  const row = PROMOTION_ID.test(text) ? await ports.store.getPromotion(text) : undefined;
+  if (row !== undefined) {
+    const reference = formatReference(row.value.source);
+    return explainRows(await factsOf(ports, await ports.rules.load(), [row.value]), { reference });
+  }
   if (DIGEST.test(text)) return explainDigest(ports, text.includes(':') ? text : `sha256:${text}`);
   const { registry, repository, tag, digest } = parseReference(text);
   if (tag !== undefined && digest === undefined) return explainTag(ports, { registry, repository, tag });
@@ -104,6 +121,7 @@ async function explainDigest(
   ports: ExplainPorts,
   digest: string,
   name?: { registry: string; repository: string },
+  subjectsLeft = MOST_SUBJECTS,
 ): Promise<Explanation> {
   const whole = isDigest(digest) ? digest : undefined;
   const [rules, { items: runs }, containing] = await Promise.all([
@@ -115,6 +133,14 @@ async function explainDigest(
   const found = await Promise.all([...ids].slice(0, MOST_RUNS).map((id) => ports.store.getPromotion(id)));
   const rows = found.flatMap((row) => (row !== undefined && isOf(row.value, name) ? [row.value] : []));
   const reference = name === undefined ? digest : `${formatReference(name)}@${digest}`;
+  if (rows.length === 0 && name !== undefined && whole !== undefined && subjectsLeft > 0) {
+    const subject = await subjectOf(ports, rules, name, whole);
+    if (subject !== undefined) {
+      const explained = await explainDigest(ports, subject, name, subjectsLeft - 1);
+      const about = `it refers to ${subject}; explain shows whether that is promoted`;
+      return { ...explained, reference, note: explained.note === undefined ? about : `${about}: ${explained.note}` };
+    }
+  }
   const notes = [
     ...(rows.length === 0 ? [`no run has seen it${name === undefined && whole !== undefined ? PARTS : ''}`] : []),
     ...(rows.length > MOST_TOGETHER ? [`there are more runs of it: acr-promoter runs --digest ${digest}`] : []),
@@ -127,7 +153,30 @@ async function explainDigest(
   });
 }
 
-const PARTS = '; a part of an image is found with its repository: registry/repository@digest';
+const PARTS = '; a part or a referrer of an image is found with its repository: registry/repository@digest';
+
+/** The subject of a manifest. Asks only the registries of rules. Undefined if it has none or cannot be read. */
+async function subjectOf(
+  ports: ExplainPorts,
+  rules: readonly Rule[],
+  { registry, repository }: { registry: string; repository: string },
+  digest: string,
+): Promise<string | undefined> {
+  const isKnown = rules.some(
+    ({ source, destination }) => source.registry === registry || destination.reference.split('/', 1)[0] === registry,
+  );
+  if (!isKnown) return undefined;
+  try {
+    const signal = AbortSignal.timeout(LOOK_MS);
+    const at = ports.registries.repository(registry, repository);
+    const { bytes, descriptor } = await at.fetchManifest(digest, { signal });
+    return parseManifest(bytes, descriptor.mediaType, `${at.name}@${digest}`).subject?.digest;
+  } catch (error) {
+    if (error instanceof PromoterError || (error instanceof DOMException && error.name === 'TimeoutError'))
+      return undefined;
+    throw error;
+  }
+}
 
 function isOf({ source, destination }: PromotionRow, name?: { registry: string; repository: string }): boolean {
   if (name === undefined) return true;

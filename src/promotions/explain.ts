@@ -80,7 +80,7 @@ const NOT_ASKED: Unknown = {
 
 function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): ExplainedPromotion {
   const source = formatReference(name);
-  const about = { promotionId: promotionId(rule.name, name), rule: rule.name, source };
+  const about = { rule: rule.name, source };
   let destination: string;
   try {
     destination = formatReference(destinationOf(rule, name));
@@ -105,7 +105,6 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
   return {
     ...about,
     destination,
-    state: 'waiting',
     promoted: false,
     text: texts.join('; '),
     ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),

@@ -6,11 +6,13 @@ export function explanationText({ reference, promotions, nearest, note, ignored,
   const lines = promotions.flatMap((promotion) => {
     const { rule, source, destination, state, text, since, remedy, promotionId, runId } = promotion;
     return [
-      `${source} -> ${destination} (rule ${rule}): ${state}${since === undefined ? '' : ` since ${since}`}`,
+      `${source} -> ${destination} (rule ${rule}): ${state ?? 'not started'}${since === undefined ? '' : ` since ${since}`}`,
       `  ${text}`,
       ...unknownLines(promotion),
       ...(remedy === undefined ? [] : [`  ${remedy}`]),
-      `  promotion ${promotionId}${runId === undefined ? '' : `, run ${runId}`}`,
+      ...(promotionId === undefined
+        ? []
+        : [`  promotion ${promotionId}${runId === undefined ? '' : `, run ${runId}`}`]),
     ];
   });
   if (nearest !== undefined) lines.push(`${reference}: no rule matches it`, `  ${nearest}`);

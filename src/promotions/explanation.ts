@@ -24,15 +24,16 @@ export interface Checks {
 
 /** One rule's answer. */
 export interface ExplainedPromotion {
-  promotionId: string;
+  /** Absent if there is no promotion yet. */
+  promotionId?: string;
   rule: string;
   source: string;
   destination: string;
   /**
    * The state of the promotion. `in_sync` is what the last run found. `waiting` includes a promotion whose next run
-   * waits for an event, for the schedule, or for PROMOTION_PAUSED=false.
+   * waits for an event, for the schedule, or for PROMOTION_PAUSED=false. Absent if there is no promotion yet.
    */
-  state: PromotionState;
+  state?: PromotionState;
   /**
    * True if the destination has what the rule requires now; null if that could not be checked; absent if no rule
    * matches any more.

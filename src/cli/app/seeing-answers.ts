@@ -103,11 +103,11 @@ const explanationSchema = z.looseObject({
   promoted: z.boolean().nullable(),
   promotions: z.array(
     z.looseObject({
-      promotionId: z.string(),
+      promotionId: z.string().exactOptional(),
       rule: z.string(),
       source: z.string(),
       destination: z.string(),
-      state: z.enum(PROMOTION_STATES),
+      state: z.enum(PROMOTION_STATES).exactOptional(),
       promoted: z.boolean().nullable().optional(),
       text: z.string(),
       since: z.string().exactOptional(),

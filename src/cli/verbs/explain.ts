@@ -11,8 +11,8 @@ import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'explain',
-  operands: '{<name>[:<tag>|@<digest>]|<digest>}',
-  purpose: 'the tag, repository or digest, at the source or at the destination',
+  operands: '{<name>[:<tag>|@<digest>]|<digest>|<id>}',
+  purpose: 'the tag, repository or digest, at the source or at the destination, or the id of a promotion',
   count: 1,
   summary: 'Show whether a tag, the tags of a repository or a digest are promoted, and if not, why not',
   examples: [
@@ -29,9 +29,9 @@ const VERB: VerbDescription = {
 /** The state of a promotion, printed at the end of its first line. */
 const STATE = /(?<=^\S+ -> \S+ \(rule [^)]*\): )\w+/gm;
 
-/** True if the answer will not change without a trigger: no promotion works or waits. */
+/** True if the answer will not change without a trigger: no promotion works, waits or has still to start. */
 function isSettled({ promotions }: Explanation): boolean {
-  return promotions.every(({ state }) => state !== 'working' && state !== 'waiting');
+  return promotions.every(({ state }) => state !== undefined && state !== 'working' && state !== 'waiting');
 }
 
 async function explain({ app, format, operands, values, io }: AppCall): Promise<void> {

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { closePromotion, incrementGeneration } from '../../../src/rows/generation.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
-import { pushImage } from '../../support/images.js';
+import { pushArtifact, pushImage } from '../../support/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 
@@ -120,7 +120,7 @@ describe('an explanation', () => {
     world.ruleList = [unsigned];
     expect(await ask(reference)).toMatchObject({
       promoted: false,
-      promotions: [{ state: 'waiting', text: expect.stringContaining('not at the source') }],
+      promotions: [{ text: expect.stringContaining('not at the source') }],
     });
     const { digest } = await pushImage(source, { tag: 'v1' });
     expect(await ask(reference)).toMatchObject({ promotions: [{ text: expect.stringContaining('no push event') }] });
@@ -196,7 +196,8 @@ describe('an explanation', () => {
   test('of a digest, or its first characters, has the promotions whose runs saw it', async () => {
     const unsigned = rule({ sign: [] });
     world.ruleList = [unsigned];
-    const { digest } = await pushImage(source, { tag: 'v1' });
+    const image = await pushImage(source, { tag: 'v1' });
+    const { digest } = image;
     const there = world.registries.repository(REGISTRY, 'staging/samples/app');
     there.tags.set('v1', digest);
     for (const [key, manifest] of source.manifests) there.manifests.set(key, manifest);
@@ -209,9 +210,23 @@ describe('an explanation', () => {
     expect(await ask(`${REGISTRY}/staging/samples/app@${digest}`)).toMatchObject({ promoted: true });
     expect(await ask(`${REGISTRY}/other@${digest}`)).toMatchObject({ promotions: [], note: 'no run has seen it' });
     expect(await ask('sha256:000000')).toMatchObject({ promoted: false, promotions: [], note: 'no run has seen it' });
+    expect(await ask(promotionId)).toMatchObject({
+      promoted: true,
+      reference: `${REGISTRY}/samples/app:v1`,
+      promotions: [{ promotionId, state: 'in_sync' }],
+    });
+    const sbom = await pushArtifact(source, 'application/vnd.cyclonedx+json', { subject: image });
+    const signature = await pushArtifact(source, 'application/vnd.cncf.notary.signature', { subject: sbom });
+    for (const referrer of [sbom, signature]) {
+      expect(await ask(`${REGISTRY}/samples/app@${referrer.digest}`)).toMatchObject({
+        reference: `${REGISTRY}/samples/app@${referrer.digest}`,
+        promotions: [{ promotionId }],
+        note: expect.stringContaining('it refers to sha256:'),
+      });
+    }
     const part = `sha256:${'b'.repeat(64)}` as const;
-    const image = { registry: REGISTRY, repository: SOURCE.repository, digest: part };
-    await world.store.addToSubjectIndex(image, promotionId);
+    const child = { registry: REGISTRY, repository: SOURCE.repository, digest: part };
+    await world.store.addToSubjectIndex(child, promotionId);
     expect(await ask(`${REGISTRY}/samples/app@${part}`)).toMatchObject({
       promoted: false,
       promotions: [{ promotionId, promoted: false, text: expect.stringContaining(`${part} was seen under it`) }],
@@ -232,7 +247,9 @@ describe('an explanation', () => {
     world.registries.repository = () => {
       throw new Error('down');
     };
-    expect(await ask(`${REGISTRY}/samples/app:v1`)).toMatchObject({ promotions: [{ state: 'waiting' }] });
+    expect(await ask(`${REGISTRY}/samples/app:v1`)).toMatchObject({
+      promotions: [{ checks: { source: { state: 'unknown' } } }],
+    });
   });
 });
 

@@ -75,7 +75,7 @@ const asked = (changes: Partial<ExplainInput> = {}): ExplainInput => ({
   ...changes,
 });
 
-test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
+test.each<[string, Partial<ExplainInput>, PromotionState | undefined, RegExp, boolean]>([
   ['in sync', { rows: [row()] }, 'in_sync', /staging\/samples\/app:v1 is sha256:a/, true],
   [
     'in sync, as both registries say',
@@ -240,12 +240,12 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
     /IS_REFERRER: it refers to b/,
     false,
   ],
-  ['not seen yet', {}, 'waiting', /no push event or schedule run has seen it yet; .*existing: ignore/, false],
-  ['not at the source', { seen: seen([SOURCE, null]) }, 'waiting', /it is not at the source/, false],
+  ['not seen yet', {}, undefined, /no push event or schedule run has seen it yet; .*existing: ignore/, false],
+  ['not at the source', { seen: seen([SOURCE, null]) }, undefined, /it is not at the source/, false],
   [
     'not seen, and not triggered by pushes',
     { rules: [rule({ triggers: ['schedule'] })] },
-    'waiting',
+    undefined,
     /pushes do not trigger the rule/,
     false,
   ],
@@ -258,12 +258,17 @@ test.each<[string, Partial<ExplainInput>, PromotionState, RegExp, boolean]>([
   ],
 ])('%s', (_what, changes, state, text, promoted) => {
   const explanation = explain(asked(changes));
-  expect(explanation.promotions).toMatchObject([{ state, rule: 'staging', destination: DESTINATION, source: SOURCE }]);
+  expect(explanation.promotions).toMatchObject([{ rule: 'staging', destination: DESTINATION, source: SOURCE }]);
+  expect(explanation.promotions[0]).toMatchObject(state === undefined ? {} : { state, promotionId: ID });
+  if (state === undefined) {
+    expect(Object.keys(explanation.promotions[0] ?? {})).not.toContain('promotionId');
+    expect(explanation.promotions[0]?.state).toBeUndefined();
+  }
   expect(explanation.promotions[0]?.text).toMatch(text);
   expect(explanation.promoted).toBe(promoted);
   expect(explanation.nearest).toBeUndefined();
   const [line, why] = explanationText(explanation).split('\n');
-  expect(line).toContain(`${SOURCE} -> ${DESTINATION} (rule staging): ${state}`);
+  expect(line).toContain(`${SOURCE} -> ${DESTINATION} (rule staging): ${state ?? 'not started'}`);
   expect(why?.trim()).toBe(explanation.promotions[0]?.text);
 });
 
@@ -321,7 +326,7 @@ test('with two rules, a tag is promoted only if both have promoted it', () => {
   const two = asked({ rules: [rule(), other], rows: [row()] });
   expect(explain(two)).toMatchObject({
     promoted: false,
-    promotions: [{ state: 'in_sync' }, { state: 'waiting', destination: 's.azurecr.io/samples/app:v1' }],
+    promotions: [{ state: 'in_sync' }, { destination: 's.azurecr.io/samples/app:v1' }],
   });
 });
 
@@ -418,7 +423,7 @@ describe('a failed check is unknown', () => {
     const { promoted, promotions } = explain(asked({ seen: both }));
     expect(promoted).toBe(false);
     expect(promotions).toMatchObject([
-      { state: 'waiting', text: expect.stringContaining('whether it is at the source could not be checked') },
+      { text: expect.stringContaining('whether it is at the source could not be checked') },
     ]);
   });
 
