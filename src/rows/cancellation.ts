@@ -11,7 +11,7 @@ import { untilWritten } from './row-writes.js';
 export const RUN_CANCELLED = 'RUN_CANCELLED';
 
 const REMEDY =
-  'If the cancel was intended, do nothing. Otherwise POST /api/promotions/{id}/run, or push the tag again; send a job again under another id.';
+  'If the cancel was intended, do nothing. Otherwise run a promotion again: acr-promoter promotions run NAME:TAG; submit a job again under another id.';
 
 /** The result of a run that somebody stopped. */
 export function cancelledResult({ by, at, reason }: Cancellation): RunResult {

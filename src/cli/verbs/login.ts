@@ -89,8 +89,8 @@ async function readCredential(io: Io, values: Values): Promise<Given> {
 
 /** Replaces the remedy to sign in, because this sign-in has just failed. */
 function refused(error: RegistryError, registry: string): RegistryError {
-  const { message } = error.code === 'TOKEN_EXPIRED' && error.cause instanceof RegistryError ? error.cause : error;
-  return new RegistryError(`${registry} refuses the credential: ${message}`, error.info, {
+  const why = error.code === 'TOKEN_EXPIRED' ? ': the token is wrong or has expired' : '';
+  return new RegistryError(`${registry} refuses the credential${why}`, error.info, {
     cause: error,
     code: error.code,
     remedy: 'Check user and password, or the token. A token of az acr login expires after three hours.',

@@ -101,9 +101,24 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
   const byDestination = await find({ destination: `${registry}/${repository}:${tag}` });
   const ids = byDestination.length > 0 ? byDestination : await find({ registry, repository, tag });
   if (ids.length > 0) return ids;
-  throw new InputError('PROMOTION_UNKNOWN', `there is no promotion of ${registry}/${repository}:${tag} yet`, {
-    remedy: `Start its first run: acr-promoter promote --submit ${registry}/${repository}:${tag}`,
-  });
+  throw await unknownPromotion({ app, io }, `${registry}/${repository}:${tag}`);
+}
+
+/** The error for a tag without a promotion. Its remedy depends on whether a rule matches the tag and whether it exists. */
+async function unknownPromotion({ app, io }: Pick<AppCall, 'app' | 'io'>, tag: string): Promise<InputError> {
+  const { readExplanation } = await import('../app/seeing-answers.js');
+  const query = new URLSearchParams({ reference: tag });
+  const { promotions, nearest } = readExplanation(await askApp(app, `promotions?${query.toString()}`, io));
+  const because = (why: string, remedy: string): InputError =>
+    new InputError('PROMOTION_UNKNOWN', `there is no promotion of ${tag}${why}`, { remedy });
+  if (nearest !== undefined) {
+    const remedy = `Change a rule to include it, or copy it: acr-promoter copy -r ${tag} DESTINATION`;
+    return because(`: no rule matches it: ${nearest}`, remedy);
+  }
+  if (promotions.some(({ checks }) => checks?.source.state === 'missing')) {
+    return because(': the tag does not exist', 'Push it, or correct the reference.');
+  }
+  return because(' yet', `Start its first run: acr-promoter promote --submit ${tag}`);
 }
 
 /**

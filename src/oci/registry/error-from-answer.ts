@@ -88,15 +88,32 @@ export function redactText(text: string): string {
     .slice(0, MESSAGE_CHARACTERS);
 }
 
+/** The message and the remedy for a repository that does not exist. @param what `registry/repository`, `…:tag` or `…@digest` */
+function missingRepository(what: string): { message: string; remedy?: string } | undefined {
+  const [, host, repository] = /^([^/]+)\/([^:@]+)(?:[:@].*)?$/.exec(what) ?? [];
+  if (host === undefined || repository === undefined) return undefined;
+  return {
+    message: `repository ${repository} not found in ${host}`,
+    remedy: `List repositories: acr-promoter repo ls ${host}`,
+  };
+}
+
 /** The message and the remedy for a tag or digest that does not exist. @param what `registry/repository:tag` or `…@digest` */
 function missingManifest(what: string): { message: string; remedy?: string } {
   const [digested = what, digest] = what.split('@');
   if (digest !== undefined) return { message: `manifest ${digest} not found in ${digested}` };
   const [, repository = what, tag = ''] = /^(.*):([^:/]*)$/.exec(what) ?? [];
+  const [host] = repository.split('/', 1);
   return {
     message: `tag ${tag} not found in ${repository}`,
-    remedy: `List tags: acr-promoter repo tags ${repository}`,
+    // The answer to a HEAD does not show whether the repository exists.
+    remedy: `List tags: acr-promoter repo tags ${repository} (repositories: acr-promoter repo ls ${host})`,
   };
+}
+
+function missingIn(code: string, what: string): { message: string; remedy?: string } | undefined {
+  if (code === 'NAME_UNKNOWN') return missingRepository(what);
+  return code === 'MANIFEST_UNKNOWN' ? missingManifest(what) : undefined;
 }
 
 interface Told {
@@ -161,8 +178,8 @@ export async function registryErrorFrom(
   const code = isFirewall(status, words) ? 'REGISTRY_FIREWALL' : (told[0]?.code ?? fallback);
   const digests = [...new Set(told.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
   const about = code === 'MANIFEST_BLOB_UNKNOWN' && digests.length > 0 ? `: ${digests.join(', ')}` : '';
-  const isMissing = code === 'MANIFEST_UNKNOWN' && (method === 'GET' || method === 'HEAD');
-  const missing = isMissing ? missingManifest(what) : undefined;
+  const isRead = method === 'GET' || method === 'HEAD';
+  const missing = isRead ? missingIn(code, what) : undefined;
   const answered = `${what}: the registry answers ${status} ${code} to ${method}`;
   const remedy = missing?.remedy ?? remedyOf(code, words, method);
   return new RegistryError(

@@ -160,6 +160,12 @@ test('without a signing key, promote fails before it copies, and its dry run fai
   expect((await cliWith({}, 'promote', '--dry-run', image)).code).toBe(0);
 });
 
+test('if no rule matches, promote prints a copy command that a shell can parse', async () => {
+  await writeRules();
+  const { err } = await cli('promote', image.replace('/samples/', '/other/'));
+  expect(err).toMatch(/\(NO_RULE_MATCHES\)\n.*: acr-promoter copy -r \S+\/other\/\S+ DESTINATION\n/);
+});
+
 test('promote --dry-run says why a gate is closed', async () => {
   const trusted = join(folder, 'chain.pem');
   await writeRules(

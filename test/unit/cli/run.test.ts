@@ -321,7 +321,9 @@ test.each([
   const { code, err } = await acrPromoter(`${there(line)} ${signIn}`);
   expect(code).toBe(1);
   expect(err).toContain(`Error: ${there(said)}`);
-  expect(err).toContain(`List tags: acr-promoter repo tags ${there('{r}/nope')}\n`);
+  expect(err).toContain(
+    `List tags: acr-promoter repo tags ${there('{r}/nope')} (repositories: acr-promoter repo ls ${there('{r}')})\n`,
+  );
 });
 
 test('the remedy of an error is printed unchanged, so that its command works; the message hides credentials', () => {

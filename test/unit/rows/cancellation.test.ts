@@ -38,6 +38,11 @@ describe('a request to stop a run', () => {
     expect(second).toEqual(first);
   });
 
+  test('has a remedy that names a command', () => {
+    const { remedy } = cancelledResult({ ...WHO, at: world.now().toISOString() });
+    expect(remedy).toContain('acr-promoter promotions run NAME:TAG');
+  });
+
   test('that is sent many times at once counts once, and all get the same answer', async () => {
     const { runId } = await openRun(world);
     const names = Array.from({ length: 10 }, (_, index) => `n${index}`);

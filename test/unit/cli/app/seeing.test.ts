@@ -389,11 +389,21 @@ describe('promotions', () => {
     expect(late.err).toContain('(WAIT_TIMEOUT)');
   });
 
-  test('run of a tag without a promotion names the command that starts one', async () => {
+  test('run of a tag without a promotion says what to do about it', async () => {
     const reference = `${REGISTRY}/samples/app:v9`;
-    const { code, err } = await acrPromoter('promotions', 'run', reference);
-    expect(code).toBe(1);
-    expect(err).toContain(`(PROMOTION_UNKNOWN)\nStart its first run: acr-promoter promote --submit ${reference}\n`);
+    const errorOf = async (name: string): Promise<string> => {
+      const { code, err } = await acrPromoter('promotions', 'run', name);
+      expect(code).toBe(1);
+      return err;
+    };
+    expect(await errorOf(reference)).toContain('the tag does not exist (PROMOTION_UNKNOWN)\nPush it, or correct');
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v9' });
+    expect(await errorOf(reference)).toContain(
+      `(PROMOTION_UNKNOWN)\nStart its first run: acr-promoter promote --submit ${reference}\n`,
+    );
+    expect(await errorOf(`${REGISTRY}/other/app:v9`)).toMatch(
+      /: no rule matches it: .*\(PROMOTION_UNKNOWN\)\nChange a rule .* acr-promoter copy -r \S+ DESTINATION\n/,
+    );
   });
 
   test('filters that nothing matches are repeated, and an unknown rule is an error', async () => {
@@ -452,6 +462,13 @@ describe('explain', () => {
     expect((await acrPromoter('explain', reference)).code).toBe(0);
   });
 
+  test('of a tag without a promotion prints no id and no state', async () => {
+    await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
+    const { out } = await acrPromoter('explain', `${REGISTRY}/samples/app:v1`);
+    expect(out).toContain('(rule staging): not started\n');
+    expect(out).not.toContain('promotion ');
+  });
+
   test('--exit-code is 0 if it is promoted, 2 if not', async () => {
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
     await failedRun();
@@ -484,6 +501,7 @@ describe('explain', () => {
     await pushImage(world.registries.repository(REGISTRY, SOURCE.repository), { tag: 'v1' });
     const { promotionId } = await failedRun();
     for (const text of [
+      promotionId,
       `${REGISTRY}/samples/app`,
       DESTINATION,
       `${REGISTRY}/staging/samples/app`,

@@ -94,6 +94,11 @@ test('a secret on the command line is a warning, and is not shown', async () => 
   expect(err).toBe('WARNING! Using --password via the CLI is insecure. Use --password-stdin.\n');
 });
 
+test('a wrong password is reported in one sentence', async () => {
+  const { err } = await acrPromoter(['login', host, '-u', 'me', '--password-stdin'], 'never', 'wrong');
+  expect(err).toMatch(new RegExp(`^Error: ${host} refuses the credential \\(UNAUTHORIZED\\)\nCheck user and password`));
+});
+
 test('missing user and password are prompted for', async () => {
   const asked = await acrPromoter(['login', host], 'asked', `me\n${SECRET}\n`);
   expect(asked).toEqual({ code: 0, out: 'Username: Password: Login Succeeded\n', err: '' });

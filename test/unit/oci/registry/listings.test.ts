@@ -216,6 +216,8 @@ describe('tags with digests', () => {
       async (client, host) => {
         expect(await failureOf(all(client.repository(host, 'a/b').listTagDetails()))).toMatchObject({
           code: 'NAME_UNKNOWN',
+          message: `repository a/b not found in ${host}`,
+          remedy: `List repositories: acr-promoter repo ls ${host}`,
         });
       },
     );

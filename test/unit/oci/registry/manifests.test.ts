@@ -225,7 +225,11 @@ describe('fetching a manifest', () => {
         info: { registryCodes: ['MANIFEST_UNKNOWN', 'X'] },
       });
       expect(String(error)).toMatch(/: tag v1 not found in [^ ]+\/a\/b$/);
-      expect(error).toMatchObject({ remedy: expect.stringMatching(/^List tags: acr-promoter repo tags [^ ]+\/a\/b$/) });
+      expect(error).toMatchObject({
+        remedy: expect.stringMatching(
+          /^List tags: acr-promoter repo tags [^ ]+\/a\/b \(repositories: acr-promoter repo ls [^ /]+\)$/,
+        ),
+      });
     });
   });
 });
