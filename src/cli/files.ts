@@ -18,7 +18,10 @@ import type { Io } from './io.js';
 
 function unreadable(path: string, cause: unknown): InputError {
   const missing = isRecord(cause) && cause.code === 'ENOENT';
-  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'does not exist' : 'cannot be read'}`, { cause });
+  return new InputError('FILE_UNREADABLE', `${path} ${missing ? 'does not exist' : 'cannot be read'}`, {
+    cause,
+    remedy: 'Name a file that this user may read.',
+  });
 }
 
 /**
@@ -51,7 +54,9 @@ export async function withOperandBody<T>(path: string, io: Io, work: (open: Open
     try {
       const found = await stat(path);
       if (!found.isFile() && !(await isNullDevice(found))) {
-        throw new InputError('FILE_UNREADABLE', `${path} is not a file`);
+        throw new InputError('FILE_UNREADABLE', `${path} is not a file`, {
+          remedy: 'Name a file that this user may read.',
+        });
       }
     } catch (cause) {
       throw cause instanceof PromoterError ? cause : unreadable(path, cause);

@@ -16,7 +16,10 @@ function byBytes(a: string, b: string): number {
 function unreadable(path: string, cause: unknown): InputError {
   const isMissing = ['ENOENT', 'ENOTDIR'].includes(fileErrorCode(cause) ?? '');
   if (isMissing) return new InputError('FILE_NOT_FOUND', `${path} does not exist`, { cause });
-  return new InputError('FILE_UNREADABLE', `${path} cannot be read (${fileErrorCode(cause) ?? 'unknown'})`, { cause });
+  return new InputError('FILE_UNREADABLE', `${path} cannot be read (${fileErrorCode(cause) ?? 'unknown'})`, {
+    cause,
+    remedy: 'Name a file that this user may read.',
+  });
 }
 
 /** The bytes of a file. A stream of Node costs more than a small file. */

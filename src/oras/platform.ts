@@ -95,6 +95,9 @@ export async function selectPlatform(
   const has = manifest.kind === 'index' ? manifest.manifests.flatMap(({ platform }) => platform ?? []) : [];
   throw new InputError('PLATFORM_NOT_FOUND', `${where} has no manifest for ${formatPlatform(wanted)}`, {
     details: { platforms: has.map(formatPlatform) },
-    ...(has.length > 0 && { remedy: `It has ${has.map(formatPlatform).join(', ')}.` }),
+    remedy:
+      has.length > 0
+        ? `Choose one of its platforms: ${has.map(formatPlatform).join(', ')}.`
+        : 'Leave --platform out: it is not an index with platforms.',
   });
 }

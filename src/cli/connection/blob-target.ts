@@ -29,7 +29,9 @@ export function checkBlobInput(path: string, values: Values, digest: Digest | un
     throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
   }
   if (sizeOf(values) === undefined) {
-    throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin');
+    throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin', {
+      remedy: 'Add --size BYTES.',
+    });
   }
   if (digest === undefined) {
     throw new InputError('DIGEST_INVALID', 'content digest must be provided if it is read from stdin');

@@ -86,7 +86,9 @@ export function addAttach(parent: Command, context: VerbContext): void {
       const [reference = '', ...files] = operands;
       const artifactType = textOf(values, 'artifactType');
       if (artifactType === undefined) {
-        throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set');
+        throw new InputError('OPTION_REQUIRED', 'required flag(s) "artifact-type" not set', {
+          remedy: 'Add --artifact-type TYPE/SUBTYPE.',
+        });
       }
       const packing = await packingInput(files, values, io);
       const annotated = Object.keys(packing.annotations ?? {}).filter((name) => name !== CREATED);

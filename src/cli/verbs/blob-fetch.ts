@@ -31,7 +31,9 @@ function checkOptions(values: Values): { output: string | undefined; withDescrip
   const output = textOf(values, 'output');
   const withDescriptor = values.descriptor === true;
   if (output === undefined && !withDescriptor) {
-    throw new InputError('OPTION_MISSING', 'either `--output` or `--descriptor` must be provided');
+    throw new InputError('OPTION_MISSING', 'either `--output` or `--descriptor` must be provided', {
+      remedy: 'Add --output PATH (- for standard output), or --descriptor.',
+    });
   }
   if (output === '-' && withDescriptor) {
     throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');

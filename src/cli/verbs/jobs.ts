@@ -111,7 +111,10 @@ async function readJob(path: string, io: Io): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
-    throw new InputError('FILE_UNREADABLE', `${path} cannot be read`, { cause });
+    throw new InputError('FILE_UNREADABLE', `${path} cannot be read`, {
+      cause,
+      remedy: 'Name a file that this user may read, or - for standard input.',
+    });
   }
 }
 

@@ -42,13 +42,17 @@ async function policiesOf(io: Io, operands: readonly string[], values: Values): 
     throw new InputError(
       'OPTION_REQUIRED',
       'required flag(s) "trust-store" not set: a job must contain the trusted certificates',
+      { remedy: 'Add --trust-store PATH.' },
     );
   }
   if (trusted !== undefined && (values.rules !== undefined || values.rule !== undefined)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--trust-store, --rules cannot be used at the same time');
   }
   if (trusted !== undefined) return [trusted];
-  if (values.identity !== undefined) throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store');
+  if (values.identity !== undefined)
+    throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store', {
+      remedy: 'Add --trust-store PATH.',
+    });
   if (values.rules === undefined && io.env.PROMOTION_RULES === undefined) {
     throw new InputError('OPTION_REQUIRED', 'neither --trust-store nor --rules is given', {
       remedy: 'Give trusted certificates with --trust-store, or rules with --rules.',

@@ -11,6 +11,12 @@ export function errorAnswer(
   return { status, jsonBody: { error: { code, message, ...more } } };
 }
 
+/** There is no promotion with this id. */
+export function unknownPromotion(id: string): HttpResponseInit {
+  const remedy = 'List promotions with their ids: acr-promoter promotions --wide';
+  return errorAnswer(404, 'PROMOTION_UNKNOWN', `there is no promotion ${id}`, { remedy });
+}
+
 /** Wraps a handler: an InputError becomes an answer with status 400. */
 export function answering(
   handle: (request: HttpRequest) => Promise<HttpResponseInit>,

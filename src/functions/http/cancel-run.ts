@@ -50,9 +50,16 @@ export async function answerCancel(
   const answer = await cancelRun(ports, runId, who);
   switch (answer.state) {
     case 'unknown':
-      return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`);
+      return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`, {
+        remedy: 'List open runs: acr-promoter runs. A job is cancelled by its own id: acr-promoter jobs cancel ID',
+      });
     case 'ended':
-      return errorAnswer(409, 'RUN_ENDED', endedText(runId, answer));
+      return errorAnswer(409, 'RUN_ENDED', endedText(runId, answer), {
+        remedy:
+          answer.next === undefined
+            ? 'No action needed: a run that has ended changes nothing more.'
+            : `To stop the next run, cancel it: acr-promoter runs cancel ${answer.next}`,
+      });
     case 'accepted': {
       const statusUrl = `/api/runs/${runId}`;
       return { status: 202, headers: { location: statusUrl }, jsonBody: { runId, cancel: answer.cancel, statusUrl } };

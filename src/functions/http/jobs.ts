@@ -94,7 +94,9 @@ export async function getJob(ports: Pick<JobPorts, 'store' | 'now'>, id: string)
   const runId = byRun === undefined ? await ports.store.findJob(id) : undefined;
   const run = runId === undefined ? byRun : await ports.store.getRun(runId);
   if (run === undefined || run.value.input.kind !== 'job') {
-    return errorAnswer(404, 'JOB_UNKNOWN', `there is no job ${id}`);
+    return errorAnswer(404, 'JOB_UNKNOWN', `there is no job ${id}`, {
+      remedy: 'List jobs: acr-promoter jobs list. Old jobs are removed (RUN_RETENTION_DAYS).',
+    });
   }
   return { jsonBody: describeRun(run.value, await ports.store.listProgress(run.value.id), ports.now()) };
 }
@@ -105,7 +107,10 @@ export async function getOutput(
   runId: string,
 ): Promise<HttpResponseInit> {
   const run = await ports.store.getRun(runId);
-  if (run === undefined) return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`);
+  if (run === undefined)
+    return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${runId}`, {
+      remedy: 'List jobs: acr-promoter jobs list. Old jobs are removed (RUN_RETENTION_DAYS).',
+    });
   const { output } = run.value;
   if (output === undefined) return errorAnswer(404, 'OUTPUT_UNKNOWN', `run ${runId} has no output`);
   if (output.kind === 'inline') return { jsonBody: output.value };

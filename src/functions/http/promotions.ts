@@ -1,7 +1,7 @@
 import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
 import { explainReference } from '../../promotions/explain-reference.js';
 import type { StaticPorts } from '../activities.js';
-import { answering, errorAnswer } from './answers.js';
+import { answering, unknownPromotion } from './answers.js';
 import { promotionFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 import { refuseUnknownNames } from './unknown-names.js';
@@ -40,7 +40,7 @@ async function listPromotions(ports: PromotionPorts, request: HttpRequest): Prom
 
 async function getPromotion(ports: PromotionPorts, id: string): Promise<HttpResponseInit> {
   const row = await ports.store.getPromotion(id);
-  if (row === undefined) return errorAnswer(404, 'PROMOTION_UNKNOWN', `there is no promotion ${id}`);
+  if (row === undefined) return unknownPromotion(id);
   const steps = row.value.runId === undefined ? [] : await ports.store.listProgress(row.value.runId);
   return { jsonBody: { ...row.value, steps } };
 }

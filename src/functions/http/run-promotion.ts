@@ -6,7 +6,7 @@ import type { Rule } from '../../rules/rule.js';
 import { incrementGeneration } from '../../rows/generation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
-import { errorAnswer } from './answers.js';
+import { errorAnswer, unknownPromotion } from './answers.js';
 import type { StorePort } from '../../ports/store.js';
 import type { Progress } from '../../ports/progress.js';
 import type { Promotions } from '../../ports/promotions.js';
@@ -30,7 +30,7 @@ export async function answerRun(
   id: string,
 ): Promise<HttpResponseInit> {
   const row = (await ports.store.getPromotion(id))?.value;
-  if (row === undefined) return errorAnswer(404, 'PROMOTION_UNKNOWN', `there is no promotion ${id}`);
+  if (row === undefined) return unknownPromotion(id);
   let rules: readonly Rule[];
   try {
     rules = await ports.rules.load();

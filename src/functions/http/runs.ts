@@ -49,7 +49,13 @@ async function listRuns(ports: RunPorts, request: HttpRequest): Promise<HttpResp
 
 async function getRun(ports: RunPorts, id: string): Promise<HttpResponseInit> {
   const row = await ports.store.getRun(id);
-  if (row === undefined) return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${id}`);
+  if (row === undefined) {
+    const isJob = (await ports.store.findJob(id)) !== undefined;
+    const remedy = isJob
+      ? `This is the id of a job: acr-promoter jobs status ${id}, or acr-promoter jobs cancel ${id}`
+      : 'List runs: acr-promoter runs. Old runs are removed (RUN_RETENTION_DAYS).';
+    return errorAnswer(404, 'RUN_UNKNOWN', `there is no run ${id}`, { remedy });
+  }
   return { jsonBody: describeRun(row.value, await ports.store.listProgress(id), ports.now()) };
 }
 

@@ -118,7 +118,7 @@ describe('jobs submit', () => {
     ['no app', ['submit', '-'], { env: { ACR_PROMOTER_APP: '' } }, 'APP_MISSING'],
     ['an app over plain HTTP', ['submit', '--app', 'http://app.example', '-'], {}, 'APP_INVALID'],
     ['a key in its address', ['submit', '--app', 'https://app.example/?code=k1', '-'], {}, 'APP_INVALID'],
-    ['a file that is not there', ['submit', 'none.json'], {}, 'FILE_UNREADABLE'],
+    ['a file that is not there', ['submit', 'none.json'], {}, '(FILE_UNREADABLE)\nName a file'],
     ['a timeout that is none', ['submit', '--timeout', 'soon', '-'], {}, 'OPTION_INVALID'],
     ['no file', ['submit'], {}, 'requires exactly 1 argument'],
   ])('%s: nothing is sent', async (_what, argv, options, said) => {

@@ -149,7 +149,7 @@ describe('a run that is stopped', () => {
     expect(played.output).toMatchObject({ outcome: 'promoted' });
     expect(await answerCancel(world, run.runId, { text: async () => '' })).toMatchObject({
       status: 409,
-      jsonBody: { error: { code: 'RUN_ENDED' } },
+      jsonBody: { error: { code: 'RUN_ENDED', remedy: expect.any(String) } },
     });
   });
 
@@ -372,7 +372,10 @@ describe('over HTTP', () => {
     const { promotionId, runId } = await openRun(world);
     world.engine.setState(runId, 'running');
     expect(await answerRun(world, promotionId)).toMatchObject({ status: 202, jsonBody: { runId, generation: 2 } });
-    expect(await answerRun(world, 'none')).toMatchObject({ status: 404 });
+    expect(await answerRun(world, 'none')).toMatchObject({
+      status: 404,
+      jsonBody: { error: { remedy: expect.stringContaining('acr-promoter promotions --wide') } },
+    });
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['other/**'] } })];
     expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'NO_RULE_MATCHES' } } });
     world.ruleList = [];

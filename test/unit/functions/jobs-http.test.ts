@@ -134,7 +134,10 @@ describe('GET jobs and outputs', () => {
       jsonBody: { error: { code: 'JOB_INVALID' } },
     });
     expect((await getJob(world, runId)).jsonBody).toMatchObject({ id: runId });
-    expect(await getJob(world, 'nobody')).toMatchObject({ status: 404, jsonBody: { error: { code: 'JOB_UNKNOWN' } } });
+    expect(await getJob(world, 'nobody')).toMatchObject({
+      status: 404,
+      jsonBody: { error: { code: 'JOB_UNKNOWN', remedy: expect.stringContaining('acr-promoter jobs list') } },
+    });
     // Asking is no claim.
     expect(await world.store.findJob('nobody')).toBeUndefined();
   });

@@ -253,6 +253,7 @@ describe('a copy of one platform', () => {
       await expect(selectPlatform(repository, index, parsePlatform(asked, 'x64'))).rejects.toMatchObject({
         code: 'PLATFORM_NOT_FOUND',
         details: { platforms: ['linux/amd64', 'linux/arm64/v8'] },
+        remedy: 'Choose one of its platforms: linux/amd64, linux/arm64/v8.',
       });
     },
   );
@@ -266,6 +267,7 @@ describe('a copy of one platform', () => {
     expect(await selectPlatform(repository, image, parsePlatform('linux/amd64', 'x64'))).toBe(image);
     await expect(selectPlatform(repository, image, parsePlatform('linux/arm64', 'x64'))).rejects.toMatchObject({
       code: 'PLATFORM_NOT_FOUND',
+      remedy: expect.stringContaining('Leave --platform out'),
     });
     const artifact = await putImage(repository, ['its config is no JSON']);
     await expect(selectPlatform(repository, artifact, parsePlatform('linux/amd64', 'x64'))).rejects.toMatchObject({

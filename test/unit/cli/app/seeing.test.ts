@@ -206,7 +206,7 @@ Omit --rule, --digest: the only filter of ignored events is --since.
       code: 1,
       err: expect.stringContaining('(FILTER_INVALID)'),
     });
-    expect((await acrPromoter('runs', 'nobody')).err).toContain('(RUN_UNKNOWN)');
+    expect((await acrPromoter('runs', 'nobody')).err).toContain('(RUN_UNKNOWN)\nList runs: acr-promoter runs');
     expect((await acrPromoter('runs', 'a', 'b')).err).toContain('requires at most 1 argument but got 2');
     expect((await acrPromoter('runs', '--limit', '0')).err).toContain('(OPTION_INVALID)');
   });

@@ -208,6 +208,11 @@ describe('wrong use', () => {
     expect(lines[2]).toContain(`Run "acr-promoter ${verb} -h"`);
   });
 
+  test('attach without an artifact type names the option', async () => {
+    const { err } = await acrPromoter(['attach', 'localhost:1/a:v1', 'readme.md']);
+    expect(err).toContain('(OPTION_REQUIRED)\nAdd --artifact-type TYPE/SUBTYPE.\n');
+  });
+
   test.each<[string[], string]>([
     [['attach', 'localhost:1/a:v1', 'readme.md'], 'OPTION_REQUIRED'],
     [['push', 'localhost:1/a:v1', '-a', 'a=1', '--annotation-file', 'x', 'readme.md'], 'OPTIONS_EXCLUSIVE'],

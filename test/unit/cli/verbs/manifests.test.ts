@@ -188,6 +188,16 @@ describe('wrong use', () => {
     expect(ran.err).toMatch(new RegExp(`^(?:WARNING! .*\\n)?Error: [^\\n]*\\(${code}\\)\\n`));
   });
 
+  test.each([
+    ['blob fetch a.b/c@v1', 'Add --output PATH'],
+    ['blob push a.b/c -', 'Add --size BYTES.'],
+    ['blob push a.b/c /nowhere/blob', 'Name a file'],
+    ['blob push a.b/c /', 'Name a file'],
+    ['manifest push a.b/c:v1 /nowhere/manifest.json', 'Name a file'],
+  ])('%s: the error says what to do', async (line, remedy) => {
+    expect((await acrPromoter(line)).err).toContain(`)\n${remedy}`);
+  });
+
   test('of an output file that cannot be written is an error', async () => {
     for (const path of ['/nowhere/at/all', folder]) {
       const ran = await acrPromoter(
