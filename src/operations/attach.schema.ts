@@ -1,5 +1,4 @@
-import { distributionSpec, artifact, platform, requiredArtifactType } from './job-fields.js';
-import { packing } from './job-file-fields.js';
+import { distributionSpec, artifact, platform, requiredArtifactType, packing } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
 export const attach = operationSchema(

@@ -1,5 +1,4 @@
-import { blob } from './job-fields.js';
-import { outputPrefix } from './job-file-fields.js';
+import { blob, outputPrefix } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
 export const blobFetch = operationSchema(

@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { blobPlace } from './job-fields.js';
-import { oneFile } from './job-file-fields.js';
+import { blobPlace, oneFile } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
 export const blobPush = operationSchema(

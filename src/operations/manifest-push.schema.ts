@@ -1,5 +1,4 @@
-import { concurrency, tags, distributionSpec, place, mediaType } from './job-fields.js';
-import { oneFile } from './job-file-fields.js';
+import { concurrency, tags, distributionSpec, place, mediaType, oneFile } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
 export const manifestPush = operationSchema(

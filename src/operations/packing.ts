@@ -1,6 +1,6 @@
 import type { Digest } from '../oci/index.js';
 import type { ArtifactOptions, FileReference, FileSource } from '../oras/index.js';
-import type { JobFile } from './job-file-fields.js';
+import type { JobFile } from './job-fields.js';
 import type { InputOf } from './operation-schema.js';
 import type { push } from './push.schema.js';
 

@@ -1,5 +1,4 @@
-import { concurrency, artifact, platform, flag } from './job-fields.js';
-import { outputPrefix } from './job-file-fields.js';
+import { concurrency, artifact, platform, flag, outputPrefix } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
 export const pull = operationSchema(

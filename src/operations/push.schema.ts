@@ -1,6 +1,5 @@
 import { z } from 'zod';
-import { artifactType, tags, place, platform } from './job-fields.js';
-import { packing } from './job-file-fields.js';
+import { artifactType, tags, place, platform, packing } from './job-fields.js';
 import { operationSchema } from './operation-schema.js';
 
 export const push = operationSchema(

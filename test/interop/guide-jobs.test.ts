@@ -16,7 +16,7 @@ import {
   type RegistryClient,
   isRecord,
 } from '../../src/oci/index.js';
-import { inlineBytes } from '../../src/operations/job-file-fields.js';
+import { inlineBytes } from '../../src/operations/job-fields.js';
 import { JOB_OPERATIONS } from '../../src/operations/job-schema.js';
 import { parseJob } from '../../src/operations/parse-job.js';
 import { GUIDE, type GuideJob } from './guide.js';
