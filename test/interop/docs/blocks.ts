@@ -24,7 +24,7 @@ export const HOW_TO_MARK = `Begin the block with one of these:
               (its registries are localhost:5100 and localhost:5101, its app http://localhost:7071)
   \`\`\`sh azure  commands that need Azure or another registry; parsed only: our own by the command line's options, others by name
   \`\`\`sh long   commands that take minutes, or are run by .ci/run itself; parsed only
-  \`\`\`json, \`\`\`yaml  jobs and rules are read by the app's own reader, other documents must be well formed
+  \`\`\`json, \`\`\`yaml  jobs and rules are read by the app's own reader, other documents must be well formed; \`\`\`jsonl: one in each line
   \`\`\`text, \`\`\`kusto, \`\`\`mermaid  output, and what other programs read
 A value that the reader fills in stands in angle brackets (<app>) in a block that is parsed only; in one that is run, an earlier line sets
 it as a shell variable.`;

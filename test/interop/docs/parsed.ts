@@ -31,6 +31,7 @@ export function checkBlock(block: Block): void {
 function check({ file, language, mark, text }: Block): void {
   if (file === GENERATED && language === 'bash') return;
   if (language === 'json') return checkDocument(JSON.parse(text.replaceAll(/<\w+-digest>/g, DIGEST)), text);
+  if (language === 'jsonl') return text.split('\n').forEach((line) => checkDocument(JSON.parse(line), line));
   if (language === 'yaml') return checkDocument(parseYaml(text), text);
   if (OF_OTHERS.includes(language)) return;
   if (language !== 'sh')
