@@ -126,8 +126,10 @@ export async function closePromotion(
   known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
 ): Promise<'closed' | 'next' | 'gone'> {
   // If the run's row has ended already, its result counts.
-  const result = await endRunRow(ports, runId, ended.result, known.run);
-  const generation = await answeredGeneration(ports, runId, { ...ended, result });
+  const { result, run } = await endRunRow(ports, runId, ended.result, known.run);
+  // A run that was stopped answers the generation at the time of the request, and nothing later, even if it has read a
+  // later one.
+  const generation = (result.outcome === 'cancelled' ? run?.cancel?.generation : undefined) ?? ended.generation;
   let knownRow = known.row;
   return untilWritten(id, async (): Promise<'closed' | 'next' | 'gone' | undefined> => {
     const current = knownRow ?? (await ports.store.getPromotion(id));
@@ -178,18 +180,4 @@ async function readCurrentRule(
     if (!(error instanceof PromoterError) || error.transient) throw error;
     return undefined;
   }
-}
-
-/**
- * A run that was stopped answers the generation at the time of the request, and nothing later, even if the run has read
- * a later one.
- */
-async function answeredGeneration(
-  ports: RunPorts,
-  runId: string,
-  { generation, result }: { generation: number; result: RunResult },
-): Promise<number> {
-  if (result.outcome !== 'cancelled') return generation;
-  const cancel = (await ports.store.getRun(runId))?.value.cancel;
-  return cancel?.generation ?? generation;
 }

@@ -1,8 +1,7 @@
 import { fingerprint, deadlineMs, type Rule } from '../rules/rule.js';
-import { cancelledResult } from './cancellation.js';
 import { rowAfterRun, closedRow, INTERRUPTED, endRunRow, retryAtOf } from './run-end.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import type { Cancellation, RunResult, RunRow } from './run-row.js';
+import type { RunResult, RunRow } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { StepProgress } from './step-progress.js';
 import type { Versioned } from '../ports/versioned.js';
@@ -131,15 +130,14 @@ async function replaceOrphaned(
   rule: Rule | undefined,
 ): Promise<boolean> {
   const row = current.value;
-  const run = (await ports.store.getRun(runId))?.value;
-  if (run?.cancel === undefined && rule !== undefined && ports.paused) return true;
+  const cancel = (await ports.store.getRun(runId))?.value.cancel;
+  if (cancel === undefined && rule !== undefined && ports.paused) return true;
   // End the run's own row first, in the same order as a run that closes itself. The promotion's row leads to the run
   // until it names the next run or is closed.
   const steps = await ports.store.listProgress(runId);
   const interrupted = countInterrupted(row, steps);
   const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
-  const lost = run?.cancel === undefined ? (isFailure ? LOST : INTERRUPTED) : stoppedResult(run.cancel, run);
-  const result = await endRunRow(ports, runId, lost);
+  const { result, run } = await endRunRow(ports, runId, isFailure ? LOST : INTERRUPTED);
   if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
   if (rule === undefined) return closeWithoutRule(ports, current);
   const isLost = result.code === LOST.code;
@@ -257,11 +255,6 @@ function closeWithoutRule(ports: RunPorts, { value, version }: Versioned<Promoti
   const { waitingFor: _waited, ...row } = value;
   const gone = ruleGone(row, ports.now().toISOString(), row.last?.fingerprint ?? '');
   return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
-}
-
-/** The result of a run that was stopped but cannot write it itself. */
-function stoppedResult(cancel: Cancellation, { digest }: RunRow): RunResult {
-  return { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
 }
 
 /**

@@ -209,24 +209,33 @@ export const INTERRUPTED: RunResult = {
 /**
  * Ends the run's own row. Can be repeated; the first result counts.
  * @param known the row, if it was just read
- * @returns the result in the row
+ * @returns the result in the row, and the row if there is one
  */
 export async function endRunRow(
   ports: { store: Runs } & Pick<RunPorts, 'now'>,
   runId: string,
   result: RunResult,
   known?: Versioned<RunRow>,
-): Promise<RunResult> {
+): Promise<{ result: RunResult; run?: RunRow }> {
   let knownRow = known;
   return untilWritten(runId, async () => {
     const current = knownRow ?? (await ports.store.getRun(runId));
     knownRow = undefined;
-    if (current === undefined) return result;
-    if (current.value.state === 'ended') return current.value.result ?? result;
-    const { cancel } = current.value;
-    // No run follows one that was stopped.
-    const end = result.outcome === 'superseded' && cancel !== undefined ? cancelledResult(cancel) : result;
-    const row = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result: end };
-    return (await ports.store.replaceRun(row, current.version)) ? end : undefined;
+    if (current === undefined) return { result };
+    if (current.value.state === 'ended') return { result: current.value.result ?? result, run: current.value };
+    const end = asStopped(current.value, result);
+    const run = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result: end };
+    return (await ports.store.replaceRun(run, current.version)) ? { result: end, run } : undefined;
   });
+}
+
+/**
+ * A run that was asked to stop ends as `cancelled` instead of a result that would start another run. The request may
+ * come after the caller has read the row.
+ */
+function asStopped({ cancel, digest }: RunRow, result: RunResult): RunResult {
+  if (cancel === undefined) return result;
+  if (result.outcome === 'superseded') return cancelledResult(cancel);
+  if (result.outcome !== 'interrupted' && result.code !== 'RUN_LOST') return result;
+  return { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
 }

@@ -3,7 +3,6 @@ import type { Ports } from '../ports/ports.js';
 import type { RunResult, RunRow, RunSummary } from '../rows/run-row.js';
 import { workInTurn } from './pages.js';
 import { isRowError, isolated } from './scan.js';
-import { cancelledResult } from '../rows/cancellation.js';
 import { endRunRow } from '../rows/run-end.js';
 import { JOB_MS, jobInstanceOf } from '../rows/job-instance.js';
 import type { Versioned } from '../ports/versioned.js';
@@ -94,8 +93,7 @@ async function reconcileJob(ports: JobPorts, listed: RunSummary): Promise<'start
     await ports.engine.start('runJob', jobInstanceOf(run), { runId: id });
     return 'started';
   }
-  const { cancel } = row.value;
-  await endRunRow(ports, id, cancel === undefined ? jobLost(isOverdue) : cancelledResult(cancel));
+  await endRunRow(ports, id, jobLost(isOverdue));
   return 'orphaned';
 }
 

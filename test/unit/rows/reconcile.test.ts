@@ -402,3 +402,34 @@ async function runInput(world: World, promotionId: string): Promise<Run> {
   if (input.kind !== 'promotion') throw new Error('a job');
   return { ...input, source: SOURCE };
 }
+
+describe('an orphaned run that was writing the tag', () => {
+  const DIGEST = 'sha256:a';
+  let world: World;
+  let run: Run;
+
+  beforeEach(async () => {
+    world = newWorld();
+    run = await openRun(world);
+    await begin(world, run);
+    await writeBegun(world, run.runId, 1, { digest: DIGEST });
+    const at = world.now().toISOString();
+    const step = { step: 'tagDestination', state: 'working', text: '', startedAt: at, updatedAt: at } as const;
+    await world.store.putProgress({ runId: run.runId, ...step });
+    world.engine.setState(run.runId, 'ended');
+  });
+
+  test('ends as cancelled if the cancel request comes while it is replaced, and no run follows', async () => {
+    const answers: unknown[] = [];
+    const listProgress: World['store']['listProgress'] = async (id) => {
+      answers.push(await cancelRun(world, run.runId, { by: 'mia' }));
+      return world.store.listProgress(id);
+    };
+    const late = { ...world, store: { ...world.store, listProgress } };
+    await reconcilePromotion(late, run.promotionId, run.rule);
+    expect(answers).toMatchObject([{ state: 'accepted' }]);
+    expect((await runOf(world, run.runId)).result).toMatchObject({ outcome: 'cancelled', digest: DIGEST });
+    const row = await rowOf(world, run.promotionId);
+    expect(row).toMatchObject({ runOpen: false, runId: run.runId, state: 'cancelled', observedGeneration: 1 });
+  });
+});

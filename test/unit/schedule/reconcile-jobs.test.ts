@@ -151,6 +151,18 @@ describe('an orphaned job', () => {
     expect(starts()).toHaveLength(1);
   });
 
+  test('ends as cancelled if the cancel request comes just before it is ended', async () => {
+    const runId = await taken('running', TAG);
+    world.nowMs += DAY;
+    const { store } = world;
+    const replaceRun: typeof store.replaceRun = async (row, version) => {
+      if (row.state === 'ended') await cancelRun(world, runId, { by: 'somebody' });
+      return store.replaceRun(row, version);
+    };
+    await reconcileJobs({ ...world, store: { ...store, replaceRun } });
+    expect(await runOf(world, runId)).toMatchObject({ state: 'ended', result: { outcome: 'cancelled' } });
+  });
+
   test('with a cancel request ends as cancelled and is not started again', async () => {
     const runId = await taken('running');
     await cancelRun(world, runId, { by: 'somebody' });
