@@ -138,17 +138,20 @@ async function replaceOrphaned(
   const interrupted = countInterrupted(row, steps);
   const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
   const { result, run } = await endRunRow(ports, runId, isFailure ? LOST : INTERRUPTED);
-  if (run !== undefined && result.outcome === 'cancelled') return closeCancelled(ports, current, run, result);
-  if (rule === undefined) return closeWithoutRule(ports, current);
-  const isLost = result.code === LOST.code;
+  // What it may have written gets its result event from the next run that finds it there, whichever that is.
   const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
-  const left = { ...row, interrupted, ...(put !== undefined && { unconfirmed: put }) };
-  const next = { value: left, version: current.version };
+  const known = { ...current, value: { ...row, ...(put !== undefined && { unconfirmed: put }) } };
+  const answers = run?.input.kind === 'promotion' ? run.input.rule : undefined;
+  if (run !== undefined && answers !== undefined && result.outcome === 'cancelled')
+    return closeCancelled(ports, known, run, { result, answers });
+  if (rule === undefined) return closeWithoutRule(ports, known);
+  const isLost = result.code === LOST.code;
+  const next = { ...known, value: { ...known.value, interrupted } };
   if (isLost && isFailure) return closeAsRunLost(ports, next, run, rule);
   // The run was already ended as interrupted and has closed since. Triggers that came after that get a run of their
   // own.
-  if (!isLost && result.outcome !== 'interrupted' && run?.input.kind === 'promotion') {
-    return closeAsItEnded(ports, current, run, { result, answers: run.input.rule }, rule);
+  if (!isLost && result.outcome !== 'interrupted' && run !== undefined && answers !== undefined) {
+    return closeAsItEnded(ports, known, run, { result, answers }, rule);
   }
   const trigger = { kind: 'retry', id: runId, at: ports.now().toISOString() } as const;
   return (await openNext(ports, next, rule, trigger)) !== undefined;
@@ -260,18 +263,15 @@ function closeWithoutRule(ports: RunPorts, { value, version }: Versioned<Promoti
 /**
  * Closes the row of an orphaned run that was stopped. If a trigger came since then, the next tick opens a run for it.
  */
-async function closeCancelled(
+function closeCancelled(
   ports: RunPorts,
-  { value, version }: Versioned<PromotionRow>,
-  { id: runId, input, cancel }: RunRow,
-  result: RunResult,
+  { value: row, version }: Versioned<PromotionRow>,
+  { id, cancel }: RunRow,
+  { result, answers }: { result: RunResult; answers: Rule },
 ): Promise<boolean> {
-  const { waitingFor: _waited, ...row } = value;
-  const observedGeneration = Math.max(row.observedGeneration, cancel?.generation ?? row.generation);
-  const hash = input.kind === 'promotion' ? fingerprint(input.rule) : '';
-  const last = { ...result, runId, finishedAt: ports.now().toISOString(), fingerprint: hash };
-  const closed: PromotionRow = { ...row, observedGeneration, last, runOpen: false, state: 'cancelled' };
-  return ports.store.replacePromotion(closed, version);
+  const generation = Math.max(row.observedGeneration, cancel?.generation ?? row.generation);
+  const answer = rowAfterRun(row, id, { generation, read: generation, result, rule: answers }, ports.now());
+  return ports.store.replacePromotion(closedRow(answer.row, result), version);
 }
 
 /**

@@ -432,4 +432,45 @@ describe('an orphaned run that was writing the tag', () => {
     const row = await rowOf(world, run.promotionId);
     expect(row).toMatchObject({ runOpen: false, runId: run.runId, state: 'cancelled', observedGeneration: 1 });
   });
+
+  /** A later run finds the digest at the destination and changes nothing. @returns its outcome */
+  async function nextOutcome(): Promise<unknown> {
+    world.nowMs += 60_000;
+    const { runId } = await openRun(world, run.rule);
+    await begin(world, { ...run, runId });
+    const { generation } = await rowOf(world, run.promotionId);
+    const closing = { promotionId: run.promotionId, runId, generation, did: [] };
+    await closeRunStep(world, { ...closing, result: { outcome: 'unchanged', digest: DIGEST } }, newCall());
+    return (await runOf(world, runId)).result?.outcome;
+  }
+
+  test('and was cancelled gets its result event from the next run that finds the digest there', async () => {
+    await cancelRun(world, run.runId, { by: 'mia' });
+    await reconcilePromotion(world, run.promotionId, run.rule);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'cancelled', runOpen: false });
+    expect(await nextOutcome()).toBe('promoted');
+  });
+
+  test('and whose rule is gone gets its result event once the rule is back', async () => {
+    await reconcilePromotion(world, run.promotionId, undefined);
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'refused', runOpen: false });
+    expect(await nextOutcome()).toBe('promoted');
+  });
+
+  test('and was cancelled leaves no failures and no retry of the run before', async () => {
+    const failed = { outcome: 'failed', code: 'X', reason: 'r', digest: DIGEST } as const;
+    const { promotionId } = run;
+    await closeRunStep(world, { promotionId, runId: run.runId, generation: 1, result: failed, did: [] }, newCall());
+    const before = await rowOf(world, promotionId);
+    expect(before).toMatchObject({ failures: 1, retryAt: expect.any(String) });
+    world.nowMs += 3_600_000;
+    const { runId } = await openRun(world, run.rule);
+    await begin(world, { promotionId, runId });
+    await cancelRun(world, runId, { by: 'mia' });
+    world.engine.setState(runId, 'ended');
+    await reconcilePromotion(world, promotionId, run.rule);
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ state: 'cancelled', failures: 0, since: world.now().toISOString() });
+    expect(row).not.toHaveProperty('retryAt');
+  });
 });
