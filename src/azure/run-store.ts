@@ -132,6 +132,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       return promotionTable.remove(key.slice(0, at), key.slice(at + 1), version);
     },
 
+    getClaim: (destination) => promotionTable.get(`claim|${hashKey(destination)}`, 'claim', destinationClaimSchema),
     claimDestination: (destination, claim) =>
       promotionTable.claim(`claim|${hashKey(destination)}`, 'claim', claim, destinationClaimSchema),
     replaceClaim: (destination, claim, version) =>

@@ -3,6 +3,7 @@ import type { Versioned } from './versioned.js';
 
 /** Which promotion owns a destination tag. */
 export interface Claims {
+  getClaim(destination: string): Promise<Versioned<DestinationClaim> | undefined>;
   /**
    * Makes `owner` the owner of a destination tag that has none.
    * @returns the current owner

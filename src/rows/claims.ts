@@ -53,13 +53,14 @@ export async function claimDestination(ports: WithRules & StorePort<Claims>, ask
   }
 }
 
-/** True if {@link claimDestination} would succeed. */
+/** True if {@link claimDestination} would succeed. Writes nothing. */
 export async function isDestinationFree(
   ports: Pick<Ports, 'rules'> & StorePort<Claims>,
-  asked: Asked,
+  { promotionId, destination }: Pick<Asked, 'promotionId' | 'destination'>,
 ): Promise<boolean> {
-  const { value: claim } = await ports.store.claimDestination(asked.destination, claimOf(asked));
-  return claim.promotionId === asked.promotionId || !(await stillLeadsThere(ports, claim, asked.destination));
+  const claim = (await ports.store.getClaim(destination))?.value;
+  if (claim === undefined || claim.promotionId === promotionId) return true;
+  return !(await stillLeadsThere(ports, claim, destination));
 }
 
 async function stillLeadsThere(ports: WithRules, claim: DestinationClaim, destination: string): Promise<boolean> {

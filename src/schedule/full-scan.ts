@@ -185,17 +185,17 @@ async function candidateOf(
       return undefined;
     }
     case 'leave':
-      return row !== undefined && (await isClaimFreed(reading, name, row)) ? { name, listed } : undefined;
+      return row !== undefined && (await isClaimFreed(reading, row)) ? { name, listed } : undefined;
   }
 }
 
 /**
  * True if the promotion was refused because another promotion had claimed the destination, and the claim is free again.
  */
-async function isClaimFreed({ scan, rule }: Reading, name: TagName, row: PromotionRow): Promise<boolean> {
+async function isClaimFreed({ scan }: Reading, row: PromotionRow): Promise<boolean> {
   if (row.runOpen || row.last?.code !== 'DESTINATION_TAKEN') return false;
   const { id, destination } = row;
-  return isDestinationFree(scan.ports, { promotionId: id, rule, source: name, destination });
+  return isDestinationFree(scan.ports, { promotionId: id, destination });
 }
 
 /** True for a row that is in sync although its tag is not listed. Cancelled and refused rows stay as they are. */

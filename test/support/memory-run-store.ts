@@ -216,6 +216,7 @@ export function memoryRunStore(): Store {
       return true;
     },
 
+    getClaim: async (destination) => owners.get(destination),
     claimDestination: async (destination, owner) => owners.claim(destination, owner),
     replaceClaim: async (destination, owner, version) => owners.put(destination, owner, version),
 

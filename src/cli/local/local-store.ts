@@ -56,6 +56,7 @@ export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow })
     replaceRun: async (row, version) => runs.put(row.id, row, version),
     // The index is for later events; there are none here.
     addToSubjectIndex: async () => undefined,
+    getClaim: async (destination) => claims.get(destination),
     claimDestination: async (destination, claim) => {
       claims.put(destination, claim);
       return claims.get(destination) ?? { value: claim, version: '' };

@@ -84,7 +84,9 @@ function portsContract(open: () => Promise<Ports>): void {
     const row = samplePromotion();
     await runs.insertPromotion(row);
     const owner = { rule: 'staging', promotionId: row.id, source: 'a/b:c' };
+    expect(await runs.getClaim(row.destination)).toBeUndefined();
     await runs.claimDestination(row.destination, owner);
+    expect((await runs.getClaim(row.destination))?.value).toEqual(owner);
     await runs.claimDestination('taken', { ...owner, promotionId: 'another' });
     expect(await runs.removePromotion({ ...row, generation: 7 })).toBe(false);
     expect((await runs.listPromotions()).items).toEqual([row]);
