@@ -140,7 +140,7 @@ async function startAll(
     PROMOTION_SCHEDULE: environment.PROMOTION_SCHEDULE ?? DEFAULT_SCHEDULE,
     // The user's own rules may use other registries.
     ALLOWED_REGISTRIES: [source, staging, ...(environment.ALLOWED_REGISTRIES?.split(',') ?? [])].join(','),
-    // A user's own key needs its own certificate; only one of them is an error.
+    // A user who sets a key must also set its certificate. One without the other is an error.
     ...(environment.SIGNING_KEY === undefined && { SIGNING_KEY: own.key }),
     SIGNING_CERTIFICATE_CHAIN: certificate,
     ...given(environment, TAKEN_SETTINGS),

@@ -6,7 +6,7 @@ import { identityError } from './identity-errors.js';
 
 /** ACR always accepts this audience; a registry can be set to refuse tokens for ARM. */
 const REGISTRY_SCOPE = 'https://containerregistry.azure.net/.default';
-/** Less than five minutes before expiry, when MSAL starts to renew, so that MSAL never returns its old token. */
+/** Must be below five minutes: MSAL renews a token five minutes before its expiry, and returns the old one until then. */
 const RENEW_BEFORE_MS = 3 * 60 * 1000;
 const TOKEN_TIMEOUT_MS = 60 * 1000;
 

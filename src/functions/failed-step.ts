@@ -105,7 +105,7 @@ async function putOff(error: unknown, passes: Passing, failing: Failing): Promis
   return { retryAfterMs, trouble: { code, message, remedy } };
 }
 
-/** Replaces an error that means that a promotion's source is missing. */
+/** The error to report: `SOURCE_GONE` or `SUPERSEDED` if a promotion's source is missing, otherwise the same error. */
 export async function understood(ports: StaticPorts, raw: unknown, error: unknown): Promise<unknown> {
   const runId = isRecord(raw) && typeof raw.runId === 'string' ? raw.runId : undefined;
   try {

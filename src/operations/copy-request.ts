@@ -8,7 +8,7 @@ export function copyRequestOf(run: RunRow | undefined): CopyRequest {
   const input = run?.input;
   const job = input?.kind === 'job' ? readAcceptedJob(input.job) : undefined;
   if (job?.operation === 'copy') return copyRequestOfJob(job);
-  throw new PromoterError('RUN_UNKNOWN', 'the run of this step copies nothing, or its row is gone', {
+  throw new PromoterError('RUN_UNKNOWN', 'the run of this step is not a copy job, or its row is gone', {
     remedy: 'Send the job again, under another id.',
   });
 }

@@ -8,7 +8,7 @@ export interface FileReference {
 }
 
 /**
- * `path[:mediaType]`. The last colon counts. A colon at the end means no type, so that a name may contain a colon.
+ * `path[:mediaType]`, split at the last colon. A path that contains a colon needs a colon at its end, or a type.
  * @throws InputError `FILE_REFERENCE_INVALID`
  */
 export function parseFileReference(text: string): FileReference {

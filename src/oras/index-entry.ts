@@ -13,7 +13,7 @@ import {
   MANIFEST_BYTES,
 } from '../oci/index.js';
 
-/** The platform's fields in a config. If one is not a text, the config is of another kind. */
+/** The platform in an image config. Undefined if a field is not a string: then it is no image config. */
 function platformIn(json: unknown): Platform | undefined {
   if (!isRecord(json)) return undefined;
   const { os = '', architecture = '', variant = '', 'os.version': version = '', 'os.features': features = [] } = json;

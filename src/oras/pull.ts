@@ -100,9 +100,9 @@ class Survey {
     const { onProgress, signal } = this.#options;
     if (this.#seen.has(keyOf(descriptor))) return;
     this.#seen.add(keyOf(descriptor));
-    if (depth > PULL_DEPTH) throw tooMuch('GRAPH_TOO_DEEP', descriptor, PULL_DEPTH);
+    if (depth > PULL_DEPTH) throw tooMuch('GRAPH_TOO_DEEP', descriptor, PULL_DEPTH, 'levels');
     if (this.nodes.length >= MOST_PULL_MANIFESTS) {
-      throw tooMuch('GRAPH_TOO_WIDE', descriptor, MOST_PULL_MANIFESTS);
+      throw tooMuch('GRAPH_TOO_WIDE', descriptor, MOST_PULL_MANIFESTS, 'manifests');
     }
     onProgress?.({ state: 'downloading', descriptor });
     const where = `${this.#repository.name}@${descriptor.digest}`;
@@ -146,8 +146,8 @@ class Survey {
   }
 }
 
-function tooMuch(code: string, { digest }: Descriptor, limit: number): CopyError {
-  return new CopyError(code, `${digest} has more than ${limit}`, { details: { digest, limit } });
+function tooMuch(code: string, { digest }: Descriptor, limit: number, what: string): CopyError {
+  return new CopyError(code, `the graph has more than ${limit} ${what}, at ${digest}`, { details: { digest, limit } });
 }
 
 /** Removes duplicates: the same content under the same name in two manifests is one file. */

@@ -108,8 +108,9 @@ export interface Passing {
 }
 
 /**
- * Classifies an error that may pass without any action. Undefined if it will not.
- * @param asked true if the sender of a job named what was asked for; then a missing tag or manifest is not waited for
+ * Classifies an error that may pass without any action.
+ * @param asked true if the sender of a job named the tag or manifest; then the step does not wait for a missing one
+ * @returns undefined if the error will not pass
  */
 export function passing(error: unknown, name: string, asked: boolean): Passing | undefined {
   if (error instanceof DOMException && error.name === 'TimeoutError') {

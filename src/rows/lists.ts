@@ -192,7 +192,7 @@ function parsedOrNothing(reference: unknown): Reference | undefined {
  * for this long.
  */
 const RESYNC_PAUSE_MS = 15 * 60_000;
-/** How often a run checks what a resync cannot decide, in milliseconds. */
+/** How often the schedule starts a run for a promotion that a resync cannot decide, in milliseconds. */
 export const DAILY_MS = 24 * 3_600_000;
 
 /**

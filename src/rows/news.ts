@@ -153,7 +153,7 @@ export interface LateTag {
 
 /**
  * Checks whether a tag's digest is stale: it was replaced recently, or the row has already answered it while a later
- * push names another digest. Any other digest is believed at once.
+ * push names another digest. Any other digest is accepted at once.
  */
 export function lateTag({ news = NO_NEWS, last }: Heard, digest: string, now: Date): LateTag | undefined {
   const { tag, replaced } = news;

@@ -261,7 +261,7 @@ function closeWithoutRule(ports: RunPorts, { value, version }: Versioned<Promoti
 }
 
 /**
- * Closes the row of an orphaned run that was stopped. If a trigger came since then, the next tick opens a run for it.
+ * Closes the row of an orphaned run that was cancelled. If a trigger came after that, the next tick opens a run for it.
  */
 function closeCancelled(
   ports: RunPorts,

@@ -12,7 +12,7 @@ import type { Turns } from './turns.js';
 
 /** A package and the place where it was found. */
 export interface LocatedPackage extends Package {
-  /** Digest of the layer that contains it. */
+  /** Digest of the layer that contains the package. */
   layer: string;
   /** Path of the package database or manifest, relative to the root. */
   path: string;

@@ -120,7 +120,7 @@ async function recordFailure({ ports }: Resync, { value: row, version }: Version
   await ports.store.replacePromotion(withResync(row, { ...row.resync, trouble: { times, retryAt } }), version);
 }
 
-/** Counted since the promotion's last run. */
+/** The number of failed resyncs in a row since the promotion's last run. */
 function failuresInARow({ resync: known, runId }: PromotionRow): number {
   return known?.runId === runId ? (known?.trouble?.times ?? 0) : 0;
 }

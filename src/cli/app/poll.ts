@@ -35,7 +35,7 @@ export async function pollUntil<T>(
     if (answer !== undefined) return answer;
     if (timeoutSeconds > 0 && Date.now() - started > timeoutSeconds * 1000) {
       throw new PromoterError('WAIT_TIMEOUT', `${what} has not ended within ${timeoutSeconds} seconds`, {
-        remedy: 'The app continues. Wait again, or raise --timeout.',
+        remedy: 'The app continues the work. Wait again, or raise --timeout.',
       });
     }
     await sleep(pauseMs, undefined, { signal: io.signal });

@@ -12,9 +12,9 @@ export interface Transfers {
   start(word: string, descriptor: Descriptor): void;
   move(descriptor: Descriptor, moreBytes: number): void;
   end(word: string, descriptor: Descriptor): void;
-  /** A line that is left out if there are bars. */
+  /** Prints a line, unless progress bars are shown. */
   line(text: string): void;
-  /** A line on standard error, with bars or without. */
+  /** Prints a line on standard error, also if progress bars are shown. */
   warn(text: string): void;
 }
 

@@ -193,7 +193,7 @@ class Travel {
   }
 
   #whyNotThisWay({ by, owner }: Way, { subject }: Manifest, type: string | undefined): Reason | undefined {
-    // The index was judged together with its children.
+    // The children of an index were checked with the index.
     if (by === 'index') return undefined;
     const isOwn = subject?.digest === owner;
     // Its subject would have to be copied as well, and may be an image that nobody promotes.

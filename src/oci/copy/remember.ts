@@ -35,7 +35,7 @@ export interface Answer {
 
 /** Stores answers of repositories. */
 export interface Memory {
-  /** The stored answer. */
+  /** The stored answer, or undefined. No request is sent. */
   known(question: string): Answer | undefined;
   /** The stored answer, or the result of `ask`, which is then stored. */
   recall(question: string, ask: () => Promise<Answer>): Promise<Answer>;

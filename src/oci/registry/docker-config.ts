@@ -33,7 +33,6 @@ interface DockerConfig {
   credsStore?: string;
 }
 
-/** `~/.docker/config.json` */
 export function defaultDockerConfigPath(): string {
   return join(homedir(), '.docker', 'config.json');
 }

@@ -11,7 +11,7 @@ const HIDDEN = '*****';
 const SECRET_HEADERS = ['authorization', 'cookie', 'proxy-authorization', 'set-cookie'];
 /** Members of a JSON answer that are secret, because they give access. */
 const SECRET_MEMBERS = new Set(['token', 'access_token', 'refresh_token', 'id_token', 'identity_token', 'password']);
-/** Query parameters whose values are printed. The value of any other may be a signature or a secret state. */
+/** Query parameters whose values are printed. Other values may be secrets: a signature, or the state of an upload. */
 const OPEN_PARAMETERS = new Set([
   'n',
   'last',
