@@ -6,7 +6,7 @@ import { identityError } from './identity-errors.js';
 
 /** ACR always accepts this audience; a registry can be set to refuse tokens for ARM. */
 const REGISTRY_SCOPE = 'https://containerregistry.azure.net/.default';
-/** Must be below five minutes: MSAL renews a token five minutes before its expiry, and returns the old one until then. */
+/** Must be below five minutes: MSAL returns the old token until five minutes before its expiry. */
 const RENEW_BEFORE_MS = 3 * 60 * 1000;
 const TOKEN_TIMEOUT_MS = 60 * 1000;
 

@@ -5,7 +5,7 @@ import { ConfigurationError, makeFolder, TransportError, type HeldLease, type Le
 import { LOCK_LIMITS, LockFile, sweepLocks } from './lock-file.js';
 
 interface LockFileOptions {
-  /** Milliseconds without renewal after which a lease is lost. It is renewed each quarter of that time. Default: 20,000. */
+  /** Milliseconds without renewal after which a lease is lost. Renewed each quarter of that time. Default: 20,000. */
   staleMs?: number;
 }
 
