@@ -38,7 +38,7 @@ export interface Attaching {
 
 export interface Attached {
   digest: Digest;
-  /** The app's signature of it, if it is an SBOM that was attached just now. */
+  /** The app's signature of it, if it is a signed SBOM. */
   signature?: Digest;
   made: boolean;
   label: string;

@@ -58,7 +58,8 @@ export async function attachSbomStep(
     const existing = await findOurSbom(ports, input.rule, repository, input.image, held, input.onLate);
     if (existing !== undefined) {
       progress.text(`is there already: ${existing.digest}`);
-      return { sbom: existing.digest, made: false };
+      const { digest: sbom, signature } = existing;
+      return { sbom, ...(signature !== undefined && { signature }), made: false };
     }
     // Fails before the SBOM is attached if there is no key to sign it.
     if (input.rule.sign.length > 0) signerOf(ports);
@@ -236,7 +237,7 @@ export async function findOurSbom(
   image: Pick<Descriptor, 'digest'>,
   signal: AbortSignal,
   onLate: (sboms: Digest[]) => void = () => {},
-): Promise<Descriptor | undefined> {
+): Promise<(Descriptor & { signature?: Digest }) | undefined> {
   const options = { artifactType: CYCLONEDX_JSON, artifactTypes: false, signal };
   const listed = await repository.listReferrers(image.digest, options);
   if (listed.length === 0) return undefined;
@@ -262,7 +263,8 @@ export async function findOurSbom(
       some.filter((_, index) => signed[index] !== undefined),
       signal,
     );
-    if (found !== undefined) return found;
+    const signature = found && signed[some.indexOf(found)];
+    if (found !== undefined) return { ...found, ...(signature !== undefined && { signature: signature.digest }) };
   }
   const late: Digest[] = [];
   for (const sbom of ours) if (!(await isThere(repository, sbom, signal))) late.push(sbom.digest);

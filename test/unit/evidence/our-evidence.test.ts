@@ -72,7 +72,7 @@ describe('an SBOM counts as the app’s own', () => {
     await sign(forged);
     const { sbom, made } = await attachSbom();
     expect({ isForged: sbom === forged.digest, made }).toEqual({ isForged: false, made: true });
-    expect(await attachSbom()).toEqual({ sbom, made: false });
+    expect(await attachSbom()).toMatchObject({ sbom, made: false });
   });
 
   test('but not as the SBOM of another image that a lying registry lists', async () => {
@@ -101,7 +101,7 @@ describe('an SBOM counts as the app’s own', () => {
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) =>
       (await list(digest, options)).map((entry) => ({ ...entry, size: entry.size + 1 }));
-    expect(await attachSbom()).toEqual({ sbom, made: false });
+    expect(await attachSbom()).toMatchObject({ sbom, made: false });
   });
 });
 
@@ -199,7 +199,7 @@ describe('useless attachments', () => {
     source.listReferrers = async (digest, options) => (await list(digest, options)).toReversed();
     await pushJunkSignatures(source, await described(first.sbom), { count: 300, like: world.signer });
     source.calls.length = 0;
-    expect(await attachSbom()).toEqual({ sbom: first.sbom, made: false });
+    expect(await attachSbom()).toEqual({ ...first, made: false });
     expect(source.calls.length).toBeLessThan(5);
   });
 
