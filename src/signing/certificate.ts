@@ -48,7 +48,7 @@ export interface CodeSigningCertificate {
   issuerDer: Uint8Array;
   /** OIDs of critical extensions that are not supported or must not be critical. */
   unhandledCritical: readonly string[];
-  /** True if it has an alternative name. Name constraints are not compared with it. */
+  /** True if the certificate has a subject alternative name. Name constraints are not compared with that name. */
   hasAlternativeName: boolean;
   hasNameConstraints: boolean;
 }

@@ -157,7 +157,7 @@ const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy
   'not-its-subject': {
     code: 'REFERRER_MISLISTED',
     remedy:
-      'The promotion is complete without it: a referrers list or a digest tag names it for an image that it does not refer to. Correct the list, or move the tag.',
+      'The promotion is complete without it. A referrers list or a digest tag names it under an image that is not its subject. Correct the list, or move the tag.',
   },
   gone: { code: 'REFERRER_UNKNOWN' },
 };

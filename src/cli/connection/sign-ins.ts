@@ -15,7 +15,7 @@ export class SignIns {
     this.#azure = new AzureSignIn(io);
   }
 
-  /** Adds a reference to name in the message. */
+  /** Adds a reference that the message of a refused sign-in names. */
   note(registry: string, text: string): void {
     const noted = this.#references.get(registry) ?? [];
     if (!noted.includes(text)) this.#references.set(registry, [...noted, text]);

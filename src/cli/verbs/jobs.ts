@@ -208,7 +208,7 @@ async function listJobs(call: AppCall): Promise<void> {
 /** `jobs submit`, `status`, `wait`, `list` and `cancel`. */
 export function addJobs(parent: Command, context: VerbContext): void {
   const waiting = (command: Command): void => {
-    command.option('--wait', 'wait until it has ended, and print its output');
+    command.option('--wait', 'wait until the job has ended, and print its output');
     addWaitOptions(command);
   };
   defineAppVerb(parent, context, SUBMIT, { add: waiting }, submit);
