@@ -4,7 +4,7 @@ import { closePromotion } from '../rows/generation.js';
 import { endingOf } from '../rows/run-end.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
-import type { closeRunContract } from './contracts.js';
+import { type closeRunContract, tagDestinationContract } from './contracts.js';
 import { resolveTag, CLOSING_LOOK_MS } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -57,7 +57,9 @@ export async function closeRunStep(
   const { outcome } = ending.result;
   // A run that failed may not have copied the referrers that it found.
   const looked = outcome === 'promoted' || outcome === 'unchanged' ? asked.looked : undefined;
-  const ended = { generation: input.generation, rule, result: ending.result, looked };
+  const isUnsure = (outcome === 'failed' || outcome === 'cancelled') && (await mayHaveTagged(ports, runId));
+  const unconfirmed = isUnsure ? run.digest : undefined;
+  const ended = { generation: input.generation, rule, result: ending.result, looked, unconfirmed };
   const closed = await closePromotion(ports, promotionId, runId, ended, { run: known, row });
   if (looked !== undefined && looked.unseen.length > 0 && closed === 'closed') {
     const rested = (await ports.store.getPromotion(promotionId))?.value;
@@ -66,6 +68,12 @@ export async function closeRunStep(
   // If the process stops here, the schedule sends the event.
   if (ending.result.outcome !== 'unchanged') await sendResultEvent(ports, runId, did);
   return { done: closed };
+}
+
+/** True if the step that writes the tag was called and did not return: the registry may have received the request. */
+async function mayHaveTagged({ store }: StorePort<Progress>, runId: string): Promise<boolean> {
+  const steps = await store.listProgress(runId);
+  return steps.some(({ step, state }) => step === tagDestinationContract.name && state !== 'done');
 }
 
 /** If a run was asked to stop and its tag moved before it saw the request, it ends as cancelled and no run follows. */

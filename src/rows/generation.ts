@@ -1,14 +1,14 @@
 import { type TagName, currentRule } from '../rules/match.js';
 import { promotionId, fingerprint, type Rule } from '../rules/rule.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import { NO_NEWS, hear, isAnsweredBy, type Told, type Looked } from './news.js';
-import type { TriggerCause, RunResult, RunRow, Trigger } from './run-row.js';
+import { NO_NEWS, hear, isAnsweredBy, type Told } from './news.js';
+import type { TriggerCause, RunRow, Trigger } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './row-writes.js';
 import { notifyForSource } from './notify-run.js';
 import { withNewRun, startRun, destinationText, openNext } from './open-run.js';
 import { reconcilePromotion, ruleGone, reconcileRun } from './reconcile.js';
-import { rowAfterRun, closedRow, endRunRow } from './run-end.js';
+import { rowAfterRun, closedRow, endRunRow, type Answer } from './run-end.js';
 import { PromoterError } from '../oci/index.js';
 import type { RulesSource } from '../ports/rules-source.js';
 import type { Versioned } from '../ports/versioned.js';
@@ -122,7 +122,7 @@ export async function closePromotion(
   ports: RunPorts & { rules: RulesSource },
   id: string,
   runId: string,
-  ended: { generation: number; result: RunResult; rule: Rule; looked?: Looked | undefined },
+  ended: Omit<Answer, 'read'>,
   known: { run?: Versioned<RunRow> | undefined; row?: Versioned<PromotionRow> | undefined } = {},
 ): Promise<'closed' | 'next' | 'gone'> {
   // If the run's row has ended already, its result counts.

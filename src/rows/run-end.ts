@@ -31,7 +31,7 @@ function sinceOf({ since, last }: PromotionRow, result: RunResult, finishedAt: s
 export function rowAfterRun(
   row: PromotionRow,
   runId: string,
-  { generation, read, result, rule, looked }: Answer,
+  { generation, read, result, rule, looked, unconfirmed = row.unconfirmed }: Answer,
   now: Date,
 ): { row: PromotionRow; isFinal: boolean } {
   const finishedAt = now.toISOString();
@@ -52,7 +52,7 @@ export function rowAfterRun(
   const after: PromotionRow = {
     ...rest,
     ...(news !== undefined && { news }),
-    ...keptOf(row, result, read),
+    ...keptOf({ ...row, unconfirmed }, result, read),
     failures,
     ...(retryAt !== undefined && { retryAt }),
     ...(isFinal && { observedGeneration: generation, since: sinceOf(row, result, finishedAt) }),
@@ -63,7 +63,7 @@ export function rowAfterRun(
 }
 
 /** What a run answers. */
-interface Answer {
+export interface Answer {
   /** The generation that is answered, and the generation that the run has read. */
   generation: number;
   read: number;
@@ -71,6 +71,8 @@ interface Answer {
   rule: Rule;
   /** Referrers that triggers reported, if the run looked for them. */
   looked?: Looked | undefined;
+  /** A digest that the run may have written to the destination tag. */
+  unconfirmed?: string | undefined;
 }
 
 /** The news after a final run. What the final run before it saw under the tag counts as replaced. */
@@ -140,7 +142,7 @@ export function endingOf(
 }
 
 /** Superseded runs in a row, including this one, without a trigger. 0 if a trigger came meanwhile. */
-function timesSuperseded(row: PromotionRow, generation: number): number {
+function timesSuperseded(row: Pick<PromotionRow, 'generation' | 'superseded'>, generation: number): number {
   if (row.generation !== generation) return 0;
   return (row.superseded?.generation === generation ? row.superseded.times : 0) + 1;
 }
@@ -170,7 +172,7 @@ function confirmed(row: PromotionRow, result: RunResult): RunResult {
  * @param generation the one that the run has read
  */
 function keptOf(
-  row: PromotionRow,
+  row: Omit<PromotionRow, 'unconfirmed'> & { unconfirmed: string | undefined },
   result: RunResult,
   generation: number,
 ): Pick<PromotionRow, 'superseded' | 'unconfirmed'> {

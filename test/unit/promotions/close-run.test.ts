@@ -3,6 +3,7 @@ import { cancelRun } from '../../../src/rows/cancellation.js';
 import type { Outcome } from '../../../src/rows/run-row.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
+import { writeBegun } from '../../../src/promotions/observe.js';
 import type { InputOf } from '../../../src/rows/steps.js';
 import type { closeRunContract } from '../../../src/promotions/contracts.js';
 import { breakEverywhere } from '../../support/breaking.js';
@@ -314,5 +315,27 @@ describe('a digest that a run wrote and could not read back', () => {
   test('stays unchanged if the tag has another digest at the next run', async () => {
     expect(await followed('unchanged', 'sha256:b')).toMatchObject({ data: { code: 'TAG_LOST' } });
     expect(await rowOf(world, run.promotionId)).toMatchObject({ last: { outcome: 'unchanged' } });
+  });
+});
+
+describe('a run that ends although the step that writes the tag was called', () => {
+  test.each([
+    ['failed', 'failed', 'promoted'],
+    ['cancelled', 'working', 'promoted'],
+    ['failed', 'done', 'unchanged'],
+  ] as const)('as %s, with that step %s: the next run that finds its digest ends as %s', async (ends, state, next) => {
+    const digest = 'sha256:a';
+    await writeBegun(world, run.runId, 1, { digest });
+    const at = world.now().toISOString();
+    const step = { step: 'tagDestination', state, text: '', startedAt: at, updatedAt: at };
+    await world.store.putProgress({ runId: run.runId, ...step });
+    if (ends === 'cancelled') await cancelRun(world, run.runId, { by: 'me' });
+    expect(await close(ends, { result: { outcome: ends, code: 'X', reason: 'y', digest } })).toBe('closed');
+    world.nowMs += 60_000;
+    run = await begunRun(world);
+    expect(await close('unchanged', { generation: 2 })).toBe('closed');
+    expect((await runOf(world, run.runId)).result?.outcome).toBe(next);
+    const told = events().some(({ type }) => type === 'acr-promoter.promotion.promoted');
+    expect(told).toBe(next === 'promoted');
   });
 });
