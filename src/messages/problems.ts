@@ -41,8 +41,16 @@ export function repeatedNames(text: string): Problem[] {
   return problems;
 }
 
-/** Formats problems for an error message, for example `repository: Invalid input; tag: …`. */
+/** The most problems that a message lists. */
+export const PROBLEMS_IN_MESSAGE = 5;
+
+/** Formats problems for an error message, for example `repository: must be a string; tag: …`. */
 export function listProblems(problems: readonly Problem[]): string {
-  const shown = problems.slice(0, 5).map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
-  return [...shown, ...(problems.length > 5 ? [`and ${problems.length - 5} more`] : [])].join('; ');
+  const shown = problems
+    .slice(0, PROBLEMS_IN_MESSAGE)
+    .map(({ path, message }) => (path === '' ? message : `${path}: ${message}`));
+  return [
+    ...shown,
+    ...(problems.length > PROBLEMS_IN_MESSAGE ? [`and ${problems.length - PROBLEMS_IN_MESSAGE} more`] : []),
+  ].join('; ');
 }

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { InputError, isRecord, quoted } from '../oci/index.js';
 import { RUN_ID } from '../messages/id.js';
+import { plainMessage } from '../messages/zod-messages.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-schema.js';
 import { listProblems, problemsOf, type Problem, MOST_PROBLEMS } from '../messages/problems.js';
 import { openMessage, type Retry } from '../messages/retry.js';
@@ -50,7 +51,7 @@ function readJob(value: unknown): Read {
     const error = unknownOperation(operation);
     return { success: false, error, problems: [{ path: 'operation', message: error.message }] };
   }
-  const result = jobSchema.safeParse(value);
+  const result = jobSchema.safeParse(value, { error: plainMessage });
   if (result.success) return result;
   const problems = problemsOf(result.error);
   return { success: false, error: invalidJob(problems), problems };

@@ -1,6 +1,7 @@
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { InputError, isRegistryHost, parseReference } from '../oci/index.js';
+import { plainMessage } from '../messages/zod-messages.js';
 import { findCycle } from './cycles.js';
 import { ruleSchema, type Rule } from './rule.js';
 
@@ -36,6 +37,11 @@ function ruleProblems(rule: Rule, index: number): string[] {
   const add = (path: string, message: string): void => void problems.push(problem(['rules', index, path], message));
   if (!isRegistryHost(rule.source.registry)) add('source.registry', `${rule.source.registry} is not a registry host`);
   const sample = rule.destination.reference.replaceAll('{repository}', 'a/b').replaceAll('{tag}', 'v1');
+  const unknown = /\{[^}]*\}?/.exec(sample)?.[0];
+  if (unknown !== undefined) {
+    add('destination.reference', `unknown placeholder ${unknown}; the placeholders are {repository} and {tag}`);
+    return problems;
+  }
   try {
     const { digest } = parseReference(sample);
     if (digest !== undefined) add('destination.reference', 'a destination is a tag, not a digest');
@@ -80,7 +86,7 @@ export function parseRules(text: string, name: string): RulesDocument {
   if (document.errors.length > 0) {
     return fail(document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${error.message}`));
   }
-  const parsed = documentSchema.safeParse(document.toJS({ maxAliasCount: 100 }));
+  const parsed = documentSchema.safeParse(document.toJS({ maxAliasCount: 100 }), { error: plainMessage });
   if (!parsed.success) return fail(parsed.error.issues.map((issue) => problem(issue.path, issue.message)));
   const { rules, maxRunsPerTick } = parsed.data;
   const problems = rules.flatMap(ruleProblems);

@@ -35,7 +35,7 @@ describeWithPeers('what gets our signature, and what passes', ['notation', 'cosi
 
   for (const [file, rows] of Object.entries(all)) {
     for (const [index, row] of rows.entries())
-      test(row.statement, () => checkRow(stage, row, `${file}-${index}`), 120_000);
+      test(row.statement, () => checkRow(stage, row, `${file}-${index}`), 300_000);
   }
 
   test.each(shapes)(

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { ConfigurationError, InputError, isLoopback, PromoterError, TransportError } from '../../oci/index.js';
 import type { Io } from '../io.js';
+import { PROBLEMS_IN_MESSAGE } from '../../messages/problems.js';
 import { onTerminal } from '../output/status-line.js';
 import { textOf, type Values } from '../verb.js';
 import { localAppUrl } from './local-app.js';
@@ -85,9 +86,9 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
   const said = readProblem(value);
   if (said !== undefined) {
     const { problems } = said;
-    // The message has the first few problems.
-    if (problems.length > 1)
-      for (const { path: at, message } of problems) io.err(onTerminal(`${at}: ${message}`) + '\n');
+    // The message has the first problems.
+    if (problems.length > PROBLEMS_IN_MESSAGE)
+      for (const { path: at, message } of problems) io.err(onTerminal(`${at === '' ? 'job' : at}: ${message}`) + '\n');
     throw new InputError(said.code, said.message, {
       details: { problems },
       ...(said.remedy !== undefined && { remedy: said.remedy }),

@@ -64,7 +64,7 @@ async function startLate({ up }: Stage, runId: string): Promise<void> {
 
 interface Explained {
   promoted: boolean | null;
-  promotions: { standing: string; checks: Record<string, { state: string; code?: string; since?: string }> }[];
+  promotions: { promoted: boolean | null; checks: Record<string, { state: string; code?: string; since?: string }> }[];
 }
 
 async function explained({ up }: Stage, { repository, tag }: Pushed): Promise<Explained> {
@@ -100,7 +100,7 @@ function hangs(registry: 'source' | 'staging', unknown: string[]): Row {
         await explained(stage, pushed),
         await explainCode(stage, pushed),
       ]);
-      expect(answer).toMatchObject({ promoted: null, promotions: [{ standing: 'unknown' }] });
+      expect(answer).toMatchObject({ promoted: null, promotions: [{ promoted: null }] });
       for (const [part, check] of Object.entries(answer.promotions[0]?.checks ?? {})) {
         const wanted = unknown.includes(part)
           ? { state: 'unknown', code: 'TIMEOUT', since: expect.stringMatching(/Z$/) }
@@ -115,7 +115,7 @@ function hangs(registry: 'source' | 'staging', unknown: string[]): Row {
         promoted: true,
         promotions: [
           {
-            standing: 'in_sync',
+            state: 'in_sync',
             checks: { source: { state: 'there' }, destination: { state: 'there' }, evidence: { state: 'there' } },
           },
         ],

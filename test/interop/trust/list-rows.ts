@@ -79,14 +79,15 @@ const plain: Row['twin'] = async (_stage, at) => {
   return { tag: TAG, root, images: [{ image: root, contains }] };
 };
 
-/** The SBOM is at the source: what is listed and is not there holds the copy up for two minutes. */
+/** The SBOM is at the source. The app waits two minutes for an SBOM of its own that is listed and not there. */
 async function demandAtSource(stage: Stage, { repository, root }: Pushed): Promise<void> {
   const at = stage.source(repository);
-  await until(`an SBOM in ${repository}`, async () => {
+  const isAttached = async (): Promise<true | undefined> => {
     for (const { digest } of await at.listReferrers(root.digest, { artifactType: CYCLONEDX_JSON }))
       if (await isThere(at, { digest }, new AbortController().signal)) return true;
     return undefined;
-  });
+  };
+  await until(`an SBOM in ${repository}`, isAttached, 240_000);
 }
 
 export const rows: Row[] = [

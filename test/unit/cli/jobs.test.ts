@@ -99,8 +99,9 @@ describe('jobs submit', () => {
     expect(asked[0]?.body).toBe(JOB);
   });
 
-  test('prints every problem that the app finds', async () => {
-    const problems = ['id', 'source'].map((path) => ({ path, message: 'missing' }));
+  test('prints every problem once: those that the message has no room for are printed before it', async () => {
+    const names = ['id', 'source', 'a', 'b', 'c', ''];
+    const problems = names.map((path) => ({ path, message: 'missing' }));
     const error = {
       code: 'JOB_INVALID',
       message: 'The job is malformed',
@@ -110,8 +111,23 @@ describe('jobs submit', () => {
     answers = { 'POST /api/jobs': [[400, { error }]] };
     const { code, err } = await jobs(['submit', '-'], { input: '{}' });
     expect(code).toBe(1);
-    expect(err).toContain('id: missing\nsource: missing\nError: The job is malformed (JOB_INVALID)');
+    expect(err).toContain('c: missing\njob: missing\nError: The job is malformed (JOB_INVALID)');
     expect(err).toContain('Set right what is listed.');
+    answers = {
+      'POST /api/jobs': [
+        [
+          400,
+          {
+            error: {
+              ...error,
+              message: 'The job is malformed: id: missing; source: missing',
+              problems: problems.slice(0, 2),
+            },
+          },
+        ],
+      ],
+    };
+    expect((await jobs(['submit', '-'], { input: '{}' })).err.match(/id: missing/g)).toHaveLength(1);
   });
 
   test.each<[string, string[], MemoryIoOptions, string]>([

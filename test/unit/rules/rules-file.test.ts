@@ -39,7 +39,7 @@ describe('a rules document', () => {
   test.each([
     ['not YAML', '{"rules": [', /line 1/],
     ['no rules', '{}', /rules/],
-    ['an unknown field', JSON.stringify({ rules: [{ ...good, sing: ['notary'] }] }), /sing/],
+    ['an unknown field', JSON.stringify({ rules: [{ ...good, sing: ['notary'] }] }), /unknown field sing/],
     ['a bad name', JSON.stringify({ rules: [{ ...good, name: 'Not Good' }] }), /rules\.0\.name/],
     ['a format that is not there yet', JSON.stringify({ rules: [{ ...good, sign: ['sigstore'] }] }), /rules\.0\.sign/],
     [
@@ -47,6 +47,17 @@ describe('a rules document', () => {
       JSON.stringify({ rules: [{ ...good, destination: { reference: 'r.azurecr.io/X:{tag}' } }] }),
       /lower case/,
     ],
+    [
+      'an unknown placeholder',
+      JSON.stringify({ rules: [{ ...good, destination: { reference: 'r.azurecr.io/{repo}:{tag}' } }] }),
+      /reference: unknown placeholder \{repo\}; the placeholders are \{repository\} and \{tag\}/,
+    ],
+    [
+      'an unknown trigger',
+      JSON.stringify({ rules: [{ ...good, triggers: ['pull'] }] }),
+      /triggers\.0: must be one of push, schedule/,
+    ],
+    ['an empty list', JSON.stringify({ rules: [{ ...good, triggers: [] }] }), /triggers: must have at least 1 entries/],
     ['two of one name', JSON.stringify({ rules: [good, good] }), /two rules are called staging/],
     [
       'a rule that is too large',
