@@ -219,7 +219,7 @@ export interface Looked {
 
 /**
  * Looks for referrers in a graph. A referrer whose subject the rule leaves out of the graph is not waited for.
- * @param graph what is copied, and what is left out for another reason
+ * @param graph the manifests that are copied, and those that are left out for other reasons than the rule
  */
 export function lookFor(
   news: News | undefined,

@@ -7,8 +7,8 @@ import { listRows, scheduledRules, updateRows, type RuledRow } from './scan-rows
 import { tookTooLong, within } from './time-limit.js';
 
 /**
- * Limits for one repository in one tick, in milliseconds: it begins no new piece after the first, and is aborted after
- * the second. Both are shorter than a claim.
+ * Limits for one repository in one tick, in milliseconds: a scan begins no new piece after the first, and is aborted
+ * after the second. Both are shorter than a claim.
  */
 const SCAN_MS = 15_000;
 const LONGEST_SCAN_MS = 25_000;

@@ -68,7 +68,7 @@ class Connection {
   }
 }
 
-/** One SQLite file, shared by all host processes. It holds everything that a host knows. */
+/** One SQLite file, shared by all host processes. It has the whole state of the hosts. */
 export class Database {
   readonly #main: Connection;
   /**

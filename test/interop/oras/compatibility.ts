@@ -45,7 +45,7 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   'cp --to-oci-layout': DIGEST_MEANT,
   'cp --to-oci-layout-path': DIGEST_MEANT,
   'discover --output':
-    '`-o json` prints `manifests`, as oras 1.2 does; oras 1.3 prints `referrers`. `--format json` is the same.',
+    '`-o json` prints `manifests`, as oras 1.2 does; oras 1.3 prints `referrers`. `--format json` prints the same as in oras.',
   'attach --platform': SUBJECT,
   'attach --distribution-spec':
     'if the registry does not have the API, the command fails (`REFERRERS_API_UNSUPPORTED`); oras exits with 0.',
