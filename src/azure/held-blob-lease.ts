@@ -9,7 +9,7 @@ import { storageFailure } from './storage-errors.js';
 const LOST = [404, 409, 412];
 
 export interface HeldTimes {
-  /** Epoch milliseconds before the lease was requested. */
+  /** A time before the lease was requested, in epoch milliseconds. */
   fromMs: number;
   leaseMs: number;
   renewEveryMs: number;

@@ -13,7 +13,7 @@ export interface PoisonMessage {
   reason: string;
   /** The original message without secrets; absent if it is stored as a document. */
   original?: unknown;
-  /** The name of that document in the container `dead-letters`. */
+  /** The name of the document with the whole message, in the container `dead-letters`. */
   originalDocument?: string;
 }
 

@@ -54,9 +54,9 @@ const PROMOTION_ID = /^[0-9a-f]{32}$/;
 const DIGEST = /^(?:sha(?:256|512):)?[0-9a-f]{6,128}$/;
 
 /**
- * Says whether a tag, the tags of a repository, or a digest are promoted, and if not, why not. It takes
- * `registry/repository:tag` and `registry/repository`, each of a source or of a destination, `registry/repository@sha256:…`, and
- * `sha256:…` or at least six characters of it, and the id of a promotion. For a referrer with its repository, it explains the subject.
+ * Explains whether a tag, the tags of a repository, or a digest are promoted, and if not, why not.
+ * @param text a source or destination (`registry/repository[:tag]`), `registry/repository@sha256:…`, at least six
+ * characters of a digest, or the id of a promotion. A referrer with its repository stands for its subject.
  * @throws InputError `REFERENCE_INVALID`
  */
 export async function explainReference(ports: ExplainPorts, text: string): Promise<Explanation> {

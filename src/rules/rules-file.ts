@@ -23,7 +23,7 @@ const documentSchema = z.strictObject({
 /** A parsed rules document. */
 export interface RulesDocument {
   rules: Rule[];
-  /** The most new runs that one tick of the schedule starts. */
+  /** The most new runs, over all rules, between two times of `PROMOTION_SCHEDULE`. */
   maxRunsPerTick: number;
 }
 

@@ -22,7 +22,7 @@ type ClockPorts = StorePort<Notes> & { queues: Queues; now(): Date };
 const tickStateSchema = z.object({
   /** The time in PROMOTION_SCHEDULE for which the last scan started. */
   dueAt: z.string().exactOptional(),
-  /** Runs started since then. */
+  /** Runs started since `dueAt`. */
   started: z.number(),
   /** `due`: scans have yet to start. `begun`: they have started and are not finished. Absent: they are finished. */
   scans: z.enum(['due', 'begun']).exactOptional(),

@@ -135,7 +135,7 @@ export function limitRate(inner: Transport, options: RateLimitOptions = {}): Tra
       const response = await inner.send(request);
       if (response.status === 429) {
         const retryAfterMs = Math.min(parseRetryAfter(response.headers['retry-after']) ?? 0, MOST_BACKOFF_MS);
-        // Another request may have been given a longer time before.
+        // An earlier answer may have demanded a longer pause.
         pausedUntil.set(lane, Math.max(pausedUntil.get(lane) ?? 0, clock.nowMs() + retryAfterMs));
       }
       return response;
