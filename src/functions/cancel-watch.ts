@@ -32,7 +32,7 @@ export interface CancelWatch {
   begin(): Promise<PromoterError | undefined>;
   /** The run's row as last read. Undefined if the step has no run or closes it. */
   readonly run: RunRow | undefined;
-  /** The version of that row. */
+  /** The version of `run`. */
   readonly runVersion: string | undefined;
   /**
    * Checks now.

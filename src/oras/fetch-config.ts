@@ -12,7 +12,7 @@ import { selectPlatform, type WantedPlatform } from './platform.js';
 const CONFIG_BYTES = 16 * 1024 * 1024;
 
 export interface FetchConfigOptions extends CallOptions {
-  /** Chooses the config of that child of an index. */
+  /** The child of an index whose config is fetched. */
   platform?: WantedPlatform;
 }
 

@@ -34,7 +34,7 @@ export interface StepCall {
   trouble?: { code: string; forMs: number };
   /** The run's row at the start of the call. */
   run?: RunRow | undefined;
-  /** The version of that row, for a conditional write. */
+  /** The version of `run`, for a conditional write. */
   runVersion?: string;
   progress: StepProgressSink;
 }

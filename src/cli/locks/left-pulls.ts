@@ -4,7 +4,7 @@ import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
 
 /** The file beside the files of a pull that names its process. */
 const OWNER = 'owner';
-/** Maximum bytes of that file. It normally has a few hundred. */
+/** Maximum bytes of the owner file. It normally has a few hundred. */
 const OWNER_BYTES = 4096;
 
 async function hasEnded(stage: string): Promise<boolean> {
