@@ -5,6 +5,7 @@ const { createRequire } = require('node:module');
 
 /** Files of half a minute and more, the slowest first. */
 const SLOW = [
+  'interop/trust',
   'faults/cancel',
   'interop/package',
   'faults/promotion-kills',
@@ -14,7 +15,6 @@ const SLOW = [
   'faults/promotion-chaos',
   'interop/oras-files',
   'faults/promotion-storm',
-  'interop/trust',
   'interop/promotion',
   'interop/hooks',
   'faults/host',
