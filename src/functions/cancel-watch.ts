@@ -36,7 +36,7 @@ export interface CancelWatch {
   readonly runVersion: string | undefined;
   /**
    * Checks now.
-   * @returns why the step must stop; undefined if the row cannot be read, because there is a next check
+   * @returns why the step must stop; undefined if the row cannot be read: the next check reads it again
    */
   look(): Promise<PromoterError | undefined>;
   /**

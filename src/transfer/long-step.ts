@@ -86,7 +86,7 @@ export async function longStep<T>(
       if (error instanceof CallOver) {
         await answers.keep();
         await answers.endInOrder();
-        progress.text(`${answers.count} answers so far; to be gone on with`);
+        progress.text(`${answers.count} answers so far; the next call continues`);
         return { retryAfterMs: 0 };
       }
       // An aborted call counts as an attempt, for example if its time limit was reached.
@@ -95,7 +95,7 @@ export async function longStep<T>(
     }
   } catch (error) {
     if (!(error instanceof Overtaken)) throw error;
-    progress.text('another call goes on with it');
+    progress.text('another call continues this step');
     return { retryAfterMs: OVERTAKEN_MS };
   }
 }

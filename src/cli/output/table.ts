@@ -12,7 +12,7 @@ const GAP = '  ';
 export interface Column<T> {
   heading: string;
   text: (row: T) => string;
-  /** Used instead of `text` with `--wide`. */
+  /** The text with `--wide`; by default, `text` is used. */
   wideText?: (row: T) => string;
   /** Used instead of `heading` with `--wide`. */
   wideHeading?: string;

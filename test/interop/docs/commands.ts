@@ -31,7 +31,7 @@ export function commandsOf(text: string): string[][] {
   return commands;
 }
 
-/** One word without quotes, and the commands in its `$(…)`. */
+/** Removes the quotes of a word, and finds the commands in its `$(…)`. */
 function takeWord(text: string): { word: string; inner: string[]; length: number } {
   const inner: string[] = [];
   let word = '';
