@@ -1,6 +1,6 @@
 import type { Descriptor } from '../oci/index.js';
 import { Budget, type Counts } from './budget.js';
-import type { Cataloger, Distro, Package } from './catalogers/cataloger.js';
+import type { Cataloger, Distro, LocatedPackage } from './catalogers/cataloger.js';
 import { OS_RELEASE_PATHS } from './catalogers/os-release.js';
 import { Gaps, type GapsState } from './gaps.js';
 import { LayerPass, type Wanted } from './layer-pass.js';
@@ -9,14 +9,6 @@ import { readTar, type TarEntry } from './layers/tar.js';
 import { checkDiffId, unpackLayer } from './layers/unpack.js';
 import type { SbomLimits } from './limits.js';
 import type { Turns } from './turns.js';
-
-/** A package and the place where it was found. */
-export interface LocatedPackage extends Package {
-  /** Digest of the layer that contains the package. */
-  layer: string;
-  /** Path of the package database or manifest, relative to the root. */
-  path: string;
-}
 
 /** What was found in the layers read so far, from the top down, as plain objects, arrays and maps. */
 export interface CatalogState {
@@ -118,7 +110,7 @@ export class Catalog {
 
   async #keep(layer: Descriptor, pass: LayerPass): Promise<void> {
     for (const [path, { cataloger, reading }] of pass.found.entries()) {
-      for (const gap of reading.gaps ?? []) this.gaps.add(`${cataloger.name}: ${gap} (${path})`);
+      for (const gap of reading.gaps ?? []) this.gaps.add(`${cataloger.name}: ${gap.detail} (${path})`);
       if (reading.distro !== undefined) this.#distros.set(path, reading.distro);
       for (const found of reading.packages ?? []) this.packages.push({ ...found, layer: layer.digest, path });
       if (this.#turns.isOver) await this.#turns.rest();

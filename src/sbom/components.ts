@@ -1,6 +1,5 @@
 import { PackageURL } from 'packageurl-js';
-import type { LocatedPackage } from './catalog.js';
-import type { Distro } from './catalogers/cataloger.js';
+import type { Distro, LocatedPackage } from './catalogers/cataloger.js';
 import type { SbomLimits } from './limits.js';
 import { sortInTurns, type Turns } from './turns.js';
 

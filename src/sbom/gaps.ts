@@ -1,5 +1,32 @@
 import type { SbomLimits } from './limits.js';
 
+/** Causes of gaps. Rules and documents use these names. */
+export const GAP_CAUSES = [
+  /** The layer is not in the registry (foreign layers). */
+  'layer-elsewhere',
+  /** The layer is encrypted, or its format cannot be read (Windows, nydus). */
+  'layer-unreadable',
+  /** Runtimes may read this archive in another way. */
+  'archive-doubtful',
+  /** A link to a wanted file leads nowhere, or was not followed. */
+  'link-unresolved',
+  'sparse-file',
+  'file-too-large',
+  'database-unreadable',
+  /** Single entries of a database could not be read. */
+  'entry-skipped',
+  /** No cataloger reads this kind of package database. */
+  'no-reader',
+  'too-many-licences',
+  /** ELF files that belong to no listed package. */
+  'unowned-binaries',
+  /** Interpreters of scripts that belong to no listed package. */
+  'unowned-interpreters',
+] as const;
+
+/** A name of {@link GAP_CAUSES}. */
+export type GapCause = (typeof GAP_CAUSES)[number];
+
 /** The serializable state of the gaps. */
 export interface GapsState {
   named: string[];

@@ -1,4 +1,4 @@
-import type { Cataloger, Reading } from './catalogers/cataloger.js';
+import { HEAD_BYTES, type Cataloger, type LayerFile, type Reading } from './catalogers/cataloger.js';
 import { isGoBinary } from './catalogers/go-binary.js';
 import { unreadEcosystem } from './catalogers/unread.js';
 import type { Budget } from './budget.js';
@@ -10,7 +10,9 @@ import type { TarEntry } from './layers/tar.js';
 import type { Turns } from './turns.js';
 
 /** The reading of a hard link whose target does not exist. Another pass may replace it. */
-const LEADS_NOWHERE: Reading = { gaps: ['a hard link whose target is not in its layer'] };
+const LEADS_NOWHERE: Reading = {
+  gaps: [{ cause: 'link-unresolved', detail: 'a hard link whose target is not in its layer' }],
+};
 
 /** Files to read only because hard links lead to them, with the catalogers that read them. */
 export type Wanted = ReadonlyMap<string, ReadonlySet<Cataloger>>;
@@ -113,10 +115,11 @@ export class LayerPass {
     if (isRead) this.#options.budget.take('readBytes', entry.size);
     const bytes = isRead ? await contentOf(entry) : undefined;
     for (const reader of readers) {
-      if (entry.sparse) readings.set(reader, { gaps: ['a sparse file'] });
+      if (entry.sparse) readings.set(reader, { gaps: [{ cause: 'sparse-file', detail: 'a sparse file' }] });
       else if (bytes === undefined || bytes.length > reader.maxBytes) {
-        readings.set(reader, { gaps: [`a file of ${entry.size} bytes, which is too large`] });
-      } else readings.set(reader, await reader.read(bytes, this.#options.turns));
+        const detail = `a file of ${entry.size} bytes, which is too large`;
+        readings.set(reader, { gaps: [{ cause: 'file-too-large', detail }] });
+      } else readings.set(reader, await reader.read(fileOf(entry, bytes)));
     }
     return readings;
   }
@@ -143,6 +146,18 @@ export class LayerPass {
     const ecosystem = unreadEcosystem(path) ?? ((await isGoBinary(entry)) ? 'go' : undefined);
     if (ecosystem !== undefined && !overlay.isHidden(path, index)) gaps.addUnread(ecosystem, path);
   }
+}
+
+function fileOf({ size, mode }: TarEntry, bytes: Uint8Array): LayerFile {
+  return {
+    size,
+    mode,
+    head: bytes.subarray(0, HEAD_BYTES),
+    whole: () => Promise.resolve(bytes),
+    async *chunks() {
+      yield bytes;
+    },
+  };
 }
 
 async function contentOf(entry: TarEntry): Promise<Uint8Array> {

@@ -1,8 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { Catalog } from './catalog.js';
-import { dpkgCataloger } from './catalogers/dpkg.js';
-import { npmCataloger } from './catalogers/npm.js';
-import { osReleaseCataloger } from './catalogers/os-release.js';
+import { CATALOGERS } from './catalogers/index.js';
 import { listPackages } from './components.js';
 import { makeDocument, TOOL } from './document.js';
 import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
@@ -22,9 +20,6 @@ export interface StreamingSbomOptions {
   /** Limits that differ from SBOM_LIMITS. */
   limits?: Partial<SbomLimits>;
 }
-
-const PACKAGE_CATALOGERS = [dpkgCataloger, npmCataloger];
-const CATALOGERS = [...PACKAGE_CATALOGERS, osReleaseCataloger];
 
 /**
  * Makes SBOMs by streaming the layers of an image from their registry, without temporary files. Memory does not depend
@@ -93,7 +88,7 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
         packages,
         gaps,
         unread: catalog.gaps.listUnread(),
-        covered: PACKAGE_CATALOGERS.map(({ name }) => name),
+        covered: CATALOGERS.filter(({ name }) => name !== 'os-release').map(({ name }) => name),
       },
       limits,
       turns,

@@ -1,4 +1,3 @@
-import { ITEMS_PER_LOOK, type Turns } from '../turns.js';
 import { LONGEST_NAME } from './cataloger.js';
 
 /** One paragraph of a Debian control file: the first line of each requested field. */
@@ -18,17 +17,12 @@ const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
  * @param wanted names of fields, in lower case
  * @see https://www.debian.org/doc/debian-policy/ch-controlfields.html#syntax-of-control-files
  */
-export async function* parseControlFile(
-  bytes: Uint8Array,
-  wanted: ReadonlySet<string>,
-  turns: Turns,
-): AsyncGenerator<Paragraph> {
+export function* parseControlFile(bytes: Uint8Array, wanted: ReadonlySet<string>): Generator<Paragraph> {
   const longestName = Math.max(...[...wanted].map((name) => name.length));
   let fields = new Map<string, string>();
   let [isCut, hasLines] = [false, false];
   let start = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? BYTE_ORDER_MARK.length : 0;
-  for (let lines = 1; start < bytes.length; lines += 1) {
-    if (lines % ITEMS_PER_LOOK === 0 && turns.isOver) await turns.rest();
+  while (start < bytes.length) {
     let end = start;
     while (end < bytes.length && bytes[end] !== NEWLINE) end += 1;
     if (isBlank(bytes, start, end)) {

@@ -1,4 +1,4 @@
-import type { Cataloger, Package, Reading } from './cataloger.js';
+import type { Cataloger, Gap, Package, Reading } from './cataloger.js';
 import { parseControlFile, type Paragraph } from './control-file.js';
 
 const DATABASE = 'var/lib/dpkg/status';
@@ -28,14 +28,15 @@ function toPackage({ fields }: Paragraph): Package | undefined {
  */
 export const dpkgCataloger: Cataloger = {
   name: 'dpkg',
+  kind: 'os',
   maxBytes: 16 * 1024 * 1024,
   wants: (path) =>
     path === DATABASE ||
     (path.startsWith(FOLDER) && !path.endsWith('.md5sums') && !path.slice(FOLDER.length).includes('/')),
-  async read(bytes, turns): Promise<Reading> {
+  async read(file): Promise<Reading> {
     const packages: Package[] = [];
     let [nameless, long] = [0, 0];
-    for await (const paragraph of parseControlFile(bytes, FIELDS, turns)) {
+    for (const paragraph of parseControlFile(await file.whole(), FIELDS)) {
       if (paragraph.isCut) {
         long += 1;
         continue;
@@ -45,10 +46,10 @@ export const dpkgCataloger: Cataloger = {
       if (found === undefined) nameless += 1;
       else packages.push(found);
     }
-    const gaps = [
-      ...(nameless > 0 ? [`${nameless} entries without name or version`] : []),
-      ...(long > 0 ? [`${long} entries with a name, version or status that is too long`] : []),
-    ];
+    const gaps: Gap[] = [];
+    const skipped = (detail: string): void => void gaps.push({ cause: 'entry-skipped', detail });
+    if (nameless > 0) skipped(`${nameless} entries without name or version`);
+    if (long > 0) skipped(`${long} entries with a name, version or status that is too long`);
     return { packages, ...(gaps.length > 0 && { gaps }) };
   },
   lost: (path) =>

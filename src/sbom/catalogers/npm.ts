@@ -1,5 +1,5 @@
 import { isRecord } from '../../oci/index.js';
-import { LONGEST_NAME, type Cataloger, type Reading } from './cataloger.js';
+import { LONGEST_NAME, type Cataloger, type Gap, type Reading } from './cataloger.js';
 
 /**
  * Matches `node_modules/NAME` or `node_modules/@scope/NAME`, at any depth. Names that start with a dot are npm's own
@@ -19,13 +19,15 @@ function isUsable(value: unknown): value is string {
 }
 
 /** Reads the licenses from all historical forms of the `license` field. */
-function licensesOf(json: Record<string, unknown>): { licenses: string[]; gaps: string[] } {
+function licensesOf(json: Record<string, unknown>): { licenses: string[]; gaps: Gap[] } {
   const listed = Array.isArray(json.licenses) ? json.licenses : [json.license ?? json.licenses];
   const licenses: string[] = [];
   for (const entry of listed as unknown[]) {
     const text = isRecord(entry) ? (entry.type ?? entry.name) : entry;
     if (typeof text !== 'string' || text.trim() === '') continue;
-    if (licenses.length === MOST_LICENSES) return { licenses, gaps: ['a package.json with too many licences'] };
+    if (licenses.length === MOST_LICENSES) {
+      return { licenses, gaps: [{ cause: 'too-many-licences', detail: 'a package.json with too many licences' }] };
+    }
     licenses.push(cut(text.trim()));
   }
   return { licenses, gaps: [] };
@@ -36,6 +38,10 @@ function cut(text: string): string {
   return text.length <= LONGEST_LICENSE
     ? text
     : Buffer.from(text.slice(0, LONGEST_LICENSE), 'utf16le').toString('utf16le');
+}
+
+function unreadable(detail: string): Reading {
+  return { gaps: [{ cause: 'database-unreadable', detail }] };
 }
 
 /** True if JSON nests deeper than any manifest. Reads each byte once. */
@@ -60,19 +66,21 @@ function isTooDeep(bytes: Uint8Array): boolean {
  */
 export const npmCataloger: Cataloger = {
   name: 'npm',
+  kind: 'language',
   maxBytes: 1024 * 1024,
   wants: (path) => path.endsWith(MANIFEST) && PACKAGE_ROOT.test(path.slice(0, -MANIFEST.length)),
-  read(bytes): Reading {
-    if (isTooDeep(bytes)) return { gaps: ['a package.json that nests too deep'] };
+  async read(file): Promise<Reading> {
+    const bytes = await file.whole();
+    if (isTooDeep(bytes)) return unreadable('a package.json that nests too deep');
     let json: unknown;
     try {
       // npm accepts a byte order mark as well.
       json = JSON.parse(new TextDecoder().decode(bytes));
     } catch {
-      return { gaps: ['a package.json that is not JSON'] };
+      return unreadable('a package.json that is not JSON');
     }
     const { name, version } = isRecord(json) ? json : {};
-    if (!isUsable(name) || !isUsable(version)) return { gaps: ['a package.json without a usable name or version'] };
+    if (!isUsable(name) || !isUsable(version)) return unreadable('a package.json without a usable name or version');
     const slash = name.startsWith('@') ? name.indexOf('/') : -1;
     const { licenses, gaps } = licensesOf(isRecord(json) ? json : {});
     return {

@@ -14,11 +14,12 @@ function unquote(value: string): string {
  */
 export const osReleaseCataloger: Cataloger = {
   name: 'os-release',
+  kind: 'os',
   maxBytes: 64 * 1024,
   wants: (path) => path === OS_RELEASE_PATHS[0] || path === OS_RELEASE_PATHS[1],
-  read(bytes): Reading {
+  async read(file): Promise<Reading> {
     const fields = new Map<string, string>();
-    for (const line of new TextDecoder().decode(bytes).split('\n')) {
+    for (const line of new TextDecoder().decode(await file.whole()).split('\n')) {
       const match = /^([A-Z_]+)=(.*)$/.exec(line.trim());
       if (match?.[1] !== undefined && match[2] !== undefined) fields.set(match[1], unquote(match[2]));
     }
