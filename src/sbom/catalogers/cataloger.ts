@@ -114,8 +114,15 @@ export interface Cataloger<F = unknown> {
    * linear in the size.
    */
   read(file: LayerFile): Promise<Reading<F>> | Reading<F>;
-  /** Joins what several files say. Default: the packages of each reading at its place. @param found sorted by path */
-  combine?(found: readonly FoundFile<F>[], files: ImageFiles): LocatedPackage[];
+  /**
+   * Joins what several files say. Default: the packages of each reading at its place. `gaps` are those that depend on
+   * the path; the gaps of the readings are reported anyway.
+   * @param found sorted by path
+   */
+  combine?(
+    found: readonly FoundFile<F>[],
+    files: ImageFiles,
+  ): { packages: LocatedPackage[]; gaps?: (Gap & { path: string })[] };
   /** Returns a reason if a symbolic link at this path hides packages. `target` is clean and relative to the root. */
   lost?(path: string, target: string): string | undefined;
 }
