@@ -5,6 +5,7 @@ import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
 import { noteKey } from './signature-checks.js';
+import { longStep } from '../transfer/long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
@@ -13,11 +14,11 @@ import { readSourceTag } from '../transfer/tag.js';
 /**
  * Gate 1: checks that the evidence that the rule requires is there and verifies. No key of this app, present or former,
  * ever satisfies it. A passed check is written to the row, so that this digest is not checked again under this rule.
- * With very many signatures, the step asks to be called again until all are checked.
+ * All looks of a run use one checkpoint: a later look does not check a bad signature again.
  */
 export async function checkEvidenceStep(
-  ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'now'> & StorePort<Promotions>,
-  { promotionId, runId, root }: InputOf<typeof checkEvidenceContract>,
+  ports: Pick<Ports, 'registries' | 'documents' | 'signer' | 'callBounds' | 'now'> & StorePort<Promotions>,
+  { promotionId, runId, root, look }: InputOf<typeof checkEvidenceContract>,
   call: StepCall,
 ): Promise<StepReply<ResultOf<typeof checkEvidenceContract>>> {
   const { signal, progress } = call;
@@ -31,7 +32,13 @@ export async function checkEvidenceStep(
   if (ports.signer !== undefined) await noteKey(ports, ports.signer);
   const repository = ports.registries.repository(source.registry, source.repository);
   const { signatures } = rule.verify;
-  const { decision, evidence, isUnfinished } = await lookAtGate(ports, repository, root, signatures, { signal });
+  const reply = await longStep(ports, 'checkEvidence', { runId }, call, async (step) => {
+    const looked = await lookAtGate(ports, step, repository, root, signatures, { signal, look });
+    if (!looked.decision.passed) await step.endInOrder();
+    return looked;
+  });
+  if (!('done' in reply)) return reply;
+  const { decision, evidence } = reply.done;
   const { generation } = row;
   if (decision.passed) {
     progress.text(
@@ -43,5 +50,5 @@ export async function checkEvidenceStep(
   }
   const reasons = decision.reasons.slice(0, 20);
   progress.text(reasons.join('; '));
-  return isUnfinished ? { retryAfterMs: 0 } : { done: { state: 'closed', generation, evidence, reasons } };
+  return { done: { state: 'closed', generation, evidence, reasons } };
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contract, long, digest, descriptor, owned } from '../rows/steps.js';
+import { long, digest, descriptor, owned } from '../rows/steps.js';
 
 /** One manifest of the promoted graph that gets attachments. */
 export const imageSchema = descriptor.extend({
@@ -10,10 +10,14 @@ export const imageSchema = descriptor.extend({
   why: z.string().optional(),
 });
 
-/** Checks the evidence of others once. */
-export const checkEvidenceContract = contract(
+/** Checks the evidence of others once. A long step. */
+export const checkEvidenceContract = long(
   'checkEvidence',
-  owned.extend({ root: descriptor }),
+  owned.extend({
+    root: descriptor,
+    /** The number of the check in its run, from 1. */
+    look: z.number().int(),
+  }),
   z.discriminatedUnion('state', [
     z.object({ state: z.literal('passed'), generation: z.number() }),
     z.object({

@@ -11,112 +11,140 @@ import {
 import { decideGate, type Finding, type GateDecision } from '../rules/gate.js';
 import type { SignaturePolicy } from '../rules/rule.js';
 import { readCertificates, thumbprint, verifyNotary } from '../signing/index.js';
-import { GateMemory } from './gate-memory.js';
 import { isOurKey, fetchSignature, hashOfList, listSignatures, rankSignatures } from './signature-checks.js';
+import type { LongStep } from '../transfer/long-step.js';
 import type { Ports } from '../ports/ports.js';
 
-/**
- * Limits of one call of the gate for one policy: signatures that it reads, how many at once, and their bytes. A list
- * has at most 10,000 signatures; the next call continues.
- */
-const MOST_SIGNATURES = 500;
+/** How many signatures are checked at once. */
 const SIGNATURES_AT_ONCE = 8;
-const SIGNATURE_BYTES = 64 * 1024 * 1024;
+/** Maximum signatures of earlier looks that one call checks again, those with the oldest check first. */
+const MOST_AGAIN = 500;
+/** Maximum signatures that the gate names as reasons for one policy. */
+const MOST_REASONS = 20;
 
 type LookPorts = Pick<Ports, 'documents' | 'signer' | 'now'>;
+
+/** What a look needs of its long step. */
+type LookStep = Pick<LongStep, 'once' | 'noted'>;
 
 export interface GateLook {
   decision: GateDecision;
   /** A hash of the listed signatures. It changes if a signature is added or removed. */
   evidence: string;
-  /**
-   * True if the gate is not passed and some signatures are not checked yet. The caller calls again. Until then the gate
-   * counts as not passed.
-   */
-  isUnfinished: boolean;
+}
+
+/** How a look checks signatures. */
+export interface LookOptions {
+  signal: AbortSignal;
+  /** The number of the look in its run. Default: 1. */
+  look?: number;
+  /** `count` if signatures by keys of this app, present or former, count. Default: `never`, as for a gate. */
+  ours?: 'never' | 'count';
 }
 
 /**
  * Checks the signatures of a subject against policies. Anybody can attach signatures, so those that name a certificate
- * of the trust store come first, and one call reads a limited number. Bad signatures are remembered, so each call gets
- * further. Of the 10,000 signatures that a list may have, the good one is found within 20 calls (40 if all have the
- * maximum size).
- * @param ours `count` if signatures by keys of this app, present or former, count; a gate always passes `never`
+ * of the trust store come first. The result for each signature is kept in the long step, so that its next call
+ * continues, and a later look of the same run checks only new signatures and those that may satisfy the policy now.
  */
 export async function lookAtGate(
   ports: LookPorts,
+  step: LookStep,
   repository: ReadableRepository,
   subject: Descriptor,
   policies: readonly SignaturePolicy[],
-  { signal, ours = 'never' }: { signal: AbortSignal; ours?: 'never' | 'count' },
+  options: LookOptions,
 ): Promise<GateLook> {
-  const listed = await listSignatures(repository, subject, signal);
-  const looks = await Promise.all(
-    policies.map((policy) => new PolicyLook(ports, repository, { subject, policy, ours }, signal).look(listed)),
-  );
-  const decision = decideGate(
-    policies,
-    looks.map(({ findings }) => findings),
-  );
-  const isUnfinished = !decision.passed && looks.some((look) => look.isUnfinished);
-  return { decision, evidence: hashOfList(listed), isUnfinished };
+  const listed = await listSignatures(repository, subject, options.signal);
+  const findings: Finding[][] = [];
+  for (const [index, policy] of policies.entries()) {
+    const policyLook = new PolicyLook(ports, step, repository, { ...options, subject, policy, index });
+    findings.push(await policyLook.findingsOf(listed));
+  }
+  return { decision: decideGate(policies, findings), evidence: hashOfList(listed) };
 }
 
 /** `passed`: the signature satisfies the policy. `bad`: it never will. `again`: it may later. */
 type Verdict = { is: 'passed'; finding: Finding } | { is: 'bad' | 'again'; finding?: Finding };
 
-/** The check of one policy in one call. */
+/** A verdict, and the look that has come to it. */
+type Judged = Verdict & { look: number };
+
+interface Asked extends LookOptions {
+  subject: Descriptor;
+  policy: SignaturePolicy;
+  /** Of the policy among the policies of its rule. */
+  index: number;
+}
+
+/** The check of one policy. */
 class PolicyLook {
   readonly #ports: LookPorts;
+  readonly #step: LookStep;
   readonly #repository: ReadableRepository;
-  readonly #asked: { subject: Descriptor; policy: SignaturePolicy; ours: 'never' | 'count' };
+  readonly #asked: Asked;
+  readonly #look: number;
   readonly #certificates: readonly Uint8Array[];
-  readonly #signal: AbortSignal;
-  #bytes = 0;
 
   /** @throws ConfigurationError `CERTIFICATE_UNREADABLE` */
-  constructor(
-    ports: LookPorts,
-    repository: ReadableRepository,
-    asked: { subject: Descriptor; policy: SignaturePolicy; ours: 'never' | 'count' },
-    signal: AbortSignal,
-  ) {
+  constructor(ports: LookPorts, step: LookStep, repository: ReadableRepository, asked: Asked) {
     this.#ports = ports;
+    this.#step = step;
     this.#repository = repository;
     this.#asked = asked;
+    this.#look = asked.look ?? 1;
     this.#certificates = readCertificates(asked.policy.trustStore);
-    this.#signal = signal;
   }
 
-  async look(listed: readonly Descriptor[]): Promise<{ findings: Finding[]; isUnfinished: boolean }> {
-    const memory = await GateMemory.open(this.#ports, this.#asked, listed);
+  /** The finding that satisfies the policy, or some of the reasons why no signature does. */
+  async findingsOf(listed: readonly Descriptor[]): Promise<Finding[]> {
     const ranked = rankSignatures(listed, new Set(this.#certificates.map(thumbprint)));
-    const order = memory.inOrder(ranked);
-    let read = 0;
-    while (read < order.length && read < MOST_SIGNATURES && this.#bytes < SIGNATURE_BYTES) {
-      const most = Math.min(SIGNATURES_AT_ONCE, MOST_SIGNATURES - read);
-      const some = order.slice(read, read + most);
-      read += some.length;
-      const verdicts = await mapConcurrently(some, SIGNATURES_AT_ONCE, (entry) => this.#judge(entry));
-      for (const [index, verdict] of verdicts.entries()) {
-        const { digest } = some[index] ?? {};
-        if (verdict.is === 'passed') {
-          await memory.save();
-          return { findings: [verdict.finding], isUnfinished: false };
-        }
-        if (digest !== undefined) memory.note(digest, verdict.is, verdict.finding);
+    const verdicts = new Map<string, Verdict>();
+    const unseen: Descriptor[] = [];
+    const again: { entry: Descriptor; known: Judged }[] = [];
+    for (const entry of ranked) {
+      const known = this.#known(entry);
+      if (known === undefined) unseen.push(entry);
+      else verdicts.set(entry.digest, known);
+      if (known === undefined || known.is === 'bad') continue;
+      if (known.look !== this.#look) again.push({ entry, known });
+      else if (known.is === 'passed') return [known.finding];
+    }
+    const passedFirst = ({ is }: Judged): number => (is === 'passed' ? 0 : 1);
+    again.sort((a, b) => passedFirst(a.known) - passedFirst(b.known) || a.known.look - b.known.look);
+    const order = [...unseen, ...again.slice(0, MOST_AGAIN).map(({ entry }) => entry)];
+    for (let from = 0; from < order.length; from += SIGNATURES_AT_ONCE) {
+      const some = order.slice(from, from + SIGNATURES_AT_ONCE);
+      const judged = await mapConcurrently(some, SIGNATURES_AT_ONCE, (entry) =>
+        this.#step.once<Judged>(
+          this.#nameOf(entry),
+          async () => ({ ...(await this.#judge(entry)), look: this.#look }),
+          ({ is, look }) => is === 'bad' || look === this.#look,
+        ),
+      );
+      for (const [at, verdict] of judged.entries()) {
+        if (verdict.is === 'passed') return [verdict.finding];
+        verdicts.set(some[at]?.digest ?? '', verdict);
       }
     }
-    await memory.save();
-    return { findings: memory.findings(), isUnfinished: memory.hasUnseen() };
+    const reasons = [...verdicts.values()].flatMap(({ is, finding }) => (is === 'passed' ? [] : (finding ?? [])));
+    return reasons.slice(0, MOST_REASONS);
+  }
+
+  #nameOf({ digest }: Descriptor): string {
+    return `gate ${this.#asked.index} ${digest}`;
+  }
+
+  #known(entry: Descriptor): Judged | undefined {
+    // The value is what #judge has returned in this call or an earlier one.
+    return this.#step.noted(this.#nameOf(entry)) as Judged | undefined;
   }
 
   async #judge(entry: Descriptor): Promise<Verdict> {
     const { digest } = entry;
-    const { subject, policy, ours } = this.#asked;
+    const { subject, policy, ours = 'never', signal } = this.#asked;
     try {
-      const { signature, bytes } = await fetchSignature(this.#repository, subject, entry, this.#signal);
-      this.#bytes += bytes;
+      const signature = await fetchSignature(this.#repository, subject, entry, signal);
       if (signature === undefined) return { is: 'bad' };
       const trust = { certificates: this.#certificates, identities: policy.identities };
       const verified = await verifyNotary({ ...signature, subject, trust, now: this.#ports.now() });

@@ -277,7 +277,7 @@ async function fetchReadable(
   signal: AbortSignal,
 ): Promise<FetchedSignature | undefined> {
   try {
-    return (await fetchSignature(repository, subject, descriptor, signal)).signature;
+    return await fetchSignature(repository, subject, descriptor, signal);
   } catch (error) {
     const isUnreadable = error instanceof InputError || error instanceof IntegrityError;
     if (isUnreadable || (error instanceof RegistryError && error.notFound)) return undefined;

@@ -159,7 +159,7 @@ export interface FetchedSignature {
 
 /**
  * Fetches a listed entry by its digest, because sizes in a list may be wrong.
- * @returns undefined if it is no signature of `subject` or is too large; `bytes` is what was fetched
+ * @returns undefined if it is no signature of `subject` or is too large
  * @throws InputError, IntegrityError if it is malformed; RegistryError if it does not exist
  */
 export async function fetchSignature(
@@ -167,18 +167,14 @@ export async function fetchSignature(
   subject: Pick<Descriptor, 'digest'>,
   { digest }: Pick<Descriptor, 'digest'>,
   signal: AbortSignal,
-): Promise<{ signature?: FetchedSignature; bytes: number }> {
+): Promise<FetchedSignature | undefined> {
   const { bytes, descriptor } = await repository.fetchManifest(digest, { signal });
   const manifest = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${digest}`);
-  const none = { bytes: bytes.length };
-  if (manifest.kind !== 'image' || !isNotarySignature(manifest)) return none;
+  if (manifest.kind !== 'image' || !isNotarySignature(manifest)) return undefined;
   const [layer, ...others] = manifest.layers;
-  if (manifest.subject?.digest !== subject.digest || layer === undefined || others.length > 0) return none;
-  if (layer.size > ENVELOPE_BYTES) return none;
+  if (manifest.subject?.digest !== subject.digest || layer === undefined || others.length > 0) return undefined;
+  if (layer.size > ENVELOPE_BYTES) return undefined;
   const chunks: Uint8Array[] = [];
   for await (const chunk of await repository.openBlob(layer, { signal })) chunks.push(chunk);
-  return {
-    signature: { mediaType: layer.mediaType, envelope: Buffer.concat(chunks) },
-    bytes: bytes.length + layer.size,
-  };
+  return { mediaType: layer.mediaType, envelope: Buffer.concat(chunks) };
 }

@@ -72,7 +72,7 @@ const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
   },
   'manifest.fetch': (call) => manifestFetch.run(opened(call), call.job, undefined, seen(call)),
   'manifest.fetchConfig': (call) => manifestFetchConfig.run(opened(call), call.job, undefined, seen(call)),
-  verify: (call) => verify.run(opened(call), call.job, call.ports, seen(call)),
+  verify: (call) => verify.run({ ...opened(call), runId: call.runId }, call.job, call.ports, call),
   sbom: (call) => sbom.run(openedImage(call), call.job, call.ports, call),
   sign: (call) => sign.run(openedImage(call), call.job, call.ports, call),
   tag: (call) => tag.run(opened(call), call.job, undefined, seen(call)),

@@ -1,7 +1,9 @@
 import { VerificationError } from '../oci/index.js';
 import { lookAtGate } from '../evidence/gate-look.js';
 import type { SignaturePolicy } from '../rules/rule.js';
-import { resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
+import type { StepCall } from '../ports/step.js';
+import { longStep, type LongStepPorts } from '../transfer/long-step.js';
+import { resolveRoot, type Opened, type OperationResult } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { verify } from './verify.schema.js';
 
@@ -13,20 +15,23 @@ export type VerifyInput = Omit<InputOf<typeof verify>, 'signatures'> & { signatu
  * @returns with the refusal `EVIDENCE_MISSING` if not; a pause if the step must be called again
  */
 export async function run(
-  opened: Opened,
+  { runId, ...opened }: Opened & { runId: string },
   input: VerifyInput,
-  ports: Parameters<typeof lookAtGate>[0],
-  { signal, text }: Progress,
+  ports: LongStepPorts & Parameters<typeof lookAtGate>[0],
+  call: StepCall,
 ): Promise<OperationResult | { retryAfterMs: number }> {
   const { repository } = opened;
+  const { signal } = call;
   const root = await resolveRoot(opened, input, signal);
-  const asked = { signal, ours: 'count' as const };
-  const { decision, isUnfinished } = await lookAtGate(ports, repository, root, input.signatures, asked);
-  if (isUnfinished) return { retryAfterMs: 0 };
+  const reply = await longStep(ports, 'verify', { runId }, call, (step) =>
+    lookAtGate(ports, step, repository, root, input.signatures, { signal, ours: 'count' }),
+  );
+  if (!('done' in reply)) return reply;
+  const { decision } = reply.done;
   const { digest } = root;
   const output = { reference: `${repository.name}@${digest}`, digest, ...decision };
   if (decision.passed) {
-    text?.(decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; '));
+    call.progress.text(decision.evidence.map(({ signedBy }) => `signed by ${signedBy}`).join('; '));
     return { output, digest };
   }
   const reasons = decision.reasons.slice(0, 20).join('; ');

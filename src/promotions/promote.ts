@@ -107,7 +107,7 @@ function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
 
 /** The rule only observes and nothing differs: checks whether the gate would be closed. */
 function* lookAtGate(key: RunKey, { root }: Found): Order<Result | Gone> {
-  const seen = yield* call(checkEvidenceContract, { ...key, root });
+  const seen = yield* call(checkEvidenceContract, { ...key, root, look: 1 });
   switch (seen.state) {
     case 'gone':
       return 'gone';
@@ -129,7 +129,7 @@ function* waitAtGate(
   const since = yield* now();
   const deadline = since + GATE_MS;
   for (let look = 1; ; look += 1) {
-    const seen = yield* call(checkEvidenceContract, { ...key, root });
+    const seen = yield* call(checkEvidenceContract, { ...key, root, look });
     if (seen.state === 'gone') return 'gone';
     if (seen.state === 'superseded') return SUPERSEDED;
     progress.generation = seen.generation;

@@ -40,13 +40,21 @@ const OVERTAKEN_MS = 2_000;
 export interface LongStep extends Registries {
   /** A repository whose answers are remembered. Another `round` asks the registry again. */
   repository(registry: string, repository: string, round?: number): Repository;
-  /** Does some work once over all calls. Its result must be JSON. */
-  once<T>(what: string, work: () => Promise<T>): Promise<T>;
+  /**
+   * Does some work once over all calls. Its result must be JSON.
+   * @param isValid false if the known result of an earlier call must be replaced. Default: never
+   */
+  once<T>(what: string, work: () => Promise<T>, isValid?: (known: T) => boolean): Promise<T>;
   /** When this was first called with `what`, by this call or an earlier one, in epoch milliseconds. */
   since(what: string): number;
   /** Writes the results so far to the checkpoint. Counts as progress. */
   keep(): Promise<void>;
-  /** The last note, by this call or an earlier one. */
+  /**
+   * Writes the results so far, for a later call with another input. This call does not count as an attempt without
+   * progress.
+   */
+  endInOrder(): Promise<void>;
+  /** The last note, or result of {@link once}, by this call or an earlier one. */
   noted(what: string): unknown;
   /** Notes a state as JSON. The next {@link keep} writes it to the checkpoint. */
   note(what: string, json: unknown): void;
@@ -79,12 +87,10 @@ export async function longStep<T>(
       await answers.recallAll();
       const done = await work(answers);
       if (!(done instanceof Busy)) return { done };
-      await answers.keep();
       await answers.endInOrder();
       return { retryAfterMs: done.retryAfterMs };
     } catch (error) {
       if (error instanceof CallOver) {
-        await answers.keep();
         await answers.endInOrder();
         progress.text(`${answers.count} answers so far; the next call continues`);
         return { retryAfterMs: 0 };
@@ -180,21 +186,22 @@ class RecalledAnswers implements Memory, LongStep {
     return rememberRepository(this.#ports.registries.repository(registry, repository), this, round);
   }
 
-  async once<T>(what: string, work: () => Promise<T>): Promise<T> {
+  async once<T>(what: string, work: () => Promise<T>, isValid: (known: T) => boolean = () => true): Promise<T> {
     const known = this.#answers.get(what);
-    const { json } =
-      known ??
-      (await this.#passHolding(() => this.#ask(what, async (): Promise<KeptAnswer> => ({ json: await work() }))));
     // The value is what `work` has returned in this call or an earlier one.
+    if (known !== undefined && isValid(known.json as T)) return known.json as T;
+    const { json } = await this.#passHolding(() =>
+      this.#ask(what, async (): Promise<KeptAnswer> => ({ json: await work() })),
+    );
     return json as T;
   }
 
   noted(what: string): unknown {
-    return this.#answers.get(`note ${what}`)?.json;
+    return this.#answers.get(what)?.json;
   }
 
   note(what: string, json: unknown): void {
-    this.#know(`note ${what}`, { json });
+    this.#know(what, { json });
   }
 
   document(name: string): ReturnType<LongStep['document']> {
@@ -353,8 +360,9 @@ class RecalledAnswers implements Memory, LongStep {
     }
   }
 
-  endInOrder(): Promise<void> {
-    return this.#checkpoint.endInOrder();
+  async endInOrder(): Promise<void> {
+    await this.keep();
+    await this.#checkpoint.endInOrder();
   }
 
   /** After an error, writes the results that are still valid to the checkpoint. */
@@ -362,10 +370,9 @@ class RecalledAnswers implements Memory, LongStep {
     if (error instanceof PolicyError || error instanceof InputError || error instanceof Overtaken) return;
     this.#forget(staleAfter(error, this.#answers));
     try {
-      await this.keep();
       // Waiting does not count as an attempt without progress. A lost lease does: this process did nothing for most of
       // a minute.
-      if (!(error instanceof PromoterError && error.code === 'LEASE_LOST')) await this.endInOrder();
+      await (error instanceof PromoterError && error.code === 'LEASE_LOST' ? this.keep() : this.endInOrder());
     } catch {
       // If the write fails, only the results of this call are lost.
     }

@@ -11,7 +11,6 @@ import { classifyGraph } from '../../evidence/classify.js';
 import { attachedAt, missingAttachments, copiedKinds, type MissingAttachment } from '../../evidence/differences.js';
 import { lookAtGate } from '../../evidence/gate-look.js';
 import { destinationOf } from '../../rules/match.js';
-import type { GateDecision } from '../../rules/gate.js';
 import type { Rule } from '../../rules/rule.js';
 import type { Image } from '../../evidence/contracts.js';
 import { isThere } from '../../transfer/registry-access.js';
@@ -54,6 +53,9 @@ export interface DryRun {
   replaces?: string;
 }
 
+/** One call does all the work, so nothing is kept. */
+const HERE: Parameters<typeof lookAtGate>[1] = { once: (_what, work) => work(), noted: () => undefined };
+
 /**
  * Finds out what a rule would do for a tag. Writes nothing.
  * @throws PolicyError `IS_REFERRER`; as the steps of a promotion
@@ -77,9 +79,9 @@ export async function dryRun(
   const { excludeArtifactTypes } = rule.referrers;
   const plan = await planGraph(from, root, { recursive: true, artifactsOnly: true, excludeArtifactTypes, signal });
   const at = attachedAt(rule, source, destination);
-  const [missing, gate, counts, now] = await Promise.all([
+  const [missing, { decision: gate }, counts, now] = await Promise.all([
     missingAttachments(ports, rule, registries.repository(at.registry, at.repository), graph.images, signal),
-    lookUntilDecided(() => lookAtGate(ports, from, root, rule.verify.signatures, { signal })),
+    lookAtGate(ports, HERE, from, root, rule.verify.signatures, { signal }),
     countCopy(plan, there, source.registry === to.registry, signal),
     resolveTag({ registries }, to, signal),
   ]);
@@ -126,16 +128,6 @@ async function missingAfterCopy(
       };
     })
     .filter((each) => each.sbom || each.signature);
-}
-
-async function lookUntilDecided(
-  look: () => Promise<{ decision: GateDecision; isUnfinished: boolean }>,
-): Promise<GateDecision> {
-  for (;;) {
-    // Each call continues where the last one stopped, and the list is limited, so this ends.
-    const { decision, isUnfinished } = await look();
-    if (!isUnfinished) return decision;
-  }
 }
 
 function blobBytes({ manifests }: CopyPlan, digest: string): number {

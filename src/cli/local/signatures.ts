@@ -10,7 +10,6 @@ import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import type { Values } from '../verb.js';
 import { createLocalPorts, doStep, openedImage, registriesOf, replyOf } from './local-run.js';
-import { createLocalDocuments } from './local-store.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner, requireSigner } from './signer.js';
 
@@ -55,8 +54,11 @@ export async function policiesByRules(io: Io, target: Target, values: Values): P
 }
 
 /** Checks each policy against the signatures of the target. Nothing is written. */
-export function verifyTarget(io: Io, opened: Opened, input: VerifyInput): Promise<OperationResult> {
-  const ports = { now: () => new Date(), signer: undefined, documents: createLocalDocuments() };
-  // Each look gets further, and what is listed is bounded.
-  return doStep(io, ({ signal }) => replyOf(verify(opened, input, ports, { signal })));
+export function verifyTarget(
+  io: Io,
+  opened: Opened & { target: Target },
+  input: VerifyInput,
+): Promise<OperationResult> {
+  const ports = createLocalPorts(registriesOf(opened), undefined);
+  return doStep(io, (call) => replyOf(verify(openedImage(opened), input, ports, call)));
 }

@@ -182,7 +182,7 @@ describe('progress', () => {
 });
 
 describe('long steps', () => {
-  const LONG = ['observe', 'attach', 'copy', 'verifyArrival', 'runOperation'];
+  const LONG = ['observe', 'checkEvidence', 'attach', 'copy', 'verifyArrival', 'runOperation'];
   let release: () => void;
   let blocked: Promise<void>;
 

@@ -100,7 +100,7 @@ function upload(layer: Descriptor): { receivedBytes: number; restarts: number } 
     .filter(([name]) => name.startsWith('documents/plans/r1/copy/') && name.endsWith('.jsonl'))
     .flatMap(([, bytes]) => Buffer.from(bytes).toString().trim().split('\n'))
     .map((line) => JSON.parse(line) as { question: string; answer: { json: { upload?: never } } });
-  return said.findLast(({ question }) => question === `note upload ${layer.digest}`)?.answer.json.upload;
+  return said.findLast(({ question }) => question === `upload ${layer.digest}`)?.answer.json.upload;
 }
 const patches = (of: RunningRegistry | undefined): number =>
   of?.log.filter(({ method }) => method === 'PATCH').length ?? 0;
