@@ -1,45 +1,85 @@
+import { isAscii, isUtf8 } from 'node:buffer';
+
 /**
  * A 512-byte header of a tar archive, parsed as Go's archive/tar does, because container runtimes unpack with that.
- * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_06
+ * @see https://github.com/golang/go/blob/go1.26.0/src/archive/tar/reader.go
  */
 export interface TarHeader {
   name: string;
   linkName: string;
+  /** May be negative in a header without content. */
   size: number;
   mode: number;
   /** One character; `0` is a regular file, NUL is one in an archive older than POSIX. */
   typeFlag: string;
+  /** True for GNU's own format, the only one with type `S`. */
+  isGnu: boolean;
 }
 
 /** Bytes of a header; content is padded to a multiple of it. */
 export const TAR_BLOCK = 512;
 
-const UTF8 = new TextDecoder('utf-8');
+const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
+const [NUL, SPACE, NEWLINE, EQUALS, DIGIT_0, DIGIT_7, DIGIT_9] = [0, 32, 10, 61, 48, 55, 57] as const;
+
+/**
+ * The text of a name. To Linux and Go a name is bytes: each byte that is not UTF-8 becomes a lone surrogate (U+DC80 to
+ * U+DCFF), so that different names stay different, and a byte order mark stays.
+ */
+export function tarText(bytes: Uint8Array): string {
+  if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  if (isUtf8(bytes)) return UTF8.decode(bytes);
+  let text = '';
+  for (let at = 0; at < bytes.length;) {
+    const length = sequenceLength(bytes, at);
+    text +=
+      length === 0 ? String.fromCharCode(0xdc00 + (bytes[at] ?? 0)) : UTF8.decode(bytes.subarray(at, at + length));
+    at += Math.max(length, 1);
+  }
+  return text;
+}
+
+/** Bytes of the UTF-8 character that starts here; 0 if none does. */
+function sequenceLength(bytes: Uint8Array, at: number): number {
+  const first = bytes[at] ?? 0;
+  const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  return at + length <= bytes.length && isUtf8(bytes.subarray(at, at + length)) ? length : 0;
+}
 
 /** The text of a field, up to the first zero byte. */
 export function untilZero(field: Uint8Array): string {
-  const end = field.indexOf(0);
-  return UTF8.decode(end < 0 ? field : field.subarray(0, end));
+  const end = field.indexOf(NUL);
+  return tarText(end < 0 ? field : field.subarray(0, end));
 }
 
 function text(block: Uint8Array, start: number, length: number): string {
   return untilZero(block.subarray(start, start + length));
 }
 
-/** Parses octal digits, or base 256 if the first bit is set. NaN if it is neither. */
+/** Octal digits between zero bytes and spaces; 0 if there is nothing else. NaN if it is no number. */
+function octal(block: Uint8Array, start: number, length: number): number {
+  let [from, to] = [start, start + length];
+  while (from < to && (block[from] === NUL || block[from] === SPACE)) from += 1;
+  while (to > from && (block[to - 1] === NUL || block[to - 1] === SPACE)) to -= 1;
+  let value = 0;
+  for (; from < to && block[from] !== NUL; from += 1) {
+    const digit = block[from] ?? 0;
+    if (digit < DIGIT_0 || digit > DIGIT_7) return Number.NaN;
+    value = value * 8 + digit - DIGIT_0;
+  }
+  return value;
+}
+
+/** Octal digits, or a signed 64-bit number in base 256 if the first bit is set. NaN if it is neither. */
 function numeric(block: Uint8Array, start: number, length: number): number {
   const first = block[start] ?? 0;
-  if ((first & 0x80) !== 0) {
-    if ((first & 0x40) !== 0) return Number.NaN;
-    let value = first & 0x3f;
-    for (let index = start + 1; index < start + length; index++) value = value * 256 + (block[index] ?? 0);
-    return Number.isSafeInteger(value) ? value : Number.NaN;
-  }
-  // Zero bytes and spaces at both ends are ignored, as in Go.
-  const field = Buffer.from(block.subarray(start, start + length)).toString('latin1');
-  const digits = field.replaceAll(/^[ \0]+|[ \0]+$/g, '').split('\0', 1)[0] ?? '';
-  if (digits === '') return 0;
-  return /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : Number.NaN;
+  if ((first & 0x80) === 0) return octal(block, start, length);
+  const isNegative = (first & 0x40) !== 0;
+  const inverted = isNegative ? 0xff : 0;
+  let value = BigInt((first ^ inverted) & 0x7f);
+  for (let at = start + 1; at < start + length; at += 1) value = value * 256n + BigInt((block[at] ?? 0) ^ inverted);
+  if (value >= 1n << 63n) return Number.NaN;
+  return Number(isNegative ? -value - 1n : value);
 }
 
 /** True for a block of zeros; two of them end an archive. */
@@ -47,7 +87,7 @@ export function isZeroBlock(block: Uint8Array): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/** True if the checksum of a block is right, with signed or unsigned bytes. It is all that Go's archive/tar asks of a header. */
+/** True if the checksum of a block is right, with signed or unsigned bytes. */
 export function hasTarChecksum(block: Uint8Array): boolean {
   let unsigned = 8 * 32;
   let signed = 8 * 32;
@@ -57,9 +97,29 @@ export function hasTarChecksum(block: Uint8Array): boolean {
     unsigned += byte;
     signed += byte > 127 ? byte - 256 : byte;
   }
-  const checksum = numeric(block, 148, 8);
+  const checksum = octal(block, 148, 8);
   return checksum === unsigned || checksum === signed;
 }
+
+/** Start and length of the numbers of any header besides its size and mode: owner, group, time. */
+const NUMBERS = [
+  [108, 8],
+  [116, 8],
+  [136, 12],
+] as const;
+/** The same of a header with a magic number: numbers of a device. */
+const DEVICE_NUMBERS = [
+  [329, 8],
+  [337, 8],
+] as const;
+const STAR_TIMES = [
+  [476, 12],
+  [488, 12],
+] as const;
+const GNU_TIMES = [
+  [345, 12],
+  [357, 12],
+] as const;
 
 /**
  * Parses the header in a block that is not all zeros.
@@ -67,12 +127,26 @@ export function hasTarChecksum(block: Uint8Array): boolean {
  */
 export function parseTarHeader(block: Uint8Array): TarHeader | string {
   if (!hasTarChecksum(block)) return 'a header has a wrong checksum';
+  const isNumber = ([start, length]: readonly [number, number]): boolean =>
+    !Number.isNaN(numeric(block, start, length));
   const size = numeric(block, 124, 12);
   const mode = numeric(block, 100, 8);
-  if (Number.isNaN(size) || Number.isNaN(mode)) return 'a header has a field that is no number';
-  const magic = text(block, 257, 6);
-  // GNU writes "ustar  " and stores times in the place of POSIX's prefix. Older archives have no magic.
-  const prefix = magic === 'ustar' ? text(block, 345, text(block, 508, 4) === 'tar' ? 131 : 155) : '';
+  const magic = Buffer.from(block.buffer, block.byteOffset + 257, 8).toString('latin1');
+  const isGnu = magic === 'ustar  \0';
+  const isPosix = magic.startsWith('ustar\0');
+  const isStar = isPosix && Buffer.from(block.buffer, block.byteOffset + 508, 4).toString('latin1') === 'tar\0';
+  const numbers = [...NUMBERS, ...(isGnu || isPosix ? DEVICE_NUMBERS : []), ...(isStar ? STAR_TIMES : [])];
+  if (Number.isNaN(size) || Number.isNaN(mode) || !numbers.every(isNumber)) {
+    return 'a header has a field that is no number';
+  }
+  let prefix = '';
+  if (isPosix) prefix = text(block, 345, isStar ? 131 : 155);
+  // GNU stores times there, but Go once wrote a prefix. So Go reads one where the times are no numbers.
+  else if (isGnu && !GNU_TIMES.every((field) => block[field[0]] === NUL || isNumber(field))) {
+    const end = block.subarray(345, 500).indexOf(NUL);
+    const field = block.subarray(345, end < 0 ? 500 : 345 + end);
+    if (isAscii(field)) prefix = tarText(field);
+  }
   const name = text(block, 0, 100);
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
@@ -80,43 +154,124 @@ export function parseTarHeader(block: Uint8Array): TarHeader | string {
     size,
     mode,
     typeFlag: String.fromCharCode(block[156] ?? 0),
+    isGnu,
   };
 }
 
 /** Keys of a pax header that are used. Other records are only checked, because a header may have 200,000. */
-const USED_KEYS = new Set(['path', 'linkpath', 'size', 'GNU.sparse.major', 'GNU.sparse.map', 'GNU.sparse.name']);
+const USED_KEYS = new Set([
+  'path',
+  'linkpath',
+  'size',
+  'uid',
+  'gid',
+  'atime',
+  'mtime',
+  'ctime',
+  'uname',
+  'gname',
+  'GNU.sparse.major',
+  'GNU.sparse.minor',
+  'GNU.sparse.map',
+  'GNU.sparse.name',
+  'GNU.sparse.offset',
+  'GNU.sparse.numbytes',
+]);
 const USED_LENGTHS = new Set([...USED_KEYS].map((key) => key.length));
-const [SPACE, NEWLINE, EQUALS, DIGIT_0] = [32, 10, 61, 48] as const;
+/** Attributes by which overlayfs hides or moves content: `SCHILY.xattr.trusted.overlay.opaque`. */
+const OVERLAY_KEY = /^SCHILY\.xattr\.(?:trusted|user)\.overlay\./;
+const XATTR = Buffer.from('SCHILY.xattr.');
+const WITHOUT_ZEROS = new Set(['path', 'linkpath', 'uname', 'gname']);
+/** Digits that a length needs at most: headers have less than a gigabyte. Zeros before them are not counted. */
 const MOST_DIGITS = 9;
+
+/** The used records of a pax header. An empty value is that of a record that counts as absent. */
+export interface PaxRecords extends ReadonlyMap<string, string> {}
 
 /**
  * Parses the used records of a pax extended header. Undefined if any record is malformed.
  * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03
  */
-export function parsePaxRecords(bytes: Uint8Array): Map<string, string> | undefined {
+export function parsePaxRecords(bytes: Uint8Array): PaxRecords | undefined {
   const records = new Map<string, string>();
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  let sparseFields = 0;
+  let sparseMap = '';
   for (let offset = 0; offset < bytes.length;) {
-    let length = 0;
-    let at = offset;
-    for (; at < bytes.length && bytes[at] !== SPACE; at += 1) {
-      const digit = (bytes[at] ?? 0) - DIGIT_0;
-      if (digit < 0 || digit > 9 || at - offset === MOST_DIGITS) return undefined;
-      length = length * 10 + digit;
-    }
-    const start = at + 1;
-    const end = offset + length;
-    if (at === offset || end > bytes.length || end <= start || bytes[end - 1] !== NEWLINE) return undefined;
-    let equals = start;
-    for (; equals < end - 1 && bytes[equals] !== EQUALS; equals += 1) if (bytes[equals] === 0) return undefined;
-    if (equals === start || equals === end - 1) return undefined;
-    const key = USED_LENGTHS.has(equals - start) ? buffer.toString('latin1', start, equals) : '';
-    if (USED_KEYS.has(key)) {
-      const value = buffer.toString('utf8', equals + 1, end - 1);
-      if ((key === 'path' || key === 'linkpath') && value.includes('\0')) return undefined;
-      records.set(key, value);
-    }
+    const found = recordAt(buffer, offset);
+    if (found === undefined) return undefined;
+    const { start, equals, end } = found;
     offset = end;
+    const length = equals - start;
+    const isXattr = length > XATTR.length && buffer[start] === XATTR[0];
+    if (!USED_LENGTHS.has(length) && !isXattr) continue;
+    const key = buffer.toString('latin1', start, equals);
+    if (isXattr && OVERLAY_KEY.test(key)) records.set('overlay', key);
+    if (!USED_KEYS.has(key)) continue;
+    const value = tarText(buffer.subarray(equals + 1, end - 1));
+    if (WITHOUT_ZEROS.has(key) && value.includes('\0')) return undefined;
+    if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') {
+      // The oldest form repeats these two, one after the other.
+      if ((sparseFields % 2 === 0) !== (key === 'GNU.sparse.offset') || value.includes(',')) return undefined;
+      sparseFields += 1;
+      sparseMap = sparseFields === 1 ? value : 'repeated';
+    } else records.set(key, value);
   }
+  if (sparseFields > 0) records.set('GNU.sparse.map', sparseMap);
   return records;
+}
+
+function recordAt(bytes: Buffer, offset: number): { start: number; equals: number; end: number } | undefined {
+  let length = 0;
+  let digits = 0;
+  let at = offset;
+  // Go takes a plus before the length of a record.
+  if (bytes[at] === 0x2b) at += 1;
+  const first = at;
+  for (; at < bytes.length && bytes[at] !== SPACE; at += 1) {
+    const digit = bytes[at] ?? 0;
+    if (digit < DIGIT_0 || digit > DIGIT_9) return undefined;
+    length = length * 10 + digit - DIGIT_0;
+    if (length > 0) digits += 1;
+    if (digits > MOST_DIGITS) return undefined;
+  }
+  const start = at + 1;
+  const end = offset + length;
+  if (at === first || length < 5 || end > bytes.length || end <= start || bytes[end - 1] !== NEWLINE) return undefined;
+  let equals = start;
+  for (; equals < end - 1 && bytes[equals] !== EQUALS; equals += 1) if (bytes[equals] === NUL) return undefined;
+  return equals === start || equals === end - 1 ? undefined : { start, equals, end };
+}
+
+/** A signed 64-bit number in decimal digits, as Go's strconv.ParseInt reads it; NaN if it is none. */
+function int64(value: string): number {
+  const [, sign, digits] = /^([+-]?)0*([0-9]{1,19})$/.exec(value) ?? [];
+  if (digits === undefined) return Number.NaN;
+  const number = BigInt(`${sign === '-' ? '-' : ''}${digits}`);
+  return number >= -(1n << 63n) && number < 1n << 63n ? Number(number) : Number.NaN;
+}
+
+/**
+ * The size that a pax header states; undefined if it states none.
+ * @returns a string that says what is wrong if a number in it is none
+ */
+export function paxSize(records: PaxRecords): number | undefined | string {
+  const numbers = ['size', 'uid', 'gid'].map((key) => records.get(key) ?? '').filter((value) => value !== '');
+  const times = ['atime', 'mtime', 'ctime'].map((key) => records.get(key) ?? '').filter((value) => value !== '');
+  const isTime = (value: string): boolean => {
+    const point = value.includes('.') ? value.indexOf('.') : value.length;
+    return !Number.isNaN(int64(value.slice(0, point))) && /^[0-9]*$/.test(value.slice(point + 1));
+  };
+  if (numbers.some((value) => Number.isNaN(int64(value))) || !times.every(isTime)) {
+    return 'a pax header has a field that is no number';
+  }
+  const size = records.get('size') ?? '';
+  return size === '' ? undefined : int64(size);
+}
+
+/** True if a pax header describes a sparse file, in a version that Go reads. */
+export function isPaxSparse(records: PaxRecords): boolean {
+  const version = `${records.get('GNU.sparse.major') ?? ''}.${records.get('GNU.sparse.minor') ?? ''}`;
+  if (version === '.') return (records.get('GNU.sparse.map') ?? '') !== '';
+  return version === '0.0' || version === '0.1' || version === '1.0';
 }

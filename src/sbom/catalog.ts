@@ -101,8 +101,9 @@ export class Catalog {
     }
   }
 
-  #entries({ digest }: Descriptor, diffId: unknown, packed: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
-    const unpacked = unpackLayer(this.#budget.packed(packed), digest, (bytes) => this.#budget.takeFrame(bytes));
+  #entries(layer: Descriptor, diffId: unknown, packed: AsyncIterable<Uint8Array>): AsyncGenerator<TarEntry> {
+    const { digest } = layer;
+    const unpacked = unpackLayer(this.#budget.packed(packed), layer, (bytes) => this.#budget.takeFrame(bytes));
     const counted = this.#budget.unpacked(unpacked);
     const checked = diffId === undefined ? counted : checkDiffId(counted, digest, diffId);
     return readTar(checked, digest, this.#limits, () => this.#budget.take('entries'));

@@ -57,6 +57,7 @@ export class LayerPass {
     const { overlay, index, isLowest, alsoRead } = this.#options;
     const path = cleanPath(entry.name);
     if (path === '') return;
+    if (entry.doubt !== undefined) this.#options.gaps.add(`archive-doubtful: ${entry.doubt} (${path})`);
     const whiteout = whiteoutOf(path);
     if (whiteout !== undefined) {
       if (whiteout.kind === 'file') overlay.hide(whiteout.path, index);

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { InputError } from '../errors.js';
-import { isZeroBlock, parsePaxRecords, parseTarHeader, TAR_BLOCK, untilZero } from '../tar-header.js';
+import { isZeroBlock, parsePaxRecords, parseTarHeader, paxSize, TAR_BLOCK, untilZero } from '../tar-header.js';
 
 /** Maximum entries of a tar archive. `LAYOUT_INVALID` */
 const MOST_TAR_ENTRIES = 1_000_000;
@@ -56,8 +56,9 @@ export async function indexTar(file: FileHandle, path: string): Promise<Map<stri
     const { typeFlag } = header;
     const isExtension = EXTENSIONS.has(typeFlag);
     // A size that does not fit into the header is in the extended header before it.
-    const size = Number((isExtension ? undefined : pax?.get('size')) ?? header.size);
+    const size = (isExtension || pax === undefined ? undefined : paxSize(pax)) ?? header.size;
     const offset = at + TAR_BLOCK;
+    if (typeof size === 'string') throw invalid(path, size);
     if (!Number.isSafeInteger(size) || size < 0 || offset + size > archiveBytes) throw invalid(path, 'it is cut off');
     count += 1;
     if (count > MOST_TAR_ENTRIES) throw invalid(path, `it has more than ${MOST_TAR_ENTRIES} entries`);
@@ -68,7 +69,7 @@ export async function indexTar(file: FileHandle, path: string): Promise<Map<stri
       else pax = parsePaxRecords(body);
       if (typeFlag === 'x' && pax === undefined) throw invalid(path, 'a pax header is malformed');
     } else if (!isExtension) {
-      const name = (longName ?? pax?.get('path') ?? header.name).replace(/^(?:\.\/)+/, '');
+      const name = (longName || pax?.get('path') || header.name).replace(/^(?:\.\/)+/, '');
       if (FILES.has(typeFlag)) entries.set(name, { offset, size });
       longName = undefined;
       pax = undefined;

@@ -4,8 +4,10 @@ import {
   InputError,
   bareMediaType,
   createDigester,
+  hasTarChecksum,
   isFileSystemLayer,
   once,
+  TAR_BLOCK,
   type Descriptor,
 } from '../../oci/index.js';
 import { layerInvalid } from '../sbom-errors.js';
@@ -13,6 +15,8 @@ import { splitZstdFrames } from './zstd-frames.js';
 
 /** Media types of file systems that a runtime can read but this code cannot. */
 const UNREADABLE = /\+encrypted$|^application\/vnd\.erofs\./;
+/** Media types that containerd does not decompress, whatever the first bytes are. */
+const PLAIN = /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar$/;
 /** Size of a decompressor's output chunks. Fewer, larger chunks than the default of 16 KiB. */
 const CHUNK_BYTES = 256 * 1024;
 
@@ -38,19 +42,25 @@ export function checkLayerMediaType(layer: Descriptor): void {
 }
 
 /**
- * Unpacks a layer. The first bytes decide between gzip, zstd and plain tar, because media types are sometimes wrong.
+ * Unpacks a layer. Its media type comes first, as in containerd: a layer of OCI's type without a suffix is a plain tar.
+ * Otherwise the first bytes decide between gzip, zstd and plain tar, because media types are sometimes wrong. What was
+ * hashed for the config (`checkDiffId`) decides whether a runtime accepts the result.
  * The source is read to its end, so that it can verify its digest.
  * @throws InputError `LAYER_INVALID`
+ * @see https://github.com/containerd/containerd/blob/v2.4.2/core/images/mediatypes.go
  */
 export async function* unpackLayer(
   source: AsyncIterable<Uint8Array>,
-  layer: string,
+  { digest: layer, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
   onZstdFrame: (windowBytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
-  const { value: head, done } = await firstBytes(iterator, 4);
+  const { value: head, done } = await firstBytes(iterator, TAR_BLOCK);
   const bytes = done ? once(head) : resume(head, iterator);
-  if (head[0] === 0x1f && head[1] === 0x8b) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
+  // containerd refuses what is no tar here; Docker and podman look at the first bytes.
+  const isPlain = PLAIN.test(bareMediaType(mediaType)) && head.length >= TAR_BLOCK && hasTarChecksum(head);
+  if (isPlain) yield* bytes;
+  else if (isGzip(head)) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
   else if (isZstd(head)) {
     yield* through(splitZstdFrames(bytes, layer, onZstdFrame), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
   } else yield* bytes;
@@ -81,6 +91,10 @@ export async function* checkDiffId(
   );
 }
 
+function isGzip(head: Buffer): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b && head[2] === 8;
+}
+
 /** True for the start of a zstd frame or skippable frame: a layer may start with either. */
 function isZstd(head: Buffer): boolean {
   if (head.length < 4) return false;
@@ -92,13 +106,15 @@ async function firstBytes(
   iterator: AsyncIterator<Uint8Array>,
   count: number,
 ): Promise<{ value: Buffer; done: boolean }> {
-  let value = Buffer.alloc(0);
-  while (value.length < count) {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  while (bytes < count) {
     const next = await iterator.next();
-    if (next.done === true) return { value, done: true };
-    value = Buffer.concat([value, next.value]);
+    if (next.done === true) return { value: Buffer.concat(pieces), done: true };
+    pieces.push(next.value);
+    bytes += next.value.length;
   }
-  return { value, done: false };
+  return { value: Buffer.concat(pieces), done: false };
 }
 
 async function* resume(head: Uint8Array, iterator: AsyncIterator<Uint8Array>): AsyncGenerator<Uint8Array> {
