@@ -1,3 +1,4 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { header, pax } from '../../unit/sbom/raw-tar.js';
 
 /** Random numbers from a seed: the same seed gives the same layers. */
@@ -223,4 +224,31 @@ export function mutatedLayer(random: Random): Buffer {
   const end = random() < 0.9 ? Buffer.alloc(1024) : Buffer.alloc(random() < 0.5 ? 512 : 0);
   const bytes = Buffer.concat([...blocks.map((block) => block.bytes), end]);
   return isChanged && random() < 0.1 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes;
+}
+
+/** The layer in gzip members or zstd frames, some of which are skipped; about half are then changed in a few places. */
+export function packed(random: Random, layer: Buffer): Buffer {
+  const isGzip = random() < 0.5;
+  const checksum = { params: { 201: random() < 0.5 ? 1 : 0 } };
+  const pieces: Buffer[] = [];
+  const pieceBytes = random() < 0.5 ? Math.max(layer.length, 1) : 1 + Math.floor(random() * 4000);
+  for (let at = 0; at < layer.length || at === 0; at += pieceBytes) {
+    const piece = layer.subarray(at, at + pieceBytes);
+    if (!isGzip && random() < 0.2) pieces.push(skippable(Math.floor(random() * 20)));
+    pieces.push(isGzip ? gzipSync(piece) : zstdCompressSync(piece, checksum));
+  }
+  if (random() < 0.1)
+    pieces.push(isGzip || random() < 0.5 ? Buffer.alloc(Math.floor(random() * 20), random() * 256) : skippable(3));
+  const bytes = Buffer.concat(pieces);
+  if (random() < 0.5) return bytes;
+  for (let count = 1 + Math.floor(random() * 2); count > 0; count -= 1)
+    bytes[Math.floor((random() < 0.5 ? random() ** 4 : random()) * bytes.length)] = Math.floor(random() * 256);
+  return random() < 0.2 ? bytes.subarray(0, Math.floor(random() * bytes.length)) : bytes;
+}
+
+function skippable(size: number): Buffer {
+  const frame = Buffer.alloc(8 + size, 7);
+  frame.writeUInt32LE(0x184d2a50, 0);
+  frame.writeUInt32LE(size, 4);
+  return frame;
 }

@@ -1,0 +1,37 @@
+import { isDeepStrictEqual } from 'node:util';
+import { CATALOGERS } from '../../src/sbom/catalogers/index.js';
+import { LONGEST_NAME } from '../../src/sbom/catalogers/cataloger.js';
+import { layerFile } from '../support/layer-file.js';
+
+/** Contents to start from; the first byte chooses the cataloger. */
+export function seeds(): Buffer[] {
+  const contents = [
+    'Package: a\nStatus: install ok installed\nVersion: 1\nDepends: b (>= 1) | c\n\n',
+    'P:a\nV:1-r0\nA:x86_64\nF:usr/bin\nR:a\n\n',
+    '{"name":"@s/a","version":"1.0.0","license":"MIT","dependencies":{"b":"1"}}',
+    'Metadata-Version: 2.1\nName: a\nVersion: 1\nLicense: MIT\nRequires-Dist: b; extra == "x"\n\n',
+    'ID=debian\nVERSION_ID="12"\n',
+    '{"packages":[{"name":"a/b","version":"1","dist":{"shasum":"00"}}]}',
+    '{"runtimeTarget":{"name":"x"},"targets":{"x":{"a/1":{}}},"libraries":{"a/1":{"type":"package","sha512":"x"}}}',
+    'SQLite format 3\0',
+    'PK\x03\x04',
+    '\x7fELF\x02\x01\x01',
+    'Gem::Specification.new do |s|\n  s.name = "a".freeze\n  s.version = "1"\nend\n',
+  ];
+  return contents.flatMap((content) =>
+    CATALOGERS.map((_, index) => Buffer.concat([Buffer.from([index]), Buffer.from(content, 'latin1')])),
+  );
+}
+
+/** A cataloger reads any bytes without an error, twice the same, and gives no longer names than it may. */
+export async function fuzz(input: Buffer): Promise<void> {
+  const cataloger = CATALOGERS[(input[0] ?? 0) % CATALOGERS.length];
+  const content = input.subarray(1);
+  if (cataloger === undefined || content.length > cataloger.maxBytes) return;
+  const reading = await cataloger.read(layerFile(content));
+  if (!isDeepStrictEqual(reading, await cataloger.read(layerFile(content, { chunkBytes: 7 }))))
+    throw new Error(`${cataloger.name} reads the same bytes in two ways`);
+  structuredClone(reading);
+  for (const { name, version } of reading.packages ?? [])
+    if (name.length > LONGEST_NAME || version.length > LONGEST_NAME) throw new Error(`${cataloger.name}: a long name`);
+}
