@@ -1,11 +1,17 @@
 import type { Attachments } from '../ports/attachments.js';
-import { mapConcurrently, parseReference, type Descriptor, type Digest } from '../oci/index.js';
+import {
+  mapConcurrently,
+  parseReference,
+  type Descriptor,
+  type Digest,
+  type ReadableRepository,
+} from '../oci/index.js';
 import { attachSbomStep, type SigningRule } from './our-sbom.js';
 import { attachSignatureStep } from './our-signature.js';
-import { classifyGraph } from './classify.js';
+import { LOOKED_AT_ONCE, classifyGraph } from './classify.js';
 import type { Image, attachContract } from './contracts.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
-import { awaitOurSboms, keepAttached } from '../transfer/plan-copy.js';
+import { awaitOurSboms, evidenceLost, keepAttached, type AttachmentOfRun } from '../transfer/plan-copy.js';
 import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
@@ -37,6 +43,7 @@ export interface Attaching {
 }
 
 export interface Attached {
+  subject: Digest;
   digest: Digest;
   /** The app's signature of it, if it is a signed SBOM. */
   signature?: Digest;
@@ -48,7 +55,7 @@ export interface Attached {
  * Attaches the missing SBOMs, and then the missing signatures, to all manifests of a graph. A call that crashes
  * attaches nothing twice.
  * @throws ConfigurationError `SOURCE_NOT_WRITABLE`, `SIGNING_KEY_MISSING`; PolicyError `DESTINATION_LOCKED`;
- * PromoterError `STEP_STUCK`
+ * CopyError `EVIDENCE_LOST`; PromoterError `STEP_STUCK`
  */
 export async function attachStep(
   ports: AttachPorts,
@@ -70,10 +77,9 @@ export async function attachStep(
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
     if (signatures instanceof Busy) return signatures;
     // Includes attachments that exist already: an earlier try of this call may have attached them and crashed.
-    const attached = [...sboms, ...signatures].flatMap(({ digest, signature }) =>
-      signature === undefined ? [digest] : [digest, signature],
-    );
+    const attached = attachmentsOf(sboms, signatures);
     if (rule.attachTo === 'source') await keepAttached(ports, input.runId, attached);
+    else await checkListed(step.repository(registry, repository), attached, call.signal);
     call.progress.text([...counted('SBOMs', sboms), ...counted('signatures', signatures)].join('; '));
     return { did: describe(sboms, signatures) };
   });
@@ -135,7 +141,7 @@ async function attachEach(
   images: readonly Image[],
   atOnce: number,
   call: StepCall,
-  attach: (image: Image, call: StepCall) => Promise<StepReply<Omit<Attached, 'label'>>>,
+  attach: (image: Image, call: StepCall) => Promise<StepReply<Omit<Attached, 'subject' | 'label'>>>,
 ): Promise<Attached[] | Busy> {
   let busy: Busy | undefined;
   const attached = await mapConcurrently(images, atOnce, async (image): Promise<Attached | undefined> => {
@@ -149,7 +155,7 @@ async function attachEach(
         }),
       );
       await step.keep();
-      return { ...done, label };
+      return { ...done, subject: digest, label };
     } catch (error) {
       if (!(error instanceof Held)) throw error;
       busy = new Busy(error.retryAfterMs);
@@ -157,6 +163,35 @@ async function attachEach(
     }
   });
   return busy ?? attached.filter((each) => each !== undefined);
+}
+
+type Listed = AttachmentOfRun & { subject: Digest };
+
+/** All attachments: SBOMs, their signatures, and the signatures of the manifests. */
+function attachmentsOf(sboms: readonly Attached[], signatures: readonly Attached[]): Listed[] {
+  return [
+    ...sboms.map(({ digest, subject, label }) => ({ digest, subject, what: `SBOM of ${label}` })),
+    ...sboms.flatMap(({ digest: subject, signature: digest, label }) =>
+      digest === undefined ? [] : [{ digest, subject, what: `signature of the SBOM of ${label}` }],
+    ),
+    ...signatures.map(({ digest, subject, label }) => ({ digest, subject, what: `signature of ${label}` })),
+  ];
+}
+
+/**
+ * Checks that the destination lists what was attached there: another writer may have overwritten a list.
+ * @throws CopyError `EVIDENCE_LOST`
+ */
+async function checkListed(at: ReadableRepository, attached: readonly Listed[], signal: AbortSignal): Promise<void> {
+  const subjects = [...new Set(attached.map(({ subject }) => subject))];
+  const lists = await mapConcurrently(subjects, LOOKED_AT_ONCE, (subject) =>
+    at.listReferrers(subject, { artifactTypes: false, signal }),
+  );
+  const listed = new Map(
+    subjects.map((subject, index) => [subject, new Set(lists[index]?.map(({ digest }) => digest))]),
+  );
+  const lost = attached.filter(({ subject, digest }) => listed.get(subject)?.has(digest) !== true);
+  if (lost.length > 0) throw evidenceLost(at.name, lost);
 }
 
 /** Another process holds the lease of the subject. Never reported as an error. */

@@ -8,19 +8,15 @@ import {
   type Descriptor,
   type GraphOptions,
   type ReadableRepository,
-  CopyError,
-  rememberReads,
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../rules/rule.js';
 import type { Image } from './contracts.js';
 import { sbomsMadeOf, findOurSbom } from './our-sbom.js';
 import { plainClaim, sbomClaim, type SignedClaim } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
-import { LOOKED_AT_ONCE, classifyGraph } from './classify.js';
+import { LOOKED_AT_ONCE } from './classify.js';
 import { CYCLONEDX_JSON } from '../sbom/index.js';
 import { NOTARY_SIGNATURE } from '../signing/index.js';
-import type { StepCall, StepReply } from '../ports/step.js';
-import { longStep } from '../transfer/long-step.js';
 
 /** The repository to which a rule attaches SBOMs and signatures. */
 export function attachedAt(rule: Rule, source: SourceRepository, destination: string): SourceRepository {
@@ -138,72 +134,10 @@ export async function isAllListed(
   return true;
 }
 
-/** Maximum missing attachments that a message names. Further ones are only counted. */
-const NAMED = 5;
-/**
- * How long the check runs without checkpoints, in milliseconds, or `turnMs` if that is less. It is enough for nearly
- * all graphs.
- */
-const BRIEF_MS = 10_000;
-
-type CheckPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'callBounds' | 'now'>;
-
-/**
- * Checks that the attachments that the rule requires are at the destination. Anybody with delete or push rights at the
- * source could have removed them before the copy. If a graph has so many signatures that the check takes long, the next
- * call continues it.
- * @throws CopyError `EVIDENCE_LOST`, which names what is missing; as {@link classifyGraph}
- */
-export async function checkArrivedEvidence(
-  ports: CheckPorts,
-  rule: Rule,
-  { registry, repository }: SourceRepository,
-  { runId, root }: { runId: string; root: Descriptor },
-  call: StepCall,
-): Promise<StepReply<'arrived'>> {
-  const travelling = withoutExcluded(rule);
-  if (travelling.sbom.formats.length === 0 && travelling.sign.length === 0) return { done: 'arrived' };
-  const brief = AbortSignal.timeout(Math.min(BRIEF_MS, ports.callBounds.turnMs));
-  try {
-    const at = rememberReads(ports.registries.repository(registry, repository));
-    return { done: await check(ports, travelling, at, root, AbortSignal.any([call.signal, brief])) };
-  } catch (error) {
-    if (call.signal.aborted || !brief.aborted) throw error;
-  }
-  return longStep(ports, 'checkArrivedEvidence', { runId }, call, (step) =>
-    check(ports, travelling, step.repository(registry, repository), root, call.signal),
-  );
-}
-
-async function check(
-  ports: CheckPorts,
-  travelling: Rule,
-  at: ReadableRepository,
-  root: Descriptor,
-  signal: AbortSignal,
-): Promise<'arrived'> {
-  const { images } = await classifyGraph(at, root, signal);
-  const lacking = await attachmentDifferences(ports, travelling, at, images, signal);
-  if (lacking.length === 0) return 'arrived';
-  const more = lacking.length > NAMED ? `; and ${lacking.length - NAMED} more` : '';
-  const named = `${lacking.slice(0, NAMED).join('; ')}${more}`;
-  throw new CopyError('EVIDENCE_LOST', `${at.name}@${root.digest} arrived incomplete: ${named}`, {
-    remedy:
-      'Somebody deleted the attachment at the source or the destination, or overwrote a list of referrers (a tag `sha256-…`): check who may push and delete there. The schedule retries.',
-  });
-}
-
 /** The attachments that a copy by the rule takes along from the source. */
 export function copiedKinds({ referrers: { excludeArtifactTypes } }: Rule): { sbom: boolean; signature: boolean } {
   return {
     sbom: !excludeArtifactTypes.includes(CYCLONEDX_JSON),
     signature: !excludeArtifactTypes.includes(NOTARY_SIGNATURE),
   };
-}
-
-/** The rule without the attachments that it does not copy. They are attached at the source and stay there. */
-function withoutExcluded(rule: Rule): Rule {
-  if (rule.attachTo === 'destination') return rule;
-  const { sbom, signature } = copiedKinds(rule);
-  return { ...rule, ...(!sbom && { sbom: { ...rule.sbom, formats: [] } }), ...(!signature && { sign: [] }) };
 }

@@ -65,10 +65,7 @@ export const BACKOFF = {
    * After that it counts as missing.
    */
   unknownMs: 15 * 60_000,
-  /**
-   * How long a destination may not show attachments that have arrived, in milliseconds. It listed all of them just
-   * before. `EVIDENCE_LOST`
-   */
+  /** How long a repository may not show the attachments of the run, in milliseconds. `EVIDENCE_LOST` */
   evidenceMs: 10_000,
 } as const;
 

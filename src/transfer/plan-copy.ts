@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import {
@@ -39,8 +40,8 @@ export interface PlannedCopy {
  * Plans the copy of a run's graph with its referrers, and stores the plan as a document. A run plans once; each call
  * checks the tag again.
  * @returns `superseded` if the tag of a promotion has moved
- * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `GRAPH_TOO_LARGE`;
- * PromoterError `STEP_STUCK`
+ * @throws InputError `DIGEST_MISMATCH`, `SOURCE_NOT_FOUND`; CopyError `REFERRER_UNKNOWN`, `EVIDENCE_LOST`,
+ * `GRAPH_TOO_LARGE`; PromoterError `STEP_STUCK`
  */
 export async function planCopy(
   ports: Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'now'> & StorePort<Runs & Promotions>,
@@ -74,6 +75,7 @@ export async function planCopy(
     const listed = await atSource(() => planGraph(from, root, { ...options, recursive, onWalked }));
     const planned = await withAttached(from, listed, attached, options);
     awaitReferrers(ports, step, walkedOf(planned), news, call);
+    checkAttached(planned, attached);
     return planned;
   });
   if (!('done' in reply)) return reply;
@@ -207,6 +209,14 @@ function referrersUnknown(source: string, unknown: readonly string[], listed: nu
 /** Maximum attachments that are read at once. */
 const READ_AT_ONCE = 8;
 
+/** An attachment that a run has made or found at its source. */
+const attachmentSchema = z.object({
+  digest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest'),
+  /** For messages: `SBOM of linux/amd64`. */
+  what: z.string(),
+});
+export type AttachmentOfRun = z.infer<typeof attachmentSchema>;
+
 /** The name of the document with the attachments that a run has made or found at its source. */
 function nameOf(runId: string): string {
   return `plans/${runId}/attached.json`;
@@ -219,18 +229,16 @@ function nameOf(runId: string): string {
 export async function keepAttached(
   ports: Pick<Ports, 'documents'>,
   runId: string,
-  digests: readonly Digest[],
+  attached: readonly AttachmentOfRun[],
 ): Promise<void> {
-  if (digests.length === 0) return;
-  await ports.documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(digests)));
+  if (attached.length === 0) return;
+  await ports.documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(attached)));
 }
 
-/** The attachments that the run has made or found. Empty if another version wrote the document. */
-export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string): Promise<Digest[]> {
+/** The attachments that the run has made or found. */
+export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string): Promise<AttachmentOfRun[]> {
   const bytes = await ports.documents.get('documents', nameOf(runId));
-  if (bytes === undefined) return [];
-  const kept: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
-  return Array.isArray(kept) ? kept.filter((each): each is Digest => typeof each === 'string' && isDigest(each)) : [];
+  return bytes === undefined ? [] : z.array(attachmentSchema).parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
 }
 
 /**
@@ -240,24 +248,53 @@ export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string)
 async function withAttached(
   source: Repository,
   listed: CopyPlan,
-  attached: readonly Digest[],
+  attached: readonly AttachmentOfRun[],
   options: GraphOptions,
 ): Promise<CopyPlan> {
   const known = new Set([...listed.manifests.map(({ descriptor }) => descriptor.digest), ...leftOutOf(listed)]);
-  const unlisted = attached.filter((digest) => !known.has(digest));
-  const more = await mapConcurrently(unlisted, READ_AT_ONCE, async (digest): Promise<CopyPlan> => {
+  const unlisted = attached.filter(({ digest }) => !known.has(digest));
+  const more = await mapConcurrently(unlisted, READ_AT_ONCE, async ({ digest }): Promise<CopyPlan> => {
     try {
       const root = await source.resolve(digest, { ...(options.signal && { signal: options.signal }) });
       const plan = await planGraph(source, root, { ...options, recursive: true });
       const type = plan.manifests.find(({ descriptor }) => descriptor.digest === digest)?.artifactType;
       const isExcluded = type !== undefined && options.excludeArtifactTypes?.includes(type) === true;
-      return isExcluded ? { ...plan, manifests: [] } : plan;
+      return isExcluded ? { ...plan, manifests: [], leftOut: [{ digest, reason: 'excluded' }] } : plan;
     } catch (error) {
       if (!(error instanceof RegistryError && error.notFound)) throw error;
       return { ...listed, manifests: [], leftOut: [{ digest, reason: 'gone' }] };
     }
   });
   return joinPlans(listed, ...more);
+}
+
+/**
+ * Checks that a plan has the attachments of its run, except those that the rule excludes. Anybody with delete or push
+ * rights at the source could have removed them. What is in the plan is verified at the destination after the copy.
+ * @throws CopyError `EVIDENCE_LOST`
+ */
+function checkAttached({ source, manifests, leftOut }: CopyPlan, attached: readonly AttachmentOfRun[]): void {
+  const known = new Set<string>(manifests.map(({ descriptor }) => descriptor.digest));
+  for (const { digest, reason } of leftOut) if (reason === 'excluded') known.add(digest);
+  const lost = attached.filter(({ digest }) => !known.has(digest));
+  if (lost.length > 0) throw evidenceLost(source, lost);
+}
+
+/** Maximum missing attachments that a message names. Further ones are only counted. */
+const NAMED = 5;
+
+/** The error if attachments of a run are gone from the repository where it attached them. */
+export function evidenceLost(repository: string, lost: readonly AttachmentOfRun[]): CopyError {
+  const more = lost.length > NAMED ? `; and ${lost.length - NAMED} more` : '';
+  const named = lost.slice(0, NAMED).map(({ digest, what }) => `${what} (${digest})`);
+  return new CopyError(
+    'EVIDENCE_LOST',
+    `${repository} no longer has what this run attached: ${named.join('; ')}${more}`,
+    {
+      remedy:
+        'Somebody deleted the attachment, or overwrote a list of referrers (a tag `sha256-…`): check who may push and delete there. The schedule retries.',
+    },
+  );
 }
 
 function leftOutOf({ leftOut }: CopyPlan): Digest[] {

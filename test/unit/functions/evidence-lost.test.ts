@@ -69,7 +69,7 @@ test('pushes during that wait start no second run before this one has ended, and
   let pushes = 0;
   const since = play.world.nowMs;
   const runs = await play.playAll(async (work, call, name) => {
-    if (name === 'tagDestination' && pushes < 20) {
+    if (name === 'copy' && pushes < 20) {
       pushes += 1;
       await openRun(play.world);
     }
