@@ -1,11 +1,5 @@
 /** Package databases that are recognized by name but not read. Each one is reported as a gap. */
 const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
-  {
-    ecosystem: 'rpm',
-    pattern:
-      /^(?:var\/lib|usr\/lib\/sysimage|usr\/share)\/rpm\/(?:Packages|Packages\.db|rpmdb\.sqlite)$|^var\/lib\/rpmmanifest\//,
-  },
-  { ecosystem: 'apk', pattern: /^(?:usr\/)?lib\/apk\/db\/installed$/ },
   { ecosystem: 'pacman', pattern: /^var\/lib\/pacman\/local\/[^/]+\/desc$/ },
   { ecosystem: 'python', pattern: /\.dist-info\/METADATA$|\.egg-info(?:\/PKG-INFO)?$/ },
   { ecosystem: 'conda', pattern: /(?:^|\/)conda-meta\/[^/]+\.json$/ },
