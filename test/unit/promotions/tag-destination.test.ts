@@ -3,8 +3,7 @@ import { CopyError, PolicyError, PromoterError, type Descriptor, type HeldLease 
 import type { Rule } from '../../../src/rules/rule.js';
 import { cancelRun } from '../../../src/rows/cancellation.js';
 import { endRunRow } from '../../../src/rows/run-end.js';
-import { openedBy } from '../../../src/rows/row-writes.js';
-import { copyRequestOfPromotion, type CopyRequest, copyStep } from '../../../src/transfer/copy.js';
+import type { CopyRequest } from '../../../src/transfer/copy.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepCall } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
@@ -13,7 +12,7 @@ import { destinationLease } from '../../../src/transfer/registry-access.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { breakEverywhere } from '../../support/breaking.js';
-import { NOTARY_SIGNATURE, pushImage, pushMultiPlatform } from '../../support/images.js';
+import { pushImage } from '../../support/images.js';
 import {
   DESTINATION,
   REGISTRY,
