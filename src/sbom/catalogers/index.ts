@@ -1,8 +1,11 @@
-import type { Cataloger } from './cataloger.js';
 import { apkCataloger } from './apk.js';
+import { binariesCataloger } from './binaries.js';
+import type { Cataloger } from './cataloger.js';
 import { dpkgCataloger } from './dpkg.js';
+import { jdkCataloger } from './jdk.js';
 import { npmCataloger } from './npm.js';
 import { osReleaseCataloger } from './os-release.js';
+import { pythonCataloger } from './python.js';
 import { rpmCataloger } from './rpm.js';
 
 /** All catalogers. A file that several want by its path is read by the first. */
@@ -12,4 +15,7 @@ export const CATALOGERS: readonly Cataloger[] = [
   apkCataloger,
   rpmCataloger,
   npmCataloger,
+  pythonCataloger,
+  jdkCataloger,
+  binariesCataloger,
 ];

@@ -1,5 +1,6 @@
 import { isRecord } from '../../oci/index.js';
 import { LONGEST_NAME, type Cataloger, type Gap, type Reading } from './cataloger.js';
+import { parseJson } from './json.js';
 
 /**
  * Matches `node_modules/NAME` or `node_modules/@scope/NAME`, at any depth. Names that start with a dot are npm's own
@@ -8,10 +9,6 @@ import { LONGEST_NAME, type Cataloger, type Gap, type Reading } from './cataloge
 const PACKAGE_ROOT = /(?:^|\/)node_modules\/(?:@[^/]+\/)?[^/@.][^/]*$/;
 const LONGEST_LICENSE = 1000;
 const MOST_LICENSES = 20;
-/** Maximum nesting of JSON. Parsing deeper JSON takes disproportionately long, and no package manifest is that deep. */
-const DEEPEST = 200;
-/** Smaller files cannot nest deep enough to matter. */
-const QUICK_BYTES = 16 * 1024;
 const MANIFEST = '/package.json';
 
 function isUsable(value: unknown): value is string {
@@ -44,22 +41,6 @@ function unreadable(detail: string): Reading {
   return { gaps: [{ cause: 'database-unreadable', detail }] };
 }
 
-/** True if JSON nests deeper than any manifest. Reads each byte once. */
-function isTooDeep(bytes: Uint8Array): boolean {
-  if (bytes.length < QUICK_BYTES) return false;
-  let depth = 0;
-  let isText = false;
-  for (let at = 0; at < bytes.length; at += 1) {
-    const byte = bytes[at];
-    if (byte === 0x22) isText = !isText;
-    else if (isText) at += byte === 0x5c ? 1 : 0;
-    else if (byte === 0x5b || byte === 0x7b) depth += 1;
-    else if (byte === 0x5d || byte === 0x7d) depth -= 1;
-    if (depth > DEEPEST) return true;
-  }
-  return false;
-}
-
 /**
  * Reads npm packages: each folder below a node_modules folder that has a package.json.
  * @see https://docs.npmjs.com/cli/v11/configuring-npm/package-json
@@ -70,15 +51,9 @@ export const npmCataloger: Cataloger = {
   maxBytes: 1024 * 1024,
   wants: (path) => path.endsWith(MANIFEST) && PACKAGE_ROOT.test(path.slice(0, -MANIFEST.length)),
   async read(file): Promise<Reading> {
-    const bytes = await file.whole();
-    if (isTooDeep(bytes)) return unreadable('a package.json that nests too deep');
-    let json: unknown;
-    try {
-      // npm accepts a byte order mark as well.
-      json = JSON.parse(new TextDecoder().decode(bytes));
-    } catch {
-      return unreadable('a package.json that is not JSON');
-    }
+    const parsed = parseJson(await file.whole());
+    if ('reason' in parsed) return unreadable(`a package.json that ${parsed.reason}`);
+    const { json } = parsed;
     const { name, version } = isRecord(json) ? json : {};
     if (!isUsable(name) || !isUsable(version)) return unreadable('a package.json without a usable name or version');
     const slash = name.startsWith('@') ? name.indexOf('/') : -1;
@@ -91,6 +66,7 @@ export const npmCataloger: Cataloger = {
           name: name.slice(slash + 1),
           version,
           ...(licenses.length > 0 && { licenses }),
+          owns: ['./'],
         },
       ],
       ...(gaps.length > 0 && { gaps }),

@@ -1,7 +1,6 @@
 /** Package databases that are recognized by name but not read. Each one is reported as a gap. */
 const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
   { ecosystem: 'pacman', pattern: /^var\/lib\/pacman\/local\/[^/]+\/desc$/ },
-  { ecosystem: 'python', pattern: /\.dist-info\/METADATA$|\.egg-info(?:\/PKG-INFO)?$/ },
   { ecosystem: 'conda', pattern: /(?:^|\/)conda-meta\/[^/]+\.json$/ },
   { ecosystem: 'java', pattern: /\.(?:jar|war|ear)$/ },
   { ecosystem: 'dotnet', pattern: /\.deps\.json$/ },

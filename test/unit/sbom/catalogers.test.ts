@@ -168,9 +168,6 @@ describe('npm', () => {
 describe('an ecosystem without a cataloger', () => {
   test.each([
     ['pacman', 'var/lib/pacman/local/bash-5.2-1/desc'],
-    ['python', 'usr/lib/python3/dist-packages/requests-2.0.dist-info/METADATA'],
-    ['python', 'usr/lib/python3/dist-packages/six.egg-info'],
-    ['python', 'opt/venv/lib/x.egg-info/PKG-INFO'],
     ['conda', 'opt/conda/conda-meta/numpy-1.26.json'],
     ['java', 'app.jar'],
     ['java', 'opt/tomcat/webapps/a.war'],

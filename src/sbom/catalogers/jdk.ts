@@ -1,0 +1,36 @@
+import { LONGEST_NAME, type Cataloger, type Reading } from './cataloger.js';
+
+/**
+ * Reads Java runtimes: the file `release` in their folder. What lies below the folder belongs to the runtime.
+ * @see https://openjdk.org/jeps/223
+ */
+export const jdkCataloger: Cataloger = {
+  name: 'jdk',
+  kind: 'language',
+  maxBytes: 1024 * 1024,
+  wants: (path) => path.endsWith('/release'),
+  async read(file): Promise<Reading> {
+    const text = Buffer.from(await file.whole()).toString('utf8');
+    const fields = new Map<string, string>();
+    for (const [, name = '', value = ''] of text.matchAll(/^([A-Z_]{1,50})="?([^"\r\n]*)"?\r?$/gm))
+      fields.set(name, value);
+    // Other programs have a file of this name.
+    if (!fields.has('JAVA_VERSION')) return {};
+    const version = fields.get('JAVA_RUNTIME_VERSION') ?? fields.get('JAVA_VERSION') ?? '';
+    if (version === '' || version.length > LONGEST_NAME) {
+      return { gaps: [{ cause: 'database-unreadable', detail: 'a Java runtime without a usable version' }] };
+    }
+    const supplier = fields.get('IMPLEMENTOR')?.slice(0, LONGEST_NAME);
+    return {
+      packages: [
+        {
+          type: 'generic',
+          name: 'openjdk',
+          version,
+          ...(supplier !== undefined && supplier !== '' && { supplier }),
+          owns: ['./'],
+        },
+      ],
+    };
+  },
+};
