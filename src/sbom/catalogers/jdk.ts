@@ -11,16 +11,17 @@ export const jdkCataloger: Cataloger = {
   wants: (path) => path.endsWith('/release'),
   async read(file): Promise<Reading> {
     const text = Buffer.from(await file.whole()).toString('utf8');
-    const fields = new Map<string, string>();
-    for (const [, name = '', value = ''] of text.matchAll(/^([A-Z_]{1,50})="?([^"\r\n]*)"?\r?$/gm))
-      fields.set(name, value);
+    const field = (name: RegExp): string | undefined => {
+      const line = new RegExp(`^${name.source}="?([^"\\r\\n]*)"?\\r?$`, 'm').exec(text);
+      return line?.[1];
+    };
+    const version = field(/JAVA_RUNTIME_VERSION/) ?? field(/JAVA_VERSION/);
     // Other programs have a file of this name.
-    if (!fields.has('JAVA_VERSION')) return {};
-    const version = fields.get('JAVA_RUNTIME_VERSION') ?? fields.get('JAVA_VERSION') ?? '';
+    if (version === undefined) return {};
     if (version === '' || version.length > LONGEST_NAME) {
       return { gaps: [{ cause: 'database-unreadable', detail: 'a Java runtime without a usable version' }] };
     }
-    const supplier = fields.get('IMPLEMENTOR')?.slice(0, LONGEST_NAME);
+    const supplier = field(/IMPLEMENTOR/)?.slice(0, LONGEST_NAME);
     return {
       packages: [
         {

@@ -24,7 +24,7 @@ const LONGEST_LICENSE = 200;
 const BLANK = ['', 'UNKNOWN', 'NONE'];
 
 /** `A.B_c` and `a-b-c` are the same project. @see https://packaging.python.org/en/latest/specifications/name-normalization/ */
-export function normalizeName(name: string): string {
+function normalizeName(name: string): string {
   return name.toLowerCase().replaceAll(/[-_.]+/g, '-');
 }
 

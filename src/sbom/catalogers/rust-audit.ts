@@ -33,7 +33,7 @@ function isUsable(value: unknown): value is string {
  * The crates that a program contains. Those used only to build it are left out.
  * @see https://github.com/rust-secure-code/cargo-auditable/blob/v0.7.0/PARSING.md
  */
-export function readRustAudit(bytes: Uint8Array): Reading {
+function readRustAudit(bytes: Uint8Array): Reading {
   const parsed = parseJson(bytes);
   const json = 'json' in parsed ? parsed.json : undefined;
   const crates: unknown[] = isRecord(json) && Array.isArray(json.packages) ? json.packages : [];
