@@ -11,17 +11,14 @@ export const jdkCataloger: Cataloger = {
   wants: (path) => path.endsWith('/release'),
   async read(file): Promise<Reading> {
     const text = Buffer.from(await file.whole()).toString('utf8');
-    const field = (name: RegExp): string | undefined => {
-      const line = new RegExp(`^${name.source}="?([^"\\r\\n]*)"?\\r?$`, 'm').exec(text);
-      return line?.[1];
-    };
-    const version = field(/JAVA_RUNTIME_VERSION/) ?? field(/JAVA_VERSION/);
+    const version = (/^JAVA_RUNTIME_VERSION="?([^"\r\n]*)/m.exec(text) ??
+      /^JAVA_VERSION="?([^"\r\n]*)/m.exec(text))?.[1];
     // Other programs have a file of this name.
     if (version === undefined) return {};
     if (version === '' || version.length > LONGEST_NAME) {
       return { gaps: [{ cause: 'database-unreadable', detail: 'a Java runtime without a usable version' }] };
     }
-    const supplier = field(/IMPLEMENTOR/)?.slice(0, LONGEST_NAME);
+    const supplier = /^IMPLEMENTOR="?([^"\r\n]*)/m.exec(text)?.[1]?.slice(0, LONGEST_NAME);
     return {
       packages: [
         {

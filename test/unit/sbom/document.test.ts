@@ -189,14 +189,14 @@ describe('content that could not be read', () => {
   test('is named and makes the composition incomplete', async () => {
     const result = await sbomOf([
       await layerOf(
-        ['var/lib/rpm/rpmdb.sqlite', 'SQLite format 3'],
-        ['opt/b.jar', 'PK'],
-        ['opt/a.jar', 'PK'],
+        ['var/lib/pacman/local/bash-5.2-1/desc', '%NAME%'],
+        ['opt/conda/conda-meta/b.json', '{}'],
+        ['opt/conda/conda-meta/a.json', '{}'],
         npmPackage('node_modules/a', 'a', '1.0.0'),
       ),
     ]);
     expectValid(result);
-    expect(result.gaps).toEqual(['no reader for java', 'no reader for rpm']);
+    expect(result.gaps).toEqual(['no reader for conda', 'no reader for pacman']);
     expect(result.document.compositions).toEqual([
       {
         aggregate: 'incomplete',
@@ -207,10 +207,10 @@ describe('content that could not be read', () => {
     const { properties = [] } = result.document.metadata;
     expect(properties).toContainEqual({ name: 'acr-promoter:covered', value: 'npm' });
     expect(properties.filter(({ name }) => name !== 'acr-promoter:covered')).toEqual([
-      { name: 'acr-promoter:gap', value: 'no reader for java' },
-      { name: 'acr-promoter:gap', value: 'no reader for rpm' },
-      { name: 'acr-promoter:unread', value: 'java: opt/a.jar and 1 more' },
-      { name: 'acr-promoter:unread', value: 'rpm: var/lib/rpm/rpmdb.sqlite' },
+      { name: 'acr-promoter:gap', value: 'no reader for conda' },
+      { name: 'acr-promoter:gap', value: 'no reader for pacman' },
+      { name: 'acr-promoter:unread', value: 'conda: opt/conda/conda-meta/a.json and 1 more' },
+      { name: 'acr-promoter:unread', value: 'pacman: var/lib/pacman/local/bash-5.2-1/desc' },
     ]);
   });
 
