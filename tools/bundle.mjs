@@ -16,8 +16,6 @@ await build({
   entryNames: 'acr-promoter',
   chunkNames: 'parts/[name]-[hash]',
   bundle: true,
-  // Not bundled: it reads schemas from its own folder. Only SBOMs load it.
-  external: ['@cyclonedx/cyclonedx-library'],
   // Dynamic imports (Azure's sign-in) become files of their own.
   splitting: true,
   platform: 'node',

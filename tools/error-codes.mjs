@@ -5,8 +5,8 @@ import { parseSync } from '@swc/core';
 /** Codes without an underscore are only these. */
 const SHAPE =
   /^(?:[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|DENIED|INTERNAL|STALLED|TIMEOUT|TOOMANYREQUESTS|UNAUTHORIZED|UNSUPPORTED)$/;
-/** Codes of Node, undici and os-release, which are not ours. */
-const FOREIGN = /^(?:UND_ERR_|EAI_|ERR_|VERSION_ID$|PROXY_REFUSED$)/;
+/** Names of Node, undici, os-release and SPDX, which are not ours. */
+const FOREIGN = /^(?:UND_ERR_|EAI_|ERR_|VERSION_ID$|OPERATING_SYSTEM$|DEPENDS_ON$|PROXY_REFUSED$)/;
 /** The file that has codes in tables: by status, and with their remedies. */
 const TABLES = 'src/oci/registry/error-from-answer.ts';
 

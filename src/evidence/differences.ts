@@ -15,7 +15,7 @@ import { sbomsMadeOf, findOurSbom } from './our-sbom.js';
 import { plainClaim, sbomClaim, type SignedClaim } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import { LOOKED_AT_ONCE } from './classify.js';
-import { CYCLONEDX_JSON } from '../sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../sbom/index.js';
 import { NOTARY_SIGNATURE } from '../signing/index.js';
 
 /** The repository to which a rule attaches SBOMs and signatures. */
@@ -137,7 +137,7 @@ export async function isAllListed(
 /** The attachments that a copy by the rule takes along from the source. */
 export function copiedKinds({ referrers: { excludeArtifactTypes } }: Rule): { sbom: boolean; signature: boolean } {
   return {
-    sbom: !excludeArtifactTypes.includes(CYCLONEDX_JSON),
+    sbom: !excludeArtifactTypes.includes(SBOM_MEDIA_TYPES.cyclonedx),
     signature: !excludeArtifactTypes.includes(NOTARY_SIGNATURE),
   };
 }

@@ -11,7 +11,7 @@ import {
   mapConcurrently,
 } from '../oci/index.js';
 import type { SourceRepository, Rule } from '../rules/rule.js';
-import { type Sbom, type SbomInput, CYCLONEDX_JSON } from '../sbom/index.js';
+import { type Sbom, type SbomInput, SBOM_MEDIA_TYPES } from '../sbom/index.js';
 import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
 import type { Image } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
@@ -102,7 +102,7 @@ export async function generateSbom(
       remedy: 'Name one of the images of the index: only an image has layers to look into.',
     });
   }
-  const made = await sbom.generate({
+  const [made] = await sbom.generate({
     name,
     descriptor,
     manifest,
@@ -112,6 +112,7 @@ export async function generateSbom(
     onProgress,
     ...(kept && { kept }),
   });
+  if (made === undefined) throw new Error('no SBOM was made');
   return { subject: descriptor, sbom: made };
 }
 
@@ -145,7 +146,7 @@ async function attach(
       {
         mediaType: sbom.mediaType,
         bytes: sbom.bytes,
-        annotations: { 'org.opencontainers.image.title': 'sbom.cdx.json' },
+        annotations: { 'org.opencontainers.image.title': sbom.fileName },
       },
     ],
     subject,
@@ -167,7 +168,8 @@ async function attach(
 /** One line: the packages that were found and the files that could not be read. */
 export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): string {
   const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
-  return [counted.length === 0 ? 'no components' : counted.join(', '), ...gaps].join('; ');
+  const missing = gaps.map(({ cause, count, examples: [example = ''] }) => `${count} ${cause}: ${example}`);
+  return [counted.length === 0 ? 'no components' : counted.join(', '), ...missing].join('; ');
 }
 
 /** Maximum recorded SBOMs of one image: one for each repository that it was promoted from. */
@@ -238,7 +240,7 @@ export async function findOurSbom(
   signal: AbortSignal,
   onLate: (sboms: Digest[]) => void = () => {},
 ): Promise<(Descriptor & { signature?: Digest }) | undefined> {
-  const options = { artifactType: CYCLONEDX_JSON, artifactTypes: false, signal };
+  const options = { artifactType: SBOM_MEDIA_TYPES.cyclonedx, artifactTypes: false, signal };
   const listed = await repository.listReferrers(image.digest, options);
   if (listed.length === 0) return undefined;
   const made = await sbomsMadeOf(ports, image);

@@ -111,7 +111,9 @@ export class Catalog {
 
   async #keep(layer: Descriptor, pass: LayerPass): Promise<void> {
     for (const [path, { cataloger, reading }] of pass.found.entries()) {
-      for (const gap of reading.gaps ?? []) this.gaps.add(`${cataloger.name}: ${gap.detail} (${path})`);
+      for (const gap of reading.gaps ?? []) {
+        this.gaps.add(gap.cause, `${cataloger.name}: ${gap.detail} (${path})`);
+      }
       if (reading.distro !== undefined) this.#distros.set(path, reading.distro);
       for (const found of reading.packages ?? []) this.packages.push({ ...found, layer: layer.digest, path });
       if (this.#turns.isOver) await this.#turns.rest();

@@ -27,62 +27,52 @@ export const GAP_CAUSES = [
 /** A name of {@link GAP_CAUSES}. */
 export type GapCause = (typeof GAP_CAUSES)[number];
 
-/** The serializable state of the gaps. */
-export interface GapsState {
-  named: string[];
-  unread: [string, { example: string; count: number }][];
-  more: number;
+/** All gaps of one cause. */
+export interface GapCount {
+  cause: GapCause;
+  count: number;
+  /** The first ones, sorted: `npm: a package.json that is not JSON (node_modules/a/package.json)`. */
+  examples: string[];
 }
 
+/** Gaps of one cause that a document names. Further ones are only counted. */
+const MOST_EXAMPLES = 20;
+
+/** The serializable state of the gaps. */
+export type GapsState = [GapCause, { named: string[]; more: number }][];
+
 /**
- * Content that was seen but could not be read. Each gap is named once, in an order that does not depend on the archive.
+ * Content that was seen but could not be read, by cause. The same gap counts once, up to the limit `gaps` of each cause.
  */
 export class Gaps {
-  readonly #limits: SbomLimits;
-  readonly #named: Set<string>;
-  /** For each ecosystem without a cataloger: the path to show and the number of files. */
-  readonly #unread: Map<string, { example: string; count: number }>;
-  #more: number;
+  readonly #limit: number;
+  readonly #byCause: Map<GapCause, { named: Set<string>; more: number }>;
 
-  constructor(limits: SbomLimits, { named, unread, more }: GapsState = { named: [], unread: [], more: 0 }) {
-    this.#limits = limits;
-    this.#named = new Set(named);
-    this.#unread = new Map(unread);
-    this.#more = more;
+  constructor({ gaps }: Pick<SbomLimits, 'gaps'>, state: GapsState = []) {
+    this.#limit = gaps;
+    this.#byCause = new Map(state.map(([cause, { named, more }]) => [cause, { named: new Set(named), more }]));
   }
 
   get state(): GapsState {
-    return { named: [...this.#named], unread: [...this.#unread], more: this.#more };
+    return [...this.#byCause].map(([cause, { named, more }]) => [cause, { named: [...named], more }]);
   }
 
-  add(gap: string): void {
-    if (this.#named.has(gap)) return;
-    if (this.#named.size < this.#limits.gaps) this.#named.add(gap);
-    else this.#more += 1;
+  /** @param text describes the gap for people, with its path */
+  add(cause: GapCause, text: string): void {
+    const gaps = this.#byCause.get(cause) ?? { named: new Set(), more: 0 };
+    this.#byCause.set(cause, gaps);
+    if (gaps.named.has(text)) return;
+    if (gaps.named.size < this.#limit) gaps.named.add(text);
+    else gaps.more += 1;
   }
 
-  addUnread(ecosystem: string, path: string): void {
-    const seen = this.#unread.get(ecosystem);
-    if (seen === undefined) this.#unread.set(ecosystem, { example: path, count: 1 });
-    else {
-      seen.count += 1;
-      if (path < seen.example) seen.example = path;
-    }
-  }
-
-  list(): string[] {
-    const more = this.#more > 0 ? [`${this.#more} more gaps`] : [];
-    return [
-      ...[...this.#unread.keys()].sort().map((name) => `no reader for ${name}`),
-      ...[...this.#named].sort(),
-      ...more,
-    ];
-  }
-
-  /** Files of ecosystems without a cataloger: `rpm: var/lib/rpm/rpmdb.sqlite and 2 more`. */
-  listUnread(): string[] {
-    return [...this.#unread]
-      .map(([name, { example, count }]) => `${name}: ${example}${count > 1 ? ` and ${count - 1} more` : ''}`)
-      .sort();
+  /** The gaps of each cause, in the order of {@link GAP_CAUSES}. */
+  list(): GapCount[] {
+    return GAP_CAUSES.flatMap((cause) => {
+      const gaps = this.#byCause.get(cause);
+      if (gaps === undefined) return [];
+      const { named, more } = gaps;
+      return [{ cause, count: named.size + more, examples: [...named].sort().slice(0, MOST_EXAMPLES) }];
+    });
   }
 }

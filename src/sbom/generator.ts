@@ -1,4 +1,6 @@
 import type { Descriptor, ImageManifest } from '../oci/index.js';
+import type { GapCount } from './gaps.js';
+import type { SbomFormat } from './tool.js';
 
 /** The image of which an SBOM is made. */
 export interface SbomInput {
@@ -9,6 +11,8 @@ export interface SbomInput {
    */
   descriptor: Descriptor;
   manifest: ImageManifest;
+  /** The formats to make, each once. Default: `cyclonedx`. The layers are read once. */
+  formats?: readonly SbomFormat[];
   /** Opens the config or a layer. The bytes are verified. */
   openBlob(descriptor: Descriptor, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>;
   /**
@@ -30,8 +34,11 @@ export interface SbomInput {
 
 /** An SBOM and the annotations of its referrer. */
 export interface Sbom {
+  format: SbomFormat;
   /** `application/vnd.cyclonedx+json`: the referrer's artifact type and the media type of its layer. */
   mediaType: string;
+  /** `sbom.cdx.json`: the title of that layer. */
+  fileName: string;
   /** The same image and tool version give the same bytes. */
   bytes: Uint8Array;
   /** Name and version of the tool: `acr-promoter/0.1.0`. */
@@ -43,20 +50,17 @@ export interface Sbom {
   created: string;
   /** Number of components by type of package URL: `{deb: 159, npm: 126}`. */
   counts: Record<string, number>;
-  /**
-   * Content that was seen but could not be read (`no reader for rpm`). If there is any, the document's composition is
-   * `incomplete`.
-   */
-  gaps: string[];
+  /** Content that was seen but could not be read, by cause. If there is any, the document says `incomplete`. */
+  gaps: GapCount[];
 }
 
-/** Makes an SBOM of the image for one platform. The implementation in this folder streams the layers. */
+/** Makes SBOMs of the image for one platform. The implementation in this folder streams the layers. */
 export interface SbomGenerator {
   /**
-   * Makes an SBOM of what a container runtime unpacks. It is an error if a layer does not match `rootfs.diff_ids` in
+   * Makes an SBOM of what a container runtime unpacks, in each of the formats. It is an error if a layer does not match `rootfs.diff_ids` in
    * the config.
    * @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`
    * @throws any error of `openBlob`
    */
-  generate(input: SbomInput): Promise<Sbom>;
+  generate(input: SbomInput): Promise<Sbom[]>;
 }

@@ -1,4 +1,6 @@
 /** Makes SBOMs from the blobs of a registry. It does not depend on Azure or Functions. */
 export * from './generator.js';
-export { createStreamingSbomGenerator, CYCLONEDX_JSON, type StreamingSbomOptions } from './streaming.js';
+export { GAP_CAUSES, type GapCause, type GapCount } from './gaps.js';
+export { createStreamingSbomGenerator, type StreamingSbomOptions } from './streaming.js';
+export { SBOM_FORMATS, SBOM_MEDIA_TYPES, TOOL_VERSION, type SbomFormat } from './tool.js';
 export { SBOM_LIMITS, type SbomLimits } from './limits.js';

@@ -2,7 +2,7 @@ import { deserialize, serialize } from 'node:v8';
 import { isRecord } from '../oci/index.js';
 import type { CatalogState } from './catalog.js';
 import type { SbomInput } from './generator.js';
-import { TOOL } from './document.js';
+import { TOOL } from './tool.js';
 
 /** Version of the stored state. Another version starts over. */
 const VERSION = `${TOOL.version}/2`;

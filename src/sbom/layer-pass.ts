@@ -57,7 +57,7 @@ export class LayerPass {
     const { overlay, index, isLowest, alsoRead } = this.#options;
     const path = cleanPath(entry.name);
     if (path === '') return;
-    if (entry.doubt !== undefined) this.#options.gaps.add(`archive-doubtful: ${entry.doubt} (${path})`);
+    if (entry.doubt !== undefined) this.#options.gaps.add('archive-doubtful', `${entry.doubt} (${path})`);
     const whiteout = whiteoutOf(path);
     if (whiteout !== undefined) {
       if (whiteout.kind === 'file') overlay.hide(whiteout.path, index);
@@ -136,7 +136,9 @@ export class LayerPass {
     const { catalogers, overlay, gaps, index } = this.#options;
     for (const cataloger of catalogers) {
       const why = cataloger.lost?.(path, target);
-      if (why !== undefined && !overlay.isHidden(path, index)) gaps.add(`${cataloger.name}: ${why} (${path})`);
+      if (why !== undefined && !overlay.isHidden(path, index)) {
+        gaps.add('link-unresolved', `${cataloger.name}: ${why} (${path})`);
+      }
     }
   }
 
@@ -145,7 +147,9 @@ export class LayerPass {
     // A later pass would report the same files again.
     if (alsoRead.size > 0) return;
     const ecosystem = unreadEcosystem(path) ?? ((await isGoBinary(entry)) ? 'go' : undefined);
-    if (ecosystem !== undefined && !overlay.isHidden(path, index)) gaps.addUnread(ecosystem, path);
+    if (ecosystem !== undefined && !overlay.isHidden(path, index)) {
+      gaps.add('no-reader', `no reader for ${ecosystem} (${path})`);
+    }
   }
 }
 

@@ -41,8 +41,10 @@ export const SBOM_LIMITS = {
   configBytes: 4 * 1024 * 1024,
   /** Passes over one layer, to follow hard links to files that were skipped. Links that remain are reported as gaps. */
   passesPerLayer: 4,
-  /** Gaps that are named; further ones are only counted. */
-  gaps: 100,
+  /** Dependencies between packages. `SBOM_LIMIT` */
+  dependencies: 1_000_000,
+  /** Different gaps of each cause that are remembered; further ones are only counted. */
+  gaps: 1000,
 } as const;
 
 /** {@link SBOM_LIMITS}, or lower values of the caller. */

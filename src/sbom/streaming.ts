@@ -1,8 +1,7 @@
 import { buffer } from 'node:stream/consumers';
 import { Catalog } from './catalog.js';
 import { CATALOGERS } from './catalogers/index.js';
-import { listPackages } from './components.js';
-import { makeDocument, TOOL } from './document.js';
+import { makeSboms } from './documents/make.js';
 import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
 import { parseImageConfig } from './image-config.js';
 import type { Digest } from '../oci/index.js';
@@ -11,9 +10,6 @@ import { checkLayerMediaType, isForeignLayer } from './layers/unpack.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
 import { LayerKeeper } from './kept-layers.js';
 import { Turns } from './turns.js';
-
-/** Media type of a CycloneDX document in JSON. */
-export const CYCLONEDX_JSON = 'application/vnd.cyclonedx+json';
 
 /** Options of {@link createStreamingSbomGenerator}. */
 export interface StreamingSbomOptions {
@@ -30,7 +26,7 @@ export function createStreamingSbomGenerator(options: StreamingSbomOptions = {})
   return { generate: (input) => generate(input, limits) };
 }
 
-async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
+async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom[]> {
   const { manifest, signal } = input;
   if (manifest.layers.length > limits.layers) throw overLimit('layers', 'the image has more layers', limits.layers);
   const elsewhere = await layersElsewhere(input);
@@ -61,7 +57,7 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
     }
     const isLowest = index === manifest.layers.length - 1;
     if (elsewhere.has(layer.digest)) {
-      catalog.gaps.add(`layer ${layer.digest} is not in the registry (${layer.mediaType})`);
+      catalog.gaps.add('layer-elsewhere', `layer ${layer.digest} is not in the registry (${layer.mediaType})`);
       continue;
     }
     const diffId = config.diffIds?.[manifest.layers.length - 1 - index] ?? null;
@@ -73,31 +69,20 @@ async function generate(input: SbomInput, limits: SbomLimits): Promise<Sbom> {
     report(doneBytes);
     await keeper.keep(index + 1, catalog.state);
   }
-  const { listed: packages, gaps: unlisted } = await listPackages(catalog.packages, catalog.distro, limits, turns);
-  for (const gap of unlisted) catalog.gaps.add(gap);
-  const gaps = catalog.gaps.list();
-  const counts: Record<string, number> = {};
-  for (const { type } of packages) counts[type] = (counts[type] ?? 0) + 1;
-  return {
-    mediaType: CYCLONEDX_JSON,
-    bytes: await makeDocument(
-      {
-        name: input.name,
-        digest: input.descriptor.digest,
-        config,
-        packages,
-        gaps,
-        unread: catalog.gaps.listUnread(),
-        covered: CATALOGERS.filter(({ name }) => name !== 'os-release').map(({ name }) => name),
-      },
-      limits,
-      turns,
-    ),
-    tool: `${TOOL.name}/${TOOL.version}`,
-    created: config.created,
-    counts,
-    gaps,
-  };
+  return makeSboms(
+    {
+      name: input.name,
+      digest: input.descriptor.digest,
+      config,
+      ...(catalog.distro && { distro: catalog.distro }),
+      packages: catalog.packages,
+      gaps: catalog.gaps,
+      covered: CATALOGERS.filter(({ name }) => name !== 'os-release').map(({ name }) => name),
+      ownersChecked: false,
+    },
+    input.formats ?? ['cyclonedx'],
+    limits,
+  );
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   type Descriptor,
   type RegistryRepository,
 } from '../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../src/sbom/index.js';
 import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
 import { startEverything, until, type Everything } from '../support/stack/everything.js';
 import { pushImage } from './trust/push.js';
@@ -131,7 +131,7 @@ describe('with late reads', () => {
     await atRest();
     expect(tags).toEqual([first.digest, second.digest, first.digest]);
     for (const image of [first, second]) {
-      expect(await count(image.digest, CYCLONEDX_JSON)).toBe(1);
+      expect(await count(image.digest, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
       expect(await count(image.digest, NOTARY_SIGNATURE)).toBe(1);
     }
   }, 500_000);
@@ -151,7 +151,7 @@ if (process.env.FULL === '1') {
       await arrives(second.digest, 200_000);
       await atRest();
       expect(tags).toEqual([first.digest, second.digest]);
-      expect(await count(second.digest, CYCLONEDX_JSON)).toBe(1);
+      expect(await count(second.digest, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
     }, 600_000);
   });
 }

@@ -10,7 +10,7 @@ import {
   type Descriptor,
   type RegistryRepository,
 } from '../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, thumbprint, thumbprintsOf } from '../../src/signing/index.js';
 import { CN, issue, issueAuthority, O, type Issued } from '../support/certificates.js';
 import { describeWithPeers } from '../support/peers.js';
@@ -169,7 +169,9 @@ describeWithPeers(
     async function expectVerifiedInProd(repository: string): Promise<void> {
       const signers = await leavesOf(prod(repository));
       for (const { der } of [theirs, rotated]) expect(signers).toContain(thumbprint(der));
-      const [sbom, ...more] = await prod(repository).listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
+      const [sbom, ...more] = await prod(repository).listReferrers(image.digest, {
+        artifactType: SBOM_MEDIA_TYPES.cyclonedx,
+      });
       expect(more).toEqual([]);
       const at = `${up.staging}/prod/staging/${repository}`;
       const role = ['io.acr-promoter.role=sbom', `io.acr-promoter.image=${image.digest}`];

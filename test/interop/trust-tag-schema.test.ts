@@ -7,7 +7,7 @@ import {
   type Descriptor,
   type RegistryRepository,
 } from '../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../src/sbom/index.js';
 import { NOTARY_SIGNATURE } from '../../src/signing/index.js';
 import { startEverything, until, type Everything } from '../support/stack/everything.js';
 import { foreseeSbom } from './trust/foresee.js';
@@ -68,7 +68,7 @@ test.each([
     expect(last?.digest).toBe(image.digest);
     expect(['promoted', 'unchanged']).toContain(last?.outcome);
     const staging = registries.repository(up.staging, `staging/${name}`);
-    expect(await staging.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON })).toHaveLength(1);
+    expect(await staging.listReferrers(image.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx })).toHaveLength(1);
   },
   120_000,
 );
@@ -115,7 +115,7 @@ test.each([
     }
     await until('the tag', async () => ((await isTagged()) ? true : undefined));
     expect((await staging.resolve('v1')).digest).toBe(image.digest);
-    expect(await staging.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON })).toHaveLength(1);
+    expect(await staging.listReferrers(image.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx })).toHaveLength(1);
     expect(await staging.listReferrers(image.digest, { artifactType: NOTARY_SIGNATURE })).toHaveLength(1);
   },
   180_000,

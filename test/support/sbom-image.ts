@@ -64,6 +64,7 @@ export interface Document {
     properties?: { name: string; value: string }[];
   };
   components: {
+    type: string;
     'bom-ref': string;
     name: string;
     group?: string;
@@ -76,10 +77,15 @@ export interface Document {
   compositions: { aggregate: string }[];
 }
 
-export interface Result extends Sbom {
+export interface Result extends Omit<Sbom, 'gaps'> {
+  /** The examples of all gaps. */
+  gaps: string[];
+  gapCounts: Sbom['gaps'];
   document: Document;
   /** Package URLs, in the document's order. */
   purls: string[];
+  /** The same SBOM in the other formats that were asked for. */
+  others: Sbom[];
   /** Digests of the blobs that were opened, in order. */
   opened: string[];
 }
@@ -98,6 +104,7 @@ export interface ImageOptions extends StreamingSbomOptions {
   /** Called for each blob before it is opened; may throw. */
   onOpen?: (opened: readonly string[]) => void;
   kept?: SbomInput['kept'];
+  formats?: SbomInput['formats'];
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
 
@@ -130,15 +137,17 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     hasBlob,
     signal = new AbortController().signal,
     onProgress,
+    formats,
     onOpen,
     kept,
   } = options;
-  const sbom = await createStreamingSbomGenerator(limits && { limits }).generate({
+  const [sbom, ...others] = await createStreamingSbomGenerator(limits && { limits }).generate({
     name: 'registry.example:5000/samples/app',
     descriptor: { mediaType: manifest.mediaType, digest: digestOf(manifestBytes), size: manifestBytes.length },
     manifest,
     signal,
     ...(onProgress && { onProgress }),
+    ...(formats && { formats }),
     ...(kept && { kept }),
     ...(hasBlob !== undefined && { hasBlob: () => Promise.resolve(hasBlob) }),
     openBlob: async ({ digest }) => {
@@ -149,8 +158,11 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
       return chunksOf(bytes, chunkBytes, digest === config.digest ? Infinity : failAt, onClose);
     },
   });
+  if (sbom === undefined) throw new Error('no SBOM');
   const document = JSON.parse(new TextDecoder().decode(sbom.bytes)) as Document;
-  return { ...sbom, document, purls: document.components.map(({ purl }) => purl ?? ''), opened };
+  const gaps = sbom.gaps.flatMap(({ examples }) => examples);
+  const purls = document.components.flatMap(({ type, purl }) => (type === 'operating-system' ? [] : [purl ?? '']));
+  return { ...sbom, document, purls, opened, gaps, gapCounts: sbom.gaps, others };
 }
 
 async function* chunksOf(

@@ -6,7 +6,7 @@ import {
   digestOf,
   type Descriptor,
 } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import {
   IN_TOTO,
   LINUX,
@@ -68,7 +68,7 @@ function isRefused(statement: string, code: string, attack: Row['attack'], twin:
 
 const withProvenance = listing((at, image) => pushAttestation(at, image, { subject: true }));
 const sbomOf = (image: Descriptor): Parameters<typeof pushArtifact>[1] => ({
-  type: CYCLONEDX_JSON,
+  type: SBOM_MEDIA_TYPES.cyclonedx,
   text: '{"bomFormat":"CycloneDX","specVersion":"1.6","version":1,"components":[]}',
   fields: { subject: bare(image) },
 });

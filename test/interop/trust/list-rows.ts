@@ -6,7 +6,7 @@ import {
   type Descriptor,
   type RegistryRepository,
 } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { isThere } from '../../../src/transfer/registry-access.js';
 import { NOTARY_SIGNATURE } from '../../support/images.js';
 import { until } from '../../support/stack/everything.js';
@@ -27,7 +27,13 @@ async function pushTag(at: RegistryRepository, { digest }: Descriptor): Promise<
 
 /** Lists an SBOM that the repository does not have; a registry takes that of what says it is elsewhere. */
 async function list(at: RegistryRepository, image: Descriptor, { mediaType, digest, size }: Descriptor): Promise<void> {
-  const entry = { mediaType, digest, size, artifactType: CYCLONEDX_JSON, urls: ['https://example.invalid/sbom'] };
+  const entry = {
+    mediaType,
+    digest,
+    size,
+    artifactType: SBOM_MEDIA_TYPES.cyclonedx,
+    urls: ['https://example.invalid/sbom'],
+  };
   await pushIndex(at, [entry], { tag: image.digest.replace(':', '-') });
 }
 
@@ -47,7 +53,7 @@ async function demandSbom(stage: Stage, pushed: Pushed): Promise<void> {
   const { last } = await stage.ended(pushed);
   expect(last).toMatchObject({ outcome: 'promoted', digest: pushed.root.digest });
   const staging = stage.staging(pushed.repository);
-  const sboms = await staging.listReferrers(pushed.root.digest, { artifactType: CYCLONEDX_JSON });
+  const sboms = await staging.listReferrers(pushed.root.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
   expect(sboms).toHaveLength(1);
   for (const { digest } of sboms) expect((await staging.resolve(digest)).digest).toBe(digest);
 }
@@ -65,7 +71,7 @@ const borrowed: Row['attack'] = async (stage, at, name) => {
   const from = stage.source(own);
   const image = await pushImage(from, { contains, tag: TAG });
   await stage.ended({ repository: own, tag: TAG });
-  const [sbom] = await from.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
+  const [sbom] = await from.listReferrers(image.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
   if (sbom === undefined) throw new Error('the first has no SBOM');
   await copyGraph(await planGraph(from, image), from, at);
   await copySignatures(from, at, sbom);
@@ -83,7 +89,7 @@ const plain: Row['twin'] = async (_stage, at) => {
 async function demandAtSource(stage: Stage, { repository, root }: Pushed): Promise<void> {
   const at = stage.source(repository);
   const isAttached = async (): Promise<true | undefined> => {
-    for (const { digest } of await at.listReferrers(root.digest, { artifactType: CYCLONEDX_JSON }))
+    for (const { digest } of await at.listReferrers(root.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx }))
       if (await isThere(at, { digest }, new AbortController().signal)) return true;
     return undefined;
   };

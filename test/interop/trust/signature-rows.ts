@@ -3,7 +3,7 @@ import { BlobServiceClient } from '@azure/storage-blob';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DOCKER_MANIFEST, digestOf, type Descriptor, type Repository } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { NOTARY_SIGNATURE } from '../../../src/signing/index.js';
 import { LINUX, pushArtifact, pushBlob, pushImage, pushText, pushIndex, tagManifest } from './push.js';
 import type { Row } from './row.js';
@@ -51,7 +51,7 @@ async function verifyRoles(stage: Stage, { repository, images = [] }: Pushed): P
     const role = (digest: string) => ({ 'io.acr-promoter.role': 'sbom', 'io.acr-promoter.image': digest });
     const sboms: boolean[] = [];
     const staging = stage.staging(repository);
-    for (const { digest } of await staging.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON })) {
+    for (const { digest } of await staging.listReferrers(image.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx })) {
       sboms.push(await stage.isSigned('staging', repository, digest, role(image.digest)));
       expect(await stage.isSigned('staging', repository, digest, role(digestOf(Buffer.from('another'))))).toBe(false);
     }
@@ -80,10 +80,10 @@ export const rows: Row[] = [
       'an SBOM of somebody else that we signed as an artifact is not taken for ours, though it is listed for an image',
     attack: async (stage, at, name) => {
       // Without a subject: the app signs it as any artifact.
-      const forged = await pushArtifact(at, { type: CYCLONEDX_JSON, text: FORGED, tag: 'forged' });
+      const forged = await pushArtifact(at, { type: SBOM_MEDIA_TYPES.cyclonedx, text: FORGED, tag: 'forged' });
       await stage.ended({ repository: name, tag: 'forged' });
       const image = await pushImage(at, { contains });
-      const entry = { ...forged, artifactType: CYCLONEDX_JSON };
+      const entry = { ...forged, artifactType: SBOM_MEDIA_TYPES.cyclonedx };
       // The tag schema: anybody who may push writes such a list.
       await pushIndex(at, [entry], { tag: image.digest.replace(':', '-') });
       const root = await tagManifest(at, image, TAG);

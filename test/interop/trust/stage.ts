@@ -9,7 +9,7 @@ import {
   type Digest,
   type RegistryRepository,
 } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { startEverything, until, type Everything, type Promotion } from '../../support/stack/everything.js';
 import { must, notationVerify } from '../../support/stack/programs.js';
 
@@ -170,7 +170,7 @@ export class Stage {
   async packagesOf(repository: string, image: Digest): Promise<string[]> {
     const staging = this.staging(repository);
     const names: string[] = [];
-    for (const { digest } of await staging.listReferrers(image, { artifactType: CYCLONEDX_JSON })) {
+    for (const { digest } of await staging.listReferrers(image, { artifactType: SBOM_MEDIA_TYPES.cyclonedx })) {
       if (!(await this.isSigned('staging', repository, digest))) continue;
       const { layers } = JSON.parse(Buffer.from((await staging.fetchManifest(digest)).bytes).toString()) as {
         layers: [Descriptor];

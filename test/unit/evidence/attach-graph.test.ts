@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, type Descriptor } from '../../../src/oci/index.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { attachedBy } from '../../../src/transfer/plan-copy.js';
@@ -53,7 +53,7 @@ async function attach(run: Run, root: Descriptor, ports = world): Promise<{ did:
 /** How many SBOMs, signatures of them, and signatures each manifest has. */
 async function countsOf({ root, amd64, arm64, attestation }: Graph, at = source): Promise<unknown> {
   const of = async (subject: Descriptor): Promise<number[]> => {
-    const sboms = await at.listReferrers(subject.digest, { artifactType: CYCLONEDX_JSON });
+    const sboms = await at.listReferrers(subject.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
     const signed = await Promise.all(sboms.map((sbom) => countReferrers(at, sbom, NOTARY_SIGNATURE)));
     return [sboms.length, ...signed, await countReferrers(at, subject, NOTARY_SIGNATURE)];
   };
@@ -106,7 +106,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     const { did } = await attach(await openRun(world), image);
     expect(layers).toEqual([0, 1, 2, 3]);
     expect(did).toHaveLength(2);
-    expect(await countReferrers(source, image, CYCLONEDX_JSON)).toBe(1);
+    expect(await countReferrers(source, image, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
   });
 
   test('once if the step is repeated, and the next run finds them', async () => {
@@ -206,7 +206,7 @@ describe('two concurrent processes', () => {
     world.nowMs += afterMs;
     if (did === 'found') staging.manifests.set(sbom.digest, stored);
     expect(await again()).toMatchObject({ done: { did: [expect.stringMatching(`^${did} SBOM`)] } });
-    expect(await countReferrers(staging, image, CYCLONEDX_JSON)).toBe(did === 'found' ? 1 : 2);
+    expect(await countReferrers(staging, image, SBOM_MEDIA_TYPES.cyclonedx)).toBe(did === 'found' ? 1 : 2);
   });
 
   test('do not wait for each other if one subject is held', async () => {
@@ -242,7 +242,7 @@ test('after a crash at any call of a port, one each is attached', async () => {
     },
     async (made, { root }, where) => {
       const at = made.registries.repository(REGISTRY, SOURCE.repository);
-      const [sbom, ...others] = await at.listReferrers(root.digest, { artifactType: CYCLONEDX_JSON });
+      const [sbom, ...others] = await at.listReferrers(root.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
       const ofSbom = sbom && (await countReferrers(at, sbom, NOTARY_SIGNATURE));
       expect([where, others, ofSbom, await countReferrers(at, root, NOTARY_SIGNATURE)]).toEqual([where, [], 1, 1]);
     },

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { InputError, parseManifest, type Descriptor } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { attachSbomStep } from '../../../src/evidence/our-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/our-signature.js';
 import type { Ports } from '../../../src/ports/ports.js';
@@ -38,13 +38,13 @@ async function attachSbom(ports: Ports, subject = image, which = rule()) {
 async function sign(ports: Ports, subject = image) {
   return done(await attachSignatureStep(ports, { ...owner, source: SOURCE, subject }, newCall()));
 }
-const sboms = (of = image, at = source): Promise<number> => countReferrers(at, of, CYCLONEDX_JSON);
+const sboms = (of = image, at = source): Promise<number> => countReferrers(at, of, SBOM_MEDIA_TYPES.cyclonedx);
 const signatures = (of = image, at = source): Promise<number> => countReferrers(at, of, NOTARY_SIGNATURE);
 const isOurs = async (digest: string): Promise<boolean> =>
   (await world.store.attachedBy({ registry: REGISTRY, repository: SOURCE.repository, digest })) !== undefined;
 
 async function theSbom(at = source, of = image): Promise<Descriptor> {
-  const [sbom] = await at.listReferrers(of.digest, { artifactType: CYCLONEDX_JSON });
+  const [sbom] = await at.listReferrers(of.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
   if (sbom === undefined) throw new Error('no SBOM');
   return sbom;
 }
@@ -79,7 +79,10 @@ describe('an SBOM', () => {
   });
 
   test('by others is left alone and never signed', async () => {
-    const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
+    const theirs = await pushArtifact(source, SBOM_MEDIA_TYPES.cyclonedx, {
+      subject: image,
+      text: '{"components":[]}',
+    });
     const { sbom, made } = await attachSbom(world);
     expect(made).toBe(true);
     expect(sbom).not.toBe(theirs.digest);
@@ -88,7 +91,7 @@ describe('an SBOM', () => {
   });
 
   test('with a signature by others does not count as the app’s own', async () => {
-    const theirs = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{}' });
+    const theirs = await pushArtifact(source, SBOM_MEDIA_TYPES.cyclonedx, { subject: image, text: '{}' });
     await pushSignature(source, theirs, newSigner('somebody').signer);
     expect((await attachSbom(world)).sbom).not.toBe(theirs.digest);
     expect(await signatures(theirs)).toBe(1);

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { digestOf, parseManifest, type Descriptor } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { verifyNotary } from '../../../src/signing/index.js';
 import { attachSbomStep } from '../../../src/evidence/our-sbom.js';
 import { attachSignatureStep } from '../../../src/evidence/our-signature.js';
@@ -68,7 +68,10 @@ describe('an SBOM counts as the app’s own', () => {
   });
 
   test('but not a forgery that the app signed as a child of an index', async () => {
-    const forged = await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
+    const forged = await pushArtifact(source, SBOM_MEDIA_TYPES.cyclonedx, {
+      subject: image,
+      text: '{"components":[]}',
+    });
     await sign(forged);
     const { sbom, made } = await attachSbom();
     expect({ isForged: sbom === forged.digest, made }).toEqual({ isForged: false, made: true });
@@ -78,7 +81,7 @@ describe('an SBOM counts as the app’s own', () => {
   test('but not as the SBOM of another image that a lying registry lists', async () => {
     const other = await pushImage(source, { content: 'other' });
     const { sbom: theirs } = await attachSbom(other);
-    const entry = { ...(await described(theirs)), artifactType: CYCLONEDX_JSON };
+    const entry = { ...(await described(theirs)), artifactType: SBOM_MEDIA_TYPES.cyclonedx };
     const list = source.listReferrers.bind(source);
     source.listReferrers = async (digest, options) => [
       ...(digest === image.digest && options?.artifactType !== NOTARY_SIGNATURE ? [entry] : []),
@@ -90,7 +93,7 @@ describe('an SBOM counts as the app’s own', () => {
 
   test('by its record for this image if the rule signs nothing', async () => {
     const unsigned = rule({ sign: [] });
-    await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: '{"components":[]}' });
+    await pushArtifact(source, SBOM_MEDIA_TYPES.cyclonedx, { subject: image, text: '{"components":[]}' });
     const { sbom, made } = await attachSbom(image, unsigned);
     expect(made).toBe(true);
     expect(await attachSbom(image, unsigned)).toEqual({ sbom, made: false });
@@ -193,7 +196,7 @@ describe('useless attachments', () => {
     const first = await attachSbom();
     const junk: Descriptor[] = [];
     for (let number = 0; number < 300; number += 1)
-      junk.push(await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: `junk ${number}` }));
+      junk.push(await pushArtifact(source, SBOM_MEDIA_TYPES.cyclonedx, { subject: image, text: `junk ${number}` }));
     const list = source.listReferrers.bind(source);
     // They come first, as far as the list goes.
     source.listReferrers = async (digest, options) => (await list(digest, options)).toReversed();
@@ -233,7 +236,7 @@ describe('a list with missing entries', () => {
     const same = await pushImage(repository, { tag: SOURCE.tag });
     const input = { ...owner, rule: rule(), source: SOURCE, image: { ...same, label: 'image', sbom: true } };
     const { sbom } = done(await attachSbomStep(elsewhere, input, newCall()));
-    return { ...(await repository.resolve(sbom)), artifactType: CYCLONEDX_JSON };
+    return { ...(await repository.resolve(sbom)), artifactType: SBOM_MEDIA_TYPES.cyclonedx };
   }
 
   test.each([
@@ -260,7 +263,7 @@ describe('a list with missing entries', () => {
       image: { ...same, label: 'image', sbom: true },
     };
     const { sbom } = done(await attachSbomStep(world, input, newCall()));
-    lie(source, image, { ...(await other.resolve(sbom)), artifactType: CYCLONEDX_JSON });
+    lie(source, image, { ...(await other.resolve(sbom)), artifactType: SBOM_MEDIA_TYPES.cyclonedx });
     // A subject need not be there.
     for (const { digest } of await other.listReferrers((await other.resolve(sbom)).digest)) {
       const { bytes, descriptor } = await other.fetchManifest(digest);

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { attachSbomStep, findOurSbom } from '../../../src/evidence/our-sbom.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -21,7 +21,7 @@ beforeEach(async () => {
   source = world.registries.repository(REGISTRY, SOURCE.repository);
   image = await pushImage(source, { tag: SOURCE.tag });
   for (let number = 0; number < FOREIGN; number += 1)
-    await pushArtifact(source, CYCLONEDX_JSON, { subject: image, text: String(number) });
+    await pushArtifact(source, SBOM_MEDIA_TYPES.cyclonedx, { subject: image, text: String(number) });
   source.calls.length = 0;
 });
 const find = (sign: 'notary'[] = ['notary']) =>

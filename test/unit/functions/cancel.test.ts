@@ -19,7 +19,7 @@ import {
   tagAt,
   type World,
 } from '../../support/world.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { register, type Registered } from '../../support/registered.js';
 import { replay, type Activity, type Played, type Script } from '../../support/replay.js';
 
@@ -83,7 +83,7 @@ describe('a run that is stopped', () => {
     expect(tagAt(world, DESTINATION)).toBeUndefined();
     for (const document of await source().listReferrers(image.digest)) {
       const signed = await countReferrers(source(), document, NOTARY_SIGNATURE);
-      expect(document.artifactType === CYCLONEDX_JSON ? signed : 1).toBe(1);
+      expect(document.artifactType === SBOM_MEDIA_TYPES.cyclonedx ? signed : 1).toBe(1);
     }
     const [event] = world.queues.sent;
     expect(JSON.parse(event?.text ?? '')).toMatchObject({ type: 'acr-promoter.promotion.cancelled' });
@@ -94,7 +94,7 @@ describe('a run that is stopped', () => {
     expect((await play(runId)).output).toMatchObject({ outcome: 'promoted' });
     expect(tagAt(world, DESTINATION)).toBe(image.digest);
     const destination = world.registries.repository(REGISTRY, 'staging/samples/app');
-    expect(await countReferrers(destination, image, CYCLONEDX_JSON)).toBe(1);
+    expect(await countReferrers(destination, image, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
     expect(await countReferrers(destination, image, NOTARY_SIGNATURE)).toBe(1);
   });
 

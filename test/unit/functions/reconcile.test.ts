@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { handleRegistryEvent } from '../../../src/promotions/handle-change.js';
 import { packArtifact, pushPacked, type Descriptor, type Digest } from '../../../src/oci/index.js';
 import type { RunSummary } from '../../../src/rows/run-row.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import {
@@ -48,7 +48,7 @@ async function push(content = 'A', { source, world }: PlayedWorld = play): Promi
 }
 async function evidence(subject: Descriptor, at: MemoryRepository): Promise<{ sboms: number; signatures: number }> {
   return {
-    sboms: await countReferrers(at, subject, CYCLONEDX_JSON),
+    sboms: await countReferrers(at, subject, SBOM_MEDIA_TYPES.cyclonedx),
     signatures: await countReferrers(at, subject, NOTARY_SIGNATURE),
   };
 }
@@ -322,8 +322,8 @@ describe.each(['source', 'destination'] as const)('attached at the %s', (attachT
   });
 
   test.each([
-    ['SBOM', 'source', CYCLONEDX_JSON],
-    ['SBOM', 'destination', CYCLONEDX_JSON],
+    ['SBOM', 'source', SBOM_MEDIA_TYPES.cyclonedx],
+    ['SBOM', 'destination', SBOM_MEDIA_TYPES.cyclonedx],
     ['signature', 'source', NOTARY_SIGNATURE],
     ['signature', 'destination', NOTARY_SIGNATURE],
   ] as const)('a %s that is missing at the %s is made good: the same one', async (_what, where, artifactType) => {

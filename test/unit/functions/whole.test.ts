@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { incrementGeneration } from '../../../src/rows/generation.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
@@ -41,7 +41,7 @@ const events = (): string[] =>
 
 async function attached(subject: Descriptor, at = source): Promise<{ sboms: number; signatures: number }> {
   return {
-    sboms: await countReferrers(at, subject, CYCLONEDX_JSON),
+    sboms: await countReferrers(at, subject, SBOM_MEDIA_TYPES.cyclonedx),
     signatures: await countReferrers(at, subject, NOTARY_SIGNATURE),
   };
 }

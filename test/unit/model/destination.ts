@@ -1,7 +1,7 @@
 import { artifactTypeOf, childrenOf, isManifestMediaType } from '../../../src/oci/index.js';
 import { destinationOf } from '../../../src/rules/match.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { leafThumbprint } from '../../../src/evidence/signature-checks.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { NOTARY_SIGNATURE } from '../../support/images.js';
@@ -141,7 +141,7 @@ function ours(app: App, repository: MemoryRepository, subject: string, what: 'si
   for (const { descriptor, manifest } of repository.manifests.values()) {
     if (manifest.subject?.digest !== subject) continue;
     const type = artifactTypeOf(manifest);
-    if (what === 'sbom' && type === CYCLONEDX_JSON) found.push(descriptor.digest);
+    if (what === 'sbom' && type === SBOM_MEDIA_TYPES.cyclonedx) found.push(descriptor.digest);
     const isOurs =
       thumbprint !== undefined && Object.values(manifest.annotations ?? {}).some((text) => text.includes(thumbprint));
     if (what === 'signature' && type === NOTARY_SIGNATURE && isOurs) found.push(descriptor.digest);

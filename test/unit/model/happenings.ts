@@ -1,6 +1,6 @@
 import { InputError, artifactTypeOf } from '../../../src/oci/index.js';
 import { destinationOf } from '../../../src/rules/match.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import type { App } from './app.js';
 import type { Timed } from './history.js';
@@ -308,7 +308,7 @@ export class Happenings {
     } else {
       const digest = repository.tags.get(tag);
       // An SBOM that is taken from staging is made there anew for the next rule, and brought again by the first: both are right.
-      const isKept = (type = ''): boolean => app.setting.second === 'onward' && type === CYCLONEDX_JSON;
+      const isKept = (type = ''): boolean => app.setting.second === 'onward' && type === SBOM_MEDIA_TYPES.cyclonedx;
       const referrer = [...repository.manifests.values()].find(
         ({ manifest }) => manifest.subject?.digest === digest && !isKept(artifactTypeOf(manifest)),
       );

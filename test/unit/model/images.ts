@@ -45,7 +45,7 @@ export function put(repository: MemoryRepository, digest: string): Descriptor[] 
   return fresh;
 }
 
-const sboms = new Map<string, Promise<Sbom>>();
+const sboms = new Map<string, Promise<Sbom[]>>();
 const generator = createStreamingSbomGenerator();
 
 /** Makes each SBOM once: the same image gives the same bytes. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { anonymousCredentials, createRegistries, type RegistryClient } from '../../../src/oci/index.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { openedBy } from '../../../src/rows/row-writes.js';
@@ -85,7 +85,7 @@ test('the schedule finds an image; it is promoted; then nothing differs', async 
   const there = client.repository(to.registry, to.repository);
   expect((await there.resolve('v1')).digest).toBe(root.digest);
   for (const image of [amd64, arm64]) {
-    expect(await countReferrers(there, image, CYCLONEDX_JSON)).toBe(1);
+    expect(await countReferrers(there, image, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
     expect(await countReferrers(there, image, NOTARY_SIGNATURE)).toBe(1);
   }
   ports.nowMs += 6 * 3_600_000;

@@ -1,35 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
-import { Ajv, type ValidateFunction } from 'ajv';
-import formats from 'ajv-formats';
+import { cycloneDxErrors } from '../../support/sbom-schemas.js';
 import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Result } from '../../support/sbom-image.js';
 
-/** The strict schema of the CycloneDX library, with ajv configured as in the library's validator. */
-function cyclonedxValidator(): ValidateFunction {
-  const library = dirname(createRequire(import.meta.url).resolve('@cyclonedx/cyclonedx-library/package.json'));
-  const schema = (name: string): object =>
-    JSON.parse(readFileSync(join(library, 'res/schema', `${name}.SNAPSHOT.schema.json`), 'utf8')) as object;
-  const ajv = new Ajv({
-    strict: false,
-    addUsedSchema: false,
-    schemas: {
-      'http://cyclonedx.org/schema/spdx.SNAPSHOT.schema.json': schema('spdx'),
-      'http://cyclonedx.org/schema/jsf-0.82.SNAPSHOT.schema.json': schema('jsf-0.82'),
-    },
-  });
-  formats.default(ajv);
-  ajv.addFormat('iri-reference', true);
-  ajv.addFormat('idn-email', true);
-  return ajv.compile(schema('bom-1.6'));
-}
-
-const isValid = cyclonedxValidator();
-
 function expectValid({ document }: Result): void {
-  isValid(document);
-  expect(isValid.errors ?? []).toEqual([]);
+  expect(cycloneDxErrors(document)).toEqual([]);
 }
 
 /** One layer with one package for each license field. */
@@ -57,8 +32,8 @@ describe('the document', () => {
 
   test('the validator of these tests refuses content that is not in the schema', async () => {
     const { document } = await sbomOf([]);
-    expect(isValid({ ...document, compositions: [{ aggregate: 'mostly' }] })).toBe(false);
-    expect(isValid({ ...document, extra: 1 })).toBe(false);
+    expect(cycloneDxErrors({ ...document, compositions: [{ aggregate: 'mostly' }] })).not.toEqual([]);
+    expect(cycloneDxErrors({ ...document, extra: 1 })).not.toEqual([]);
   });
 
   test('has the image as its root component, which depends on every component', async () => {
@@ -77,7 +52,7 @@ describe('the document', () => {
       ref: root['bom-ref'],
       dependsOn: ['pkg:npm/a@1.0.0', 'pkg:npm/b@2.0.0'],
     });
-    expect(result.document.metadata.timestamp).toBe('2024-05-06T07:08:09.000Z');
+    expect(result.document.metadata.timestamp).toBe('2024-05-06T07:08:09Z');
     expect(result.created).toBe('2024-05-06T07:08:09Z');
   });
 
@@ -171,10 +146,7 @@ describe('licenses', () => {
     [
       'a list',
       { licenses: [{ type: 'MIT' }, 'MIT OR ISC'] },
-      [
-        { license: { id: 'MIT', acknowledgement: 'declared' } },
-        { license: { name: 'MIT OR ISC', acknowledgement: 'declared' } },
-      ],
+      [{ expression: 'MIT AND (MIT OR ISC)', acknowledgement: 'declared' }],
     ],
     ['none', {}, undefined],
     ['none that is text', { license: 7 }, undefined],
@@ -190,33 +162,31 @@ describe('content that could not be read', () => {
     const result = await sbomOf([
       await layerOf(
         ['var/lib/pacman/local/bash-5.2-1/desc', '%NAME%'],
-        ['opt/conda/conda-meta/b.json', '{}'],
-        ['opt/conda/conda-meta/a.json', '{}'],
+        ['opt/conda/conda-meta/b-1.json', '{}'],
+        ['opt/conda/conda-meta/a-1.json', '{}'],
         npmPackage('node_modules/a', 'a', '1.0.0'),
       ),
     ]);
     expectValid(result);
-    expect(result.gaps).toEqual(['no reader for conda', 'no reader for pacman']);
+    const root = result.document.metadata.component['bom-ref'];
+    expect(result.gapCounts).toMatchObject([{ cause: 'no-reader', count: 3 }]);
     expect(result.document.compositions).toEqual([
-      {
-        aggregate: 'incomplete',
-        assemblies: [result.document.metadata.component['bom-ref']],
-        dependencies: [result.document.metadata.component['bom-ref']],
-      },
+      { aggregate: 'incomplete', assemblies: [root] },
+      { aggregate: 'unknown', dependencies: [root] },
     ]);
-    const { properties = [] } = result.document.metadata;
+    const properties = result.document.metadata.properties ?? [];
+    expect(properties.filter(({ name }) => name.startsWith('acr-promoter:gap'))).toEqual([
+      { name: 'acr-promoter:gap:no-reader', value: '3' },
+      { name: 'acr-promoter:gap:no-reader:example', value: 'no reader for conda (opt/conda/conda-meta/a-1.json)' },
+      { name: 'acr-promoter:gap:no-reader:example', value: 'no reader for conda (opt/conda/conda-meta/b-1.json)' },
+      { name: 'acr-promoter:gap:no-reader:example', value: 'no reader for pacman (var/lib/pacman/local/bash-5.2-1/desc)' },
+    ]);
     expect(properties).toContainEqual({ name: 'acr-promoter:covered', value: 'npm' });
-    expect(properties.filter(({ name }) => name !== 'acr-promoter:covered')).toEqual([
-      { name: 'acr-promoter:gap', value: 'no reader for conda' },
-      { name: 'acr-promoter:gap', value: 'no reader for pacman' },
-      { name: 'acr-promoter:unread', value: 'conda: opt/conda/conda-meta/a.json and 1 more' },
-      { name: 'acr-promoter:unread', value: 'pacman: var/lib/pacman/local/bash-5.2-1/desc' },
-    ]);
   });
 
   test('is empty for an image of packages, whose composition is still not complete', async () => {
     const { document, gaps } = await sbomOf([await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'))]);
     expect(gaps).toEqual([]);
-    expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }]);
+    expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }, {}]);
   });
 });

@@ -102,7 +102,7 @@ test('memory does not grow with the size of a layer', async () => {
     size: bytes,
   });
   const config = descriptor('application/vnd.oci.image.config.v1+json', 'c', 2);
-  const { counts } = await createStreamingSbomGenerator().generate({
+  const [sbom] = await createStreamingSbomGenerator().generate({
     name: 'registry.example/large',
     descriptor: descriptor('application/vnd.oci.image.manifest.v1+json', 'a', 2),
     manifest: {
@@ -114,7 +114,7 @@ test('memory does not grow with the size of a layer', async () => {
     signal: new AbortController().signal,
     openBlob: async ({ digest }) => (digest === config.digest ? (async function* () {})() : layer()),
   });
-  expect(counts).toEqual({ npm: 1 });
+  expect(sbom?.counts).toEqual({ npm: 1 });
   expect(most - before).toBeLessThan(64 * 1024 * 1024);
 });
 
@@ -136,9 +136,9 @@ describe('content that is too large to read is a gap', () => {
 
   test('gaps beyond the limit are only counted', async () => {
     const broken = Array.from({ length: 30 }, (_, index): Entry => [`node_modules/p${index}/package.json`, 'no']);
-    const { gaps } = await sbomOf([await layerOf(...broken)], { limits: { gaps: 5 } });
-    expect(gaps).toHaveLength(6);
-    expect(gaps.at(-1)).toBe('25 more gaps');
+    const { gaps, gapCounts } = await sbomOf([await layerOf(...broken)], { limits: { gaps: 5 } });
+    expect(gaps).toHaveLength(5);
+    expect(gapCounts).toMatchObject([{ count: 30 }]);
   });
 });
 

@@ -81,9 +81,9 @@ describe('files in several layers', () => {
   });
 
   test('a file without a cataloger is a gap only if it is visible', async () => {
-    const lower = await layerOf(['lib/apk/db/installed', 'P:musl\n']);
-    expect((await sbomOf([lower])).gaps).toEqual(['no reader for apk']);
-    expect((await sbomOf([lower, await layerOf(empty('lib/apk/.wh.db'))])).gaps).toEqual([]);
+    const lower = await layerOf(['var/lib/pacman/local/a-1/desc', '%NAME%']);
+    expect((await sbomOf([lower])).gaps).toEqual(['no reader for pacman (var/lib/pacman/local/a-1/desc)']);
+    expect((await sbomOf([lower, await layerOf(empty('var/lib/pacman/.wh.local'))])).gaps).toEqual([]);
   });
 
   test('layers are opened once each, from the top down', async () => {

@@ -5,7 +5,7 @@ import { hashOfList, listSignatures } from '../../../src/evidence/signature-chec
 import { LOOK_REQUESTS, type Resync } from '../../../src/schedule/resync.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
-import { CYCLONEDX_JSON as CYCLONEDX } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { NOTARY_SIGNATURE, pushArtifact, pushImage, pushSignature } from '../../support/images.js';
 import { RESYNC_PAUSE_MS, resyncTick } from '../../support/resync-world.js';
 import { endRun, putInSync } from '../../support/in-sync.js';
@@ -68,13 +68,16 @@ describe.each(['source', 'destination'] as const)(
       expect(await rowOf(world, id)).toMatchObject({ runOpen: true, generation: 3, lastTrigger: { kind: 'schedule' } });
     });
 
-    test.each([CYCLONEDX, NOTARY_SIGNATURE])('gets a run if a %s that we attached is missing', async (artifactType) => {
-      await lose(attached, artifactType);
-      expect(await later()).toBe(1);
-    });
+    test.each([SBOM_MEDIA_TYPES.cyclonedx, NOTARY_SIGNATURE])(
+      'gets a run if a %s that we attached is missing',
+      async (artifactType) => {
+        await lose(attached, artifactType);
+        expect(await later()).toBe(1);
+      },
+    );
 
     test('gets a run if the signature over our SBOM is missing', async () => {
-      const [sbom] = await attached.listReferrers(image.digest, { artifactType: CYCLONEDX });
+      const [sbom] = await attached.listReferrers(image.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
       const [signature] = sbom === undefined ? [] : await attached.listReferrers(sbom.digest);
       await attached.deleteManifest(signature?.digest ?? image.digest);
       expect(await later()).toBe(1);
@@ -89,12 +92,12 @@ describe.each(['source', 'destination'] as const)(
       await world.documents.removeAll('documents', 'signatures/');
       await world.documents.removeAll('documents', 'sboms/');
       expect(await later()).toBe(0);
-      await lose(attached, CYCLONEDX);
+      await lose(attached, SBOM_MEDIA_TYPES.cyclonedx);
       expect(await later()).toBe(1);
     });
 
     test('costs no request while promotions are paused', async () => {
-      await lose(attached, CYCLONEDX);
+      await lose(attached, SBOM_MEDIA_TYPES.cyclonedx);
       world.paused = true;
       const before = asked();
       expect(await later()).toBe(0);

@@ -3,7 +3,7 @@ import type { Descriptor, Digest } from '../../../src/oci/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { openedBy } from '../../../src/rows/row-writes.js';
 import type { Rule } from '../../../src/rules/rule.js';
-import { CYCLONEDX_JSON } from '../../../src/sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { copyRequestOfPromotion, copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -49,13 +49,13 @@ async function remove(subject: Pick<Descriptor, 'digest'>, artifactType?: string
 }
 
 async function sbomOf(image: Descriptor): Promise<Descriptor> {
-  const [sbom] = await source.listReferrers(image.digest, { artifactType: CYCLONEDX_JSON });
+  const [sbom] = await source.listReferrers(image.digest, { artifactType: SBOM_MEDIA_TYPES.cyclonedx });
   if (sbom === undefined) throw new Error('no SBOM');
   return sbom;
 }
 
 const LOST: [string, () => Promise<void>, RegExp][] = [
-  ['an SBOM', () => remove(amd64, CYCLONEDX_JSON), /SBOM of linux\/amd64 \(sha256/],
+  ['an SBOM', () => remove(amd64, SBOM_MEDIA_TYPES.cyclonedx), /SBOM of linux\/amd64 \(sha256/],
   ['a signature of an image', () => remove(amd64, NOTARY_SIGNATURE), /signature of linux\/amd64 \(sha256/],
   ['the signature of the index', () => remove(root, NOTARY_SIGNATURE), /signature of index \(sha256/],
   ['the signature of an SBOM', async () => remove(await sbomOf(amd64)), /signature of the SBOM of linux\/amd64/],
@@ -93,9 +93,9 @@ test('every attachment of the run is listed at the destination, also one that th
 });
 
 test.each([
-  ['SBOMs', [CYCLONEDX_JSON]],
+  ['SBOMs', [SBOM_MEDIA_TYPES.cyclonedx]],
   ['signatures', [NOTARY_SIGNATURE]],
-  ['both', [CYCLONEDX_JSON, NOTARY_SIGNATURE]],
+  ['both', [SBOM_MEDIA_TYPES.cyclonedx, NOTARY_SIGNATURE]],
 ])('the copy does not need what the rule excludes (%s), whether the source lists it or not', async (_what, types) => {
   await attached(rule({ referrers: { excludeArtifactTypes: types } }));
   for (const { digest } of await source.listReferrers(amd64.digest)) source.unlisted.add(digest);
