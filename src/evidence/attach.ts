@@ -101,7 +101,8 @@ export function attachSboms(
     const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
     const { registry, repository } = attaching.at ?? attaching.source;
     const manifests = step.repository(registry, repository);
-    const onLate = (sboms: Digest[]): void => awaitOurSboms(ports, step, `${registry}/${repository}`, sboms, imageCall);
+    const place = { registry, repository, image: image.digest };
+    const onLate = (sboms: Digest[]): Promise<void> => awaitOurSboms(ports, step, place, sboms, imageCall);
     const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests, onLate }, imageCall);
     if (!('done' in reply)) return reply;
     const { sbom: digest, ...rest } = reply.done;

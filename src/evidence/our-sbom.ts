@@ -35,7 +35,7 @@ interface Input {
   /** Returns the manifests that this run has read already. Default: the repository. */
   manifests?: Pick<ReadableRepository, 'fetchManifest'>;
   /** Called before a new SBOM is made, with SBOMs of this app for the image that are listed but missing. May throw. */
-  onLate?: (sboms: Digest[]) => void;
+  onLate?: (sboms: Digest[]) => Promise<void>;
 }
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
@@ -238,7 +238,7 @@ export async function findOurSbom(
   repository: ReadableRepository,
   image: Pick<Descriptor, 'digest'>,
   signal: AbortSignal,
-  onLate: (sboms: Digest[]) => void = () => {},
+  onLate: (sboms: Digest[]) => Promise<void> = async () => {},
 ): Promise<(Descriptor & { signature?: Digest }) | undefined> {
   const options = { artifactType: SBOM_MEDIA_TYPES.cyclonedx, artifactTypes: false, signal };
   const listed = await repository.listReferrers(image.digest, options);
@@ -250,7 +250,7 @@ export async function findOurSbom(
   const { signer } = ports;
   if (signer === undefined || rule.sign.length === 0) {
     const found = await firstThere(repository, ours, signal);
-    if (found === undefined && ours.length > 0) onLate(ours.map(({ digest }) => digest));
+    if (found === undefined && ours.length > 0) await onLate(ours.map(({ digest }) => digest));
     return found;
   }
   const noted = new Set<string>(ours.map(({ digest }) => digest));
@@ -270,7 +270,7 @@ export async function findOurSbom(
   }
   const late: Digest[] = [];
   for (const sbom of ours) if (!(await isThere(repository, sbom, signal))) late.push(sbom.digest);
-  if (late.length > 0) onLate(late);
+  if (late.length > 0) await onLate(late);
   return undefined;
 }
 

@@ -220,20 +220,17 @@ export function* runJobDurably(context: OrchestrationContext): Generator<Task, u
 
 type Orchestrator = (context: OrchestrationContext) => Generator<Task, unknown, unknown>;
 
-function versionOf(input: unknown): number {
-  return isRecord(input) && typeof input.version === 'number' ? input.version : 1;
-}
-
 /**
  * An orchestration whose instances continue with the version of the code that started them. An instance of an unknown
  * version (removed, or newer after a rollback) fails at once. The next tick finds its open row and opens the next run.
  * @param kept earlier versions of which instances may still exist
  * @throws ConfigurationError `ORCHESTRATION_VERSION_UNKNOWN`
  */
-export function versioned(current: Orchestrator, kept: Readonly<Record<number, Orchestrator>> = {}): Orchestrator {
+export function versioned(current: Orchestrator, kept: Readonly<Record<string, Orchestrator>> = {}): Orchestrator {
   return function* (context) {
-    const version = versionOf(context.df.getInput());
-    const orchestrator = version === ORCHESTRATION_VERSION ? current : kept[version];
+    const input = context.df.getInput();
+    const version = isRecord(input) ? String(input.version) : 'none';
+    const orchestrator = version === `${ORCHESTRATION_VERSION}` ? current : kept[version];
     if (orchestrator === undefined) {
       throw new ConfigurationError(
         'ORCHESTRATION_VERSION_UNKNOWN',

@@ -14,7 +14,7 @@ export interface SubjectIndex {
    * Records that a promotion contains an image digest.
    * @param seen the root digest of its tag, and when a run saw it
    */
-  addToSubjectIndex(image: StoredDigest, promotionId: string, seen?: { root: string; at: string }): Promise<void>;
+  addToSubjectIndex(image: StoredDigest, promotionId: string, seen: { root: string; at: string }): Promise<void>;
   /** The promotions that contain a digest, at most 2,000. */
   listPromotionsOfSubject(image: StoredDigest): Promise<string[]>;
   /** All entries, of all digests, in no order. */

@@ -51,7 +51,7 @@ export interface ExplainedPromotion {
   code?: string;
   reason?: string;
   remedy?: string;
-  /** The answers of the registries. Absent in answers of older versions. */
+  /** The answers of the registries. Absent if they were not asked. */
   checks?: Checks;
 }
 

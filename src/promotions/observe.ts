@@ -34,6 +34,7 @@ import { resolveTag, readSourceTag } from '../transfer/tag.js';
 import { atSource } from '../transfer/registry-access.js';
 import { awaitReferrers } from '../transfer/plan-copy.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
+import type { RunRow } from '../rows/run-row.js';
 import { wasReplaced } from '../rows/news.js';
 import { INTERRUPTED, endRunRow } from '../rows/run-end.js';
 
@@ -57,16 +58,13 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
   const begun = await beginRun(ports, input, call);
   if (begun === undefined) return { done: { state: 'gone' } };
   const opened = openedBy(call);
-  const { root, row } = await resolveAndWrite(ports, opened, begun, call);
+  const { root, row, generation } = await resolveAndWrite(ports, opened, begun, call);
   if (row === undefined) return { done: { state: 'gone' } };
-  // The generation of the first call counts: the remembered lists may lack what a later trigger reports.
-  let { generation } = row;
   try {
-    return await longStep(ports, 'observe', input, call, async (step) => {
-      // Also if the tag has moved since: the remembered lists may be from before the move.
-      generation = await step.once('generation', async () => row.generation);
-      return { ...(await look(ports, step, { ...opened, row }, root, call)), generation };
-    });
+    return await longStep(ports, 'observe', input, call, async (step) => ({
+      ...(await look(ports, step, { ...opened, row }, root, call)),
+      generation,
+    }));
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     const { code, message: reason, remedy } = describeError(error);
@@ -79,7 +77,7 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
 /**
  * Reads the tag and writes its digest to the run's row, with the generation that the run answers. If the tag is stale,
  * it is read again; after a quarter of an hour its digest is believed.
- * @returns the promotion's row after that; undefined if another run owns it
+ * @returns the promotion's row after that, undefined if another run owns it; and the generation that the run answers
  * @throws MissingAtSource; PromoterError `TAG_LATE`
  */
 async function resolveAndWrite(
@@ -87,14 +85,14 @@ async function resolveAndWrite(
   opened: OpenedPromotion,
   row: PromotionRow,
   call: StepCall,
-): Promise<{ root: Descriptor; row: PromotionRow | undefined }> {
-  let root: Descriptor | undefined;
+): Promise<{ root: Descriptor; row: PromotionRow | undefined; generation: number }> {
+  const write = (root?: Descriptor): Promise<number> => writeBegun(ports, opened.runId, row.generation, root, call);
   try {
     const known = await readSourceTag(ports, opened, row, call);
-    root = known.read;
-    return { root, row: known.row };
-  } finally {
-    await writeBegun(ports, opened.runId, row.generation, root, call);
+    return { root: known.read, row: known.row, generation: await write(known.read) };
+  } catch (error) {
+    await write();
+    throw error;
   }
 }
 
@@ -231,23 +229,33 @@ export async function beginRun(
   return row;
 }
 
-/** Writes to the run's row that it works, which generation it answers, and its digest if known. Can be repeated. */
+/**
+ * Writes to the run's row that it works, which generation it answers, and its digest if known. Can be repeated.
+ * @returns the generation that the run answers: the one from its first read of the tag. A later call may find that the
+ * tag has moved, but the lists that it remembers may lack what a later trigger reports.
+ */
 export async function writeBegun(
   ports: StorePort<Runs>,
   runId: string,
   generation: number,
   root: Pick<Descriptor, 'digest'> | undefined,
   { run, runVersion }: Pick<StepCall, 'run' | 'runVersion'> = {},
-): Promise<void> {
+): Promise<number> {
   // Use the row that the step has read if its version is still current. Otherwise read it again.
   let known = run && runVersion !== undefined ? { value: run, version: runVersion } : undefined;
-  await untilWritten(runId, async () => {
+  return untilWritten(runId, async () => {
     const current = known ?? (await ports.store.getRun(runId));
     known = undefined;
-    if (current === undefined || current.value.state === 'ended') return true;
+    if (current === undefined || current.value.state === 'ended') return generation;
     const { state, digest } = current.value;
-    if (state === 'running' && (root === undefined || digest === root.digest)) return true;
-    const begun = { ...current.value, state: 'running' as const, generation, ...(root && { digest: root.digest }) };
-    return (await ports.store.replaceRun(begun, current.version)) ? true : undefined;
+    const answers = (digest === undefined ? undefined : current.value.generation) ?? generation;
+    if (state === 'running' && (root === undefined || digest === root.digest)) return answers;
+    const begun: RunRow = {
+      ...current.value,
+      state: 'running',
+      generation: answers,
+      ...(root && { digest: root.digest }),
+    };
+    return (await ports.store.replaceRun(begun, current.version)) ? answers : undefined;
   });
 }

@@ -75,8 +75,8 @@ export async function incrementGeneration(
     const before = current.value;
     const open = before.runOpen && before.runId !== undefined ? { runId: before.runId } : {};
     if (
-      isKnown &&
-      (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule))
+      isRepeatedJob(before, lastTrigger) ||
+      (isKnown && (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule)))
     ) {
       // The process of the first trigger may have crashed before it started or notified the run.
       if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))
@@ -99,6 +99,15 @@ export async function incrementGeneration(
     if (incrementedRow.runId !== undefined) await notifyForSource(ports, incrementedRow.runId);
     return { promotionId: id, generation, isNew: true, ...open };
   });
+}
+
+/** True if the row has this trigger of a job already: the activity of the job has run twice. */
+function isRepeatedJob({ lastTrigger, runTrigger }: PromotionRow, { kind, id }: TriggerCause): boolean {
+  return (
+    kind === 'job' &&
+    id !== undefined &&
+    [lastTrigger, runTrigger].some((each) => each?.kind === kind && each.id === id)
+  );
 }
 
 /**

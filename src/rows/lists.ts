@@ -1,7 +1,7 @@
 import { matchesGlobs } from '../rules/match.js';
 import type { Outcome, RunSummary, AcceptedJob, RunRow } from './run-row.js';
 import type { PromotionRow, PromotionState } from './promotion-row.js';
-import { PromoterError, parseReference, type Reference } from '../oci/index.js';
+import { parseReference } from '../oci/index.js';
 
 export { globPrefix } from '../rules/match.js';
 
@@ -164,7 +164,8 @@ function aboutPromotion(input: RunRow['input'] & { kind: 'promotion' }): About {
 
 function aboutJob(job: AcceptedJob): About {
   const { source, reference, destination } = job;
-  const { registry, repository, tag, digest } = parsedOrNothing(source ?? reference) ?? {};
+  const named = source ?? reference;
+  const { registry, repository, tag, digest } = typeof named === 'string' ? parseReference(named) : {};
   return {
     kind: 'job',
     jobId: job.id,
@@ -174,17 +175,6 @@ function aboutJob(job: AcceptedJob): About {
     ...(typeof destination === 'string' && { destination }),
     ...(digest !== undefined && { digest }),
   };
-}
-
-/** An older version may have stored a job's reference in another form. Such a job is listed without a repository. */
-function parsedOrNothing(reference: unknown): Reference | undefined {
-  if (typeof reference !== 'string') return undefined;
-  try {
-    return parseReference(reference);
-  } catch (error) {
-    if (!(error instanceof PromoterError)) throw error;
-    return undefined;
-  }
 }
 
 /**

@@ -241,9 +241,8 @@ async function removeFromIndex(house: House): Promise<Page> {
 
 /** True if the entry is old and belongs to another digest than the promotion's tag. */
 function isLeft({ root, at }: SubjectIndexEntry, row: PromotionRow | undefined, cutoff: Date): boolean {
-  // A promotion row is removed only after a long time without a run, so an entry without one is old.
-  if (row === undefined) return at === undefined || isBefore(at, cutoff);
+  if (row === undefined) return isBefore(at, cutoff);
   if (row.runOpen || row.generation > row.observedGeneration) return false;
   const standsOn = row.last?.digest;
-  return root !== undefined && standsOn !== undefined && standsOn !== root && isBefore(at, cutoff);
+  return standsOn !== undefined && standsOn !== root && isBefore(at, cutoff);
 }

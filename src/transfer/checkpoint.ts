@@ -24,10 +24,12 @@ const stateSchema = z.object({
    * overtaken.
    */
   pieces: z.array(z.string()),
+  /** By name, the last version of each other document. */
+  documents: z.record(z.string(), z.string()),
 });
 type State = z.infer<typeof stateSchema>;
 
-const NOTHING: State = { attempts: 0, pieces: [] };
+const NOTHING: State = { attempts: 0, pieces: [], documents: {} };
 
 /** Thrown in a call of a long step that another call has overtaken. The call stops. */
 export class Overtaken extends Error {}
@@ -58,9 +60,9 @@ export class Checkpoint {
     if (await checkpoint.#write({ ...NOTHING, attempts: 1 })) return checkpoint;
     return untilWritten(folder, async () => {
       await checkpoint.#read();
-      const { attempts, pieces } = checkpoint.#state;
+      const { attempts } = checkpoint.#state;
       if (attempts >= MOST_ATTEMPTS) throw stuck(folder, attempts);
-      return (await checkpoint.#write({ attempts: attempts + 1, pieces })) ? checkpoint : undefined;
+      return (await checkpoint.#write({ ...checkpoint.#state, attempts: attempts + 1 })) ? checkpoint : undefined;
     });
   }
 
@@ -88,12 +90,24 @@ export class Checkpoint {
     await this.#writeOrStop({ attempts: 1, pieces: [...(isAll ? [] : this.#state.pieces), piece] });
   }
 
+  /** The last version of another document. Undefined if there is none. */
+  async getDocument(name: string): Promise<Uint8Array | undefined> {
+    const version = this.#state.documents[name];
+    return version === undefined ? undefined : this.#ports.documents.get('documents', this.documentOf(version));
+  }
+
   /**
-   * Records that another document was written. Counts as progress.
+   * Writes a new version of another document. A call that was overtaken writes a version that nobody reads. Counts as
+   * progress.
    * @throws Overtaken
    */
-  async progress(): Promise<void> {
-    await this.#writeOrStop({ attempts: 1, pieces: this.#state.pieces });
+  async putDocument(name: string, bytes: Uint8Array): Promise<void> {
+    const { documents } = this.#ports;
+    const { [name]: before, ...others } = this.#state.documents;
+    const version = `${name}-${randomUUID().slice(0, 8)}`;
+    await documents.put('documents', this.documentOf(version), bytes);
+    await this.#writeOrStop({ attempts: 1, documents: { ...others, [name]: version } });
+    if (before !== undefined) await documents.removeAll('documents', this.documentOf(before));
   }
 
   /**
@@ -101,7 +115,7 @@ export class Checkpoint {
    * @throws Overtaken
    */
   async endInOrder(): Promise<void> {
-    await this.#writeOrStop({ attempts: Math.max(0, this.#state.attempts - 1), pieces: this.#state.pieces });
+    await this.#writeOrStop({ attempts: Math.max(0, this.#state.attempts - 1) });
   }
 
   get #name(): string {
@@ -123,8 +137,9 @@ export class Checkpoint {
     return true;
   }
 
-  async #writeOrStop(state: State): Promise<void> {
-    if (!(await this.#write(state))) throw new Overtaken(`another call goes on with ${this.#folder}`);
+  async #writeOrStop(changes: Partial<State>): Promise<void> {
+    if (!(await this.#write({ ...this.#state, ...changes })))
+      throw new Overtaken(`another call goes on with ${this.#folder}`);
   }
 }
 

@@ -205,16 +205,10 @@ class RecalledAnswers implements Memory, LongStep {
   }
 
   document(name: string): ReturnType<LongStep['document']> {
-    const { documents } = this.#ports;
-    const path = this.#checkpoint.documentOf(name);
     return {
-      read: () => documents.get('documents', path),
+      read: () => this.#checkpoint.getDocument(name),
       write: async (bytes) => {
-        if (this.#overtaken !== undefined) throw this.#overtaken;
-        await documents.put('documents', path, bytes);
-        const progress = this.#keeping.then(() => this.#checkpoint.progress());
-        this.#keeping = progress.catch(() => undefined);
-        await progress;
+        await this.#inTurn(() => this.#checkpoint.putDocument(name, bytes));
         // The next call can continue from this document.
         if (this.isTimeUp) throw new CallOver();
       },
@@ -331,14 +325,24 @@ class RecalledAnswers implements Memory, LongStep {
     }
   }
 
-  /**
-   * Writes are done one after the other. Each document has the results since the one before.
-   * @throws Overtaken
-   */
+  /** Each document has the results since the one before. @throws Overtaken */
   keep(): Promise<void> {
-    const keeping = this.#keeping.then(() => this.#keepFresh());
-    this.#keeping = keeping.catch(() => undefined);
-    return keeping;
+    return this.#inTurn(() => this.#keepFresh());
+  }
+
+  /** Writes are done one after the other. After the first one that is refused, this call does nothing more. */
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const writing = this.#keeping.then(async () => {
+      if (this.#overtaken !== undefined) throw this.#overtaken;
+      try {
+        await write();
+      } catch (error) {
+        if (error instanceof Overtaken) this.#overtaken = error;
+        throw error;
+      }
+    });
+    this.#keeping = writing.catch(() => undefined);
+    return writing;
   }
 
   async #keepFresh(): Promise<void> {
@@ -353,7 +357,6 @@ class RecalledAnswers implements Memory, LongStep {
       await keepAnswers(this.#ports, this.#checkpoint.documentOf(name), piece);
       await this.#checkpoint.advance(name, isMerged);
     } catch (error) {
-      if (error instanceof Overtaken) this.#overtaken = error;
       // A result that came meanwhile is newer.
       for (const [question, answer] of piece) if (!this.#fresh.has(question)) this.#fresh.set(question, answer);
       throw error;

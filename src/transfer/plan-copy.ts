@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Attachments } from '../ports/attachments.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import {
@@ -161,30 +162,41 @@ export function awaitReferrers(
   const unknown = [...new Set<string>([...gone, ...looked.unseen])];
   // The command line does not wait.
   if (unknown.length === 0 || waitedMs === undefined) return looked;
-  if (mayBeLate(ports, step)) throw referrersUnknown(walked.name, unknown, gone.length);
+  waitForLate(ports, step, referrersUnknown(walked.name, unknown, gone.length));
   return looked;
 }
 
 /**
  * Waits two minutes for SBOMs of this app that are listed but missing. Without this wait, the image would get a second
- * SBOM.
+ * SBOM. Anybody who may push can write a referrers tag, so an SBOM that only such a tag names counts only if this app
+ * attached it there.
  * @throws CopyError `REFERRER_UNKNOWN`
  */
-export function awaitOurSboms(
-  ports: Pick<Ports, 'now'>,
+export async function awaitOurSboms(
+  ports: Pick<Ports, 'registries' | 'now'> & StorePort<Attachments>,
   step: Pick<LongStep, 'since'>,
-  name: string,
+  { registry, repository, image }: { registry: string; repository: string; image: Digest },
   sboms: readonly Digest[],
-  { waitedMs }: Pick<StepCall, 'waitedMs'>,
-): void {
+  { waitedMs, signal }: Pick<StepCall, 'waitedMs' | 'signal'>,
+): Promise<void> {
   // The command line does not wait.
-  if (waitedMs !== undefined && mayBeLate(ports, step)) throw referrersUnknown(name, sboms, sboms.length);
+  if (waitedMs === undefined) return;
+  const from = ports.registries.repository(registry, repository);
+  const listed = await from.listReferrers(image, { artifactTypes: false, tagSchema: false, signal });
+  const late: Digest[] = [];
+  for (const sbom of sboms) {
+    const isListed = listed.some(({ digest }) => digest === sbom);
+    if (isListed || (await ports.store.attachedBy({ registry, repository, digest: sbom })) !== undefined)
+      late.push(sbom);
+  }
+  if (late.length > 0) waitForLate(ports, step, referrersUnknown(from.name, late, late.length));
 }
 
-function mayBeLate(ports: Pick<Ports, 'now'>, step: Pick<LongStep, 'since'>): boolean {
+/** Begins the wait for something late, or continues it. @throws the given error until two minutes have passed */
+function waitForLate(ports: Pick<Ports, 'now'>, step: Pick<LongStep, 'since'>, error: CopyError): void {
   const forMs = ports.now().getTime() - step.since('referrers are unknown');
   // The clocks of two hosts may differ, so the time may be negative.
-  return Math.abs(forMs) < LATE_REFERRERS_MS;
+  if (Math.abs(forMs) < LATE_REFERRERS_MS) throw error;
 }
 
 /**

@@ -171,13 +171,8 @@ export function addCopy(parent: Command, context: VerbContext): void {
     print(operands, values) {
       const format = chooseFormat(values.format, ['text', 'json']);
       const [from, to] = readTargets(operands, values);
-      return async ({ output, job, digest = '' }) => {
+      return async ({ output, job }) => {
         if (job === undefined) return printReceipt(io, format, output, from, to);
-        if (output === undefined) {
-          // An older version of the app keeps no receipt.
-          const short = { source: from.text, destination: to.text, root: { digest }, tags: to.tags };
-          return io.out(format === 'text' ? summary(digest, from, to) : `${formatGoJson(short, 2)}\n`);
-        }
         const { receiptSchema } = await import('../../transfer/copy-report.js');
         const read = receiptSchema.safeParse(output);
         if (!read.success) throw answerInvalid(read.error);

@@ -209,6 +209,37 @@ describe('two concurrent processes', () => {
     expect(await countReferrers(staging, image, SBOM_MEDIA_TYPES.cyclonedx)).toBe(did === 'found' ? 1 : 2);
   });
 
+  test('do not wait for an SBOM that only a referrers tag names, which anybody may write, unless this app attached it there', async () => {
+    const unsigned = rule({ sign: [] });
+    const image = await pushImage(source, { tag: SOURCE.tag });
+    await attach(await openRun(world, unsigned), image);
+    const [sbom] = await source.listReferrers(image.digest);
+    if (sbom === undefined) throw new Error('no SBOM');
+    const named = (at: typeof source): void => {
+      const list = at.listReferrers.bind(at);
+      at.listReferrers = async (digest, options) => {
+        const listed = await list(digest, options);
+        return options?.tagSchema === false || listed.length > 0 ? listed : [sbom];
+      };
+    };
+    // Elsewhere, a stranger names the SBOM of another repository.
+    const repository = 'samples/other';
+    const other = world.registries.repository(REGISTRY, repository);
+    await pushImage(other, { tag: SOURCE.tag });
+    named(other);
+    const attachAt = async (where: string) => {
+      const run = await openRun(world, unsigned, { ...SOURCE, repository: where });
+      const call = { ...(await callOf(world, run.runId)), waitedMs: 0 };
+      return attachStep(world, { promotionId: run.promotionId, runId: run.runId, root: image.digest }, call);
+    };
+    expect(await attachAt(repository)).toMatchObject({ done: { did: [expect.stringMatching('^attached SBOM')] } });
+    // Here, the SBOM is late.
+    source.manifests.delete(sbom.digest);
+    named(source);
+    await world.documents.removeAll('documents', 'plans/');
+    await expect(attachAt(SOURCE.repository)).rejects.toMatchObject({ code: 'REFERRER_UNKNOWN' });
+  });
+
   test('do not wait for each other if one subject is held', async () => {
     const graph = await pushMultiPlatform(source, SOURCE.tag);
     const held = await world.lease.acquire(subjectLease(REGISTRY, SOURCE.repository, graph.amd64.digest));

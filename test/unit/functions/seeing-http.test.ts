@@ -226,7 +226,7 @@ describe('an explanation', () => {
     }
     const part = `sha256:${'b'.repeat(64)}` as const;
     const child = { registry: REGISTRY, repository: SOURCE.repository, digest: part };
-    await world.store.addToSubjectIndex(child, promotionId);
+    await world.store.addToSubjectIndex(child, promotionId, { root: part, at: '' });
     expect(await ask(`${REGISTRY}/samples/app@${part}`)).toMatchObject({
       promoted: false,
       promotions: [{ promotionId, promoted: false, text: expect.stringContaining(`${part} was seen under it`) }],

@@ -153,7 +153,11 @@ test('an event of more promotions than one call triggers is continued from the q
   for (let nth = 0; nth < 120; nth += 1) {
     const { promotionId: id } = await openRun(world, undefined, { ...SOURCE, tag: `v${nth}` });
     ids.add(id);
-    await world.store.addToSubjectIndex({ registry: REGISTRY, repository: SOURCE.repository, digest: root.digest }, id);
+    await world.store.addToSubjectIndex(
+      { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest },
+      id,
+      { root: root.digest, at: '' },
+    );
   }
   const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
   const target = { repository: SOURCE.repository, digest };
@@ -183,7 +187,7 @@ test('an event of 2,000 promotions is answered in time, even if each table reque
       { ...SOURCE, tag: `v${nth}` },
       { kind: 'push' },
     );
-    await world.store.addToSubjectIndex(place, id);
+    await world.store.addToSubjectIndex(place, id, { root: root.digest, at: '' });
   }
   const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
   const { store } = world;

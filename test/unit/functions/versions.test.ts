@@ -264,12 +264,12 @@ describe.each(NAMES)('%s, as recorded', (name) => {
   });
 });
 
-test('an instance without a version has version 1, which is not kept', async () => {
+test('an instance without a version fails', async () => {
   const cut = await cutAt('a promotion', 2);
   if (cut === undefined) throw new Error('no cut');
   const { version: _none, ...input } = cut.recorded.input as { version: number };
   const { error } = await goOn(app.orchestrations.get('promote'), { ...cut, recorded: { ...cut.recorded, input } });
-  expect(error).toMatch(/the orchestration has version 1; the app runs version \d+/);
+  expect(error).toMatch(/the orchestration has version undefined; the app runs version \d+/);
   await expectFollowed(cut);
 });
 

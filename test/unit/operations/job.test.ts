@@ -5,6 +5,7 @@ import { closePromotion } from '../../../src/rows/generation.js';
 import { takePromotion } from '../../../src/rows/row-writes.js';
 import type { CopyRequest } from '../../../src/transfer/copy.js';
 import { copyRequestOf } from '../../../src/operations/copy-request.js';
+import { incrementGeneration } from '../../../src/rows/generation.js';
 import { awaitPromotionsStep, incrementPromotionsStep } from '../../../src/operations/promote.js';
 import { beginJobStep } from '../../../src/operations/begin-job.js';
 import { closeJobStep } from '../../../src/operations/close-job.js';
@@ -181,9 +182,20 @@ describe('a promote job', () => {
     const incremented = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
     expect(incremented).toHaveLength(2);
     expect(world.engine.starts).toHaveLength(2);
-    const again = await incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
-    expect(again.map(({ generation }) => generation)).toEqual([2, 2]);
+    const other = await incrementPromotionsStep(world, { runId: 'r2', source: SOURCE }, newCall());
+    expect(other.map(({ generation }) => generation)).toEqual([2, 2]);
     expect(world.engine.starts).toHaveLength(2);
+  });
+
+  test('increments a promotion once if its activity runs twice, also if a push comes between', async () => {
+    const twice = () => incrementPromotionsStep(world, { runId: 'r1', source: SOURCE }, newCall());
+    const first = await twice();
+    expect(await twice()).toEqual(first);
+    const pushed = { digest: `sha256:${'a'.repeat(64)}`, at: world.now().toISOString() };
+    const { generation } = await incrementGeneration(world, rule(), SOURCE, { kind: 'push', ...pushed });
+    expect(generation).toBe(2);
+    expect(await twice()).toEqual([{ ...first[0], generation: 2 }]);
+    expect(world.engine.starts).toHaveLength(1);
   });
 
   test('writes its reason to the run of the promotion', async () => {

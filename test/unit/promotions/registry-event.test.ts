@@ -238,6 +238,7 @@ describe('if there are more promotions than one call triggers,', () => {
       await world.store.addToSubjectIndex(
         { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest },
         id,
+        { root: root.digest, at: '' },
       );
     }
     const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });

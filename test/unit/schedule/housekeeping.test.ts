@@ -288,16 +288,6 @@ describe('housekeeping of the subject index', () => {
     expect(await standOn()).toEqual([]);
   });
 
-  test('an entry without a time is kept as long as its promotion exists', async () => {
-    const { promotionId } = await openRun(world);
-    await world.store.addToSubjectIndex({ ...IMAGE, digest: 'sha256:a' }, promotionId);
-    await runOn('sha256:b');
-    later(40);
-    expect(await removeOld(world)).toMatchObject({ subjectIndex: 0 });
-    world.ruleList = [];
-    expect(await removeOld(world)).toMatchObject({ promotions: 1, subjectIndex: 3 });
-  });
-
   test('an entry that a run writes again during housekeeping is kept', async () => {
     const promotionId = await runOn('sha256:a');
     await runOn('sha256:b');

@@ -159,3 +159,31 @@ test('a call that cannot write its checkpoint does not begin', async () => {
   expect(await attempt(isDone)).toMatchObject({ code: 'CONNECT_FAILED' });
   expect(begun).toBe(0);
 });
+
+test('a call that was overtaken changes no document', async () => {
+  const bytes = (text: string): Uint8Array => Buffer.from(text);
+  const writes = async (text: string): Promise<unknown> =>
+    attempt(async (step) => {
+      await step.document('layers').write(bytes(text));
+      return text;
+    });
+  expect(await writes('one')).toEqual({ done: 'one' });
+  let wake = (): void => {};
+  const frozen = new Promise<void>((resolve) => (wake = resolve));
+  const late = attempt(async (step) => {
+    await frozen;
+    await step.document('layers').write(bytes('late'));
+    return 'late';
+  });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  // The next call has begun, and has written nothing yet when the frozen one continues.
+  const reply = await attempt(async (step) => {
+    wake();
+    expect(await late).toEqual({ retryAfterMs: 2_000 });
+    return Buffer.from((await step.document('layers').read()) ?? []).toString();
+  });
+  expect(reply).toEqual({ done: 'one' });
+  expect(await attempt(async (step) => Buffer.from((await step.document('layers').read()) ?? []).toString())).toEqual({
+    done: 'one',
+  });
+});

@@ -526,6 +526,8 @@ describe('an observe step in calls of fifteen requests', () => {
       return go();
     });
     expect(result).toMatchObject({ state: 'found', generation: first });
+    // If a later step dies, the run is closed with the generation of its own row.
+    expect(await runOf(world, run.runId)).toMatchObject({ generation: first });
     expect((result as { root: Descriptor }).root.digest).not.toBe(root.digest);
   });
 
