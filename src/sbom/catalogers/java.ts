@@ -1,0 +1,160 @@
+import type { Cataloger, Gap, LocatedPackage, Reading } from './cataloger.js';
+import { identify, type JavaArchive } from './java-identity.js';
+import { parseManifest, type JavaManifest } from './java-manifest.js';
+import { parsePomProperties, parsePomXml, type Pom } from './maven-pom.js';
+import { ZipBudget, ZipLimitError } from './zip-budget.js';
+import { readZip, startsAsJar } from './zip.js';
+
+const EXTENSION = /\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap)$/i;
+const WANTED =
+  /(?:^|\/)pom\.properties$|(?:^|\/)META-INF\/maven\/[^/]+\/[^/]+\/pom\.xml$|^META-INF\/MANIFEST\.MF$|\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap)$/i;
+/** Bytes of a manifest or pom. Of a longer manifest, the start counts: its main section is there. */
+const LONGEST_ENTRY = 1024 * 1024;
+/** Archives inside archives: a war in an ear that contains jars is the third. */
+const DEEPEST = 6;
+/** Archives and poms of one file. */
+const MOST_RECORDS = 20_000;
+/** Gaps of one cause that are named; further ones are counted. */
+const MOST_NAMED = 10;
+
+/** What is read of one file. */
+interface Facts {
+  archives: JavaArchive[];
+}
+
+/** An entry that was read: part of a description, or an archive with all archives inside it. */
+type Entry = { pom: Pom } | { manifest: JavaManifest } | { archives: JavaArchive[] };
+
+/** Reads one file with all archives inside it. */
+class FileReader {
+  readonly unread: string[] = [];
+  readonly #budget: ZipBudget;
+  #records = 0;
+
+  constructor(size: number) {
+    this.#budget = new ZipBudget(size);
+  }
+
+  /** @returns undefined if it is no zip archive */
+  async read(source: AsyncIterable<Uint8Array>, inner: string, depth: number): Promise<JavaArchive[] | undefined> {
+    const content = await readZip<Entry | undefined>(
+      source,
+      {
+        wants: (name) => WANTED.test(name),
+        read: (name, bytes) => this.#readEntry(name, bytes, inner === '' ? name : `${inner}/${name}`, depth),
+      },
+      this.#budget,
+    );
+    if (content === undefined) return undefined;
+    const poms = new Map<string, Pom>();
+    const archive: JavaArchive = { inner, poms: [], manifest: {} };
+    const archives = [archive];
+    for (const { name, value } of content.entries) {
+      if (value === undefined) continue;
+      if ('archives' in value) archives.push(...value.archives);
+      else if ('manifest' in value) archive.manifest = value.manifest;
+      else {
+        const folder = name.slice(0, name.lastIndexOf('/') + 1);
+        const isProperties = name.endsWith('s');
+        // pom.properties has the values that pom.xml may leave to its parent.
+        const [first, second] = isProperties ? [poms.get(folder), value.pom] : [value.pom, poms.get(folder)];
+        poms.set(folder, { ...first, ...second });
+      }
+    }
+    archive.poms = [...poms.values()];
+    const incomplete = archive.poms.filter(({ artifact, version }) => artifact === undefined || version === undefined);
+    if (incomplete.length > 0) this.unread.push(`${incomplete.length} poms without name or version`);
+    for (const reason of content.unread) this.unread.push(inner === '' ? reason : `${inner}/${reason}`);
+    return archives;
+  }
+
+  async #readEntry(
+    name: string,
+    content: AsyncIterable<Uint8Array>,
+    inner: string,
+    depth: number,
+  ): Promise<Entry | undefined> {
+    this.#records += 1;
+    if (this.#records > MOST_RECORDS) throw new ZipLimitError(`more than ${MOST_RECORDS} archives and poms`);
+    if (EXTENSION.test(name)) {
+      if (depth === DEEPEST) {
+        this.unread.push(`${inner} is nested too deep`);
+        return undefined;
+      }
+      const archives = await this.read(content, inner, depth + 1);
+      if (archives === undefined) this.unread.push(`${inner} is no zip archive`);
+      return { archives: archives ?? [] };
+    }
+    const bytes = await this.#start(content);
+    if (/MANIFEST\.MF$/i.test(name)) return { manifest: parseManifest(decode(bytes.subarray(0, LONGEST_ENTRY))) };
+    if (bytes.length > LONGEST_ENTRY) {
+      this.unread.push(`${inner} is too long`);
+      return undefined;
+    }
+    return { pom: name.endsWith('.xml') ? parsePomXml(decode(bytes)) : parsePomProperties(bytes) };
+  }
+
+  /** The start of an entry, at least a byte more than the longest if there is one. */
+  async #start(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+    const pieces: Buffer[] = [];
+    let length = 0;
+    for await (const piece of content) {
+      length += piece.length;
+      this.#budget.hold(piece.length);
+      pieces.push(Buffer.from(piece));
+      if (length > LONGEST_ENTRY) break;
+    }
+    this.#budget.hold(-length);
+    return Buffer.concat(pieces);
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder().decode(bytes);
+}
+
+function gapsOf(unread: readonly string[]): Gap[] {
+  const gaps = unread.slice(0, MOST_NAMED).map((detail): Gap => ({ cause: 'archive-doubtful', detail }));
+  if (unread.length <= MOST_NAMED) return gaps;
+  return [...gaps, { cause: 'archive-doubtful', detail: `${unread.length - MOST_NAMED} more entries were not read` }];
+}
+
+/**
+ * Reads Java archives and the archives inside them, in the order in which they pass: a file of any size takes the memory
+ * of its central directory.
+ * @see https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html
+ */
+export const javaCataloger: Cataloger<Facts> = {
+  name: 'java',
+  kind: 'language',
+  maxBytes: Infinity,
+  wants: (path) => EXTENSION.test(path),
+  recognizes: (head) => startsAsJar(head),
+  async read(file): Promise<Reading<Facts>> {
+    // An empty file has nothing to hide, and a real RAR archive is no Java program.
+    if (file.size === 0 || Buffer.from(file.head).toString('latin1', 0, 4) === 'Rar!') return {};
+    const reader = new FileReader(file.size);
+    try {
+      const archives = await reader.read(file.chunks(), '', 1);
+      if (archives === undefined) return { gaps: [{ cause: 'database-unreadable', detail: 'no zip archive' }] };
+      const gaps = gapsOf(reader.unread);
+      return { facts: { archives }, ...(gaps.length > 0 && { gaps }) };
+    } catch (error) {
+      if (!(error instanceof ZipLimitError)) throw error;
+      return { gaps: [{ cause: 'file-too-large', detail: error.message }] };
+    }
+  },
+  combine(found) {
+    const packages = found.flatMap(({ path, layer, reading }) => {
+      const listed = new Map<string, LocatedPackage>();
+      for (const archive of reading.facts?.archives ?? []) {
+        for (const one of identify(archive, path)) {
+          const key = JSON.stringify([one.namespace, one.name, one.version]);
+          if (!listed.has(key)) listed.set(key, { ...one, path, layer });
+        }
+      }
+      return [...listed.values()];
+    });
+    return { packages };
+  },
+};
