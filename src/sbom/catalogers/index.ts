@@ -5,6 +5,7 @@ import { dpkgCataloger } from './dpkg.js';
 import { jdkCataloger } from './jdk.js';
 import { npmCataloger } from './npm.js';
 import { osReleaseCataloger } from './os-release.js';
+import { phpCataloger } from './php.js';
 import { pythonCataloger } from './python.js';
 import { rpmCataloger } from './rpm.js';
 
@@ -16,6 +17,7 @@ export const CATALOGERS: readonly Cataloger[] = [
   rpmCataloger,
   npmCataloger,
   pythonCataloger,
+  phpCataloger,
   jdkCataloger,
   binariesCataloger,
 ];

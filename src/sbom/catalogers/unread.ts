@@ -5,7 +5,6 @@ const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
   { ecosystem: 'java', pattern: /\.(?:jar|war|ear)$/ },
   { ecosystem: 'dotnet', pattern: /\.deps\.json$/ },
   { ecosystem: 'ruby', pattern: /(?:^|\/)specifications\/(?:default\/)?[^/]+\.gemspec$/ },
-  { ecosystem: 'php', pattern: /(?:^|\/)vendor\/composer\/installed\.json$/ },
 ];
 
 /** The ecosystem of the package database at this path, if no cataloger reads it. */

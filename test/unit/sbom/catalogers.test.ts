@@ -174,7 +174,6 @@ describe('an ecosystem without a cataloger', () => {
     ['dotnet', 'app/service.deps.json'],
     ['ruby', 'usr/lib/ruby/gems/3.3.0/specifications/rack-3.0.gemspec'],
     ['ruby', 'usr/lib/ruby/gems/3.3.0/specifications/default/json-2.7.gemspec'],
-    ['php', 'var/www/vendor/composer/installed.json'],
   ])('%s: %s', async (ecosystem, path) => {
     expect((await read([path, 'content'])).gaps).toEqual([`no reader for ${ecosystem} (${path})`]);
   });
