@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { findPeer } from '../support/peers.js';
+import { startDockerRegistry, type RunningPeer } from '../support/registry-peers.js';
+import { IS_FULL, REPETITIONS } from './bench.js';
+import { median } from './measure.js';
+import { acrPromoter, plainPurl, syft, trivy, type SbomTool, type ToolRun } from './sbom-tools.js';
+
+/** Images of images/build.sh. They take minutes to build and 3 GB, so they stay. */
+const IMAGES = resolve(process.env['REAL_IMAGES'] ?? '.peers/images');
+const COMPARED = ['debian', 'alpine', 'rpm', 'dotnet'];
+const OUT = join('out', 'bench');
+
+const tools: SbomTool[] = [acrPromoter()];
+let registry: RunningPeer | undefined;
+let work: string;
+
+beforeAll(async () => {
+  if (!IS_FULL) return;
+  const [dockerRegistry, crane] = ['docker-registry', 'crane'].map(findPeer);
+  if (dockerRegistry === undefined || crane === undefined) throw new Error('docker-registry and crane are needed');
+  for (const [name, make] of [
+    ['syft', syft],
+    ['trivy', trivy],
+  ] as const) {
+    const program = findPeer(name);
+    if (program !== undefined) tools.push(make(program));
+  }
+  work = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'sbom-bench-'));
+  mkdirSync(OUT, { recursive: true });
+  if (process.env['REAL_IMAGES'] === undefined) {
+    const peers = resolve(process.env['ACR_PROMOTER_PEERS'] ?? '.peers', 'bin');
+    execFileSync('bash', ['test/bench/images/build.sh', IMAGES], {
+      stdio: 'inherit',
+      env: { ...process.env, PEERS: peers },
+    });
+  }
+  registry = await startDockerRegistry(dockerRegistry);
+  for (const name of readdirSync(IMAGES).filter((each) => existsSync(join(IMAGES, each, 'complete'))))
+    execFileSync(crane, ['push', '--insecure', join(IMAGES, name), `${registry.host}/${name}:v1`]);
+}, 3_600_000);
+
+afterAll(async () => {
+  await registry?.stop();
+  if (work !== undefined) rmSync(work, { recursive: true, force: true });
+});
+
+function truthOf(image: string): Set<string> {
+  const folder = join(IMAGES, image, 'truth');
+  return new Set(
+    readdirSync(folder).flatMap((type) =>
+      readFileSync(join(folder, type), 'utf8')
+        .split('\n')
+        .filter((line) => line !== '')
+        .map((line) => {
+          const [name = '', version = ''] = line.split(' ');
+          const namespaced = name.startsWith('@') ? name.replace('@', '%40') : name;
+          return plainPurl(`pkg:${type}/${namespaced}@${encodeURIComponent(version)}`);
+        }),
+    ),
+  );
+}
+
+const typeOf = (purl: string): string => purl.slice(0, purl.indexOf('/'));
+const without = (all: Iterable<string>, others: ReadonlySet<string>): string[] =>
+  [...all].filter((each) => !others.has(each)).sort();
+
+/** Runs each tool once and gives what it finds. */
+async function findings(image: string): Promise<Map<string, Set<string>>> {
+  const found = new Map<string, Set<string>>();
+  for (const tool of tools) {
+    const folder = join(work, `${image}-${tool.name}`);
+    mkdirSync(folder, { recursive: true });
+    await tool.run(`${registry?.host}/${image}:v1`, folder);
+    found.set(tool.name, new Set(tool.packages(folder).map(plainPurl)));
+    rmSync(folder, { recursive: true, force: true });
+  }
+  return found;
+}
+
+test.each(COMPARED)(
+  'in %s, what the package manager lists is found, and nothing else of its type',
+  async (image) => {
+    if (!IS_FULL || !existsSync(join(IMAGES, image, 'complete'))) return;
+    const truth = truthOf(image);
+    const found = await findings(image);
+    const ours = found.get('acr-promoter') ?? new Set();
+    const lines: string[] = [];
+    for (const type of [
+      ...new Set([...truth, ...[...found.values()].flatMap((each) => [...each])].map(typeOf)),
+    ].sort()) {
+      const of = (all: Iterable<string>): string[] => [...all].filter((each) => typeOf(each) === type);
+      const counts = [...found].map(([name, all]) => `${name} ${of(all).length}`).join(', ');
+      lines.push(`${image} ${type}: truth ${of(truth).length || 'unknown'}, ${counts}`);
+    }
+    for (const [name, all] of found) {
+      if (name === 'acr-promoter') continue;
+      lines.push(...without(all, ours).map((each) => `  only ${name}: ${each}`));
+      lines.push(...without(ours, all).map((each) => `  not ${name}: ${each}`));
+    }
+    writeFileSync(join(OUT, `sbom-${image}.txt`), `${lines.join('\n')}\n`);
+    process.stdout.write(`${lines.filter((line) => !line.startsWith(' ')).join('\n')}\n`);
+    const known = new Set([...truth].map(typeOf));
+    expect(without(truth, ours)).toEqual([]);
+    expect(without(ours, truth).filter((each) => known.has(typeOf(each)))).toEqual([]);
+  },
+  600_000,
+);
+
+interface Figures {
+  image: string;
+  cache: 'cold' | 'warm';
+  tool: string;
+  wallMs: number;
+  wallRangeMs: number[];
+  cpuMs: number;
+  peakMb: number;
+  diskMb: number;
+}
+
+function figuresOf(image: string, cache: Figures['cache'], tool: string, runs: readonly ToolRun[]): Figures {
+  const of = (pick: (run: ToolRun) => number): number => Math.round(median(runs.map(pick)));
+  const walls = runs.map(({ wallMs }) => Math.round(wallMs));
+  return {
+    image,
+    cache,
+    tool,
+    wallMs: of((run) => run.wallMs),
+    wallRangeMs: [Math.min(...walls), Math.max(...walls)],
+    cpuMs: of((run) => run.cpuMs),
+    peakMb: of((run) => run.peakMb),
+    diskMb: of((run) => run.diskMb),
+  };
+}
+
+test.each(['debian', 'large'])(
+  'wall, CPU, memory and disk for %s',
+  async (image) => {
+    if (!IS_FULL || !existsSync(join(IMAGES, image, 'complete'))) return;
+    const reference = `${registry?.host}/${image}:v1`;
+    const runs = new Map<string, { cold: ToolRun[]; warm: ToolRun[] }>(
+      tools.map(({ name }) => [name, { cold: [], warm: [] }]),
+    );
+    for (let repetition = 0; repetition < REPETITIONS; repetition += 1) {
+      for (const tool of tools) {
+        const folder = join(work, `${image}-${tool.name}`);
+        rmSync(folder, { recursive: true, force: true });
+        mkdirSync(folder, { recursive: true });
+        runs.get(tool.name)?.cold.push(await tool.run(reference, folder));
+        runs.get(tool.name)?.warm.push(await tool.run(reference, folder));
+      }
+    }
+    const figures = [...runs].flatMap(([name, { cold, warm }]) => [
+      figuresOf(image, 'cold', name, cold),
+      figuresOf(image, 'warm', name, warm),
+    ]);
+    writeFileSync(join(OUT, `sbom-bench-${image}.json`), `${JSON.stringify(figures, undefined, 2)}\n`);
+    for (const { cache, tool, wallMs, wallRangeMs, cpuMs, peakMb, diskMb } of figures)
+      process.stdout.write(
+        `${image} ${cache} ${tool}: ${wallMs} ms (${wallRangeMs.join('-')}), CPU ${cpuMs} ms, ${peakMb} MB, disk ${diskMb} MB\n`,
+      );
+    const ours = figures.find(({ tool, cache }) => tool === 'acr-promoter' && cache === 'cold');
+    const theirs = figures.find(({ tool, cache }) => tool === 'syft' && cache === 'cold');
+    expect(ours?.diskMb).toBe(0);
+    if (ours !== undefined && theirs !== undefined) expect(ours.peakMb / theirs.peakMb).toBeLessThan(0.5);
+  },
+  3_600_000,
+);
