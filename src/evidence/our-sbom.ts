@@ -155,9 +155,11 @@ async function attach(
   const { digest } = packed.descriptor;
   // The registry lists the same SBOM, but there is no valid signature and no record of it. Either it was made with
   // another store, or the list is wrong: anybody can compute the digest.
-  const listed = await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal });
-  const made =
-    !listed.some((referrer) => referrer.digest === digest) || !(await isThere(repository, { digest }, signal));
+  const isListed = async (): Promise<boolean> =>
+    (await repository.listReferrers(subject.digest, { artifactType: sbom.mediaType, signal })).some(
+      (referrer) => referrer.digest === digest,
+    );
+  const made = !(await isThere(repository, { digest }, signal)) || !(await isListed());
   await noteMadeSbom(ports, subject, packed.descriptor);
   await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
   signal.throwIfAborted();

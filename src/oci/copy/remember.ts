@@ -161,22 +161,21 @@ class RememberedReads implements ReadableRepository {
     return yes;
   }
 
-  /** Looks up missing artifact types here, because the walk that follows needs these manifests anyway. */
+  /**
+   * Asks for the complete list once, which also answers requests for one type. Looks up missing artifact types here,
+   * because the walk that follows needs these manifests anyway.
+   */
   async listReferrers(digest: Digest, options: ReferrersOptions = {}): Promise<Descriptor[]> {
-    const { artifactType, artifactTypes = true, signal } = options;
-    // A complete list also answers requests for one type and for the API's own list.
-    const whole = this.memory.known(this.question('referrers', `${digest} `))?.referrers;
-    const kind = options.tagSchema === 'later' && whole === undefined ? 'own-referrers' : 'referrers';
-    if (artifactType !== undefined && whole?.every((entry) => entry.artifactType !== undefined) === true) {
-      return whole.filter((entry) => entry.artifactType === artifactType);
-    }
-    const { referrers = [] } = await this.memory.recall(
-      this.question(kind, `${digest} ${artifactType ?? ''}`),
-      async () => ({ referrers: await this.#inner.listReferrers(digest, { ...options, artifactTypes: false }) }),
-    );
-    if (!artifactTypes && artifactType === undefined) return [...referrers];
-    const typed = await withArtifactTypes(this.name, referrers, (entry) => this.fetchManifest(entry, { signal }));
-    return artifactType === undefined ? typed : typed.filter((entry) => entry.artifactType === artifactType);
+    const { artifactType, artifactTypes = true, ...whole } = options;
+    const isKnown = this.memory.known(this.question('referrers', digest)) !== undefined;
+    const kind = whole.tagSchema === 'later' && !isKnown ? 'own-referrers' : 'referrers';
+    const { referrers = [] } = await this.memory.recall(this.question(kind, digest), async () => ({
+      referrers: await this.#inner.listReferrers(digest, { ...whole, artifactTypes: false }),
+    }));
+    const isWanted = (entry: Descriptor): boolean => artifactType === undefined || entry.artifactType === artifactType;
+    if (!artifactTypes) return referrers.filter((entry) => entry.artifactType === undefined || isWanted(entry));
+    const fetch = (entry: Descriptor): Promise<FetchedManifest> => this.fetchManifest(entry, whole);
+    return (await withArtifactTypes(this.name, referrers, fetch)).filter(isWanted);
   }
 
   async *listTags(options: CallOptions & { last?: string } = {}): AsyncGenerator<string> {

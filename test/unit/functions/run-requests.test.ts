@@ -65,13 +65,13 @@ function expectAtMost({ table, registry }: Counts, most: { table: number; regist
 test('a first run of one image has six activities and no more requests than before', async () => {
   const { first } = await count((source) => pushImage(source, { tag: SOURCE.tag }));
   expect(first.activities).toEqual(STEPS);
-  expectAtMost(first, { table: 38, registry: 76 });
+  expectAtMost(first, { table: 38, registry: 63 });
 });
 
 test('a first run of two platforms has six activities and no more requests than before', async () => {
   const { first } = await count(async (source) => (await pushMultiPlatform(source, SOURCE.tag)).root);
   expect(first.activities).toEqual(STEPS);
-  expectAtMost(first, { table: 50, registry: 196 });
+  expectAtMost(first, { table: 50, registry: 162 });
 });
 
 test('an unchanged run has two activities and no more requests than before', async () => {
