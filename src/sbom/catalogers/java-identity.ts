@@ -8,6 +8,8 @@ export interface JavaArchive {
   inner: string;
   poms: Pom[];
   manifest: JavaManifest;
+  /** The Java package that contains all of its classes: `org.example`. Empty if there is none. */
+  root: string;
 }
 
 /** Name and version in a file name. */
@@ -67,7 +69,7 @@ export function identify(archive: JavaArchive, path: string): Package[] {
   const packages = poms.map((pom) => toPackage(pom, pom === own ? manifest : {}));
   const version = file.version === '' ? versionOf(manifest) : file.version;
   if (own !== undefined || (poms.length > 0 && version === '')) return packages;
-  const group = groupOf(manifest, file.name);
+  const group = groupOf(archive, file.name);
   const itself = { artifact: file.name, version, ...(group !== undefined && { group }) };
   return file.name === '' ? packages : [toPackage(itself, manifest), ...packages];
 }
@@ -106,28 +108,41 @@ function toPackage(pom: Coordinates, manifest: JavaManifest): Package {
 /** `com.example.name`: at least two parts, as Java packages are written. */
 const DOTTED = /^[a-z][\w-]*(?:\.[\w-]+)+$/;
 
-/** The group that a manifest states, by the attributes that Maven and its bundle plugin fill from it. */
-function groupOf(manifest: JavaManifest, artifact: string): string | undefined {
+/**
+ * The group of an archive without a pom: what the attributes of the manifest state that Maven and its bundle plugin fill
+ * from it, else the package of the classes.
+ */
+function groupOf({ manifest, root }: JavaArchive, artifact: string): string | undefined {
   const stated = [manifest['Group-Id'], manifest['Implementation-Vendor-Id']].find(
-    (value) => value !== undefined && /^[\w-]+(?:\.[\w-]+)*$/.test(value),
+    (value) => value !== undefined && /^[\w-]+(?:\.[\w-]+)*$/.test(value) && value !== 'org.apache',
   );
   if (stated !== undefined) return stated;
   const symbolic = manifest['Bundle-SymbolicName']?.split(';', 1)[0]?.trim() ?? '';
   for (const name of [symbolic, manifest['Automatic-Module-Name'] ?? '', manifest['Extension-Name'] ?? '']) {
     if (DOTTED.test(name)) return withoutArtifact(name, artifact);
   }
-  return undefined;
+  if (!DOTTED.test(root) || isOldCommons(root, artifact)) return undefined;
+  const last = root.slice(root.lastIndexOf('.') + 1);
+  return artifact.split(/[-_]/).includes(last) ? withoutArtifact(root, last) : root;
 }
+
+/** What has no artifact below it: a top-level domain, or the Apache projects. */
+const NO_GROUP = /^(?:[a-z]+|org\.apache)$/;
 
 /**
  * The bundle plugin writes `group.artifact`, without what the artifact repeats of the group's last part:
  * `org.apache.commons.lang3` is `commons-lang3` of `org.apache.commons`.
  */
 function withoutArtifact(name: string, artifact: string): string {
-  if (name === artifact) return name;
-  if (name.endsWith(`.${artifact}`)) return name.slice(0, -artifact.length - 1);
+  // The oldest Commons are groups of their own.
+  if (isOldCommons(name, artifact)) return artifact;
   const dash = artifact.indexOf('-');
   const rest = artifact.slice(dash + 1).replaceAll('-', '.');
-  if (dash > 0 && name.endsWith(`.${artifact.slice(0, dash)}.${rest}`)) return name.slice(0, -rest.length - 1);
-  return name;
+  const repeated = dash > 0 && name.endsWith(`.${artifact.slice(0, dash)}.${rest}`) ? rest : artifact;
+  const group = name.endsWith(`.${repeated}`) ? name.slice(0, -repeated.length - 1) : name;
+  return NO_GROUP.test(group) ? name : group;
+}
+
+function isOldCommons(name: string, artifact: string): boolean {
+  return /^commons-[a-z]+$/.test(artifact) && name.startsWith('org.apache.commons.');
 }

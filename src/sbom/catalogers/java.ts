@@ -1,4 +1,4 @@
-import type { Cataloger, Gap, LocatedPackage, Reading } from './cataloger.js';
+import { LONGEST_NAME, type Cataloger, type Gap, type LocatedPackage, type Reading } from './cataloger.js';
 import { identify, type JavaArchive } from './java-identity.js';
 import { parseManifest, type JavaManifest } from './java-manifest.js';
 import { parsePomProperties, parsePomXml, type Pom } from './maven-pom.js';
@@ -8,6 +8,8 @@ import { readZip, startsAsJar } from './zip.js';
 const EXTENSION = /\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap)$/i;
 const WANTED =
   /(?:^|\/)pom\.properties$|(?:^|\/)META-INF\/maven\/[^/]+\/[^/]+\/pom\.xml$|^META-INF\/MANIFEST\.MF$|\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap)$/i;
+/** A class of the archive itself: not at its root, and not one for newer Java versions only. */
+const CLASS = /^(?![A-Z]+-INF\/).+\/[^/]+\.class$/;
 /** Bytes of a manifest or pom. Of a longer manifest, the start counts: its main section is there. */
 const LONGEST_ENTRY = 1024 * 1024;
 /** Archives inside archives: a war in an ear that contains jars is the third. */
@@ -37,17 +39,21 @@ class FileReader {
 
   /** @returns undefined if it is no zip archive */
   async read(source: AsyncIterable<Uint8Array>, inner: string, depth: number): Promise<JavaArchive[] | undefined> {
+    let root: string | undefined;
     const content = await readZip<Entry | undefined>(
       source,
       {
         wants: (name) => WANTED.test(name),
+        pass(name) {
+          if (CLASS.test(name)) root = commonFolder(root, name.slice(0, name.lastIndexOf('/')));
+        },
         read: (name, bytes) => this.#readEntry(name, bytes, inner === '' ? name : `${inner}/${name}`, depth),
       },
       this.#budget,
     );
     if (content === undefined) return undefined;
     const poms = new Map<string, Pom>();
-    const archive: JavaArchive = { inner, poms: [], manifest: {} };
+    const archive: JavaArchive = { inner, poms: [], manifest: {}, root: (root ?? '').replaceAll('/', '.') };
     const archives = [archive];
     for (const { name, value } of content.entries) {
       if (value === undefined) continue;
@@ -81,8 +87,15 @@ class FileReader {
         this.unread.push(`${inner} is nested too deep`);
         return undefined;
       }
-      const archives = await this.read(content, inner, depth + 1);
-      if (archives === undefined) this.unread.push(`${inner} is no zip archive`);
+      let isEmpty = true;
+      const pieces = async function* (): AsyncGenerator<Uint8Array> {
+        for await (const piece of content) {
+          isEmpty &&= piece.length === 0;
+          yield piece;
+        }
+      };
+      const archives = await this.read(pieces(), inner, depth + 1);
+      if (archives === undefined && !isEmpty) this.unread.push(`${inner} is no zip archive`);
       return { archives: archives ?? [] };
     }
     const bytes = await this.#start(content);
@@ -107,6 +120,14 @@ class FileReader {
     this.#budget.hold(-length);
     return Buffer.concat(pieces);
   }
+}
+
+/** The folder that contains both. Undefined contains nothing yet. */
+function commonFolder(one: string | undefined, other: string): string {
+  if (one === undefined || one === other || other.startsWith(`${one}/`)) return (one ?? other).slice(0, LONGEST_NAME);
+  const [ones, others] = [one.split('/'), other.split('/')];
+  const differs = ones.findIndex((part, index) => part !== others[index]);
+  return ones.slice(0, differs < 0 ? ones.length : differs).join('/');
 }
 
 function decode(bytes: Uint8Array): string {

@@ -10,6 +10,8 @@ const [STORED, DEFLATED] = [0, 8] as const;
 export interface ZipReader<T> {
   /** Called once or twice for each entry, so it must be fast. */
   wants(name: string): boolean;
+  /** Called for each entry that is not wanted, whether or not the directory lists it. */
+  pass?(name: string): void;
   /** Reads the inflated content, in pieces that are valid until the next is asked for. May stop early. */
   read(name: string, content: AsyncIterable<Uint8Array>): Promise<T>;
 }
@@ -93,6 +95,7 @@ async function readEntry<T>(
   input.advance(headerEnd);
   const content = new EntryContent(input, isBehind ? undefined : size);
   if (!reader.wants(name)) {
+    reader.pass?.(name);
     await content.drain();
     return undefined;
   }

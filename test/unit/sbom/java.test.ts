@@ -73,21 +73,33 @@ describe('a jar', () => {
   });
 
   test.each([
-    ['commons-io-2.11.0.jar', ['Bundle-SymbolicName: org.apache.commons.io'], 'org.apache.commons:commons-io@2.11.0'],
+    ['commons-io-2.11.0.jar', ['Bundle-SymbolicName: org.apache.commons.io'], 'commons-io:commons-io@2.11.0'],
     ['commons-lang3.jar', ['Bundle-SymbolicName: org.apache.commons.lang3', 'Bundle-Version: 3.12'], 'org.apache.commons:commons-lang3@3.12'],
+    ['hamcrest-2.2.jar', ['Bundle-SymbolicName: org.hamcrest'], 'org.hamcrest:hamcrest@2.2'],
     ['a-b.jar', ['Implementation-Vendor-Id: org.ab', 'Implementation-Version: 1'], 'org.ab:a-b@1'],
     ['plug.hpi', ['Group-Id: org.jenkins-ci', 'Plugin-Version: 4.2', 'Implementation-Vendor-Id: x.y'], 'org.jenkins-ci:plug@4.2'],
     ['org.eclipse.osgi_3.18.0.v2022.jar', ['Bundle-SymbolicName: org.eclipse.osgi; singleton:=true'], 'org.eclipse.osgi:org.eclipse.osgi@3.18.0.v2022'],
     ['javax.inject-1.jar', ['Automatic-Module-Name: java.inject'], 'java.inject:javax.inject@1'],
-    ['servlet.jar', ['Implementation-Vendor-Id: Some Company', '', 'Name: javax/servlet/', 'Implementation-Version: 4.0'], 'servlet:servlet@4.0'],
-    ['log4j-1.2-api-2.20.0.jar', ['Implementation-Version: 2.20.0'], 'log4j-1.2-api:log4j-1.2-api@2.20.0'],
-    ['plain.jar', ['Implementation-Version: ${project.version}'], 'plain:plain@'],
+    ['servlet.jar', ['Implementation-Vendor-Id: Some Company', '', 'Name: javax/servlet/', 'Implementation-Version: 4.0'], 'com.example:servlet@4.0'],
+    ['log4j-1.2-api-2.20.0.jar', ['Implementation-Version: 2.20.0'], 'com.example:log4j-1.2-api@2.20.0'],
+    ['plain.jar', ['Implementation-Version: ${project.version}'], 'com.example:plain@'],
   ])('%s with the manifest %j is %s', async (path, lines, expected) => {
     expect(await names(path, manifest(...lines), classes)).toEqual([expected]);
   }); // prettier-ignore
 
+  test.each([
+    ['junit-jupiter-api-5.9.jar', ['org/junit/jupiter/api/A', 'org/junit/jupiter/api/io/B'], 'org.junit.jupiter'],
+    ['client-1.jar', ['co/example/clients/A', 'co/example/server/B', 'META-INF/versions/9/x/C'], 'co.example'],
+    ['commons-el-1.jar', ['org/apache/commons/el/A'], 'commons-el'],
+    ['shaded-1.jar', ['org/one/A', 'com/two/B'], 'shaded'],
+    ['script-1.jar', ['Main', 'module-info'], 'script'],
+  ])('%s without a group in its manifest has that of its classes %j: %s', async (path, all, group) => {
+    const entries = all.map((name) => ({ name: `${name}.class` }));
+    expect(await names(path, manifest(), ...entries)).toEqual([expect.stringMatching(`^${group}:`)]);
+  });
+
   test('without a manifest has the name and version of its file', async () => {
-    expect(await names('lib/tool-1.0-SNAPSHOT.jar', classes)).toEqual(['tool:tool@1.0-SNAPSHOT']);
+    expect(await names('lib/tool-1.0-SNAPSHOT.jar', classes)).toEqual(['com.example:tool@1.0-SNAPSHOT']);
   });
 
   test.each([
@@ -123,7 +135,7 @@ describe('archives inside archives', () => {
       'org.lib:lib@1',
       'org.lib:lib@2',
       'org.lib:lib@3',
-      'plain:plain@7',
+      'com.example:plain@7',
     ]);
   });
 
@@ -133,7 +145,7 @@ describe('archives inside archives', () => {
     expect((await find('a.jar', bytes)).reading.gaps).toEqual([
       { cause: 'archive-doubtful', detail: '6.jar/5.jar/4.jar/3.jar/2.jar/1.jar is nested too deep' },
     ]);
-    const { reading } = await find('a.jar', rawZip([{ name: 'b.war', content: 'text' }]));
+    const { reading } = await find('a.jar', rawZip([{ name: 'b.war', content: 'text' }, { name: 'empty.jar' }]));
     expect(reading.gaps).toEqual([{ cause: 'archive-doubtful', detail: 'b.war is no zip archive' }]);
   });
 
