@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { CATALOGERS } from '../../src/sbom/catalogers/index.js';
 import { LONGEST_NAME } from '../../src/sbom/catalogers/cataloger.js';
+import { zstdCompressSync } from 'node:zlib';
 import { layerFile } from '../support/layer-file.js';
+import { berkeleyDb, ndbDatabase, simpleHeader, sqliteDatabase } from '../support/rpm-databases.js';
 
 /** Contents to start from; the first byte chooses the cataloger. */
 export function seeds(): Buffer[] {
@@ -10,6 +12,9 @@ export function seeds(): Buffer[] {
     'P:a\nV:1-r0\nA:x86_64\nF:usr/bin\nR:a\n\n',
     '{"name":"@s/a","version":"1.0.0","license":"MIT","dependencies":{"b":"1"}}',
     'Metadata-Version: 2.1\nName: a\nVersion: 1\nLicense: MIT\nRequires-Dist: b; extra == "x"\n\n',
+    'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\nFiles: *\nLicense: GPL-2+ or MIT\n\n',
+    '/.\n/usr\n/usr/bin\n/usr/bin/a\n',
+    'a\t1-1\t1\t1\tv\t(none)\t1\tx86_64\t0\ta-1-1.src.rpm\n',
     'ID=debian\nVERSION_ID="12"\n',
     '{"packages":[{"name":"a/b","version":"1","dist":{"shasum":"00"}}]}',
     '{"runtimeTarget":{"name":"x"},"targets":{"x":{"a/1":{}}},"libraries":{"a/1":{"type":"package","sha512":"x"}}}',
@@ -18,8 +23,16 @@ export function seeds(): Buffer[] {
     '\x7fELF\x02\x01\x01',
     'Gem::Specification.new do |s|\n  s.name = "a".freeze\n  s.version = "1"\nend\n',
   ];
-  return contents.flatMap((content) =>
-    CATALOGERS.map((_, index) => Buffer.concat([Buffer.from([index]), Buffer.from(content, 'latin1')])),
+  const headers = [simpleHeader('a'), simpleHeader('b', '1', '2', 900)];
+  const databases = [
+    sqliteDatabase(headers, { pageBytes: 512 }),
+    berkeleyDb(headers),
+    berkeleyDb(headers, { order: 'big' }),
+    ndbDatabase(headers),
+    zstdCompressSync('{"jsonwall":"1.0","count":2}\n{"kind":"package","name":"a","version":"1"}\n'),
+  ];
+  return [...contents.map((content) => Buffer.from(content, 'latin1')), ...databases].flatMap((content) =>
+    CATALOGERS.map((_, index) => Buffer.concat([Buffer.from([index]), content])),
   );
 }
 

@@ -1,8 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type * as Sqlite from 'node:sqlite';
 
 /** A value of a header: its type, as rpm numbers them, and its elements. */
 export type Value =
@@ -65,7 +63,7 @@ export function sqliteDatabase(
   { pageBytes = 4096, encoding = 'UTF-8', sql = [] as readonly string[] } = {},
 ): Buffer {
   // Jest finds no `node:sqlite` by an import: it is not in its list of modules.
-  const { DatabaseSync } = createRequire(import.meta.url)('node:sqlite') as typeof Sqlite;
+  const { DatabaseSync } = process.getBuiltinModule('node:sqlite');
   const folder = mkdtempSync(join(tmpdir(), 'rpmdb-'));
   try {
     const path = join(folder, 'rpmdb.sqlite');

@@ -150,6 +150,10 @@ describe('a package', () => {
     ['without a name', rpmHeader(BASE.slice(1))],
     ['without a release', rpmHeader(BASE.slice(0, 2))],
     ['with a name that is too long', withBase([1000, text('x'.repeat(1001))])],
+    [
+      'with a version and release that are too long together',
+      withBase([1001, text('1'.repeat(500))], [1002, text('1'.repeat(500))]),
+    ],
     ['with a name that is a number', withBase([1000, numbers(1)])],
     [
       'with more entries than it has bytes',

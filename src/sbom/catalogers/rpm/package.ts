@@ -60,6 +60,7 @@ export function rpmPackage({
   more,
 }: Described): Package {
   if (name === '' || version === '' || release === '') throw new Unreadable('it has no name or version');
+  if (version.length + release.length >= LONGEST_NAME) throw new Unreadable('its version is too long');
   const [, source, sourceVersion] = SOURCE_RPM.exec(sourceRpm) ?? [];
   return {
     type: 'rpm',
