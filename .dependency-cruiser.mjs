@@ -123,6 +123,19 @@ const forbidden = [
     from: { path: '^src/', pathNot: '^src/(azure|functions|compose|load-signer)' },
     to: { path: AZURE_PACKAGES },
   },
+  {
+    name: 'layers-are-read-in-a-thread',
+    comment: 'What parses the bytes of layers is imported by the thread of src/sbom/worker alone, except as types.',
+    severity: 'error',
+    from: {
+      path: '^src/',
+      pathNot: '^src/sbom/(worker|layers|catalogers|documents)/|^src/sbom/(ownership|completeness)',
+    },
+    to: {
+      path: '^src/sbom/((worker|layers|catalogers|documents)/|ownership|completeness)',
+      dependencyTypesNot: ['type-only'],
+    },
+  },
   { name: 'src-never-imports-local', severity: 'error', from: { path: '^src/' }, to: { path: '^local/' } },
   {
     name: 'no-cycles',

@@ -13,6 +13,8 @@ const shared = {
   },
   moduleNameMapper: {
     '^acr-promoter/(.*)$': '<rootDir>/src/$1/index.ts',
+    // Layers are read in the thread of the test.
+    '^(.*/)?start-thread\\.js$': '<rootDir>/test/support/start-thread.ts',
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/out/'],

@@ -5,6 +5,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFil
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bundleWorker } from './bundle-worker.mjs';
 import { listFiles, writeZip } from './zip.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -99,6 +100,7 @@ rmSync(stage, { recursive: true, force: true });
 rmSync(zip, { force: true });
 mkdirSync(stage, { recursive: true });
 compile();
+await bundleWorker(join(stage, 'dist'));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 installDependencies(manifest);
 dropWhatNobodyRuns();

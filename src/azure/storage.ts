@@ -17,7 +17,7 @@ import { tableRateSharing } from './table-rate-sharing.js';
 import { TableRows, type OnUnreadableRow } from './table-rows.js';
 
 const TABLES = ['promotions', 'runs'];
-const CONTAINERS = ['documents', 'receipts', 'dead-letters', 'leases', 'source', 'target'];
+const CONTAINERS = ['documents', 'receipts', 'dead-letters', 'layers', 'leases', 'source', 'target'];
 const QUEUES: readonly QueueName[] = [
   'registry-events',
   'jobs',

@@ -98,12 +98,12 @@ export function attachSboms(
 ): Promise<Attached[] | Busy> {
   const withSbom = images.filter(({ sbom }) => sbom);
   return attachEach(step, 'attachSbom', withSbom, SBOMS_AT_ONCE, call, async (image, imageCall) => {
-    const kept = step.document(`sbom-${image.digest.replace(':', '-')}`);
     const { registry, repository } = attaching.at ?? attaching.source;
     const manifests = step.repository(registry, repository);
     const place = { registry, repository, image: image.digest };
     const onLate = (sboms: Digest[]): Promise<void> => awaitOurSboms(ports, step, place, sboms, imageCall);
-    const reply = await attachSbomStep(ports, { ...attaching, image, kept, manifests, onLate }, imageCall);
+    const { layers } = step;
+    const reply = await attachSbomStep(ports, { ...attaching, image, layers, manifests, onLate }, imageCall);
     if (!('done' in reply)) return reply;
     const { sbom: digest, ...rest } = reply.done;
     return { done: { digest, ...rest } };

@@ -30,8 +30,8 @@ interface Input {
   image: Image;
   /** The repository where the image is read and its SBOM is attached. Default: the source. */
   at?: SourceRepository;
-  /** Stores the result of the layers that were read so far. */
-  kept?: SbomInput['kept'];
+  /** Stores what layers contribute. */
+  layers?: SbomInput['layers'];
   /** Returns the manifests that this run has read already. Default: the repository. */
   manifests?: Pick<ReadableRepository, 'fetchManifest'>;
   /** Called before a new SBOM is made, with SBOMs of this app for the image that are listed but missing. May throw. */
@@ -88,9 +88,9 @@ export async function generateSbom(
     repository,
     name,
     image,
-    kept,
+    layers,
     manifests = repository,
-  }: { repository: ReadableRepository; name: string; image: Descriptor } & Pick<Input, 'kept' | 'manifests'>,
+  }: { repository: ReadableRepository; name: string; image: Descriptor } & Pick<Input, 'layers' | 'manifests'>,
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ subject: Descriptor; sbom: Sbom }> {
@@ -110,7 +110,7 @@ export async function generateSbom(
     hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,
-    ...(kept && { kept }),
+    ...(layers && { layers }),
   });
   if (made === undefined) throw new Error('no SBOM was made');
   return { subject: descriptor, sbom: made };
@@ -136,7 +136,7 @@ async function attach(
     repository,
     name: `${source.registry}/${source.repository}`,
     image,
-    ...(input.kept && { kept: input.kept }),
+    ...(input.layers && { layers: input.layers }),
     ...(input.manifests && { manifests: input.manifests }),
   };
   const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));

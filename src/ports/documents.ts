@@ -2,7 +2,7 @@ import type { Versioned } from './versioned.js';
 
 /** Bytes by name: plans, results, recorded signatures. Blobs in Azure. */
 export interface Documents {
-  /** @param container `documents`, `receipts` or `dead-letters`. */
+  /** @param container `documents`, `receipts`, `dead-letters` or `layers`. */
   get(container: DocumentContainer, name: string): Promise<Uint8Array | undefined>;
   put(container: DocumentContainer, name: string, bytes: Uint8Array): Promise<void>;
   /**
@@ -26,4 +26,4 @@ export interface Documents {
   removeAll(container: DocumentContainer, prefix: string): Promise<void>;
 }
 
-export type DocumentContainer = 'documents' | 'receipts' | 'dead-letters';
+export type DocumentContainer = 'documents' | 'receipts' | 'dead-letters' | 'layers';

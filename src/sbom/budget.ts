@@ -28,28 +28,62 @@ const NOTHING: Counts = {
 };
 
 /**
- * Counts what the layers of one image cost while they are read, because a few kilobytes may unpack to gigabytes or to millions of
- * packages. The limits apply to the whole image, because a manifest may list one layer a thousand times.
+ * Counts what the layers of one image cost while they are read, because a few kilobytes may unpack to gigabytes or to
+ * millions of packages. The limits apply to the whole image, because a manifest may list hundreds of layers.
  */
 export class Budget {
-  /** Serializable, and may be set back to earlier values. */
-  readonly counts: Counts;
+  readonly #counts: Counts = { ...NOTHING };
   readonly #limits: SbomLimits;
 
-  /** @param counts of an earlier call for the same image */
-  constructor(limits: SbomLimits, counts: Counts = NOTHING) {
+  constructor(limits: SbomLimits) {
     this.#limits = limits;
-    this.counts = { ...counts };
+  }
+
+  /** The budget of one layer, which counts for the image as well. */
+  layer(): LayerBudget {
+    return new LayerBudget(this, this.#limits);
   }
 
   /** @throws InputError `SBOM_LIMIT` */
-  take(name: Counted, amount = 1): void {
-    this.counts[name] += amount;
-    if (this.counts[name] > this.#limits[name]) throw overLimit(name, COUNTED[name], this.#limits[name]);
+  take(name: keyof Counts, amount = 1): void {
+    this.#counts[name] += amount;
+    if (name === 'packedBytes') return;
+    if (this.#counts[name] > this.#limits[name]) throw overLimit(name, COUNTED[name], this.#limits[name]);
+    if (name === 'unpackedBytes') this.#checkRatio();
   }
 
-  giveBack(name: Counted, amount: number): void {
-    this.counts[name] -= amount;
+  /** Counts a layer that was read before. @throws InputError `SBOM_LIMIT` */
+  takeAll(counts: Counts): void {
+    // First the packed bytes, by which the others are limited.
+    this.#counts.packedBytes += counts.packedBytes;
+    for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.take(name, counts[name]);
+  }
+
+  /** Beyond `freeUnpackedBytes`, for files of zeros, the unpacked bytes are limited by the packed ones. */
+  #checkRatio(): void {
+    const { freeUnpackedBytes, unpackedRatio } = this.#limits;
+    const { packedBytes, unpackedBytes } = this.#counts;
+    if (unpackedBytes <= freeUnpackedBytes + unpackedRatio * packedBytes) return;
+    const what = `${packedBytes} bytes of layers unpack to over ${unpackedBytes}: more bytes for each packed one`;
+    throw overLimit('unpackedRatio', what, unpackedRatio);
+  }
+}
+
+/** Counts what one layer costs. */
+export class LayerBudget {
+  readonly counts: Counts = { ...NOTHING };
+  readonly #image: Budget;
+  readonly #limits: SbomLimits;
+
+  constructor(image: Budget, limits: SbomLimits) {
+    this.#image = image;
+    this.#limits = limits;
+  }
+
+  /** @throws InputError `SBOM_LIMIT` */
+  take(name: keyof Counts, amount = 1): void {
+    this.counts[name] += amount;
+    this.#image.take(name, amount);
   }
 
   /** Counts a frame of a zstd layer. @throws InputError `SBOM_LIMIT` */
@@ -61,29 +95,27 @@ export class Budget {
     this.take('zstdFrames');
   }
 
-  /** Counts the bytes of a layer before it is unpacked. */
+  /** Counts the bytes of the layer before it is unpacked. */
   async *packed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const bytes of source) {
-      this.counts.packedBytes += bytes.length;
+      this.take('packedBytes', bytes.length);
       yield bytes;
     }
   }
 
   /**
-   * Counts the bytes of a layer after it is unpacked. Beyond `freeUnpackedBytes`, for files of zeros, they are also limited by the
-   * packed bytes.
+   * Counts the bytes of the layer after it is unpacked.
    * @throws InputError `SBOM_LIMIT`
    */
-  async *unpacked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    const { freeUnpackedBytes, unpackedRatio } = this.#limits;
+  async *unpacked(source: AsyncIterable<Uint8Array>, onBytes: (bytes: Uint8Array) => void): AsyncGenerator<Uint8Array> {
     for await (const bytes of source) {
       this.take('unpackedBytes', bytes.length);
-      const { packedBytes, unpackedBytes } = this.counts;
-      if (unpackedBytes > freeUnpackedBytes + unpackedRatio * packedBytes) {
-        const what = `${packedBytes} bytes of layers unpack to over ${unpackedBytes}: more bytes for each packed one`;
-        throw overLimit('unpackedRatio', what, unpackedRatio);
-      }
+      onBytes(bytes);
       yield bytes;
     }
   }
+}
+
+function isCounted(name: string): name is Counted {
+  return Object.hasOwn(COUNTED, name);
 }

@@ -20,12 +20,14 @@ export interface SbomInput {
    * like any other. Without this function, such layers are not read and are named as gaps.
    */
   hasBlob?: (descriptor: Descriptor, signal: AbortSignal) => Promise<boolean>;
-  /** Storage for intermediate results, so that a later call can continue. Default: nothing is stored. */
-  kept?: {
-    read(): Promise<Uint8Array | undefined>;
-    write(bytes: Uint8Array): Promise<void>;
-    /** Minimum milliseconds between two writes; a write follows a layer. Default: 20,000. */
-    everyMs?: number;
+  /**
+   * Storage for what each layer contributes, so that a later call, also for another image, does not read the layer
+   * again. The result is the same. Keys are short and safe as file names. An error ends the call. Default: nothing is
+   * stored.
+   */
+  layers?: {
+    read(key: string): Promise<Uint8Array | undefined>;
+    write(key: string, bytes: Uint8Array): Promise<void>;
   };
   signal: AbortSignal;
   /** Called with the compressed bytes read so far and their total. */

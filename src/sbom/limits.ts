@@ -25,22 +25,30 @@ export const SBOM_LIMITS = {
   pathBytes: 4096,
   /** Bytes of an extended header (long name, pax records), as in Go's archive/tar. `SBOM_LIMIT` */
   headerBytes: 1024 * 1024,
-  /** Approximate memory for the paths that upper layers hide: about two million files. `SBOM_LIMIT` */
+  /** Approximate memory for the names of all files: about two million. `SBOM_LIMIT` */
   rememberedBytes: 256 * 1024 ** 2,
+  /** Paths behind symbolic links that are compared with what catalogers look for. More are reported as a gap. */
+  linkedPaths: 1_000_000,
   /** Bytes of package databases and manifests that are read. `SBOM_LIMIT` */
   readBytes: 512 * 1024 ** 2,
   /** Packages; one that is found in several places counts several times. `SBOM_LIMIT` */
   packages: 100_000,
-  /** Characters of names, versions, licenses and paths of all packages. `SBOM_LIMIT` */
-  packageChars: 32 * 1024 ** 2,
+  /** Approximate characters of all packages, with the files that belong to them. `SBOM_LIMIT` */
+  packageChars: 96 * 1024 ** 2,
   /** Licenses of one package, from all its places. More are reported as a gap. */
   licensesPerPackage: 100,
   /** Bytes of the SBOM. `SBOM_LIMIT` */
   documentBytes: 64 * 1024 ** 2,
   /** Bytes of the image's config. `SBOM_LIMIT` */
   configBytes: 4 * 1024 * 1024,
-  /** Passes over one layer, to follow hard links to files that were skipped. Links that remain are reported as gaps. */
-  passesPerLayer: 4,
+  /** Layers that are fetched and read at the same time. */
+  layersAtOnce: 4,
+  /** Bytes of what one layer contributes. More is not kept for other images. */
+  keptLayerBytes: 64 * 1024 ** 2,
+  /** Heap of the thread that reads the layers of one image, besides its buffers. `SBOM_LIMIT` */
+  heapBytes: 768 * 1024 ** 2,
+  /** Milliseconds for which that thread may work, without those for which it waits. `SBOM_LIMIT` */
+  workMs: 15 * 60_000,
   /** Dependencies between packages. `SBOM_LIMIT` */
   dependencies: 1_000_000,
   /** Different gaps of each cause that are remembered; further ones are only counted. */

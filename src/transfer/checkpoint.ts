@@ -24,12 +24,10 @@ const stateSchema = z.object({
    * overtaken.
    */
   pieces: z.array(z.string()),
-  /** By name, the last version of each other document. */
-  documents: z.record(z.string(), z.string()),
 });
 type State = z.infer<typeof stateSchema>;
 
-const NOTHING: State = { attempts: 0, pieces: [], documents: {} };
+const NOTHING: State = { attempts: 0, pieces: [] };
 
 /** Thrown in a call of a long step that another call has overtaken. The call stops. */
 export class Overtaken extends Error {}
@@ -90,24 +88,12 @@ export class Checkpoint {
     await this.#writeOrStop({ attempts: 1, pieces: [...(isAll ? [] : this.#state.pieces), piece] });
   }
 
-  /** The last version of another document. Undefined if there is none. */
-  async getDocument(name: string): Promise<Uint8Array | undefined> {
-    const version = this.#state.documents[name];
-    return version === undefined ? undefined : this.#ports.documents.get('documents', this.documentOf(version));
-  }
-
   /**
-   * Writes a new version of another document. A call that was overtaken writes a version that nobody reads. Counts as
-   * progress.
+   * Records that something was stored elsewhere. Counts as progress.
    * @throws Overtaken
    */
-  async putDocument(name: string, bytes: Uint8Array): Promise<void> {
-    const { documents } = this.#ports;
-    const { [name]: before, ...others } = this.#state.documents;
-    const version = `${name}-${randomUUID().slice(0, 8)}`;
-    await documents.put('documents', this.documentOf(version), bytes);
-    await this.#writeOrStop({ attempts: 1, documents: { ...others, [name]: version } });
-    if (before !== undefined) await documents.removeAll('documents', this.documentOf(before));
+  async progress(): Promise<void> {
+    await this.#writeOrStop({ attempts: 1 });
   }
 
   /**

@@ -58,8 +58,11 @@ export interface LongStep extends Registries {
   noted(what: string): unknown;
   /** Notes a state as JSON. The next {@link keep} writes it to the checkpoint. */
   note(what: string, json: unknown): void;
-  /** A document of this step, for what is too large for a note. Writing it counts as progress. */
-  document(name: string): { read(): Promise<Uint8Array | undefined>; write(bytes: Uint8Array): Promise<void> };
+  /** What layers contribute to SBOMs, by key. All runs share it. Writing counts as progress. */
+  readonly layers: {
+    read(key: string): Promise<Uint8Array | undefined>;
+    write(key: string, bytes: Uint8Array): Promise<void>;
+  };
   /** True if this call has reached its time limit, or the shorter one if another step waits. */
   readonly isTimeUp: boolean;
   /** Ends this call after all running work has ended. The next call continues. */
@@ -204,16 +207,16 @@ class RecalledAnswers implements Memory, LongStep {
     this.#know(what, { json });
   }
 
-  document(name: string): ReturnType<LongStep['document']> {
-    return {
-      read: () => this.#checkpoint.getDocument(name),
-      write: async (bytes) => {
-        await this.#inTurn(() => this.#checkpoint.putDocument(name, bytes));
-        // The next call can continue from this document.
-        if (this.isTimeUp) throw new CallOver();
-      },
-    };
-  }
+  readonly layers: LongStep['layers'] = {
+    read: (key) => this.#ports.documents.get('layers', key),
+    write: async (key, bytes) => {
+      // The same layer has the same bytes, whichever call writes them.
+      await this.#ports.documents.put('layers', key, bytes);
+      await this.#inTurn(() => this.#checkpoint.progress());
+      // The next call can continue with this layer.
+      if (this.isTimeUp) throw new CallOver();
+    },
+  };
 
   get isTimeUp(): boolean {
     const nowMs = performance.now();

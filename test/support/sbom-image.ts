@@ -103,7 +103,7 @@ export interface ImageOptions extends StreamingSbomOptions {
   signal?: AbortSignal;
   /** Called for each blob before it is opened; may throw. */
   onOpen?: (opened: readonly string[]) => void;
-  kept?: SbomInput['kept'];
+  layers?: SbomInput['layers'];
   formats?: SbomInput['formats'];
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
@@ -139,7 +139,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     onProgress,
     formats,
     onOpen,
-    kept,
+    layers: store,
   } = options;
   const [sbom, ...others] = await createStreamingSbomGenerator(limits && { limits }).generate({
     name: 'registry.example:5000/samples/app',
@@ -148,7 +148,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     signal,
     ...(onProgress && { onProgress }),
     ...(formats && { formats }),
-    ...(kept && { kept }),
+    ...(store && { layers: store }),
     ...(hasBlob !== undefined && { hasBlob: () => Promise.resolve(hasBlob) }),
     openBlob: async ({ digest }) => {
       opened.push(digest);

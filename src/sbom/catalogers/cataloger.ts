@@ -101,7 +101,7 @@ export interface LocatedPackage extends Package {
 export interface Cataloger<F = unknown> {
   /** Short name: `dpkg`. Gaps start with it. */
   readonly name: string;
-  /** `language`: left out if a package of an OS database owns the file that was read. */
+  /** `language`: left out if a package of an OS database owns the file that was read, as is a `generic` package of `binary`. */
   readonly kind: 'os' | 'language' | 'binary';
   /** Maximum bytes of a file. A larger one is not read and is a gap. `Infinity` if `read` uses only `chunks`. */
   readonly maxBytes: number;
@@ -123,6 +123,4 @@ export interface Cataloger<F = unknown> {
     found: readonly FoundFile<F>[],
     files: ImageFiles,
   ): { packages: LocatedPackage[]; gaps?: (Gap & { path: string })[] };
-  /** Returns a reason if a symbolic link at this path hides packages. `target` is clean and relative to the root. */
-  lost?(path: string, target: string): string | undefined;
 }

@@ -52,8 +52,4 @@ export const dpkgCataloger: Cataloger = {
     if (long > 0) skipped(`${long} entries with a name, version or status that is too long`);
     return { packages, ...(gaps.length > 0 && { gaps }) };
   },
-  lost: (path) =>
-    path === DATABASE || DATABASE.startsWith(`${path}/`) || FOLDER.startsWith(`${path}/`)
-      ? 'the database is behind a symbolic link'
-      : undefined,
 };

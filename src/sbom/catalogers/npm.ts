@@ -72,11 +72,4 @@ export const npmCataloger: Cataloger = {
       ...(gaps.length > 0 && { gaps }),
     };
   },
-  lost(path, target) {
-    if (/(?:^|\/)node_modules$/.test(path)) {
-      return /(?:^|\/)node_modules$/.test(target) ? undefined : 'a node_modules folder is a symbolic link';
-    }
-    if (!PACKAGE_ROOT.test(path) || PACKAGE_ROOT.test(target)) return undefined;
-    return 'a package is a symbolic link to a folder outside node_modules';
-  },
 };

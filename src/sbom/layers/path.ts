@@ -23,8 +23,3 @@ export function parentOf(path: string): string {
 export function baseOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
-
-/** The target of a symbolic link at `path`. Other links on the way are not resolved. */
-export function linkTarget(path: string, target: string): string {
-  return cleanPath(target.startsWith('/') ? target : `${parentOf(path)}/${target}`);
-}

@@ -23,7 +23,7 @@ const PIECE_BYTES = 16 * 1024;
 export async function* splitZstdFrames(
   source: AsyncIterable<Uint8Array>,
   layer: string,
-  onFrame: (windowBytes: number) => void,
+  onFrame: (windowBytes: number) => Promise<void> | void,
 ): AsyncGenerator<Uint8Array> {
   const reader = new ByteReader(source);
   try {
@@ -36,7 +36,7 @@ export async function* splitZstdFrames(
 async function* readFrames(
   reader: ByteReader,
   layer: string,
-  onFrame: (windowBytes: number) => void,
+  onFrame: (windowBytes: number) => Promise<void> | void,
 ): AsyncGenerator<Uint8Array> {
   const truncated = () => layerInvalid(layer, 'its zstd data ends in the middle of a frame');
   const take = async (count: number): Promise<Buffer> => {
@@ -63,7 +63,7 @@ async function* readFrames(
     if (start.length < 4) throw truncated();
     const magic = start.readUInt32LE(0);
     if ((magic & 0xfffffff0) >>> 0 === SKIPPABLE) {
-      onFrame(0);
+      await onFrame(0);
       const size = (await take(4)).readUInt32LE(0);
       if ((await reader.skip(size)) < size) throw truncated();
       continue;
@@ -75,7 +75,7 @@ async function* readFrames(
     const window = await take(singleSegment ? 0 : 1);
     const dictionary = await take([0, 1, 2, 4][flags & 3] ?? 0);
     const contentSize = await take([singleSegment ? 1 : 0, 2, 4, 8][flags >> 6] ?? 0);
-    onFrame(singleSegment ? contentBytesOf(contentSize) : windowBytesOf(window[0] ?? 0));
+    await onFrame(singleSegment ? contentBytesOf(contentSize) : windowBytesOf(window[0] ?? 0));
     hold(Buffer.concat([start, descriptor, window, dictionary, contentSize]));
     for (let last = false; !last;) {
       const header = await take(3);

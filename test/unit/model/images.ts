@@ -52,7 +52,7 @@ const generator = createStreamingSbomGenerator();
 export function rememberingSboms(watch: <T>(work: Promise<T>) => Promise<T>): SbomGenerator {
   return {
     // Nothing is kept between layers: asking for it would wait for a choice, and the choice for the SBOM.
-    generate({ kept: _kept, ...input }) {
+    generate({ layers: _layers, ...input }) {
       const key = `${input.name}@${input.descriptor.digest}`;
       const made = sboms.get(key) ?? watch(generator.generate({ ...input, signal: new AbortController().signal }));
       sboms.set(key, made);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { gzipped, layerOf, npmPackage, sbomOf, tarOf, type Entry } from '../../support/sbom-image.js';
+import { gzipped, layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
 import { END, file } from './raw-tar.js';
 
 async function read(...entries: Entry[]): Promise<{ purls: string[]; gaps: string[] }> {
@@ -185,32 +185,4 @@ describe('an ecosystem without a cataloger', () => {
       expect((await read(entry)).gaps).toEqual([]);
     },
   );
-
-  describe('programs made with Go', () => {
-    const marker = Buffer.from('\xff Go buildinf:', 'latin1');
-    const program = (at: number, head = '\x7fELF'): Buffer => {
-      const bytes = Buffer.alloc(600 * 1024, 1);
-      bytes.write(head, 0, 'latin1');
-      marker.copy(bytes, at);
-      return bytes;
-    };
-    async function gapsOf(content: Buffer, mode: number, chunkBytes: number): Promise<string[]> {
-      const bytes = await tarOf([['app/server', { mode, size: content.length, content }]]);
-      return (await sbomOf([{ mediaType: 'application/vnd.oci.image.layer.v1.tar', bytes }], { chunkBytes })).gaps;
-    }
-    test.each([Infinity, 4096, 1000, 101])(
-      'are found wherever the marker is, in chunks of %d bytes',
-      async (chunkBytes) => {
-        for (const at of [64, 4090, 300_001, 600 * 1024 - marker.length]) {
-          expect(await gapsOf(program(at), 0o755, chunkBytes)).toEqual([expect.stringContaining('no reader for go (')]);
-        }
-      },
-    );
-    test('are not confused with other files', async () => {
-      expect(await gapsOf(program(5000), 0o644, 4096)).toEqual([]);
-      expect(await gapsOf(program(5000, '#!/b'), 0o755, 4096)).toEqual([]);
-      expect(await gapsOf(Buffer.from('\x7fELF'), 0o755, 4096)).toEqual([]);
-      expect(await gapsOf(Buffer.concat([Buffer.from('\x7fELF'), Buffer.alloc(600 * 1024)]), 0o755, 4096)).toEqual([]);
-    });
-  });
 });

@@ -163,10 +163,30 @@ describe('a layer that cannot be unpacked is refused and never read in part', ()
   test.each([
     'application/vnd.erofs.layer.v1',
     'application/vnd.oci.image.layer.v1.tar+gzip+encrypted',
-    'application/vnd.in-toto+json',
-    'text/plain',
-  ])('a layer of type %s is LAYER_UNSUPPORTED', async (mediaType) => {
-    await expect(sbomOf([{ mediaType, bytes: gzipSync(tar) }])).rejects.toMatchObject({ code: 'LAYER_UNSUPPORTED' });
+    'application/vnd.oci.image.layer.nydus.blob.v1',
+  ])('a layer of type %s is not requested and is a gap', async (mediaType) => {
+    const { purls, gapCounts, gaps, opened } = await sbomOf([
+      { mediaType, bytes: Buffer.from('x') },
+      { mediaType: PLAIN_LAYER, bytes: tar },
+    ]);
+    expect(purls).toEqual(ALL);
+    expect(gapCounts.map(({ cause }) => cause)).toEqual(['layer-unreadable']);
+    expect(gaps).toEqual([expect.stringMatching(/^layer sha256:[0-9a-f]{64} is /)]);
+    expect(opened).toHaveLength(2);
+  });
+
+  test.each(['application/vnd.in-toto+json', 'text/plain'])(
+    'a layer of type %s, which Docker may unpack all the same, is refused',
+    async (mediaType) => {
+      const refused = sbomOf([{ mediaType, bytes: gzipSync(tar) }]);
+      await expect(refused).rejects.toMatchObject({ code: 'LAYER_UNSUPPORTED' });
+    },
+  );
+
+  test('a Windows image is read as far as it can be, with a gap', async () => {
+    const { purls, gaps } = await sbomOf([{ mediaType: PLAIN_LAYER, bytes: tar }], { config: { os: 'windows' } });
+    expect(purls).toEqual(ALL);
+    expect(gaps).toEqual(['the image is for Windows, whose packages are not read']);
   });
 
   test('a foreign layer is not requested and is a gap', async () => {

@@ -179,7 +179,10 @@ describe('content that could not be read', () => {
       { name: 'acr-promoter:gap:no-reader', value: '3' },
       { name: 'acr-promoter:gap:no-reader:example', value: 'no reader for conda (opt/conda/conda-meta/a-1.json)' },
       { name: 'acr-promoter:gap:no-reader:example', value: 'no reader for conda (opt/conda/conda-meta/b-1.json)' },
-      { name: 'acr-promoter:gap:no-reader:example', value: 'no reader for pacman (var/lib/pacman/local/bash-5.2-1/desc)' },
+      {
+        name: 'acr-promoter:gap:no-reader:example',
+        value: 'no reader for pacman (var/lib/pacman/local/bash-5.2-1/desc)',
+      },
     ]);
     expect(properties).toContainEqual({ name: 'acr-promoter:covered', value: 'npm' });
   });

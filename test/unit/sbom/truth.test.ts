@@ -87,6 +87,12 @@ function toEntry(step: Step): Entry {
   }
 }
 
+/** As archivers write them. What comes before a whiteout in its own layer is a doubt. */
+function whiteoutsFirst(steps: readonly Step[]): Step[] {
+  const isWhiteout = ({ kind }: Step): boolean => kind === 'remove' || kind === 'renew';
+  return [...steps.filter(isWhiteout), ...steps.filter((step) => !isWhiteout(step))];
+}
+
 /** True if two entries of one layer need the same path as both a file and a folder. No builder makes such a layer. */
 function contradicts(steps: readonly Step[]): boolean {
   const paths = steps.flatMap((step) => {
@@ -107,14 +113,15 @@ describe('the SBOM', () => {
           const { name, version } = JSON.parse(content) as { name: string; version: string };
           expected.add(`${name}@${version}`);
         }
-        const { document, gaps } = await sbomOf(
-          await Promise.all(layers.map((steps) => layerOf(...steps.map(toEntry)))),
+        const { document, gapCounts } = await sbomOf(
+          await Promise.all(layers.map((steps) => layerOf(...whiteoutsFirst(steps).map(toEntry)))),
         );
         const listed = document.components.map(({ group, name, version }) =>
           group === undefined ? `${name}@${version}` : `${group}/${name}@${version}`,
         );
         expect(listed.toSorted()).toEqual([...expected].toSorted());
-        expect(gaps).toEqual([]);
+        // Where a layer has a file below what is a file in a lower one, runtimes do not agree.
+        expect(gapCounts.filter(({ cause }) => cause !== 'archive-doubtful')).toEqual([]);
       }),
       { numRuns: propertyRuns(150) },
     );

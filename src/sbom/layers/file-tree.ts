@@ -1,0 +1,312 @@
+import { readChanges, type Change } from './changes.js';
+import { cleanPath } from './path.js';
+
+/** Approximate bytes of memory for a name (besides its characters) and for a folder (besides its names). */
+const NAME_BYTES = 64;
+const FOLDER_BYTES = 256;
+/** Maximum links on the way to one file: by Linux when it opens one, by containerd when it unpacks one. */
+const MOST_LINKS_READING = 40;
+const MOST_LINKS_UNPACKING = 255;
+/** Maximum characters of a path whose links are resolved, as Linux's PATH_MAX. */
+const LONGEST_PATH = 4096;
+
+/** A folder of the image. */
+export class Folder {
+  readonly names = new Map<string, TreeNode>();
+  readonly parent: Folder | undefined;
+  readonly name: string;
+
+  constructor(parent?: Folder, name = '') {
+    this.parent = parent;
+    this.name = name;
+  }
+
+  /** Clean, relative to the root; '' for the root. */
+  get path(): string {
+    const names: string[] = [this.name];
+    for (let folder = this.parent; folder?.parent !== undefined; folder = folder.parent) names.push(folder.name);
+    return names.toReversed().join('/');
+  }
+
+  /** The path of a name in this folder. */
+  pathOf(name: string): string {
+    const { path } = this;
+    return path === '' ? name : `${path}/${name}`;
+  }
+}
+
+/** A symbolic link. */
+export class SymbolicLink {
+  readonly target: string;
+  /** Position of its layer, from the lowest, which is 0. */
+  readonly layer: number;
+
+  constructor(target: string, layer: number) {
+    this.target = target;
+    this.layer = layer;
+  }
+}
+
+/** A regular file is a number, which {@link FileTree.placeOf} takes. `unresolved`: a hard link that leads nowhere. */
+export type TreeNode = Folder | SymbolicLink | number | 'other' | 'unresolved';
+
+/** The entry of a layer from which a file comes. */
+export interface FilePlace {
+  /** Position of the layer, from the lowest, which is 0. */
+  layer: number;
+  /** Position of the entry in the layer. */
+  index: number;
+}
+
+/** Options of a {@link FileTree}. */
+export interface FileTreeOptions {
+  /** Called with the memory that new names take. May throw. */
+  onMemory: (bytes: number) => void;
+  /** Called for each step of work that does not add names. May throw. */
+  onStep: (steps: number) => void;
+  /** Called if runtimes may unpack something else. */
+  onDoubt: (why: string, path: string) => void;
+}
+
+/**
+ * The file system that containerd's archive.Apply makes of the layers, which are applied from the lowest up, each in
+ * the order of its archive.
+ * @see https://github.com/containerd/containerd/blob/v2.4.2/pkg/archive/tar.go
+ */
+export class FileTree {
+  readonly root = new Folder();
+  readonly #options: FileTreeOptions;
+  readonly #layers: number[] = [];
+  readonly #indexes: number[] = [];
+  #layer = 0;
+  /** The first file of the layer that is applied. */
+  #firstFile = 0;
+  /** Paths that the present layer has unpacked; only filled if it makes folders opaque. */
+  #unpacked: Set<string> | undefined;
+  /** The folders to which the first names of the change before lead. */
+  #folders: Folder[] = [];
+
+  constructor(options: FileTreeOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Unpacks a layer over the layers below.
+   * @param layer its position, from the lowest, which is 0
+   */
+  apply(layer: number, { changes, hasOpaque }: { changes: Uint8Array; hasOpaque: boolean }): void {
+    this.#layer = layer;
+    this.#firstFile = this.#layers.length;
+    this.#unpacked = hasOpaque ? new Set() : undefined;
+    this.#folders = [];
+    for (const change of readChanges(changes)) this.#apply(change);
+  }
+
+  /** Where a file comes from. */
+  placeOf(file: number): FilePlace {
+    return { layer: this.#layers[file] ?? 0, index: this.#indexes[file] ?? 0 };
+  }
+
+  /** What a path leads to, as Linux follows links. Undefined if nothing is there. @param path relative to the root */
+  find(path: string): { node: TreeNode; folder: Folder; name: string } | undefined {
+    const names = path.split('/').toReversed();
+    let folder = this.root;
+    let links = 0;
+    while (names.length > 0) {
+      const name = names.pop() ?? '';
+      if (name === '' || name === '.') continue;
+      if (name === '..') {
+        folder = folder.parent ?? folder;
+        continue;
+      }
+      const node = folder.names.get(name);
+      if (node === undefined) return undefined;
+      if (node instanceof Folder) folder = node;
+      else if (node instanceof SymbolicLink) {
+        links += 1;
+        if (links > MOST_LINKS_READING || names.length > LONGEST_PATH) return undefined;
+        if (node.target.startsWith('/')) folder = this.root;
+        names.push(...node.target.split('/').toReversed());
+      } else return names.length > 0 ? undefined : { node, folder, name };
+    }
+    return { node: folder, folder: folder.parent ?? folder, name: folder.name };
+  }
+
+  #apply({ index, kind, names, sameNames, target }: Change): void {
+    const name = names.at(-1);
+    if (name === undefined) return;
+    const parent = this.#parentOf(names, sameNames);
+    if (parent === undefined) {
+      this.#options.onDoubt('a path with too many symbolic links', names.join('/'));
+      return;
+    }
+    if (name.startsWith('.wh.')) {
+      this.#whiteout(parent, name);
+      return;
+    }
+    const existing = parent.names.get(name);
+    if (kind === 'directory' && existing instanceof Folder) {
+      this.#unpacked?.add(parent.pathOf(name));
+      return;
+    }
+    if (existing !== undefined) this.#remove(parent, name, existing);
+    if (kind === 'removal') return;
+    switch (kind) {
+      case 'directory':
+        this.#addFolder(parent, name);
+        break;
+      case 'file':
+        this.#layers.push(this.#layer);
+        this.#indexes.push(index);
+        this.#set(parent, name, this.#layers.length - 1);
+        break;
+      case 'symlink':
+        this.#set(parent, name, new SymbolicLink(target, this.#layer));
+        this.#options.onMemory(target.length);
+        break;
+      case 'hardlink':
+        this.#set(parent, name, this.#linked(target));
+        break;
+      case 'other':
+        this.#set(parent, name, 'other');
+    }
+    this.#unpacked?.add(parent.pathOf(name));
+  }
+
+  /** The folder for a path. It is created if missing. Undefined if there are too many links. */
+  #parentOf(names: readonly string[], sameNames: number): Folder | undefined {
+    const folders = this.#folders;
+    const depth = names.length - 1;
+    if (folders.length > Math.min(depth, sameNames)) folders.length = Math.min(depth, sameNames);
+    let folder = folders.at(-1) ?? this.root;
+    for (let at = folders.length; at < depth; at += 1) {
+      const name = names[at] ?? '';
+      const node = folder.names.get(name);
+      let next: Folder | undefined;
+      if (node instanceof Folder) next = node;
+      else if (node instanceof SymbolicLink) next = this.#followed(folder, node, name);
+      else next = this.#addFolderOver(folder, name, node);
+      if (next === undefined) return undefined;
+      this.#folders.push(next);
+      folder = next;
+    }
+    return folder;
+  }
+
+  /** The folder to which a link leads when something is unpacked below it. It is created if missing. */
+  #followed(folder: Folder, link: SymbolicLink, name: string): Folder | undefined {
+    if (link.layer !== this.#layer) {
+      // overlayfs unpacks each layer by itself: the folder that it makes hides the link.
+      this.#options.onDoubt('files below a symbolic link of a lower layer', folder.pathOf(name));
+    }
+    return this.#walk(namesBehind(folder, link), true);
+  }
+
+  #walk(path: readonly string[] | undefined, create: boolean): Folder | undefined {
+    let names = path;
+    let folder = this.root;
+    let links = 1;
+    for (let at = 0; names !== undefined && at < names.length; at += 1) {
+      const name = names[at] ?? '';
+      const node = folder.names.get(name);
+      if (node instanceof Folder) folder = node;
+      else if (node instanceof SymbolicLink) {
+        links += 1;
+        if (links > MOST_LINKS_UNPACKING) return undefined;
+        const behind = namesBehind(folder, node);
+        this.#options.onStep(behind?.length ?? 0);
+        names = behind && [...behind, ...names.slice(at + 1)];
+        if ((names?.length ?? 0) > LONGEST_PATH) return undefined;
+        folder = this.root;
+        at = -1;
+      } else if (create) folder = this.#addFolderOver(folder, name, node);
+      else return undefined;
+    }
+    return names && folder;
+  }
+
+  #addFolderOver(parent: Folder, name: string, node: Exclude<TreeNode, Folder> | undefined): Folder {
+    // containerd's plain unpacking fails here; with overlayfs, a folder of this layer hides a file of a lower one.
+    if (node !== undefined) this.#options.onDoubt('files below a path that is no folder', parent.pathOf(name));
+    return this.#addFolder(parent, name);
+  }
+
+  #addFolder(parent: Folder, name: string): Folder {
+    const folder = new Folder(parent, name);
+    this.#options.onMemory(FOLDER_BYTES);
+    this.#set(parent, name, folder);
+    return folder;
+  }
+
+  #set(parent: Folder, name: string, node: TreeNode): void {
+    parent.names.set(name, node);
+    this.#options.onMemory(NAME_BYTES + name.length);
+  }
+
+  #remove(parent: Folder, name: string, node: TreeNode): void {
+    parent.names.delete(name);
+    // The folders of the change before may be below it.
+    if (node instanceof Folder || node instanceof SymbolicLink) this.#folders = [];
+  }
+
+  /** What a hard link is: the same file, or the same symbolic link. */
+  #linked(target: string): TreeNode {
+    const names = cleanPath(target).split('/');
+    const name = names.pop() ?? '';
+    const node = this.#walk(names, false)?.names.get(name);
+    return node === undefined || node instanceof Folder ? 'unresolved' : node;
+  }
+
+  #whiteout(parent: Folder, name: string): void {
+    if (name === '.wh..wh..opq') {
+      if (this.#clear(parent, parent.path)) {
+        this.#options.onDoubt('an opaque folder with earlier entries of the same layer', parent.path);
+      }
+      this.#folders = [];
+      return;
+    }
+    const hidden = name.slice('.wh.'.length);
+    if (hidden === '' || hidden === '.' || hidden === '..') {
+      this.#options.onDoubt('a whiteout without a name', parent.pathOf(name));
+      return;
+    }
+    const node = parent.names.get(hidden);
+    if (node === undefined) return;
+    if (this.#isOfThisLayer(node)) {
+      this.#options.onDoubt('a whiteout of an earlier entry of the same layer', parent.pathOf(hidden));
+    }
+    this.#remove(parent, hidden, node);
+  }
+
+  /** Removes what the layer has not unpacked. @returns true if something of this layer was removed */
+  #clear(folder: Folder, path: string): boolean {
+    let isDoubtful = false;
+    this.#options.onStep(this.#unpacked?.size === 0 ? 0 : folder.names.size);
+    for (const [name, node] of folder.names) {
+      const below = path === '' ? name : `${path}/${name}`;
+      if (this.#unpacked?.has(below) !== true) {
+        if (this.#isOfThisLayer(node)) isDoubtful = true;
+        folder.names.delete(name);
+      } else if (node instanceof Folder && this.#clear(node, below)) isDoubtful = true;
+    }
+    return isDoubtful;
+  }
+
+  /** True if the present layer has unpacked something here. Each node is looked at once: it is removed afterwards. */
+  #isOfThisLayer(node: TreeNode): boolean {
+    for (const open = [node]; open.length > 0;) {
+      const next = open.pop();
+      if (typeof next === 'number' && next >= this.#firstFile) return true;
+      if (next instanceof SymbolicLink && next.layer === this.#layer) return true;
+      if (next instanceof Folder) for (const below of next.names.values()) open.push(below);
+    }
+    return false;
+  }
+}
+
+/** The path to which a link leads. As in containerd, `..` is removed before other links are resolved. */
+function namesBehind(folder: Folder, { target }: SymbolicLink): string[] | undefined {
+  const path = cleanPath(target.startsWith('/') ? target : `${folder.path}/${target}`);
+  if (path.length > LONGEST_PATH) return undefined;
+  return path === '' ? [] : path.split('/');
+}

@@ -1,0 +1,114 @@
+import { HEAD_BYTES, type LayerFile } from '../catalogers/cataloger.js';
+import type { TarEntry } from './tar.js';
+
+/** The content of one file, of which the first bytes are known before it is read. */
+export class EntryContent {
+  readonly #entry: Pick<TarEntry, 'size' | 'mode' | 'next'>;
+  /** The first bytes, at most {@link HEAD_BYTES}. A copy. */
+  readonly head: Uint8Array;
+  /** What was read for the head. */
+  #first: Uint8Array | undefined;
+  /** True if the layer could not be read further. */
+  hasFailed = false;
+
+  private constructor(entry: Pick<TarEntry, 'size' | 'mode' | 'next'>, first: Uint8Array) {
+    this.#entry = entry;
+    this.#first = first;
+    this.head = first.slice(0, HEAD_BYTES);
+  }
+
+  static async open(entry: Pick<TarEntry, 'size' | 'mode' | 'next'>): Promise<EntryContent> {
+    const most = Math.min(entry.size, HEAD_BYTES);
+    let first: Uint8Array = (await entry.next()) ?? new Uint8Array(0);
+    while (first.length < most) {
+      const copy = Uint8Array.prototype.slice.call(first);
+      const more = await entry.next();
+      if (more === undefined) break;
+      first = Buffer.concat([copy, more]);
+    }
+    return new EntryContent(entry, first);
+  }
+
+  /** The next piece, valid until the one after it; undefined at the end. */
+  async next(): Promise<Uint8Array | undefined> {
+    const first = this.#first;
+    this.#first = undefined;
+    if (first !== undefined && first.length > 0) return first;
+    try {
+      return await this.#entry.next();
+    } catch (error) {
+      this.hasFailed = true;
+      throw error;
+    }
+  }
+
+  /**
+   * Lets several readers read the file at the same time: each piece goes to all before the next is read, so that one
+   * piece is in memory, whatever the size of the file.
+   * @returns what the readers return, in their order
+   */
+  async readBy<T>(readers: readonly ((file: LayerFile) => Promise<T> | T)[]): Promise<T[]> {
+    const pieces = new SharedPieces(() => this.next(), readers.length);
+    const { size, mode } = this.#entry;
+    const reading = readers.map(async (read) => {
+      try {
+        const chunks = (): AsyncIterable<Uint8Array> => pieces;
+        return await read({ size, mode, head: this.head, chunks, whole: () => wholeOf(pieces, size) });
+      } finally {
+        pieces.leave();
+      }
+    });
+    const ended = await Promise.allSettled(reading);
+    for (const end of ended) if (end.status === 'rejected') throw end.reason;
+    return ended.map((end) => (end as PromiseFulfilledResult<T>).value);
+  }
+}
+
+/** The pieces of one stream for several readers. A piece is read when all that still read wait for it. */
+class SharedPieces {
+  readonly #next: () => Promise<Uint8Array | undefined>;
+  #readers: number;
+  #waiting: { resolve: (piece: Uint8Array | undefined) => void; reject: (error: unknown) => void }[] = [];
+
+  constructor(next: () => Promise<Uint8Array | undefined>, readers: number) {
+    this.#next = next;
+    this.#readers = readers;
+  }
+
+  /** One reader has ended. */
+  leave(): void {
+    this.#readers -= 1;
+    this.#goOn();
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
+    for (;;) {
+      const piece = await new Promise<Uint8Array | undefined>((resolve, reject) => {
+        this.#waiting.push({ resolve, reject });
+        this.#goOn();
+      });
+      if (piece === undefined) return;
+      yield piece;
+    }
+  }
+
+  #goOn(): void {
+    if (this.#waiting.length === 0 || this.#waiting.length < this.#readers) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#next().then(
+      (piece) => waiting.forEach(({ resolve }) => resolve(piece)),
+      (error: unknown) => waiting.forEach(({ reject }) => reject(error)),
+    );
+  }
+}
+
+async function wholeOf(pieces: AsyncIterable<Uint8Array>, size: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(size);
+  let filled = 0;
+  for await (const piece of pieces) {
+    bytes.set(piece, filled);
+    filled += piece.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,215 @@
+import { createDigester, PromoterError, type Descriptor, type Digest } from '../../oci/index.js';
+import type { Counts, LayerBudget } from '../budget.js';
+import type { Cataloger, Gap, LayerFile, Reading } from '../catalogers/cataloger.js';
+import type { SbomLimits } from '../limits.js';
+import { ChangeWriter } from './changes.js';
+import { EntryContent } from './layer-file.js';
+import { baseOf, cleanPath } from './path.js';
+import { readTar, type TarEntry } from './tar.js';
+import { unpackLayer } from './unpack.js';
+
+/** What a cataloger found in one file of a layer. */
+export interface FileReading {
+  /** Position of the file's entry in the layer. */
+  index: number;
+  /** Name of the cataloger. */
+  cataloger: string;
+  /** True if the cataloger recognized the content and did not want the path. */
+  isRecognized: boolean;
+  reading: Reading;
+}
+
+/** A file that the kernel can start. */
+export interface Program {
+  index: number;
+  /** The program that the first line of a script names; absent for ELF files. */
+  interpreter?: string;
+}
+
+/**
+ * What one layer contributes to an SBOM: plain data that depends on nothing but the bytes of the layer, the limits and
+ * the version of the tool.
+ */
+export interface LayerReading {
+  /** Digest of the unpacked layer. */
+  diffId: Digest;
+  /** All entries, for {@link readChanges}. */
+  changes: Uint8Array;
+  /** True if the layer makes a folder opaque. */
+  hasOpaque: boolean;
+  files: FileReading[];
+  programs: Program[];
+  gaps: (Gap & { path: string })[];
+  counts: Counts;
+}
+
+/** The readers of a file: catalogers by name. `recognizers`: all that recognize its content. */
+export type Readers = ReadonlySet<string>;
+export const RECOGNIZERS = 'recognizers';
+
+/** What {@link readLayer} needs. */
+export interface LayerOptions {
+  catalogers: readonly Cataloger[];
+  limits: SbomLimits;
+  budget: LayerBudget;
+  /** Algorithm of the digest of the unpacked layer. */
+  algorithm: 'sha256' | 'sha512';
+  /** Waits until no other layer needs much memory. The permit lasts until the layer is read. */
+  needMuchMemory: () => Promise<void>;
+  /** By index, the files to read and their readers. Default: those that a cataloger wants by path or recognizes. */
+  only?: ReadonlyMap<number, Readers>;
+}
+
+/** Larger files are read one at a time over all layers. */
+const MUCH_MEMORY = 16 * 1024 * 1024;
+const ELF = '\x7fELF';
+/** Names of interpreters that are longer are cut off by Linux. */
+const INTERPRETER = /^#![ \t]*([^ \t\r\n\0]+)/;
+
+/**
+ * Reads one layer by itself, to its end, so that the digests of the packed and of the unpacked bytes are known.
+ * @throws InputError `LAYER_INVALID`, `SBOM_LIMIT`
+ */
+export async function readLayer(
+  layer: Descriptor,
+  packed: AsyncIterable<Uint8Array>,
+  options: LayerOptions,
+): Promise<LayerReading> {
+  const { budget, limits, algorithm, needMuchMemory } = options;
+  const digester = createDigester(algorithm);
+  const unpacked = unpackLayer(budget.packed(packed), layer, async (windowBytes) => {
+    budget.takeFrame(windowBytes);
+    if (windowBytes > MUCH_MEMORY / 2) await needMuchMemory();
+  });
+  const pass = new LayerPass(options);
+  const hashed = budget.unpacked(unpacked, (bytes) => digester.update(bytes));
+  for await (const entry of readTar(hashed, layer.digest, limits, () => budget.take('entries'))) await pass.add(entry);
+  return { diffId: digester.digest(), ...pass.result, counts: budget.counts };
+}
+
+class LayerPass {
+  readonly #options: LayerOptions;
+  readonly #recognizers: readonly Cataloger[];
+  readonly #changes = new ChangeWriter();
+  readonly #found: Pick<LayerReading, 'files' | 'programs' | 'gaps'> = { files: [], programs: [], gaps: [] };
+  #hasOpaque = false;
+
+  constructor(options: LayerOptions) {
+    this.#options = options;
+    this.#recognizers = options.catalogers.filter((each) => 'recognizes' in each);
+  }
+
+  get result(): Pick<LayerReading, 'changes' | 'hasOpaque' | 'files' | 'programs' | 'gaps'> {
+    return { ...this.#found, changes: this.#changes.bytes(), hasOpaque: this.#hasOpaque };
+  }
+
+  async add(entry: TarEntry): Promise<void> {
+    const path = cleanPath(entry.name);
+    if (path === '') return;
+    const { budget } = this.#options;
+    const before = this.#changes.length;
+    const index = this.#changes.add(entry.type, path, entry.linkName);
+    budget.take('rememberedBytes', this.#changes.length - before);
+    if (entry.doubt !== undefined) this.#gap(path, { cause: 'archive-doubtful', detail: entry.doubt });
+    const name = baseOf(path);
+    if (name === '.wh..wh..opq') this.#hasOpaque = true;
+    if (entry.type === 'file' && !name.startsWith('.wh.')) await this.#readFile(entry, index, path);
+  }
+
+  #gap(path: string, gap: Gap): void {
+    this.#options.budget.take('packageChars', path.length + gap.detail.length);
+    this.#found.gaps.push({ ...gap, path });
+  }
+
+  async #readFile(entry: TarEntry, index: number, path: string): Promise<void> {
+    const { catalogers, only } = this.#options;
+    const asked = only?.get(index);
+    if (only !== undefined && asked === undefined) return;
+    const byPath =
+      asked === undefined
+        ? catalogers.filter((each) => each.wants(path)).slice(0, 1)
+        : catalogers.filter(({ name }) => asked.has(name));
+    const isRecognized = asked === undefined ? byPath.length === 0 : asked.has(RECOGNIZERS);
+    if (entry.sparse) {
+      this.#sparse(entry, index, path, byPath);
+      return;
+    }
+    const content = await EntryContent.open(entry);
+    if (only === undefined) this.#noteProgram(content.head, entry.mode, index);
+    const { head } = content;
+    const recognizers = isRecognized
+      ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
+      : [];
+    await this.#read(entry, index, content, byPath, recognizers);
+  }
+
+  /** The archive has pieces of the file, not its bytes. */
+  #sparse({ mode }: TarEntry, index: number, path: string, readers: readonly Cataloger[]): void {
+    const gap: Gap = { cause: 'sparse-file', detail: 'a sparse file' };
+    for (const { name } of readers) this.#keep(index, name, false, { gaps: [gap] });
+    if (readers.length === 0 && (mode & 0o111) !== 0) this.#gap(path, gap);
+  }
+
+  #noteProgram(head: Uint8Array, mode: number, index: number): void {
+    const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, ELF.length)).toString('latin1');
+    if (start === ELF) this.#found.programs.push({ index });
+    else if (start.startsWith('#!') && (mode & 0o111) !== 0) {
+      const interpreter = INTERPRETER.exec(Buffer.from(head).toString())?.[1];
+      if (interpreter !== undefined) this.#found.programs.push({ index, interpreter });
+    } else return;
+    this.#options.budget.take('rememberedBytes', head.length);
+  }
+
+  async #read(
+    entry: TarEntry,
+    index: number,
+    content: EntryContent,
+    byPath: readonly Cataloger[],
+    recognizers: readonly Cataloger[],
+  ): Promise<void> {
+    const { budget, needMuchMemory } = this.#options;
+    const isRecognized = (reader: Cataloger): boolean => !byPath.includes(reader);
+    const reading = [...byPath, ...recognizers].filter((reader) => {
+      if (entry.size <= reader.maxBytes) return true;
+      const detail = `a file of ${entry.size} bytes, which is too large`;
+      this.#keep(index, reader.name, isRecognized(reader), { gaps: [{ cause: 'file-too-large', detail }] });
+      return false;
+    });
+    if (reading.length === 0) return;
+    const whole = reading.some(({ maxBytes }) => maxBytes < Infinity);
+    if (whole) budget.take('readBytes', entry.size);
+    if (whole && entry.size > MUCH_MEMORY) await needMuchMemory();
+    const read = await content.readBy(reading.map((reader) => (file) => readSafely(reader, file, content)));
+    for (const [at, reader] of reading.entries()) this.#keep(index, reader.name, isRecognized(reader), read[at] ?? {});
+  }
+
+  #keep(index: number, cataloger: string, isRecognized: boolean, reading: Reading): void {
+    const { budget } = this.#options;
+    budget.take('packages', reading.packages?.length ?? 0);
+    budget.take('packageChars', charsOf(reading));
+    this.#found.files.push({ index, cataloger, isRecognized, reading });
+  }
+}
+
+/** Reads a file. An error of the cataloger itself, which should not happen, is a gap. */
+async function readSafely(reader: Cataloger, file: LayerFile, content: EntryContent): Promise<Reading> {
+  try {
+    return await reader.read(file);
+  } catch (error) {
+    if (content.hasFailed || error instanceof PromoterError) throw error;
+    return { gaps: [{ cause: 'database-unreadable', detail: `a file that cannot be read: ${String(error)}` }] };
+  }
+}
+
+/** Characters of all texts in plain data, and a few for each other value. */
+function charsOf(value: unknown): number {
+  let chars = 0;
+  for (const open: unknown[] = [value]; open.length > 0;) {
+    const next = open.pop();
+    if (typeof next === 'string') chars += next.length;
+    else if (ArrayBuffer.isView(next)) chars += next.byteLength;
+    else if (typeof next === 'object' && next !== null) for (const item of Object.values(next)) open.push(item);
+    chars += 8;
+  }
+  return chars;
+}

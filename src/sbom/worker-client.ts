@@ -1,0 +1,237 @@
+import { buffer } from 'node:stream/consumers';
+import { InputError, type Descriptor, type Digest } from '../oci/index.js';
+import { piecesOf } from './blob-pieces.js';
+import type { Sbom, SbomInput } from './generator.js';
+import type { SbomLimits } from './limits.js';
+import { PIECES_AHEAD, type FailedWork, type FromWorker } from './messages.js';
+import { overLimit } from './sbom-errors.js';
+import { startThread, type LayerThread } from './start-thread.js';
+
+/** How often the work of a thread is compared with its limit. */
+const LOOK_MS = 1000;
+
+/**
+ * Makes the SBOMs of an image in a thread of its own, so that layers written by strangers neither block this thread nor
+ * fill its heap. This thread only fetches blobs.
+ */
+export async function generateInThread(input: SbomInput, limits: SbomLimits): Promise<Sbom[]> {
+  const { manifest, signal, name, descriptor } = input;
+  signal.throwIfAborted();
+  if (manifest.layers.length > limits.layers) throw overLimit('layers', 'the image has more layers', limits.layers);
+  if (manifest.config.size > limits.configBytes) {
+    throw overLimit('configBytes', 'the config has more bytes', limits.configBytes);
+  }
+  const elsewhere = await layersElsewhere(input);
+  const config = await buffer(await input.openBlob(manifest.config, signal));
+  const client = new WorkerClient(input, limits, elsewhere);
+  const { digest } = descriptor;
+  const formats = input.formats ?? ['cyclonedx'];
+  return await client.run({ name, digest, layers: manifest.layers, elsewhere, config, formats, limits });
+}
+
+/** True for a layer that registries usually do not have (`urls` names other places), such as Windows base layers. */
+function isForeignLayer({ mediaType }: Descriptor): boolean {
+  return mediaType.includes('foreign') || mediaType.includes('nondistributable');
+}
+
+/**
+ * The foreign layers that the registry does not have. Runtimes read a foreign layer from the registry if it is there,
+ * whatever its `urls` say.
+ */
+async function layersElsewhere({ manifest, hasBlob, signal }: SbomInput): Promise<Digest[]> {
+  const elsewhere = new Set<Digest>();
+  for (const layer of manifest.layers)
+    if (isForeignLayer(layer) && !((await hasBlob?.(layer, signal)) ?? false)) elsewhere.add(layer.digest);
+  return [...elsewhere];
+}
+
+type Work = Extract<Parameters<LayerThread['post']>[0], { type: 'start' }>['work'];
+
+/** Serves one thread with blobs, until it has made the SBOMs. */
+class WorkerClient {
+  readonly #input: SbomInput;
+  readonly #limits: SbomLimits;
+  readonly #thread: LayerThread;
+  readonly #blobs = new Map<number, SentBlob>();
+  readonly #stop = new AbortController();
+  /** Memory of pieces that were used. */
+  readonly #free: ArrayBuffer[] = [];
+  readonly #progress: LayerProgress;
+  /** Settles the result; further calls do nothing. */
+  #fail: (error: unknown) => void = () => {};
+
+  constructor(input: SbomInput, limits: SbomLimits, elsewhere: readonly Digest[]) {
+    this.#input = input;
+    this.#limits = limits;
+    const layers = input.manifest.layers.filter(({ digest }) => !elsewhere.includes(digest));
+    this.#progress = new LayerProgress(layers, input.onProgress);
+    this.#thread = startThread(limits.heapBytes);
+  }
+
+  async run(work: Work): Promise<Sbom[]> {
+    const { signal } = this.#input;
+    const onAbort = (): void => this.#fail(signal.reason);
+    const watch = setInterval(() => this.#checkWork(), LOOK_MS);
+    try {
+      return await new Promise<Sbom[]>((resolve, reject) => {
+        this.#fail = reject;
+        signal.addEventListener('abort', onAbort, { once: true });
+        this.#thread.listen(
+          (message) => {
+            if (message.type === 'done') {
+              this.#progress.end();
+              resolve(message.sboms);
+            } else this.#receive(message);
+          },
+          (error) => reject(this.#endOf(error)),
+        );
+        this.#thread.post({ type: 'start', work }, []);
+      });
+    } finally {
+      clearInterval(watch);
+      signal.removeEventListener('abort', onAbort);
+      this.#stop.abort(new Error('the SBOM has ended'));
+      for (const blob of this.#blobs.values()) blob.close();
+      await this.#thread.end();
+    }
+  }
+
+  #checkWork(): void {
+    const { workMs } = this.#limits;
+    if (this.#thread.workedMs() <= workMs) return;
+    this.#fail(overLimit('workMs', 'its layers take more milliseconds of work', workMs));
+  }
+
+  /** The error of a thread that ended by itself. */
+  #endOf(error: unknown): unknown {
+    const isFull = error instanceof Error && 'code' in error && error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+    return isFull ? overLimit('heapBytes', 'reading its layers needs more memory', this.#limits.heapBytes) : error;
+  }
+
+  #receive(message: Exclude<FromWorker, { type: 'done' }>): void {
+    switch (message.type) {
+      case 'open':
+        void this.#send(message.id, message.layer).catch((error: unknown) => this.#fail(error));
+        break;
+      case 'pull':
+        if (message.memory !== undefined) this.#free.push(message.memory);
+        this.#blobs.get(message.id)?.pull();
+        break;
+      case 'close':
+        this.#blobs.get(message.id)?.close();
+        break;
+      case 'skip':
+        this.#skip(message.layer);
+        break;
+      case 'readKept':
+        this.#answer(message.id, async () => await this.#input.layers?.read(message.key));
+        break;
+      case 'writeKept':
+        this.#answer(message.id, async () => {
+          await this.#input.layers?.write(message.key, message.bytes);
+          return undefined;
+        });
+        break;
+      case 'failed':
+        this.#fail(errorOf(message.error));
+    }
+  }
+
+  #skip(at: number): void {
+    const layer = this.#input.manifest.layers[at];
+    if (layer !== undefined) this.#progress.read(layer, layer.size);
+  }
+
+  #answer(id: number, answer: () => Promise<Uint8Array | undefined>): void {
+    answer().then(
+      (bytes) => this.#thread.post({ type: 'answer', id, ...(bytes && { bytes }) }, []),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  /** Sends a layer, a few pieces ahead of those that are taken. */
+  async #send(id: number, at: number): Promise<void> {
+    const layer = this.#input.manifest.layers[at];
+    if (layer === undefined) return;
+    const blob = new SentBlob();
+    this.#blobs.set(id, blob);
+    const signal = AbortSignal.any([this.#input.signal, this.#stop.signal]);
+    let sentBytes = 0;
+    for await (const bytes of piecesOf(await this.#input.openBlob(layer, signal), this.#free)) {
+      await blob.mayGoOn();
+      if (blob.isClosed) return;
+      sentBytes += bytes.length;
+      this.#progress.read(layer, sentBytes);
+      this.#thread.post({ type: 'piece', id, bytes }, [bytes.buffer]);
+    }
+    this.#blobs.delete(id);
+    if (!blob.isClosed) this.#thread.post({ type: 'end', id }, []);
+  }
+}
+
+/** A blob that is sent to the thread. */
+class SentBlob {
+  isClosed = false;
+  #allowed = PIECES_AHEAD;
+  #goOn: () => void = () => {};
+
+  pull(): void {
+    this.#allowed += 1;
+    this.#goOn();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.#goOn();
+  }
+
+  /** Resolves when one more piece may be sent, or when the blob is closed. */
+  async mayGoOn(): Promise<void> {
+    while (this.#allowed === 0 && !this.isClosed) await new Promise<void>((resolve) => (this.#goOn = resolve));
+    this.#allowed -= 1;
+  }
+}
+
+/** Counts the packed bytes that were read. They never go back when a layer is read again. */
+class LayerProgress {
+  readonly #report: SbomInput['onProgress'];
+  /** Bytes of all layers with this digest. */
+  readonly #sizes = new Map<Digest, number>();
+  readonly #read = new Map<Digest, number>();
+  readonly #totalBytes: number;
+  #readBytes = 0;
+  #isTold = false;
+
+  constructor(layers: readonly Descriptor[], report: SbomInput['onProgress']) {
+    this.#report = report;
+    this.#totalBytes = layers.reduce((sum, { size }) => sum + size, 0);
+    for (const { digest, size } of layers) this.#sizes.set(digest, (this.#sizes.get(digest) ?? 0) + size);
+  }
+
+  /** A part of a layer was read, from its start. */
+  read({ digest, size }: Descriptor, bytes: number): void {
+    const before = this.#read.get(digest) ?? 0;
+    const whole = this.#sizes.get(digest) ?? 0;
+    const now = bytes >= size ? whole : bytes;
+    if (now <= before) return;
+    this.#read.set(digest, now);
+    this.#tell(this.#readBytes + now - before);
+  }
+
+  /** Layers that cannot be read count as well. */
+  end(): void {
+    this.#tell(this.#totalBytes);
+  }
+
+  #tell(readBytes: number): void {
+    if (readBytes === this.#readBytes && this.#isTold) return;
+    this.#readBytes = readBytes;
+    this.#isTold = true;
+    this.#report?.(readBytes, this.#totalBytes);
+  }
+}
+
+function errorOf({ isInput, code, message, details, remedy }: FailedWork): Error {
+  if (!isInput) return new Error(message);
+  return new InputError(code, message, { ...(details && { details }), ...(remedy !== undefined && { remedy }) });
+}

@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import { deserialize, serialize } from 'node:v8';
+import type { Descriptor } from '../../oci/index.js';
+import type { Budget, Counts } from '../budget.js';
+import type { Cataloger } from '../catalogers/cataloger.js';
+import { readLayer, type LayerOptions, type LayerReading } from '../layers/layer-reading.js';
+import type { SbomLimits } from '../limits.js';
+import { TOOL_VERSION } from '../tool.js';
+
+/** The blobs of an image, and what is kept of layers that were read before. */
+export interface BlobSource {
+  open(layer: Descriptor): AsyncIterable<Uint8Array>;
+  readKept(key: string): Promise<Uint8Array | undefined>;
+  writeKept(key: string, bytes: Uint8Array): Promise<void>;
+  /** A kept layer is used, so that its bytes are not fetched. */
+  skip(layer: Descriptor): void;
+}
+
+/** Raised when the shape of a {@link LayerReading} changes. */
+const SHAPE = 1;
+const HASH_BYTES = 32;
+
+type Algorithm = LayerOptions['algorithm'];
+
+/** Reads the layers of one image, each once, or takes what an earlier call has kept of it. */
+export class LayerReader {
+  readonly #blobs: BlobSource;
+  readonly #catalogers: readonly Cataloger[];
+  readonly #limits: SbomLimits;
+  readonly #budget: Budget;
+  readonly #version: string;
+  readonly #readings = new Map<string, Promise<LayerReading>>();
+  /** Resolves when the layer that needs much memory has been read. */
+  #much: Promise<void> = Promise.resolve();
+
+  constructor(blobs: BlobSource, catalogers: readonly Cataloger[], limits: SbomLimits, budget: Budget) {
+    this.#blobs = blobs;
+    this.#catalogers = catalogers;
+    this.#limits = limits;
+    this.#budget = budget;
+    // Another version may give another reading. All other limits are compared with the counts of the reading.
+    const { pathBytes, headerBytes, zstdWindowBytes } = limits;
+    const names = catalogers.map(({ name }) => name);
+    const read = JSON.stringify([SHAPE, TOOL_VERSION, names, pathBytes, headerBytes, zstdWindowBytes]);
+    this.#version = createHash('sha256').update(read).digest('hex').slice(0, 16);
+  }
+
+  /** Reads a layer. A manifest may list one layer many times: it is read once. */
+  async read(layer: Descriptor, algorithm: Algorithm): Promise<LayerReading> {
+    const key = this.#keyOf(layer, algorithm);
+    const reading = this.#readings.get(key) ?? this.#readOnce(layer, algorithm, key);
+    this.#readings.set(key, reading);
+    return await reading;
+  }
+
+  /** Reads a layer once more, for files that its first reading lacks. */
+  async readMore(
+    layer: Descriptor,
+    reading: LayerReading,
+    only: NonNullable<LayerOptions['only']>,
+  ): Promise<LayerReading> {
+    const algorithm = reading.diffId.startsWith('sha512:') ? 'sha512' : 'sha256';
+    const more = await this.#readNow(layer, algorithm, only);
+    const files = [...reading.files, ...more.files];
+    const gaps = [...reading.gaps, ...more.gaps.filter(({ cause }) => cause !== 'archive-doubtful')];
+    const whole = { ...reading, files, gaps, counts: sumOf(reading.counts, more.counts) };
+    await this.#keep(this.#keyOf(layer, algorithm), whole);
+    return whole;
+  }
+
+  async #readOnce(layer: Descriptor, algorithm: Algorithm, key: string): Promise<LayerReading> {
+    const kept = parseKept(await this.#blobs.readKept(key));
+    if (kept !== undefined) {
+      this.#budget.takeAll(kept.counts);
+      this.#blobs.skip(layer);
+      return kept;
+    }
+    const reading = await this.#readNow(layer, algorithm);
+    await this.#keep(key, reading);
+    return reading;
+  }
+
+  async #readNow(layer: Descriptor, algorithm: Algorithm, only?: LayerOptions['only']): Promise<LayerReading> {
+    let end: (() => void) | undefined;
+    const needMuchMemory = async (): Promise<void> => {
+      if (end !== undefined) return;
+      const before = this.#much;
+      this.#much = new Promise((resolve) => (end = resolve));
+      await before;
+    };
+    try {
+      return await readLayer(layer, this.#blobs.open(layer), {
+        catalogers: this.#catalogers,
+        limits: this.#limits,
+        budget: this.#budget.layer(),
+        algorithm,
+        needMuchMemory,
+        ...(only && { only }),
+      });
+    } finally {
+      end?.();
+    }
+  }
+
+  /** Layers are unpacked by media type, so the type is part of the key. */
+  #keyOf({ digest, mediaType }: Descriptor, algorithm: Algorithm): string {
+    const type = createHash('sha256').update(mediaType).digest('hex').slice(0, 8);
+    return `${digest.replace(':', '-')}-${type}-${algorithm}-${this.#version}`;
+  }
+
+  async #keep(key: string, reading: LayerReading): Promise<void> {
+    const bytes = serialize(reading);
+    if (bytes.length > this.#limits.keptLayerBytes) return;
+    await this.#blobs.writeKept(key, Buffer.concat([createHash('sha256').update(bytes).digest(), bytes]));
+  }
+}
+
+/** Undefined if there is nothing, or if it is damaged. */
+function parseKept(kept: Uint8Array | undefined): LayerReading | undefined {
+  if (kept === undefined || kept.length <= HASH_BYTES) return undefined;
+  const bytes = kept.subarray(HASH_BYTES);
+  const hash = createHash('sha256').update(bytes).digest();
+  // The key names the version, so that the shape is known.
+  return hash.equals(kept.subarray(0, HASH_BYTES)) ? (deserialize(bytes) as LayerReading) : undefined;
+}
+
+function sumOf(one: Counts, other: Counts): Counts {
+  const sum = { ...one };
+  for (const name of Object.keys(one) as (keyof Counts)[]) sum[name] += other[name];
+  return sum;
+}

@@ -1,0 +1,37 @@
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+// No file of oci does anything when it is imported: what the thread does not use is left out, and with it undici.
+const withoutUnused = {
+  name: 'without-unused',
+  setup({ onResolve, resolve }) {
+    onResolve({ filter: /^\./ }, async ({ path, pluginData, ...from }) => {
+      if (pluginData === 'resolved') return undefined;
+      return { ...(await resolve(path, { ...from, pluginData: 'resolved' })), sideEffects: false };
+    });
+  },
+};
+
+/**
+ * Bundles the thread that reads layers, without the parts of oci that it does not use. It starts for each image.
+ * @param dist the folder with the compiled sources
+ */
+export async function bundleWorker(dist) {
+  await build({
+    entryPoints: [join(dist, 'src/sbom/worker/main.js')],
+    outfile: join(dist, 'bundle-worker/sbom-worker.mjs'),
+    bundle: true,
+    plugins: [withoutUnused],
+    platform: 'node',
+    format: 'esm',
+    target: 'node22.22',
+    minifySyntax: true,
+    keepNames: true,
+    logLevel: 'warning',
+    logOverride: { 'ignored-bare-import': 'silent' },
+    // CommonJS packages in the bundle call require for Node's own modules.
+    banner: {
+      js: "import { createRequire as bundleRequire } from 'node:module'; const require = bundleRequire(import.meta.url);",
+    },
+  });
+}
