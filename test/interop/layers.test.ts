@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -8,7 +9,8 @@ import { readTar } from '../../src/sbom/layers/tar.js';
 import { unpackLayer } from '../../src/sbom/layers/unpack.js';
 import { describeWithPeers } from '../support/peers.js';
 import { startLayerOracle, type LayerOracle, type Unpacked } from './layers/layer-oracle.js';
-import { mutatedLayer, packed, randomOf } from './layers/mutated-layers.js';
+import { base64, ourTree } from './layers/our-tree.js';
+import { dockerArchive, mutatedLayer, packed, randomOf, simpleLayer } from './layers/mutated-layers.js';
 
 /** Layers, from a fixed seed; on a machine that is not CI fewer. */
 const LAYERS = process.env['CI'] !== undefined || process.env['FULL'] === '1' ? 20_000 : 2000;
@@ -27,17 +29,13 @@ interface Entry {
   doubt?: string | undefined;
 }
 
-/** Bytes of a name in which a lone surrogate stands for a byte that is not UTF-8. */
-export function bytesOf(name: string): Buffer {
-  return Buffer.concat(
-    Array.from(name, (letter) => {
-      const code = letter.codePointAt(0) ?? 0;
-      return code >= 0xdc80 && code <= 0xdcff ? Buffer.from([code - 0xdc00]) : Buffer.from(letter);
-    }),
-  );
+/**
+ * Without devices and pipes, of which some are whiteouts to overlayfs, without folders, which alone hold no package, and without hard
+ * links that lead nowhere, which are gaps.
+ */
+function withContent(files: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(files).filter(([, what]) => !/^(?:other|folder|unresolved)$/.test(what)));
 }
-
-const base64 = (name: string): string => bytesOf(name).toString('base64');
 
 const TYPES: Record<string, string> = {
   '0': 'file',
@@ -55,7 +53,7 @@ const LAYER = { digest: `sha256:${'0'.repeat(64)}` as const, mediaType: 'applica
 async function read(layer: Uint8Array): Promise<{ entries: Entry[]; code?: string }> {
   const entries: Entry[] = [];
   try {
-    const unpacked = unpackLayer(once(layer), LAYER, () => {});
+    const unpacked = unpackLayer(once(layer), LAYER, () => Promise.resolve());
     for await (const entry of readTar(unpacked, LAYER.digest, SBOM_LIMITS)) {
       let sum = 0;
       let size = 0;
@@ -172,4 +170,53 @@ describeWithPeers('a layer is what Go and containerd read', ['go'], ([go = '']) 
     expect(seen.equal / count).toBeGreaterThan(0.3);
     expect(seen.refused / count).toBeGreaterThan(0.3);
   }, 600_000);
+
+  test('file by file, over several layers', async () => {
+    const count = LAYERS / 4;
+    const seen = { equal: 0, doubtful: 0, refused: 0 };
+    await compareAll(
+      (random) => Array.from({ length: 1 + Math.floor(random() * 3) }, () => mutatedLayer(random, 0.1)),
+      count,
+      async (shown, layers, { layers: read, native, overlay }) => {
+        const isRefused = read.some(({ error }) => error !== undefined);
+        if (isRefused || (native.error !== undefined && overlay.error !== undefined)) {
+          seen.refused += 1;
+          return;
+        }
+        const { files, doubts } = await ourTree(layers);
+        if (doubts.length > 0) {
+          seen.doubtful += 1;
+          return;
+        }
+        for (const theirs of [native, overlay])
+          if (theirs.error === undefined)
+            expect({ shown, files: withContent(files) }).toEqual({ shown, files: withContent(theirs.files) });
+        seen.equal += 1;
+      },
+    );
+    if (process.env['LAYER_SEED'] !== undefined) console.log(seen);
+    expect(seen.equal / count).toBeGreaterThan(0.2);
+  }, 600_000);
+});
+
+describeWithPeers('the files of an image are those that crane exports', ['crane'], ([crane = '']) => {
+  test('without links and opaque folders, which crane does not follow', async () => {
+    const random = randomOf(SEED);
+    const most = LAYERS / 200;
+    let equal = 0;
+    for (let count = 0; count < most; count += 1) {
+      const layers = Array.from({ length: 1 + Math.floor(random() * 4) }, () => simpleLayer(random));
+      const { files, doubts } = await ourTree(layers);
+      // A file below what is no folder in a lower layer.
+      if (doubts.length > 0) continue;
+      const input = dockerArchive(layers);
+      const { entries } = await read(execFileSync(crane, ['export', '-', '-'], { input, stdio: 'pipe' }));
+      const theirs = entries
+        .filter(({ type }) => type === 'file')
+        .map(({ name, size, crc32: sum }) => [name, `file ${size} ${sum.toString(16).padStart(8, '0')}`]);
+      expect({ count, files: withContent(files) }).toEqual({ count, files: Object.fromEntries(theirs) });
+      equal += 1;
+    }
+    expect(equal / most).toBeGreaterThan(0.5);
+  }, 120_000);
 });

@@ -83,6 +83,8 @@ export class FileTree {
   #firstFile = 0;
   /** Paths that the present layer has unpacked; only filled if it makes folders opaque. */
   #unpacked: Set<string> | undefined;
+  /** Folders that the present layer removes. */
+  readonly #removed = new Set<string>();
   /** The folders to which the first names of the change before lead. */
   #folders: Folder[] = [];
 
@@ -99,6 +101,7 @@ export class FileTree {
     this.#firstFile = this.#layers.length;
     this.#unpacked = hasOpaque ? new Set() : undefined;
     this.#folders = [];
+    this.#removed.clear();
     for (const change of readChanges(changes)) this.#apply(change);
   }
 
@@ -150,7 +153,11 @@ export class FileTree {
       return;
     }
     if (existing !== undefined) this.#remove(parent, name, existing);
-    if (kind === 'removal') return;
+    if (kind === 'removal') {
+      // overlayfs keeps what lower layers have there.
+      if (existing !== undefined) this.#options.onDoubt('a global header with the name of a file', parent.pathOf(name));
+      return;
+    }
     switch (kind) {
       case 'directory':
         this.#addFolder(parent, name);
@@ -195,11 +202,14 @@ export class FileTree {
 
   /** The folder to which a link leads when something is unpacked below it. It is created if missing. */
   #followed(folder: Folder, link: SymbolicLink, name: string): Folder | undefined {
-    if (link.layer !== this.#layer) {
-      // overlayfs unpacks each layer by itself: the folder that it makes hides the link.
-      this.#options.onDoubt('files below a symbolic link of a lower layer', folder.pathOf(name));
-    }
+    this.#noteLink(folder, link, name);
     return this.#walk(namesBehind(folder, link), true);
+  }
+
+  #noteLink(folder: Folder, link: SymbolicLink, name: string): void {
+    // overlayfs unpacks each layer by itself: the folder that it makes hides the link.
+    if (link.layer !== this.#layer)
+      this.#options.onDoubt('files below a symbolic link of a lower layer', folder.pathOf(name));
   }
 
   #walk(path: readonly string[] | undefined, create: boolean): Folder | undefined {
@@ -213,6 +223,7 @@ export class FileTree {
       else if (node instanceof SymbolicLink) {
         links += 1;
         if (links > MOST_LINKS_UNPACKING) return undefined;
+        if (create) this.#noteLink(folder, node, name);
         const behind = namesBehind(folder, node);
         this.#options.onStep(behind?.length ?? 0);
         names = behind && [...behind, ...names.slice(at + 1)];
@@ -234,6 +245,10 @@ export class FileTree {
   #addFolder(parent: Folder, name: string): Folder {
     const folder = new Folder(parent, name);
     this.#options.onMemory(FOLDER_BYTES);
+    if (this.#removed.size > 0 && this.#removed.has(folder.path)) {
+      // overlayfs sees only the last entry, a folder, and under it what lower layers have there.
+      this.#options.onDoubt('a folder that the same layer removes before', folder.path);
+    }
     this.#set(parent, name, folder);
     return folder;
   }
@@ -245,6 +260,10 @@ export class FileTree {
 
   #remove(parent: Folder, name: string, node: TreeNode): void {
     parent.names.delete(name);
+    if (node instanceof Folder) {
+      this.#removed.add(node.path);
+      this.#options.onMemory(NAME_BYTES + name.length);
+    }
     // The folders of the change before may be below it.
     if (node instanceof Folder || node instanceof SymbolicLink) this.#folders = [];
   }

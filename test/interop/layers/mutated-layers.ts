@@ -1,5 +1,6 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib';
-import { header, pax } from '../../unit/sbom/raw-tar.js';
+import { digestOf } from '../../../src/oci/index.js';
+import { file, header, pax } from '../../unit/sbom/raw-tar.js';
 
 /** Random numbers from a seed: the same seed gives the same layers. */
 export function randomOf(seed: number): () => number {
@@ -118,14 +119,21 @@ function sparseEntry(random: Random, name: string): Block[] {
   ];
 }
 
-function anyEntry(random: Random): Block[] {
+/**
+ * @param seen paths of files that entries before have, to which it adds its own
+ * @param odd true if it may be one that no archiver writes into a layer
+ */
+function anyEntry(random: Random, seen: string[], odd: boolean): Block[] {
   const name = pick(random, PATHS);
-  const roll = random();
+  const roll = random() * (odd ? 1 : 0.95);
   const body = 'x'.repeat(Math.floor(random() * (random() < 0.1 ? 1500 : 40)));
-  if (roll < 0.4) return entry(random, name, random() < 0.1 ? '\0' : '0', '', `${body}${random()}`);
+  if (roll < 0.4) {
+    seen.push(name);
+    return entry(random, name, random() < 0.1 ? '\0' : '0', '', `${body}${random()}`);
+  }
   if (roll < 0.6) return entry(random, name, '5', '', '');
   if (roll < 0.75) return entry(random, name, '2', pick(random, TARGETS), '');
-  if (roll < 0.83) return entry(random, name, '1', pick(random, PATHS), '');
+  if (roll < 0.83) return entry(random, name, '1', pick(random, seen.length > 0 && random() < 0.9 ? seen : PATHS), '');
   if (roll < 0.9) return entry(random, name.replace(/([^/]+)\/?$/, '.wh.$1'), '0', '', '');
   if (roll < 0.94) return entry(random, name.replace(/[^/]+\/?$/, '.wh..wh..opq'), '0', '', '');
   if (roll < 0.95) return entry(random, name, '6', '', '');
@@ -216,10 +224,12 @@ function mutate(random: Random, blocks: Block[]): void {
   }
 }
 
-/** A layer of a few entries; about half are as an archiver would write them, and the others are then changed in a few places. */
-export function mutatedLayer(random: Random): Buffer {
-  const blocks = Array.from({ length: 1 + Math.floor(random() * 9) }, () => anyEntry(random)).flat();
-  const isChanged = random() < 0.5;
+/** A layer of a few entries, as an archiver would write them or, in this share of all, changed in a few places. */
+export function mutatedLayer(random: Random, changed = 0.5): Buffer {
+  const seen: string[] = [];
+  const isChanged = random() < changed;
+  const isOdd = random() < 2 * changed;
+  const blocks = Array.from({ length: 1 + Math.floor(random() * 9) }, () => anyEntry(random, seen, isOdd)).flat();
   if (isChanged) for (let count = 1 + Math.floor(random() * 3); count > 0; count -= 1) mutate(random, blocks);
   const end = random() < 0.9 ? Buffer.alloc(1024) : Buffer.alloc(random() < 0.5 ? 512 : 0);
   const bytes = Buffer.concat([...blocks.map((block) => block.bytes), end]);
@@ -251,4 +261,41 @@ function skippable(size: number): Buffer {
   frame.writeUInt32LE(0x184d2a50, 0);
   frame.writeUInt32LE(size, 4);
   return frame;
+}
+
+const FOLDERS = ['a', 'b', 'a/b', 'a/b/c'];
+
+/** A layer of files, folders and whiteouts, each name once, as an archiver writes it. */
+export function simpleLayer(random: Random): Buffer {
+  const paths = FOLDERS.flatMap((folder) => ['x', 'y', 'z'].map((name) => `${folder}/${name}`));
+  const seen = new Set<string>();
+  const entries: Buffer[] = [];
+  for (let count = 1 + Math.floor(random() * 6); count > 0; count -= 1) {
+    const path = pick(random, [...paths, ...FOLDERS]);
+    const roll = random();
+    // What is removed or replaced by a layer has nothing else in it.
+    const isTaken = [...seen].some(
+      (each) => each === path || each.startsWith(`${path}/`) || path.startsWith(`${each}/`),
+    );
+    if (isTaken) continue;
+    seen.add(path);
+    if (roll < 0.7) entries.push(file({ name: path }, `content ${random()}`));
+    else if (roll < 0.8) entries.push(header({ name: `${path}/`, type: '5' }));
+    else entries.push(file({ name: path.replace(/([^/]+)$/, '.wh.$1') }, ''));
+  }
+  return Buffer.concat([...entries, Buffer.alloc(1024)]);
+}
+
+/** An image of plain layers, as `docker save` writes it. */
+export function dockerArchive(layers: readonly Buffer[]): Buffer {
+  const names = layers.map((_, index) => `layer${index}.tar`);
+  const rootfs = { type: 'layers', diff_ids: layers.map((layer) => digestOf(layer)) };
+  const config = JSON.stringify({ architecture: 'amd64', os: 'linux', rootfs });
+  const configName = `${digestOf(Buffer.from(config)).replace('sha256:', '')}.json`;
+  return Buffer.concat([
+    file({ name: configName }, config),
+    ...layers.map((layer, index) => file({ name: names[index] ?? '' }, layer)),
+    file({ name: 'manifest.json' }, JSON.stringify([{ Config: configName, RepoTags: [], Layers: names }])),
+    Buffer.alloc(1024),
+  ]);
 }
