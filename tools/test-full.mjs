@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { findNode } from './node22.mjs';
 
-const jest = ['--experimental-vm-modules', '--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand'];
+const jest = ['--no-warnings', 'node_modules/jest/bin/jest.js', '--runInBand'];
 let failed = 0;
 for (const project of ['unit', 'interop', 'faults', 'bench']) {
   const { status } = spawnSync(findNode(), [...jest, '--selectProjects', project], {

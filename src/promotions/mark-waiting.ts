@@ -1,4 +1,3 @@
-import { throwIfStopped } from '../rows/cancellation.js';
 import { writePausing, writeWaiting } from '../rows/row-writes.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { markWaitingContract } from './contracts.js';
@@ -6,6 +5,7 @@ import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
+import { throwIfStopped } from '../transfer/tag.js';
 
 /** A timer may be early by a second. */
 const EARLY_MS = 1_000;

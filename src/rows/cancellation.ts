@@ -36,17 +36,6 @@ export function endedError(runId: string, run?: RunRow): PromoterError {
   });
 }
 
-/**
- * Checks the run once more before a write. A process that was frozen may resume after another process has finished the
- * run.
- * @throws PromoterError `RUN_CANCELLED` if the run must stop; `RUN_ENDED` if its row has ended or was removed
- */
-export async function throwIfStopped(store: Runs, runId: string): Promise<void> {
-  const run = (await store.getRun(runId))?.value;
-  if (run === undefined || run.state === 'ended') throw endedError(runId, run);
-  if (run.cancel !== undefined) throw cancelledError(run.cancel);
-}
-
 /** True if a step failed because its run was stopped. */
 export function isCancelled(error: unknown): boolean {
   return error instanceof PromoterError && error.code === RUN_CANCELLED;

@@ -9,7 +9,7 @@ import { deletedTag, missingTag, writeAtDestination } from './registry-access.js
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import { believeTag } from '../rows/row-writes.js';
-import { isCancelled, throwIfStopped } from '../rows/cancellation.js';
+import { cancelledError, endedError, isCancelled } from '../rows/cancellation.js';
 import type { StorePort } from '../ports/store.js';
 
 /** How long a run that ends looks for the tag's digest, in milliseconds. */
@@ -63,6 +63,17 @@ function tagLate(source: SourceTag, { digest, named, replacedAt }: LateTag): Pro
     remedy:
       'No action needed: a replica of the registry is late. After 15 minutes the run uses the digest that the tag has then.',
   });
+}
+
+/**
+ * Checks the run once more before a write. A process that was frozen may resume after another process has finished the
+ * run.
+ * @throws PromoterError `RUN_CANCELLED` if the run must stop; `RUN_ENDED` if its row has ended or was removed
+ */
+export async function throwIfStopped(store: Runs, runId: string): Promise<void> {
+  const run = (await store.getRun(runId))?.value;
+  if (run === undefined || run.state === 'ended') throw endedError(runId, run);
+  if (run.cancel !== undefined) throw cancelledError(run.cancel);
 }
 
 /** A tag is no longer written if its lease ends within this time, in milliseconds. */

@@ -13,7 +13,7 @@ import { findPeer } from '../support/peers.js';
 import { startDockerRegistry, type RunningPeer } from '../support/registry-peers.js';
 import type { HoldAt, StormTask } from './attach-storm.child.js';
 
-const LOADER = new URL('../support/host/typescript-loader.mjs', import.meta.url).href;
+const LOADER = new URL('../support/typescript-loader.mjs', import.meta.url).href;
 const CHILD = join(import.meta.dirname, 'attach-storm.child.ts');
 const REPOSITORY = 'samples/storm';
 const ARTIFACTS = 64;

@@ -1,12 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { History } from '../unit/model/history.js';
+import { choicesOf, type History } from '../unit/model/history.js';
 import type { Guard } from '../unit/model/guards.js';
-
-await import('../unit/model/virtual-time.js');
-const { choicesOf } = await import('../unit/model/history.js');
-const { play } = await import('../unit/model/model.js');
-const { SIMPLE } = await import('../unit/model/setting.js');
+import { play } from '../unit/model/model.js';
+import { SIMPLE } from '../unit/model/setting.js';
 
 const SEED = Number(process.env.SEED ?? 2);
 const MOST = 1_000;

@@ -1,6 +1,7 @@
-import type { InvocationContext } from '@azure/functions';
-import { jest } from '@jest/globals';
+import { app, type InvocationContext } from '@azure/functions';
+import { app as durable } from 'durable-functions';
 import type { StaticPorts } from '../../src/functions/activities.js';
+import { registerFunctions } from '../../src/functions/register.js';
 import { fixedSigner, type SignerSource } from '../../src/signing/index.js';
 import type { Ports } from '../../src/ports/ports.js';
 
@@ -25,26 +26,18 @@ const note =
     registered[into].set(name, options);
   };
 
-// A host that only takes notes. Anybody who imports this file must not have imported src/functions before.
-jest.unstable_mockModule('@azure/functions', () => ({
-  ...jest.requireActual<object>('@azure/functions'),
-  app: {
-    http: note('functions'),
-    timer: note('functions'),
-    storageQueue: note('functions'),
-    eventGrid: note('functions'),
-    generic: note('functions'),
-  },
-}));
-jest.unstable_mockModule('durable-functions', () => ({
-  ...jest.requireActual<object>('durable-functions'),
-  app: {
-    activity: note('activities'),
-    orchestration: (name: string, handler: unknown) => registered.orchestrations.set(name, handler),
-  },
-  getClient: () => ({}),
-}));
-const { registerFunctions } = await import('../../src/functions/register.js');
+// A host that only takes notes.
+Object.assign(app, {
+  http: note('functions'),
+  timer: note('functions'),
+  storageQueue: note('functions'),
+  eventGrid: note('functions'),
+  generic: note('functions'),
+});
+Object.assign(durable, {
+  activity: note('activities'),
+  orchestration: (name: string, handler: unknown) => registered.orchestrations.set(name, handler),
+});
 
 /** What `work` registers. */
 export function registerOnly(work: () => void): Registered {

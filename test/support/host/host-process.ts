@@ -82,7 +82,7 @@ export class HostProcess {
       [
         '--no-warnings',
         '--import',
-        new URL('typescript-loader.mjs', import.meta.url).href,
+        new URL('../typescript-loader.mjs', import.meta.url).href,
         here('../../../local/host/main.ts'),
         '--app',
         here(`fixtures/${fixture}`),

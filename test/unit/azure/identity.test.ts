@@ -1,13 +1,8 @@
-import { createServer } from 'node:http';
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { managedIdentityCredentials } from '../../../src/azure/identity.js';
+import { serveIdentity } from '../../support/identity-endpoint.js';
 
-/** App Service's identity endpoint, as far as the SDK uses it. */
 describe('managedIdentityCredentials', () => {
-  const before = { ...process.env };
-  let server: Server;
   let asked: { resource: string | null; clientId: string | null; secret: unknown }[] = [];
   let status = 200;
   let lifetimeSeconds = 3600;
@@ -16,7 +11,7 @@ describe('managedIdentityCredentials', () => {
   const newClientId = (): string => `00000000-0000-4000-8000-${String((turn += 1)).padStart(12, '0')}`;
 
   beforeAll(async () => {
-    server = createServer((request, response) => {
+    await serveIdentity((request, response) => {
       const url = new URL(request.url ?? '', 'http://identity');
       asked.push({
         resource: url.searchParams.get('resource'),
@@ -25,32 +20,15 @@ describe('managedIdentityCredentials', () => {
       });
       response.writeHead(status, { 'content-type': 'application/json' });
       const expires = String(Math.floor(Date.now() / 1000) + lifetimeSeconds);
-      response.end(
-        status === 200
-          ? JSON.stringify({
-              access_token: `token-${asked.length}`,
-              expires_on: expires,
-              resource: '',
-              token_type: 'Bearer',
-            })
-          : JSON.stringify({ statusCode: status, message: 'No User Assigned Identity found' }),
-      );
+      const token = { access_token: `token-${asked.length}`, expires_on: expires, resource: '', token_type: 'Bearer' };
+      const refusal = { statusCode: status, message: 'No User Assigned Identity found' };
+      response.end(JSON.stringify(status === 200 ? token : refusal));
     });
-    await new Promise<void>((resolve) => {
-      server.listen(0, '127.0.0.1', resolve);
-    });
-    process.env['IDENTITY_ENDPOINT'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}/msi/token`;
-    process.env['IDENTITY_HEADER'] = 'header-secret';
   });
   beforeEach(() => {
     asked = [];
     status = 200;
     lifetimeSeconds = 3600;
-  });
-  afterAll(() => {
-    process.env = before;
-    server.close();
-    server.closeAllConnections();
   });
 
   test('gives the Entra token for container registries, with one request for parallel calls', async () => {

@@ -22,9 +22,8 @@ import {
 import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { register, type Registered } from '../../support/registered.js';
 import { replay, type Activity, type Played, type Script } from '../../support/replay.js';
-
-const { answerCancel } = await import('../../../src/functions/http/cancel-run.js');
-const { answerRun } = await import('../../../src/functions/http/run-promotion.js');
+import { answerCancel } from '../../../src/functions/http/cancel-run.js';
+import { answerRun } from '../../../src/functions/http/run-promotion.js';
 
 // Orchestration, activities and steps together: a run is stopped at each of its steps, and while it waits.
 

@@ -23,8 +23,7 @@ import {
 } from '../../support/world.js';
 import { register, type Registered } from '../../support/registered.js';
 import { replay, type Played } from '../../support/replay.js';
-
-const { startJob } = await import('../../../src/operations/start-job.js');
+import { startJob } from '../../../src/operations/start-job.js';
 
 // Durable Functions starts an id over that has ended. Who asks for that late must not have a finished run done again.
 

@@ -7,12 +7,11 @@ import {
   loadPemSigner,
   type SignerSource,
 } from '../../../src/signing/index.js';
-import type { RunningStatusPorts } from '../../../src/functions/http/running-status.js';
+import { runningStatus, type RunningStatusPorts } from '../../../src/functions/http/running-status.js';
 import { memoryRunStore } from '../../support/memory-ports.js';
 import { registerOnly } from '../../support/registered.js';
-
-const { registerBroken } = await import('../../../src/functions/register-broken.js');
-const { runningStatus } = await import('../../../src/functions/http/running-status.js');
+import { registerHealth } from '../../../src/functions/http/health.js';
+import { registerBroken } from '../../../src/functions/register-broken.js';
 
 const identity = { version: '1.2.3', settings: ['PROMOTION_RULES', 'SIGNING_KEY'] };
 const context = new InvocationContext({ functionName: 'http', logHandler: () => {} });
@@ -126,15 +125,14 @@ describe('an app that works', () => {
 });
 
 describe('health of an app that works', () => {
-  const health = async (tickedAt?: () => Promise<string | undefined>): Promise<() => Promise<HttpResponseInit>> => {
-    const { registerHealth } = await import('../../../src/functions/http/health.js');
+  const health = (tickedAt?: () => Promise<string | undefined>): (() => Promise<HttpResponseInit>) => {
     const app = registerOnly(() => registerHealth([], tickedAt));
     const request = new HttpRequest({ method: 'GET', url: 'http://localhost/api/health' });
     return async () => (await app.functions.get('health')?.handler(request, context)) as HttpResponseInit;
   };
 
   test('has the age of the last tick, and nothing else', async () => {
-    const ask = await health(async () => new Date(Date.now() - 42_000).toISOString());
+    const ask = health(async () => new Date(Date.now() - 42_000).toISOString());
     const { jsonBody, status } = await ask();
     expect(status).toBeUndefined();
     expect(jsonBody).toEqual({ status: 'ok', tickAgeSeconds: expect.any(Number) });
@@ -147,12 +145,12 @@ describe('health of an app that works', () => {
       () => Promise.reject(new Error('down')),
       () => new Promise<never>(() => undefined),
     ];
-    for (const tickedAt of answers) expect(await (await health(tickedAt))()).toEqual({ jsonBody: { status: 'ok' } });
+    for (const tickedAt of answers) expect(await health(tickedAt)()).toEqual({ jsonBody: { status: 'ok' } });
   });
 
   test('reads the table once for all who ask within ten seconds', async () => {
     let reads = 0;
-    const ask = await health(async () => {
+    const ask = health(async () => {
       reads += 1;
       return new Date().toISOString();
     });

@@ -7,8 +7,7 @@ import { explain } from '../../../src/promotions/explain.js';
 import { rule } from '../../support/rules.fixture.js';
 import { register } from '../../support/registered.js';
 import { SOURCE, newWorld, openRun, rowOf, type World } from '../../support/world.js';
-
-const { runningStatus } = await import('../../../src/functions/http/running-status.js');
+import { runningStatus } from '../../../src/functions/http/running-status.js';
 
 const DESTINATION = 'staging.azurecr.io';
 const MINUTE = 60_000;

@@ -10,9 +10,7 @@ import { REGISTRY, callOf, newWorld, openRun, rowOf, runOf, type World } from '.
 import { register, type Registered } from '../../support/registered.js';
 import { NON_DETERMINISTIC, replay, type Activity, type PastEvent, type Played } from '../../support/replay.js';
 import { GATED, KEY, ROOT, activities, promotion, type Answers } from '../../support/scripted.js';
-
-const { versioned } = await import('../../../src/functions/durable-driver.js');
-const { promoteDurably } = await import('../../../src/functions/durable-driver.js');
+import { versioned, promoteDurably } from '../../../src/functions/durable-driver.js';
 
 // Histories that the orchestrations of version 2 have made, under the scripted driver: each is cut off after each of its turns, as by
 // a deployment, and goes on with this code. What takes and closes rows are the real steps, on rows in memory.

@@ -1,13 +1,10 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { propertyRuns } from '../../support/property-runs.js';
-import type { History, Timed } from './history.js';
+import { choicesOf, type History, type Timed } from './history.js';
 import { ENDLESS_SECONDS, LATE, type Late } from './troubles.js';
-
-await import('./virtual-time.js');
-const { play } = await import('./model.js');
-const { choicesOf } = await import('./history.js');
-const { SIMPLE } = await import('./setting.js');
+import { play } from './model.js';
+import { SIMPLE } from './setting.js';
 
 const PLACE = { repository: 0, tag: 0 };
 

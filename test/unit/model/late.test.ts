@@ -1,11 +1,8 @@
 import { expect, test } from '@jest/globals';
 import type { History, Timed } from './history.js';
-import type { Setting } from './setting.js';
+import { SIMPLE, type Setting } from './setting.js';
 import { ENDLESS_SECONDS, type Late } from './troubles.js';
-
-await import('./virtual-time.js');
-const { play } = await import('./model.js');
-const { SIMPLE } = await import('./setting.js');
+import { play } from './model.js';
 
 // Replicas that are late for ten minutes, in histories that are `strict`: events alone must suffice, before the schedule looks, and no
 // destination may go back.

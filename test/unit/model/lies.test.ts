@@ -1,9 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Timed } from './history.js';
-
-await import('./virtual-time.js');
-const { play } = await import('./model.js');
-const { SIMPLE } = await import('./setting.js');
+import { play } from './model.js';
+import { SIMPLE } from './setting.js';
 
 // What the cloud does to orchestrations, one lie at a time, and how the runs end (interrupted.ts). SHOW=1 prints what comes of each.
 

@@ -1,10 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { History } from './history.js';
-
-await import('./virtual-time.js');
-const { histories } = await import('./history.js');
-const { play } = await import('./model.js');
+import { histories, type History } from './history.js';
+import { play } from './model.js';
 
 const FULL = process.env.FULL === '1';
 const RUNS = Number(process.env.RUNS ?? (FULL ? 1000 : 20));

@@ -1,13 +1,11 @@
 import { expect, test } from '@jest/globals';
 import type { Timed } from './history.js';
-
-await import('./virtual-time.js');
-const { App } = await import('./app.js');
-const { Happenings } = await import('./happenings.js');
-const { START_MS } = await import('./images.js');
-const { Simulation } = await import('./simulation.js');
-const { inVirtualTime } = await import('./virtual-time.js');
-const { SIMPLE } = await import('./setting.js');
+import { App } from './app.js';
+import { Happenings } from './happenings.js';
+import { START_MS } from './images.js';
+import { Simulation } from './simulation.js';
+import { inVirtualTime } from './virtual-time.js';
+import { SIMPLE } from './setting.js';
 
 const PUSH: Timed = { is: 'push', image: 0, repository: 0, tag: 0, after: 0 };
 const ASK: Timed = { is: 'ask', repository: 0, tag: 0, after: 0 };

@@ -1,15 +1,10 @@
-import { jest } from '@jest/globals';
-import * as nodeCrypto from 'node:crypto';
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
+import timers from 'node:timers/promises';
 import type { Simulation } from './simulation.js';
 
 /** Set while a history is played. */
 let current: Simulation | undefined;
-
-// What waits a moment before it asks a registry again does so at once. Anybody who imports this file must not have imported src before.
-jest.unstable_mockModule('node:timers/promises', () => ({
-  ...jest.requireActual<object>('node:timers/promises'),
-  setTimeout: async () => undefined,
-}));
 
 /** Dice that fall alike in each history. */
 let thrown = 0;
@@ -18,14 +13,14 @@ function dice(): number {
   return thrown / 2 ** 32;
 }
 
-// Run ids of one moment are listed by their random part.
-jest.unstable_mockModule('node:crypto', () => ({
-  ...nodeCrypto,
-  randomBytes: (size: number) =>
-    current === undefined
-      ? nodeCrypto.randomBytes(size)
-      : Buffer.from(Array.from({ length: size }, () => dice() * 256)),
-}));
+// While a history is played, a pause takes no time, and run ids of one moment are listed by their random part.
+const { setTimeout: pause } = timers;
+const { randomBytes } = crypto;
+timers.setTimeout = (async (...values: Parameters<typeof pause>) =>
+  current === undefined ? pause(...values) : values[1]) as typeof pause;
+crypto.randomBytes = (size: number) =>
+  current === undefined ? randomBytes(size) : Buffer.from(Array.from({ length: size }, () => dice() * 256));
+syncBuiltinESMExports();
 
 const { setTimeout, setInterval, clearInterval } = globalThis;
 const real = { now: Date.now, random: Math.random, timeout: AbortSignal.timeout.bind(AbortSignal) };
@@ -45,7 +40,9 @@ export async function inVirtualTime<T>(simulation: Simulation, work: () => Promi
       return { unref: () => undefined };
     },
     setInterval: (fire: () => void) => ({ end: simulation.interval(fire), unref: () => undefined }),
-    clearInterval: ({ end }: { end: () => void }) => end(),
+    // An earlier test file may have left a timer that ends now.
+    clearInterval: (timer: NodeJS.Timeout | { end: () => void }) =>
+      'end' in timer ? timer.end() : clearInterval(timer),
   });
   Math.random = dice;
   Date.now = () => simulation.nowMs;

@@ -1,37 +1,23 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { AzureSignIn } from '../../../../src/cli/connection/azure-sign-in.js';
 import { anonymousCredentials, basicCredentials } from '../../../../src/oci/index.js';
+import { serveIdentity } from '../../../support/identity-endpoint.js';
 
 // Which registries see a token of Azure's. test/interop/sign-in.test.ts has the rest.
 
-const before = { ...process.env };
-let server: Server;
 let asked = 0;
 
 beforeAll(async () => {
-  server = createServer((_, response) => {
+  await serveIdentity((_, response) => {
     asked += 1;
     response.writeHead(200, { 'content-type': 'application/json' });
     response.end(JSON.stringify({ access_token: 'entra-token', expires_on: '4070908800', token_type: 'Bearer' }));
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  process.env['IDENTITY_ENDPOINT'] = `http://127.0.0.1:${(server.address() as AddressInfo).port}/msi/token`;
-  process.env['IDENTITY_HEADER'] = 'secret';
   process.env['AZURE_TOKEN_CREDENTIALS'] = 'ManagedIdentityCredential';
 });
 beforeEach(() => {
   asked = 0;
 });
-afterAll(() => {
-  process.env = before;
-  server.close();
-  server.closeAllConnections();
-});
-
 const env = { ACR_PROMOTER_AZURE_REGISTRIES: 'registry.example.org, localhost:5000' };
 
 test.each(['a.azurecr.io', 'A.AzureCR.io', 'a.azurecr.cn', 'a.azurecr.us', 'registry.example.org', 'localhost:5000'])(

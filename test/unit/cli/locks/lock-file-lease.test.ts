@@ -9,7 +9,7 @@ import { createInterface, type Interface } from 'node:readline';
 import { LockFile } from '../../../../src/cli/locks/lock-file.js';
 import { createLockFileLease } from '../../../../src/cli/locks/lock-file-lease.js';
 
-const LOADER = new URL('../../../support/host/typescript-loader.mjs', import.meta.url).href;
+const LOADER = new URL('../../../support/typescript-loader.mjs', import.meta.url).href;
 const CHILD = join(import.meta.dirname, 'lock-file-lease.child.ts');
 const KEY = 'a'.repeat(40);
 const children: ChildProcess[] = [];
