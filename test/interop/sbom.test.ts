@@ -69,14 +69,15 @@ describeWithPeers(
 
     /** What dpkg itself says is installed, as package URLs. */
     function truth(): string[] {
-      const format = '${db:Status-Status} ${Package} ${Version} ${Architecture}\\n';
+      const format = '${db:Status-Status} ${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}\\n';
       const lines = execFileSync(query, [`--admindir=${database()}`, '-W', '-f', format], { encoding: 'utf8' });
       return lines
         .split('\n')
         .filter((line) => line.startsWith('installed '))
         .map((line) => {
-          const [, name = '', version = '', architecture = ''] = line.split(' ');
-          return `pkg:deb/debian/${name}@${version}?arch=${architecture}`;
+          const [, name = '', version = '', architecture = '', source = '', sourceVersion = ''] = line.split(' ');
+          const upstream = sourceVersion === version ? source : `${source}%40${sourceVersion}`;
+          return `pkg:deb/debian/${name}@${version}?arch=${architecture}&upstream=${upstream}`;
         })
         .toSorted();
     }

@@ -1,55 +1,156 @@
-import type { Cataloger, Gap, Package, Reading } from './cataloger.js';
-import { parseControlFile, type Paragraph } from './control-file.js';
+import type { Cataloger, FoundFile, Gap, ImageFiles, LocatedPackage, Package, Reading } from './cataloger.js';
+import { isMachineReadable, readCopyright } from './dpkg/copyright.js';
+import { readPaths } from './dpkg/paths.js';
+import { readStatus } from './dpkg/status.js';
+import { isWall, readWall } from './dpkg/wall.js';
+import type { Skips } from './skips.js';
 
-const DATABASE = 'var/lib/dpkg/status';
-/** Images without dpkg (distroless) have one file for each package here. */
+const STATUS = 'var/lib/dpkg/status';
+/** Images without dpkg (distroless) have one file for each package here, and one with checksums of its files. */
 const FOLDER = 'var/lib/dpkg/status.d/';
-const FIELDS = new Set(['package', 'version', 'architecture', 'status']);
-/** States in which a package's files exist. Not `config-files`, `not-installed` or `half-installed`. */
-const PRESENT = new Set(['installed', 'triggers-pending', 'triggers-awaited', 'half-configured', 'unpacked']);
+const CHECKSUMS = '.md5sums';
+/** The manifest of images that chisel made (Ubuntu). */
+const WALL = 'var/lib/chisel/manifest.wall';
+/** The files of a package: `info/libc6:amd64.list`. */
+const LIST = /^var\/lib\/dpkg\/info\/([^/:]+)(?::([^/]+))?\.list$/;
+/** Files that were installed under another name: three lines each, the name, the other name and the package. */
+const DIVERSIONS = 'var/lib/dpkg/diversions';
+/** Changes that dpkg was to merge into the status file when it was stopped. */
+const JOURNAL = /^var\/lib\/dpkg\/updates\/\d+$/;
+const COPYRIGHT = /^usr\/share\/doc\/([^/]+)\/copyright$/;
 
-function isPresent({ fields }: Paragraph): boolean {
-  const status = fields.get('status');
-  // Files in status.d may omit the status: a package listed there is installed.
-  return status === undefined || PRESENT.has(status.split(/\s+/, 3)[2] ?? '');
+type Kind = 'database' | 'paths' | 'copyright' | 'journal';
+
+/** What a file is by its content, because the same file may have several paths. */
+interface Facts {
+  kind: Kind | 'other';
+  paths?: string[];
+  licenses?: string[];
+  /** Reported only if the path is that of such a file. */
+  gaps: Gap[];
 }
 
-function toPackage({ fields }: Paragraph): Package | undefined {
-  const name = fields.get('package');
-  const version = fields.get('version');
-  if (name === undefined || name === '' || version === undefined || version === '') return undefined;
-  const arch = fields.get('architecture');
-  return { type: 'deb', name, version, ...(arch !== undefined && arch !== '' && { qualifiers: { arch } }) };
+function kindOf(path: string): Kind | undefined {
+  if (path === STATUS || path === WALL) return 'database';
+  if (path.startsWith(FOLDER) && !path.slice(FOLDER.length).includes('/'))
+    return path.endsWith(CHECKSUMS) ? 'paths' : 'database';
+  if (path === DIVERSIONS || LIST.test(path)) return 'paths';
+  if (JOURNAL.test(path)) return 'journal';
+  return COPYRIGHT.test(path) ? 'copyright' : undefined;
 }
 
 /**
- * Reads the installed Debian packages from dpkg's database.
+ * Reads the installed Debian packages from dpkg's database, or from what images without dpkg have instead.
  * @see https://manpages.debian.org/bookworm/dpkg-dev/deb-control.5.en.html
  */
-export const dpkgCataloger: Cataloger = {
+export const dpkgCataloger: Cataloger<Facts> = {
   name: 'dpkg',
   kind: 'os',
-  maxBytes: 16 * 1024 * 1024,
-  wants: (path) =>
-    path === DATABASE ||
-    (path.startsWith(FOLDER) && !path.endsWith('.md5sums') && !path.slice(FOLDER.length).includes('/')),
-  async read(file): Promise<Reading> {
-    const packages: Package[] = [];
-    let [nameless, long] = [0, 0];
-    for (const paragraph of parseControlFile(await file.whole(), FIELDS)) {
-      if (paragraph.isCut) {
-        long += 1;
-        continue;
-      }
-      if (!isPresent(paragraph)) continue;
-      const found = toPackage(paragraph);
-      if (found === undefined) nameless += 1;
-      else packages.push(found);
+  maxBytes: 64 * 1024 * 1024,
+  wants: (path) => kindOf(path) !== undefined,
+  async read(file): Promise<Reading<Facts>> {
+    if (file.size === 0) return {};
+    const bytes = await file.whole();
+    const of = (kind: Facts['kind'], { gaps = [] }: Skips['gaps'], more?: Partial<Facts>): { facts: Facts } => ({
+      facts: { kind, gaps, ...more },
+    });
+    if (isWall(bytes)) {
+      const { packages, skips } = readWall(bytes);
+      return { packages, ...of('database', skips.gaps) };
     }
-    const gaps: Gap[] = [];
-    const skipped = (detail: string): void => void gaps.push({ cause: 'entry-skipped', detail });
-    if (nameless > 0) skipped(`${nameless} entries without name or version`);
-    if (long > 0) skipped(`${long} entries with a name, version or status that is too long`);
-    return { packages, ...(gaps.length > 0 && { gaps }) };
+    const listed = readPaths(bytes);
+    if (listed !== undefined) return of('paths', listed.skips.gaps, { paths: listed.paths });
+    if (isMachineReadable(file.head)) {
+      const { licenses, skips } = readCopyright(bytes);
+      return of('copyright', skips.gaps, { licenses });
+    }
+    const { packages, skips, hasNames } = readStatus(bytes);
+    return hasNames ? { packages, ...of('database', skips.gaps) } : of('other', {});
+  },
+  combine(found, files) {
+    const image = new DpkgFiles(found, files);
+    const gaps = found.flatMap(({ path, reading: { facts } }) => {
+      if (facts === undefined) return [];
+      if (facts.kind === kindOf(path)) return facts.gaps.map((gap) => ({ ...gap, path }));
+      // Most copyright files are texts for people.
+      if (kindOf(path) === 'copyright') return [];
+      const detail =
+        kindOf(path) === 'journal' ? 'changes that are not merged into the database' : 'content of no known format';
+      return [{ cause: 'database-unreadable' as const, detail, path }];
+    });
+    return { packages: image.packages(), ...(gaps.length > 0 && { gaps }) };
   },
 };
+
+/** What the files of an image say about its Debian packages. */
+class DpkgFiles {
+  readonly #found: readonly FoundFile<Facts>[];
+  readonly #files: ImageFiles;
+  /** By the path of the database with the suffix of checksums, or by name or `name:arch`. */
+  readonly #owned = new Map<string, string[]>();
+  readonly #licenses = new Map<string, string[]>();
+  readonly #diverted = new Map<string, { to: string; by: string }>();
+
+  constructor(found: readonly FoundFile<Facts>[], files: ImageFiles) {
+    this.#found = found;
+    this.#files = files;
+    for (const { path, reading } of found) {
+      const { kind, paths = [], licenses = [] } = reading.facts ?? { kind: 'other' };
+      if (kind !== kindOf(path)) continue;
+      const [, name, arch] = LIST.exec(path) ?? [];
+      if (path === DIVERSIONS) this.#divert(paths);
+      else if (kind === 'paths') this.#owned.set(name === undefined ? path : nameOf(name, arch), paths);
+      else if (kind === 'copyright') this.#licenses.set(COPYRIGHT.exec(path)?.[1] ?? '', licenses);
+    }
+  }
+
+  packages(): LocatedPackage[] {
+    const all = this.#found
+      .filter(({ path, reading }) => kindOf(path) === 'database' && reading.facts?.kind === 'database')
+      .flatMap(({ path, layer, reading }) => (reading.packages ?? []).map((each) => ({ ...each, path, layer })));
+    const ofSources = new Map<string, string[]>();
+    for (const each of all) {
+      const licenses = this.#licenses.get(each.name);
+      if (licenses !== undefined && !ofSources.has(sourceOf(each))) ofSources.set(sourceOf(each), licenses);
+    }
+    return all.map((each) => {
+      const owns = each.owns ?? this.#ownedBy(each);
+      const licenses = this.#licenses.get(each.name) ?? (this.#hasCopyright(each) ? ofSources.get(sourceOf(each)) : []);
+      return {
+        ...each,
+        ...(owns.length > 0 && { owns }),
+        ...(licenses !== undefined && licenses.length > 0 && { licenses }),
+      };
+    });
+  }
+
+  #divert(lines: readonly string[]): void {
+    for (let at = 0; at + 2 < lines.length; at += 3)
+      this.#diverted.set(lines[at] ?? '', { to: lines[at + 1] ?? '', by: lines[at + 2] ?? '' });
+  }
+
+  #ownedBy({ name, qualifiers, path }: LocatedPackage): string[] {
+    const paths =
+      this.#owned.get(`${path}${CHECKSUMS}`) ??
+      this.#owned.get(nameOf(name, qualifiers?.arch)) ??
+      this.#owned.get(name) ??
+      [];
+    return paths.map((each) => {
+      const diverted = this.#diverted.get(each);
+      return diverted === undefined || diverted.by === name ? each : diverted.to;
+    });
+  }
+
+  /** A package's folder may be a link to that of another package with the same source, as in Debian's policy 12.5. */
+  #hasCopyright({ name }: Package): boolean {
+    return this.#files.has(`usr/share/doc/${name}/copyright`);
+  }
+}
+
+function nameOf(name: string, arch: string | undefined): string {
+  return arch === undefined ? name : `${name}:${arch}`;
+}
+
+function sourceOf({ name, source }: Package): string {
+  return source?.name ?? name;
+}

@@ -41,7 +41,7 @@ describe('an image with packages', () => {
     ];
     const { document, purls, counts, gaps } = await sbomOf(layers);
     expect(purls).toEqual([
-      'pkg:deb/debian/libc6@2.36-9+deb12u9?arch=amd64&distro=debian-12',
+      'pkg:deb/debian/libc6@2.36-9+deb12u9?arch=amd64&distro=debian-12&upstream=glibc',
       'pkg:deb/debian/tzdata@2024a-0+deb12u1?arch=all&distro=debian-12',
       'pkg:npm/left@1.2.3',
       'pkg:npm/nested@0.1.0',

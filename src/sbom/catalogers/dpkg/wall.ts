@@ -1,0 +1,93 @@
+import { zstdDecompressSync } from 'node:zlib';
+import { isRecord } from '../../../oci/index.js';
+import { LONGEST_NAME, type Package } from '../cataloger.js';
+import { linesOf } from '../lines.js';
+import { Skips } from '../skips.js';
+import { TextRoom } from '../text-room.js';
+
+const MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+/** Unpacked bytes. Real manifests have less than a megabyte. */
+const MOST_BYTES = 64 * 1024 * 1024;
+const LONGEST_LINE = 64 * 1024;
+const MOST_PACKAGES = 100_000;
+
+export function isWall(head: Uint8Array): boolean {
+  return MAGIC.equals(head.subarray(0, MAGIC.length));
+}
+
+/**
+ * The packages of chisel's manifest (`manifest.wall`): lines of JSON, packed with zstd. The first one states how many
+ * there are.
+ * @see https://github.com/canonical/chisel/blob/v1.1.0/public/manifest/manifest.go
+ */
+export function readWall(packed: Uint8Array): { packages: Package[]; skips: Skips } {
+  const [skips, room] = [new Skips(), new TextRoom()];
+  const packages = new Map<string, Package & { owns: string[] }>();
+  const paths: { path: string; names: string[] }[] = [];
+  let [count, stated] = [0, -1];
+  for (const line of linesOf(unpack(packed, skips))) {
+    count += 1;
+    const json = parse(line);
+    if (json === undefined) skips.add('lines that are not JSON, or too long');
+    else if (count === 1) stated = typeof json.count === 'number' ? json.count : -1;
+    else if (json.kind === 'package') {
+      const found = toPackage(json);
+      if (found === undefined) skips.add('entries without name or version');
+      else if (packages.size === MOST_PACKAGES && !packages.has(found.name)) skips.add('packages beyond the limit');
+      else packages.set(found.name, found);
+    } else if (json.kind === 'path' && typeof json.path === 'string' && !json.path.endsWith('/')) {
+      const names = [...new Set(slicesOf(json).map((slice) => slice.slice(0, slice.lastIndexOf('_'))))];
+      if (room.take(json.path.length + names.join('').length)) paths.push({ path: json.path, names });
+      else skips.add('paths that take too much room');
+    }
+  }
+  if (count !== stated) skips.add('manifests with another number of lines than stated', 'database-unreadable');
+  for (const { path, names } of paths) for (const name of names) packages.get(name)?.owns.push(path);
+  return { packages: [...packages.values()], skips };
+}
+
+function isUsable(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
+}
+
+function slicesOf({ slices }: Record<string, unknown>): string[] {
+  return Array.isArray(slices) ? slices.filter(isUsable) : [];
+}
+
+function toPackage({
+  name,
+  version,
+  arch,
+  sha256,
+}: Record<string, unknown>): (Package & { owns: string[] }) | undefined {
+  if (!isUsable(name) || !isUsable(version)) return undefined;
+  const hasHash = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256);
+  return {
+    type: 'deb',
+    name,
+    version,
+    ...(isUsable(arch) && { qualifiers: { arch } }),
+    ...(hasHash && { hashes: [{ algorithm: 'SHA-256', hex: sha256 }] }),
+    owns: [],
+  };
+}
+
+/** A packed file that ends too early unpacks to fewer lines, and not to an error. */
+function unpack(packed: Uint8Array, skips: Skips): Uint8Array {
+  try {
+    return zstdDecompressSync(packed, { maxOutputLength: MOST_BYTES });
+  } catch {
+    skips.add('manifests that cannot be unpacked', 'database-unreadable');
+    return new Uint8Array(0);
+  }
+}
+
+function parse(line: Buffer): Record<string, unknown> | undefined {
+  if (line.length > LONGEST_LINE) return undefined;
+  try {
+    const json: unknown = JSON.parse(line.toString('utf8'));
+    return isRecord(json) ? json : undefined;
+  } catch {
+    return undefined;
+  }
+}
