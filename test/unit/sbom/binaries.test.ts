@@ -279,7 +279,7 @@ describe('files', () => {
           expect(structuredClone(once)).toEqual(once);
         },
       ),
-      { numRuns: propertyRuns(500) },
+      { numRuns: propertyRuns(20_000, 200) },
     );
   });
 });

@@ -1,7 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import { digestOf } from '../../../src/oci/index.js';
 import { pythonCataloger } from '../../../src/sbom/catalogers/python.js';
 import { layerFile } from '../../support/layer-file.js';
+import { propertyRuns } from '../../support/property-runs.js';
 
 const LAYER = digestOf(Buffer.from('a layer'));
 const SITE = 'usr/lib/python3.12/site-packages';
@@ -145,4 +147,41 @@ describe('the python cataloger', () => {
     'does not read %s',
     (path) => expect(pythonCataloger.wants(path)).toBe(false),
   );
+
+  test('reads any lines without an error, and twice the same', async () => {
+    const line = fc.oneof(
+      fc.constantFrom(
+        ...METADATA.split('\n'),
+        'a/b.so,sha256=x,1',
+        '"a,b",,',
+        '../a.so',
+        '[x:y]',
+        ' more',
+        '\r',
+        '\ufeff',
+      ),
+      fc.string({ maxLength: 40 }),
+    );
+    const end = fc.constantFrom('\n', '\r\n', '', '\0', ',');
+    const text = fc.array(
+      fc.tuple(line, end).map((parts) => parts.join('')),
+      { maxLength: 12 },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(text, { maxLength: 4 }), async (texts) => {
+        const names = ['METADATA', 'RECORD', 'PKG-INFO', 'requires.txt'];
+        const files = Object.fromEntries(
+          texts.map((lines, at) => [`a.${at < 2 ? 'dist' : 'egg'}-info/${names[at]}`, lines.join('')]),
+        );
+        const once = await readAll(files);
+        expect(await readAll(files)).toEqual(once);
+        expect(structuredClone(once)).toEqual(once);
+        // What describes a package is a package or a gap, never nothing.
+        const metadata = Object.keys(files).filter((path) => /METADATA|PKG-INFO/.test(path));
+        const named = [...once.packages, ...once.gaps].map(({ path }) => path);
+        expect(named).toEqual(expect.arrayContaining(metadata));
+      }),
+      { numRuns: propertyRuns(20_000, 300) },
+    );
+  });
 });
