@@ -37,7 +37,6 @@ function documentsOf(packages: readonly LocatedPackage[]): Sbom[] {
       packages,
       gaps,
       covered: ['dpkg', 'npm'],
-      ownersChecked: true,
     },
     ['cyclonedx', 'spdx'],
     SBOM_LIMITS,

@@ -18,8 +18,6 @@ export interface DocumentInput {
   gaps: readonly GapCount[];
   /** Names of the package catalogers that ran: `dpkg`, `npm`. */
   covered: readonly string[];
-  /** True if files that belong to no listed package are gaps. */
-  ownersChecked: boolean;
 }
 
 /**
@@ -47,9 +45,8 @@ export function imagePurl({ name, digest, config }: DocumentInput): string | und
  * `complete` only if everything that was seen could be read and belongs to a listed package.
  * @see https://cyclonedx.org/docs/1.6/json/#compositions_items_aggregate
  */
-export function aggregateOf({ gaps, ownersChecked }: DocumentInput): string {
-  if (gaps.length > 0) return 'incomplete';
-  return ownersChecked ? 'complete' : 'incomplete_third_party_only';
+export function aggregateOf({ gaps }: DocumentInput): string {
+  return gaps.length > 0 ? 'incomplete' : 'complete';
 }
 
 /**

@@ -21,8 +21,6 @@ export interface Findings {
   gaps: Gaps;
   /** Names of the package catalogers that ran: `dpkg`, `npm`. */
   covered: readonly string[];
-  /** True if files that belong to no listed package are gaps. Without that, no document says `complete`. */
-  ownersChecked: boolean;
 }
 
 const WRITERS = { cyclonedx: toCycloneDx, spdx: toSpdxDocument } as const;

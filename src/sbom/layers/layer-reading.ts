@@ -22,7 +22,7 @@ export interface FileReading {
 /** A file that the kernel can start. */
 export interface Program {
   index: number;
-  /** The program that the first line of a script names; absent for ELF files. */
+  /** What the first line of a script names: its interpreter and perhaps arguments; absent for ELF files. */
   interpreter?: string;
 }
 
@@ -63,8 +63,8 @@ export interface LayerOptions {
 /** Larger files are read one at a time over all layers. */
 const MUCH_MEMORY = 16 * 1024 * 1024;
 const ELF = '\x7fELF';
-/** Names of interpreters that are longer are cut off by Linux. */
-const INTERPRETER = /^#![ \t]*([^ \t\r\n\0]+)/;
+/** Linux cuts off longer lines. */
+const INTERPRETER = /^#![ \t]*([^ \t\r\n\0][^\r\n\0]*)/;
 
 /**
  * Reads one layer by itself, to its end, so that the digests of the packed and of the unpacked bytes are known.

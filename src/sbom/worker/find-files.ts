@@ -92,7 +92,7 @@ export function findFiles(tree: FileTree, catalogers: readonly Cataloger[], most
 }
 
 /** Everything below a folder except folders, with paths that begin with `path`. */
-function* nodesBelow(
+export function* nodesBelow(
   folder: Folder,
   path: string,
 ): Generator<{ path: string; node: Exclude<ReturnType<Folder['names']['get']>, Folder | undefined> }> {

@@ -4,6 +4,7 @@ import type { Cataloger, Distro, FoundFile, LocatedPackage } from '../catalogers
 import { CATALOGERS } from '../catalogers/index.js';
 import { OS_RELEASE_PATHS } from '../catalogers/os-release.js';
 import { makeSboms } from '../documents/make.js';
+import { compareOwners, type FoundPackage, type ProgramFile } from '../completeness.js';
 import { Gaps } from '../gaps.js';
 import type { Sbom } from '../generator.js';
 import { parseImageConfig } from '../image-config.js';
@@ -11,9 +12,8 @@ import { FileTree } from '../layers/file-tree.js';
 import { RECOGNIZERS, type FileReading, type LayerReading } from '../layers/layer-reading.js';
 import { whyUnreadable } from '../layers/unpack.js';
 import type { SbomLimits } from '../limits.js';
-import { OwnedFiles } from '../ownership.js';
 import type { SbomFormat } from '../tool.js';
-import { findFiles, type FoundFiles } from './find-files.js';
+import { findFiles, nodesBelow, type FoundFiles } from './find-files.js';
 import { LayerReader, type BlobSource } from './layer-reader.js';
 
 /** An image whose SBOMs are to be made. */
@@ -134,32 +134,41 @@ class Image {
   /** What the catalogers say of all files at their places. */
   catalog(): Omit<Parameters<typeof makeSboms>[0], 'name' | 'digest'> {
     const files = this.#filesOfCatalogers();
-    let packages: (LocatedPackage & { cataloger: Cataloger })[] = [];
+    const located: (FoundPackage & { cataloger: Cataloger })[] = [];
     for (const cataloger of CATALOGERS) {
       const found = (files.get(cataloger) ?? []).sort((one, other) => (one.path < other.path ? -1 : 1));
       for (const { path, reading } of found)
         for (const { cause, detail } of reading.gaps ?? []) this.#gap(cataloger, cause, detail, path);
       const combined = cataloger.combine?.(found, { has: (path) => this.#tree.find(path) !== undefined });
       for (const { cause, detail, path } of combined?.gaps ?? []) this.#gap(cataloger, cause, detail, path);
-      const located = combined?.packages ?? found.flatMap(packagesAt);
-      packages.push(...located.map((each) => ({ ...each, cataloger })));
+      for (const each of combined?.packages ?? found.flatMap(packagesAt)) located.push({ ...each, cataloger });
     }
-    const ofDistribution = new OwnedFiles(this.#tree);
-    for (const found of packages) if (found.cataloger.kind === 'os') ofDistribution.add(found);
-    packages = packages.filter(({ cataloger: { kind }, type, path }) => {
-      // Libraries in a program are packages of their own, the program itself is not.
-      const isOfFile = kind === 'language' || (kind === 'binary' && type === 'generic');
-      return !isOfFile || !ofDistribution.has(path);
-    });
+    const layers = this.#work.layers.map(({ digest }) => digest);
+    const { packages, unowned } = compareOwners(located, this.#programs(), this.#tree, layers);
+    for (const { cause, path } of unowned) this.#gaps.add(cause, path);
     const distro = distroOf(files);
     return {
       config: this.#config,
       ...(distro && { distro }),
       packages: packages.map(({ cataloger: _cataloger, ...found }) => found),
       gaps: this.#gaps,
-      ownersChecked: false,
       covered: CATALOGERS.filter(({ name }) => name !== 'os-release').map(({ name }) => name),
     };
+  }
+
+  /** Each path of each ELF file and script. */
+  *#programs(): Generator<ProgramFile> {
+    const byLayer = this.#readings.map(
+      (reading) => new Map(reading?.programs.map(({ index, interpreter }) => [index, { interpreter }])),
+    );
+    for (const { path, node } of nodesBelow(this.#tree.root, '')) {
+      if (typeof node !== 'number') continue;
+      const { layer, index } = this.#tree.placeOf(node);
+      const program = byLayer[layer]?.get(index);
+      if (program === undefined) continue;
+      const { interpreter } = program;
+      yield { path, file: node, ...(interpreter !== undefined && { interpreter }) };
+    }
   }
 
   #gap(cataloger: Cataloger, cause: Parameters<Gaps['add']>[0], detail: string, path: string): void {

@@ -187,9 +187,9 @@ describe('content that could not be read', () => {
     expect(properties).toContainEqual({ name: 'acr-promoter:covered', value: 'npm' });
   });
 
-  test('is empty for an image of packages, whose composition is still not complete', async () => {
+  test('is empty for an image of packages, whose composition is complete', async () => {
     const { document, gaps } = await sbomOf([await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'))]);
     expect(gaps).toEqual([]);
-    expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }, {}]);
+    expect(document.compositions).toMatchObject([{ aggregate: 'complete' }, {}]);
   });
 });

@@ -50,7 +50,7 @@ describe('an image with packages', () => {
     ]);
     expect(counts).toEqual({ deb: 2, npm: 4 });
     expect(gaps).toEqual([]);
-    expect(document.compositions).toMatchObject([{ aggregate: 'incomplete_third_party_only' }, {}]);
+    expect(document.compositions).toMatchObject([{ aggregate: 'complete' }, {}]);
   });
 
   test('with one text file has a root and no components', async () => {

@@ -13,7 +13,7 @@ interface Json {
 
 function documentsOf(
   packages: readonly LocatedPackage[],
-  { gaps: gapTexts = [], ownersChecked = true }: { gaps?: [GapCause, string][]; ownersChecked?: boolean } = {},
+  gapTexts: readonly [GapCause, string][] = [],
 ): { cyclonedx: Json; spdx: Json; bytes: Uint8Array[] } {
   const gaps = new Gaps(SBOM_LIMITS);
   for (const [cause, text] of gapTexts) gaps.add(cause, text);
@@ -26,7 +26,6 @@ function documentsOf(
       packages,
       gaps,
       covered: ['dpkg', 'npm'],
-      ownersChecked,
     },
     ['cyclonedx', 'spdx'],
     SBOM_LIMITS,
@@ -41,13 +40,11 @@ function named(list: unknown, name: string): Json | undefined {
 }
 
 describe('both formats', () => {
-  const documents = documentsOf(RICH_PACKAGES, {
-    gaps: [
-      ['unowned-binaries', 'opt/b'],
-      ['unowned-binaries', 'opt/a'],
-      ['layer-elsewhere', 'layer sha256:1'],
-    ],
-  });
+  const documents = documentsOf(RICH_PACKAGES, [
+    ['unowned-binaries', 'opt/b'],
+    ['unowned-binaries', 'opt/a'],
+    ['layer-elsewhere', 'layer sha256:1'],
+  ]);
   const { cyclonedx, spdx } = documents;
 
   test('CycloneDX is valid', () => {
@@ -126,12 +123,11 @@ describe('both formats', () => {
   });
 });
 
-test.each<[string, boolean, [GapCause, string][]]>([
-  ['complete', true, []],
-  ['incomplete', true, [['entry-skipped', 'one']]],
-  ['incomplete_third_party_only', false, []],
-])('an image is %s if owners were checked: %s, with the gaps %j', (aggregate, ownersChecked, gaps) => {
-  const { cyclonedx, spdx } = documentsOf(RICH_PACKAGES, { gaps, ownersChecked });
+test.each<[string, [GapCause, string][]]>([
+  ['complete', []],
+  ['incomplete', [['entry-skipped', 'one']]],
+])('an image is %s with the gaps %j', (aggregate, gaps) => {
+  const { cyclonedx, spdx } = documentsOf(RICH_PACKAGES, gaps);
   expect(cyclonedx.compositions).toMatchObject([{ aggregate }, { aggregate: 'unknown' }]);
   expect(spdx.annotations).toContainEqual(
     expect.objectContaining({ comment: `acr-promoter:aggregate: ${aggregate}`, annotationType: 'OTHER' }),

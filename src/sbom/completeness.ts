@@ -1,0 +1,162 @@
+import type { Cataloger, LocatedPackage } from './catalogers/cataloger.js';
+import type { GapCause } from './gaps.js';
+import { Folder, type FileTree } from './layers/file-tree.js';
+import { baseOf, cleanPath, parentOf } from './layers/path.js';
+
+/** A file that the kernel can start, at one of its paths. */
+export interface ProgramFile {
+  /** Clean, relative to the root, without symbolic links. */
+  path: string;
+  /** Its number in the tree. */
+  file: number;
+  /** What follows `#!` in a script: the interpreter and perhaps an argument. Absent for ELF files. */
+  interpreter?: string;
+}
+
+/** A package and the cataloger that found it. */
+export type FoundPackage = LocatedPackage & { cataloger: Pick<Cataloger, 'kind'> };
+
+/** A program that belongs to no package. */
+export interface UnownedProgram {
+  cause: Extract<GapCause, 'unowned-binaries' | 'unowned-interpreters'>;
+  path: string;
+}
+
+/** Where `env` looks for programs, in images that say nothing else. */
+const PATH = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
+/** Maximum characters of a path that a package owns, as Linux's PATH_MAX. */
+const LONGEST_PATH = 4096;
+
+/** The files and folders that belong to packages. */
+class Owned {
+  readonly #tree: FileTree;
+  /** For each file and folder, the topmost layer from which files may come. */
+  readonly #layers = new Map<number | Folder, number>();
+  /** Folders by the path that leads there, because one folder has many files. */
+  readonly #folders = new Map<string, Folder | undefined>();
+
+  constructor(tree: FileTree) {
+    this.#tree = tree;
+  }
+
+  /**
+   * Adds what a package owns. If that is a link, the file to which it leads may belong to anybody: it is not added.
+   * @param layer the topmost layer from which its files may come
+   */
+  add({ owns = [], path }: LocatedPackage, layer: number): void {
+    for (const owned of owns) {
+      if (owned.length > LONGEST_PATH) continue;
+      const place = cleanPath(owned.startsWith('/') ? owned : `${parentOf(path)}/${owned}`);
+      const node = owned.endsWith('/')
+        ? this.#folderAt(place)
+        : this.#folderAt(parentOf(place))?.names.get(baseOf(place));
+      // The whole image belongs to no package.
+      if (typeof node === 'number' || (node instanceof Folder && node.parent !== undefined)) this.#raise(node, layer);
+    }
+  }
+
+  /** Adds the file in which a package was found. */
+  addFile(path: string): void {
+    const node = this.#tree.find(path)?.node;
+    if (typeof node === 'number') this.#raise(node, Infinity);
+  }
+
+  /** @param path one of the paths of the file, clean, relative to the root */
+  has(path: string, file: number): boolean {
+    const { layer } = this.#tree.placeOf(file);
+    if (layer <= (this.#layers.get(file) ?? -1)) return true;
+    for (let folder = this.#folderAt(parentOf(path)); folder !== undefined; folder = folder.parent)
+      if (layer <= (this.#layers.get(folder) ?? -1)) return true;
+    return false;
+  }
+
+  #raise(node: number | Folder, layer: number): void {
+    this.#layers.set(node, Math.max(layer, this.#layers.get(node) ?? -1));
+  }
+
+  #folderAt(path: string): Folder | undefined {
+    if (this.#folders.has(path)) return this.#folders.get(path);
+    const node = this.#tree.find(path)?.node;
+    const folder = node instanceof Folder ? node : undefined;
+    this.#folders.set(path, folder);
+    return folder;
+  }
+}
+
+/**
+ * Compares the programs of an image with what its packages own.
+ * @param found all packages
+ * @param programs each path of each ELF file and script
+ * @param layers digests, from the lowest layer up
+ * @returns the packages to list, and the ELF files and script interpreters that belong to none of them. A program that
+ *   scripts name is an interpreter and not one of the ELF files. Interpreters that are not in the image do not count.
+ */
+export function compareOwners<P extends FoundPackage>(
+  found: readonly P[],
+  programs: Iterable<ProgramFile>,
+  tree: FileTree,
+  layers: readonly string[],
+): { packages: P[]; unowned: UnownedProgram[] } {
+  const ofSystem = new Owned(tree);
+  // A file from a layer above the database was replaced after its package was installed, and is not the package's.
+  for (const each of found) if (each.cataloger.kind === 'os') ofSystem.add(each, layers.lastIndexOf(each.layer));
+  const packages = found.filter((each) => !isOfSystem(each, ofSystem, tree));
+  const ofOthers = new Owned(tree);
+  for (const each of packages) {
+    if (each.cataloger.kind === 'os') continue;
+    ofOthers.add(each, Infinity);
+    ofOthers.addFile(each.path);
+  }
+  const isOwned = (path: string, file: number): boolean => ofSystem.has(path, file) || ofOthers.has(path, file);
+
+  const lines = new Set<string>();
+  /** ELF files of which one path is owned, and the first path of all others. */
+  const owned = new Set<number>();
+  const binaries = new Map<number, string>();
+  for (const { path, file, interpreter } of programs) {
+    if (interpreter !== undefined) lines.add(interpreter);
+    else if (owned.has(file) || isOwned(path, file)) {
+      owned.add(file);
+      binaries.delete(file);
+    } else if (path < (binaries.get(file) ?? '\uffff')) binaries.set(file, path);
+  }
+  const interpreters = new Map<number, string>();
+  for (const wanted of new Set([...lines].flatMap((line) => [...interpretersOf(line)]))) {
+    const place = wanted.length > LONGEST_PATH ? undefined : tree.find(wanted);
+    if (typeof place?.node !== 'number' || owned.has(place.node)) continue;
+    const path = place.folder.pathOf(place.name);
+    if (isOwned(path, place.node)) continue;
+    interpreters.set(place.node, binaries.get(place.node) ?? path);
+    binaries.delete(place.node);
+  }
+  const unowned = (cause: UnownedProgram['cause'], paths: Iterable<string>): UnownedProgram[] =>
+    [...paths].sort().map((path) => ({ cause, path }));
+  return {
+    packages,
+    unowned: [
+      ...unowned('unowned-binaries', binaries.values()),
+      ...unowned('unowned-interpreters', interpreters.values()),
+    ],
+  };
+}
+
+/**
+ * True for a language package or a runtime that came with a package of the operating system, which is listed anyway. The
+ * modules inside a program are not: no other package names them.
+ */
+function isOfSystem({ cataloger: { kind }, type, path }: FoundPackage, ofSystem: Owned, tree: FileTree): boolean {
+  if (kind === 'os' || (kind === 'binary' && type !== 'generic')) return false;
+  const place = tree.find(path);
+  return typeof place?.node === 'number' && ofSystem.has(place.folder.pathOf(place.name), place.node);
+}
+
+/** The interpreter that a script names, and the program that `env` looks for. */
+function* interpretersOf(line: string): Generator<string> {
+  const [program = '', ...words] = line.split(/[ \t]+/).filter((word) => word !== '');
+  yield program;
+  if (baseOf(program) !== 'env') return;
+  const name = words.find((word) => !word.startsWith('-') && !word.includes('='));
+  if (name === undefined) return;
+  if (name.includes('/')) yield name;
+  else for (const folder of PATH) yield `${folder}/${name}`;
+}

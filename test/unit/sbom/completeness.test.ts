@@ -1,0 +1,129 @@
+import { describe, expect, test } from '@jest/globals';
+import { layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
+
+const ELF = '\x7fELF\x02\x01\x01';
+const program = (path: string, content = ELF): Entry => [
+  path,
+  { mode: 0o755, size: Buffer.byteLength(content), content: Buffer.from(content) },
+];
+const link = (path: string, linkname: string): Entry => [path, { type: 'symlink', linkname }];
+const hardLink = (path: string, linkname: string): Entry => [path, { type: 'link', linkname }];
+
+/** An Alpine package and the files that belong to it. */
+function apk(name: string, ...files: string[]): Entry[] {
+  const owned = files.map(
+    (path) => `F:${path.slice(0, Math.max(0, path.lastIndexOf('/')))}\nR:${path.slice(path.lastIndexOf('/') + 1)}\n`,
+  );
+  return [['lib/apk/db/installed', `P:${name}\nV:1-r0\nA:x86_64\n${owned.join('')}\n`]];
+}
+
+async function read(...layers: Entry[][]) {
+  const { gaps, purls, document } = await sbomOf(await Promise.all(layers.map((entries) => layerOf(...entries))));
+  return { gaps, purls, aggregate: document.compositions[0]?.aggregate };
+}
+
+async function unowned(...layers: Entry[][]): Promise<unknown> {
+  return (await read(...layers)).gaps;
+}
+
+describe('an ELF file', () => {
+  test.each<[string, Entry[], string[]]>([
+    ['of no package is a gap', [program('opt/b'), program('opt/a')], ['opt/a', 'opt/b']],
+    ['of a package of the distribution is none', [...apk('a', 'usr/bin/a'), program('usr/bin/a')], []],
+    ['is found where a link leads', [...apk('a', 'bin/a'), link('bin', 'usr/bin'), program('usr/bin/a')], []],
+    [
+      'behind a link that a package owns belongs to nobody',
+      [...apk('a', 'a'), link('a', 'opt/b'), program('opt/b')],
+      ['opt/b'],
+    ],
+    ['belongs to a package if one of its names does', [...apk('a', 'z/a'), program('a'), hardLink('z/a', 'a')], []],
+    ['with several names counts once', [program('bin/x'), hardLink('bin/a', 'bin/x')], ['bin/a']],
+    [
+      'of an npm package is none',
+      [npmPackage('node_modules/a', 'a', '1.0.0'), program('node_modules/a/build/a.node')],
+      [],
+    ],
+    [
+      'beside an npm package is one',
+      [npmPackage('node_modules/a', 'a', '1.0.0'), program('node_modules/b/a.node')],
+      ['node_modules/b/a.node'],
+    ],
+    [
+      'that RECORD lists is none',
+      [
+        ['lib/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+        ['lib/a.dist-info/RECORD', 'a/a.so,,\n../bin/a,,\n'],
+        program('lib/a/a.so'),
+        program('bin/a'),
+        program('lib/a/b.so'),
+      ],
+      ['lib/a/b.so'],
+    ],
+    ['of a Java runtime is none', [['opt/jdk/release', 'JAVA_VERSION="21"\n'], program('opt/jdk/bin/java')], []],
+    ['belongs to no package that claims the whole image', [['release', 'JAVA_VERSION="21"\n'], program('a')], ['a']],
+  ])('%s', async (_, entries, paths) => {
+    expect(await unowned(entries)).toEqual(paths);
+  });
+
+  test('that names what it contains is none', async () => {
+    const busybox = `${ELF}${'x'.repeat(100_000)}BusyBox v1.36.1 (2024)`;
+    const { purls, gaps, aggregate } = await read([program('bin/busybox', busybox), hardLink('bin/sh', 'bin/busybox')]);
+    expect({ purls, gaps, aggregate }).toEqual({
+      purls: ['pkg:generic/busybox@1.36.1'],
+      gaps: [],
+      aggregate: 'complete',
+    });
+  });
+
+  test('from a layer above the package database is not the one that was installed', async () => {
+    const installed = [...apk('a', 'usr/bin/a'), program('usr/bin/a')];
+    expect(await unowned(installed, [program('usr/bin/a')])).toEqual(['usr/bin/a']);
+    expect(await unowned(installed, [...apk('a', 'usr/bin/a'), program('usr/bin/a')])).toEqual([]);
+    expect(await unowned(installed, [program('usr/bin/a')], apk('a', 'usr/bin/a'))).toEqual([]);
+  });
+});
+
+describe('a script interpreter', () => {
+  const shell = program('run.sh', '#! /bin/sh -e\n');
+  test.each<[string, Entry[], string[]]>([
+    ['of no package is a gap', [shell, program('bin/sh')], ['bin/sh']],
+    ['of a package is none', [shell, ...apk('a', 'bin/sh'), program('bin/sh')], []],
+    [
+      'is the file to which links lead',
+      [shell, link('bin/sh', '/etc/sh'), link('etc/sh', '../opt/dash'), program('opt/dash')],
+      ['opt/dash'],
+    ],
+    ['may be a script itself', [program('a', '#!/b\n'), program('b', '#!/c x\n'), program('c')], ['b', 'c']],
+    ['that is not there hides nothing', [shell, program('b', '#!\n'), program('c', '#!/usr/bin/env\n')], []],
+    [
+      'is what env looks for',
+      [
+        program('a', '#!/usr/bin/env -S X=1 lua -e\n'),
+        ...apk('a', 'usr/bin/env'),
+        program('usr/bin/env'),
+        program('usr/local/bin/lua'),
+      ],
+      ['usr/local/bin/lua'],
+    ],
+  ])('%s', async (_, entries, paths) => {
+    expect(await unowned(entries)).toEqual(paths);
+  });
+});
+
+describe('a language package', () => {
+  const files = ['usr/lib/python3/a.dist-info/METADATA', 'usr/lib/python3/a.egg-info'];
+  const metadata = (version: string): Entry[] => files.map((path) => [path, `Name: a\nVersion: ${version}\n`]);
+
+  test('that the distribution installed is listed once', async () => {
+    expect(await read([...apk('python3-a', ...files), ...metadata('1.0')])).toEqual({
+      purls: ['pkg:apk/alpine/python3-a@1-r0?arch=x86_64'],
+      gaps: [],
+      aggregate: 'complete',
+    });
+  });
+
+  test('that replaced one of the distribution in a layer above is listed', async () => {
+    const { purls } = await read([...apk('python3-a', ...files), ...metadata('1.0')], metadata('2.0'));
+    expect(purls).toEqual(['pkg:apk/alpine/python3-a@1-r0?arch=x86_64', 'pkg:pypi/a@2.0']);
+  });
+});
