@@ -87,7 +87,7 @@ describe('installed.json', () => {
 });
 
 test('any JSON is read without an error, twice with the same result', async () => {
-  const value = fc.oneof(fc.jsonValue(), fc.constantFrom('a/b', '1.0', null));
+  const value = fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.constantFrom('a/b', '1.0', null));
   const key = fc.constantFrom('name', 'version', 'license', 'dist', 'require', 'replace', 'install-path');
   await fc.assert(
     fc.asyncProperty(fc.array(fc.dictionary(key, value)), async (content) => {
@@ -95,6 +95,6 @@ test('any JSON is read without an error, twice with the same result', async () =
       expect(await read(content)).toEqual(once);
       expect(structuredClone(once)).toEqual(once);
     }),
-    { numRuns: propertyRuns(300) },
+    { numRuns: propertyRuns(20_000, 200) },
   );
 });
