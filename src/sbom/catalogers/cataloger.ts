@@ -29,6 +29,7 @@ export interface Package {
   /** The npm scope, the Maven group. The namespace of an OS package is the distribution and is added later. */
   namespace?: string;
   name: string;
+  /** Empty if nothing states it: a jar without manifest. */
   version: string;
   /** Qualifiers of the package URL, such as `arch`. The distro qualifier is added later. */
   qualifiers?: Record<string, string>;

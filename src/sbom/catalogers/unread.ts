@@ -2,9 +2,6 @@
 const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
   { ecosystem: 'pacman', pattern: /^var\/lib\/pacman\/local\/[^/]+\/desc$/ },
   { ecosystem: 'conda', pattern: /(?:^|\/)conda-meta\/[^/]+\.json$/ },
-  { ecosystem: 'java', pattern: /\.(?:jar|war|ear)$/ },
-  { ecosystem: 'dotnet', pattern: /\.deps\.json$/ },
-  { ecosystem: 'ruby', pattern: /(?:^|\/)specifications\/(?:default\/)?[^/]+\.gemspec$/ },
 ];
 
 /** The ecosystem of the package database at this path, if no cataloger reads it. */

@@ -40,7 +40,8 @@ function componentOf(component: Component, { licences }: DocumentInput): object 
     ...supplier(component.supplier),
     ...(namespace !== undefined && !isOsPackage(component) && { group: namespace }),
     name,
-    version: versionOf(component),
+    // A jar may state none.
+    ...(component.version !== '' && { version: versionOf(component) }),
     ...(hashes.length > 0 && { hashes: hashes.map(({ algorithm, hex }) => ({ alg: algorithm, content: hex })) }),
     ...(declared.length > 0 && { licenses: licencesOf(declared) }),
     ...(purl !== undefined && { purl }),

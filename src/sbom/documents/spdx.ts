@@ -77,7 +77,7 @@ function packageOf(component: Component, input: DocumentInput): object {
   return {
     SPDXID: idOf(component),
     name: `${group}${name}`,
-    versionInfo: versionOf(component),
+    ...(component.version !== '' && { versionInfo: versionOf(component) }),
     ...UNSTATED,
     licenseDeclared: declared.length === 0 ? NO_ASSERTION : allOf(declared),
     supplier: supplierText(component.supplier),

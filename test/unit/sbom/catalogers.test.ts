@@ -169,11 +169,6 @@ describe('an ecosystem without a cataloger', () => {
   test.each([
     ['pacman', 'var/lib/pacman/local/bash-5.2-1/desc'],
     ['conda', 'opt/conda/conda-meta/numpy-1.26.json'],
-    ['java', 'app.jar'],
-    ['java', 'opt/tomcat/webapps/a.war'],
-    ['dotnet', 'app/service.deps.json'],
-    ['ruby', 'usr/lib/ruby/gems/3.3.0/specifications/rack-3.0.gemspec'],
-    ['ruby', 'usr/lib/ruby/gems/3.3.0/specifications/default/json-2.7.gemspec'],
   ])('%s: %s', async (ecosystem, path) => {
     expect((await read([path, 'content'])).gaps).toEqual([`no reader for ${ecosystem} (${path})`]);
   });

@@ -174,7 +174,10 @@ test('any JSON in the place of targets and libraries is read without an error, t
     fc.dictionary(fc.constantFrom('dependencies', 'runtime', 'native'), fc.jsonValue({ maxDepth: 1 })),
   );
   const json = fc.record({
-    libraries: fc.dictionary(key, fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.record({ type, sha512: fc.jsonValue({ maxDepth: 1 }) }))),
+    libraries: fc.dictionary(
+      key,
+      fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.record({ type, sha512: fc.jsonValue({ maxDepth: 1 }) })),
+    ),
     targets: fc.dictionary(fc.string(), fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.dictionary(key, target))),
   });
   await fc.assert(

@@ -8,6 +8,7 @@ import { parsePomProperties, parsePomXml } from '../../../src/sbom/catalogers/ma
 import { layerFile } from '../../support/layer-file.js';
 import { propertyRuns } from '../../support/property-runs.js';
 import { rawZip, type RawEntry } from '../../support/raw-zip.js';
+import { layerOf, sbomOf } from '../../support/sbom-image.js';
 
 const properties = (group: string, artifact: string, version: string): RawEntry => ({
   name: `META-INF/maven/${group}/${artifact}/pom.properties`,
@@ -286,6 +287,20 @@ test('a jar of 300 MB is read in flat memory', async () => {
   expect(found?.packages.map(({ name, version }) => `${name}@${version}`)).toEqual(['app@', 'big@1']);
   expect(reading.gaps).toBeUndefined();
   expect(peak).toBeLessThan(64 * 1024 ** 2);
+});
+
+test('the packages of jars are in the SBOM of the image, also of one with another name and of one without a version', async () => {
+  const jar = (version: string): Buffer => rawZip([manifest(), properties('org.example', 'tool', version)]);
+  const { document, purls, gaps } = await sbomOf([
+    await layerOf(['opt/tool.jar', jar('1')], ['opt/tool', jar('2')], ['opt/plain.jar', rawZip([classes])]),
+  ]);
+  expect(purls).toEqual([
+    'pkg:maven/com.example/plain',
+    'pkg:maven/org.example/tool@1',
+    'pkg:maven/org.example/tool@2',
+  ]);
+  expect(document.components.find(({ name }) => name === 'plain')).not.toHaveProperty('version');
+  expect(gaps).toEqual([]);
 });
 
 test('any content of a jar is read without an error, twice with the same result', async () => {
