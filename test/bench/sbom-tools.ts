@@ -13,8 +13,8 @@ export interface SbomTool {
   name: string;
   /** Makes the SBOM of an image in a registry, with all that it keeps below `folder`. */
   run(reference: string, folder: string): Promise<ToolRun>;
-  /** The package URLs of the last run in `folder`. */
-  packages(folder: string): string[];
+  /** The packages of the last run in `folder`: for each package URL, where it was found, if the tool says so. */
+  packages(folder: string): Map<string, string>;
 }
 
 function bytesBelow(folder: string): number {
@@ -56,13 +56,25 @@ function sizeOf(path: string): number {
   return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function cycloneDxPackages(folder: string): string[] {
-  const document = JSON.parse(readFileSync(documentIn(folder), 'utf8')) as {
-    components?: { purl?: string; type?: string }[];
-  };
-  return (document.components ?? []).flatMap(({ purl, type }) =>
-    purl === undefined || type === 'operating-system' ? [] : [purl],
-  );
+interface Component {
+  purl?: string;
+  type?: string;
+  properties?: { name: string; value: string }[];
+  evidence?: { occurrences?: { location: string }[] };
+}
+
+/** How syft and trivy name the property of a place. */
+const PLACE = /^(?:syft:location:\d+:path|aquasecurity:trivy:FilePath)$/;
+
+function cycloneDxPackages(folder: string): Map<string, string> {
+  const document = JSON.parse(readFileSync(documentIn(folder), 'utf8')) as { components?: Component[] };
+  const found = new Map<string, string>();
+  for (const { purl, type, properties = [], evidence } of document.components ?? []) {
+    if (purl === undefined || type === 'operating-system') continue;
+    const place = properties.find(({ name }) => PLACE.test(name))?.value ?? evidence?.occurrences?.[0]?.location;
+    found.set(plainPurl(purl), (place ?? '').replace(/^\/?/, '/'));
+  }
+  return found;
 }
 
 /** `type/name@version`: without what tools write in different ways (qualifiers, and the namespace of a distribution). */
