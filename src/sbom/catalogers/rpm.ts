@@ -34,7 +34,7 @@ function* packagesOf(bytes: Uint8Array, skips: Skips): Generator<Package> {
       yield packageOf(new RpmHeader(header), room, skips);
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      skips.add('headers that cannot be read');
+      skips.addOrStop('headers that cannot be read');
     }
   }
 }

@@ -1,5 +1,9 @@
 import type { GapCause } from '../gaps.js';
+import { Unreadable } from './binary.js';
 import type { Gap } from './cataloger.js';
+
+/** Entries of one database that may be skipped, before it is given up: each costs microseconds. */
+const MOST_SKIPPED = 100_000;
 
 /** Counts what a reader skips, so that each reason is one gap, however often it occurs. */
 export class Skips {
@@ -10,6 +14,12 @@ export class Skips {
     const seen = this.#counts.get(what);
     if (seen === undefined) this.#counts.set(what, { cause, count });
     else seen.count += count;
+  }
+
+  /** The same for a hostile database's millions of entries. @throws Unreadable after 100,000 */
+  addOrStop(what: string, cause?: GapCause): void {
+    this.add(what, cause);
+    if ((this.#counts.get(what)?.count ?? 0) > MOST_SKIPPED) throw new Unreadable('most of it cannot be read');
   }
 
   /** For a {@link Reading}: empty if nothing was skipped. */

@@ -90,7 +90,7 @@ function* itemsOf(
       else throw new Unreadable('it has several values');
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      skips.add('entries that cannot be read');
+      skips.addOrStop('entries that cannot be read');
     }
   }
   if (items % 2 === 1) skips.add('keys without a value');

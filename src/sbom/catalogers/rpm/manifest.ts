@@ -27,7 +27,7 @@ export function* readManifest(bytes: Uint8Array, skips: Skips): Generator<Packag
       yield rpmPackage({ name, version, release, arch, epoch: Number(epoch) || 0, vendor, sourceRpm });
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      skips.add('lines that are no packages');
+      skips.addOrStop('lines that are no packages');
     }
   }
 }

@@ -37,7 +37,7 @@ export function* readNdb(bytes: Uint8Array, skips: Skips): Generator<Uint8Array>
       yield header;
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      skips.add('slots that cannot be read');
+      skips.addOrStop('slots that cannot be read');
     }
   }
 }

@@ -102,7 +102,7 @@ class Pages {
         }
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
-        skips.add('pages that cannot be read', 'database-unreadable');
+        skips.addOrStop('pages that cannot be read', 'database-unreadable');
       }
     }
   }
@@ -126,7 +126,7 @@ class Pages {
       return columnsOf(new Binary(this.#payload(page, start, length, skips), 'big'));
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      skips.add('rows that cannot be read');
+      skips.addOrStop('rows that cannot be read');
       return undefined;
     }
   }
