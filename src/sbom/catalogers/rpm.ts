@@ -57,8 +57,7 @@ export const rpmCataloger: Cataloger = {
   async read(file): Promise<Reading> {
     const skips = new Skips();
     if (LOGS.includes(Buffer.from(file.head.subarray(0, 4)).toString('hex'))) {
-      if (file.size > EMPTY_LOG_BYTES)
-        skips.add('logs of changes that are not merged into the database', 'database-unreadable');
+      if (file.size > EMPTY_LOG_BYTES) skips.note('changes that are not merged into the database');
       return skips.gaps;
     }
     const packages: Package[] = [];
@@ -71,7 +70,7 @@ export const rpmCataloger: Cataloger = {
       }
     } catch (error) {
       if (!(error instanceof Unreadable)) throw error;
-      skips.add(`rpm databases that cannot be read: ${error.message}`, 'database-unreadable');
+      skips.note(`the database cannot be read: ${error.message}`);
     }
     return { packages, ...skips.gaps };
   },

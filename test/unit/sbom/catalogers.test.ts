@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { gzipped, layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
+import { ndbDatabase, simpleHeader, sqliteDatabase } from '../../support/rpm-databases.js';
 import { END, file } from './raw-tar.js';
 
 async function read(...entries: Entry[]): Promise<{ purls: string[]; gaps: string[] }> {
@@ -87,6 +88,48 @@ describe('dpkg', () => {
       END,
     ]);
     expect((await sbomOf([gzipped(bytes)])).counts).toEqual({ deb: 4000 });
+  });
+});
+
+describe('rpm and apk', () => {
+  test('a database to which several paths lead is listed once', async () => {
+    const { purls, gaps } = await read(
+      ['etc/os-release', 'ID=fedora\nVERSION_ID=43\n'],
+      ['usr/lib/sysimage/rpm/rpmdb.sqlite', sqliteDatabase([simpleHeader('bash', '5.3', '2.fc43')])],
+      ['usr/lib/sysimage/rpm/rpmdb.sqlite-wal', ''],
+      ['var/lib/rpm', { type: 'symlink', linkname: '../../usr/lib/sysimage/rpm' }],
+    );
+    expect(purls).toEqual(['pkg:rpm/fedora/bash@5.3-2.fc43?distro=fedora-43']);
+    expect(gaps).toEqual([]);
+  });
+
+  test('the database of the top layer counts', async () => {
+    const database = (...names: string[]): Entry => [
+      'usr/lib/sysimage/rpm/Packages.db',
+      ndbDatabase(names.map((name) => simpleHeader(name))),
+    ];
+    const layers = [await layerOf(database('old', 'kept')), await layerOf(database('kept', 'new'))];
+    expect((await sbomOf(layers)).purls).toEqual(['pkg:rpm/redhat/kept@1.0-1', 'pkg:rpm/redhat/new@1.0-1']);
+  });
+
+  test('a database behind a merged /usr is listed', async () => {
+    const { purls, gaps } = await read(
+      ['usr/lib/apk/db/installed', 'P:busybox\nV:1.37.0-r30\nA:x86_64\n\n'],
+      ['lib', { type: 'symlink', linkname: 'usr/lib' }],
+      ['etc/os-release', 'ID=wolfi\nVERSION_ID=20230201\n'],
+    );
+    expect(purls).toEqual(['pkg:apk/wolfi/busybox@1.37.0-r30?arch=x86_64&distro=wolfi-20230201']);
+    expect(gaps).toEqual([]);
+  });
+
+  test('changes in a write-ahead log are a gap', async () => {
+    const log = Buffer.alloc(5000);
+    log.writeUInt32BE(0x377f0682);
+    const { gaps } = await read(
+      ['var/lib/rpm/rpmdb.sqlite', sqliteDatabase([simpleHeader('bash')])],
+      ['var/lib/rpm/rpmdb.sqlite-wal', log],
+    );
+    expect(gaps).toEqual(['rpm: changes that are not merged into the database (var/lib/rpm/rpmdb.sqlite-wal)']);
   });
 });
 

@@ -200,27 +200,27 @@ describe("chisel's manifest", () => {
     [
       'that ends too early',
       wall(ENTRIES).subarray(0, 60),
-      ['database-unreadable: 1 manifests with another number of lines than stated'],
+      ['database-unreadable: the manifest has another number of lines than it states'],
     ],
     [
       'with fewer lines than stated',
       wall(ENTRIES, 99),
-      ['database-unreadable: 1 manifests with another number of lines than stated'],
+      ['database-unreadable: the manifest has another number of lines than it states'],
     ],
     [
       'that cannot be unpacked',
       Buffer.concat([wall([]).subarray(0, 5), Buffer.alloc(50, 0xff)]),
       [
-        'database-unreadable: 1 manifests that cannot be unpacked',
-        'database-unreadable: 1 manifests with another number of lines than stated',
+        'database-unreadable: the manifest cannot be unpacked',
+        'database-unreadable: the manifest has another number of lines than it states',
       ],
     ],
     [
       'that unpacks to too much',
       zstdCompressSync(Buffer.alloc(70 * 1024 * 1024)),
       [
-        'database-unreadable: 1 manifests that cannot be unpacked',
-        'database-unreadable: 1 manifests with another number of lines than stated',
+        'database-unreadable: the manifest cannot be unpacked',
+        'database-unreadable: the manifest has another number of lines than it states',
       ],
     ],
     [

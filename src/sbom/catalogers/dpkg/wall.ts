@@ -41,7 +41,7 @@ export function readWall(packed: Uint8Array): { packages: Package[]; skips: Skip
       else skips.add('paths that take too much room');
     }
   }
-  if (count !== stated) skips.add('manifests with another number of lines than stated', 'database-unreadable');
+  if (count !== stated) skips.note('the manifest has another number of lines than it states');
   for (const { path, names } of paths) for (const name of names) packages.get(name)?.owns.push(path);
   return { packages: [...packages.values()], skips };
 }
@@ -77,7 +77,7 @@ function unpack(packed: Uint8Array, skips: Skips): Uint8Array {
   try {
     return zstdDecompressSync(packed, { maxOutputLength: MOST_BYTES });
   } catch {
-    skips.add('manifests that cannot be unpacked', 'database-unreadable');
+    skips.note('the manifest cannot be unpacked');
     return new Uint8Array(0);
   }
 }
