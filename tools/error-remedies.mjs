@@ -217,6 +217,10 @@ export const REMEDIES = {
     'Read the host’s log. Check what a job has done, then send it again.',
   ],
   RUN_UNKNOWN: ['no such job or run', 'Check the id; old runs are removed.'],
+  SBOM_INCOMPLETE: [
+    'the SBOM has gaps that the rule does not allow',
+    'Remove the named files, or add the cause to sbom.allowGaps.',
+  ],
   SBOM_LIMIT: ['the image exceeds a limit', 'Make it smaller, or set "sbom": {"formats": []}.'],
   SCHEMA1_UNSUPPORTED: ['an image in Docker’s old format, schema 1', 'Pull and push it with a current client.'],
   SETTINGS_INVALID: ['a setting is wrong', 'Correct it (docs/reference/settings.md).'],

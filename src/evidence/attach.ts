@@ -6,7 +6,8 @@ import {
   type Digest,
   type ReadableRepository,
 } from '../oci/index.js';
-import { attachSbomStep, type SigningRule } from './our-sbom.js';
+import type { SbomRule } from './find-sbom.js';
+import { attachSbomStep } from './our-sbom.js';
 import { attachSignatureStep } from './our-signature.js';
 import { LOOKED_AT_ONCE, classifyGraph } from './classify.js';
 import type { Image, attachContract } from './contracts.js';
@@ -37,7 +38,7 @@ interface Place {
 /** What is attached, and where. Default: at the source. */
 export interface Attaching {
   runId: string;
-  rule: SigningRule;
+  rule: SbomRule;
   source: Place;
   at?: Place;
 }
@@ -86,7 +87,7 @@ export async function attachStep(
 }
 
 /**
- * Attaches an SBOM to each of these images that gets one.
+ * Attaches the SBOMs of the rule to each of these images that gets one.
  * @returns Busy if another process holds the lease of a subject
  */
 export function attachSboms(
@@ -104,9 +105,7 @@ export function attachSboms(
     const onLate = (sboms: Digest[]): Promise<void> => awaitOurSboms(ports, step, place, sboms, imageCall);
     const { layers } = step;
     const reply = await attachSbomStep(ports, { ...attaching, image, layers, manifests, onLate }, imageCall);
-    if (!('done' in reply)) return reply;
-    const { sbom: digest, ...rest } = reply.done;
-    return { done: { digest, ...rest } };
+    return 'done' in reply ? { done: reply.done.sboms } : reply;
   });
 }
 
@@ -125,7 +124,7 @@ export function attachSignatures(
   return attachEach(step, 'attachSignature', images, SIGNATURES_AT_ONCE, call, async (image, imageCall) => {
     const subject = subjectOf(image);
     const reply = await attachSignatureStep(ports, { ...where, subject }, imageCall);
-    return 'done' in reply ? { done: { digest: reply.done.signature, made: reply.done.made } } : reply;
+    return 'done' in reply ? { done: [{ digest: reply.done.signature, made: reply.done.made }] } : reply;
   });
 }
 
@@ -142,10 +141,10 @@ async function attachEach(
   images: readonly Image[],
   atOnce: number,
   call: StepCall,
-  attach: (image: Image, call: StepCall) => Promise<StepReply<Omit<Attached, 'subject' | 'label'>>>,
+  attach: (image: Image, call: StepCall) => Promise<StepReply<Omit<Attached, 'subject' | 'label'>[]>>,
 ): Promise<Attached[] | Busy> {
   let busy: Busy | undefined;
-  const attached = await mapConcurrently(images, atOnce, async (image): Promise<Attached | undefined> => {
+  const attached = await mapConcurrently(images, atOnce, async (image): Promise<Attached[]> => {
     const { label, digest } = image;
     try {
       const done = await step.once(`${kind} ${digest}`, () =>
@@ -156,14 +155,14 @@ async function attachEach(
         }),
       );
       await step.keep();
-      return { ...done, subject: digest, label };
+      return done.map((each) => ({ ...each, subject: digest, label }));
     } catch (error) {
       if (!(error instanceof Held)) throw error;
       busy = new Busy(error.retryAfterMs);
-      return undefined;
+      return [];
     }
   });
-  return busy ?? attached.filter((each) => each !== undefined);
+  return busy ?? attached.flat();
 }
 
 type Listed = AttachmentOfRun & { subject: Digest };

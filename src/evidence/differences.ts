@@ -11,11 +11,13 @@ import {
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../rules/rule.js';
 import type { Image } from './contracts.js';
-import { sbomsMadeOf, findOurSbom } from './our-sbom.js';
+import { findOurSbom } from './find-sbom.js';
+import { sbomsMadeOf } from './made-sboms.js';
+import { refusedGaps } from './sbom-facts.js';
 import { plainClaim, sbomClaim, type SignedClaim } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import { LOOKED_AT_ONCE } from './classify.js';
-import { SBOM_MEDIA_TYPES } from '../sbom/index.js';
+import { SBOM_MEDIA_TYPES, TOOL_VERSION } from '../sbom/index.js';
 import { NOTARY_SIGNATURE } from '../signing/index.js';
 
 /** The repository to which a rule attaches SBOMs and signatures. */
@@ -73,6 +75,7 @@ export function withResolved(
 /** An image and its missing attachments. */
 export interface MissingAttachment {
   image: Image;
+  /** True if an SBOM is missing, or is not as the rule demands. */
   sbom: boolean;
   signature: boolean;
 }
@@ -87,8 +90,12 @@ export async function missingAttachments(
 ): Promise<MissingAttachment[]> {
   const { signer } = ports;
   const looked = await mapConcurrently(images, LOOKED_AT_ONCE, async (image): Promise<MissingAttachment> => {
-    const wantsSbom = image.sbom && rule.sbom.formats.length > 0;
-    const sbom = wantsSbom && (await findOurSbom(ports, rule, at, image, signal)) === undefined;
+    let sbom = false;
+    for (const format of image.sbom ? rule.sbom.formats : []) {
+      const found = await findOurSbom(ports, rule, at, { image, format }, signal);
+      // A run on an SBOM with a gap that the rule does not allow is refused.
+      sbom ||= found === undefined || found.isOutdated === true || refusedGaps(found.facts ?? {}, rule.sbom).length > 0;
+    }
     const signature =
       rule.sign.length > 0 &&
       (signer && (await findOurSignature(ports, at, plainClaim(image), signer, signal))) === undefined;
@@ -128,16 +135,27 @@ export async function isAllListed(
     if (!(await isSigned(plainClaim(image)))) return false;
     if (!image.sbom || rule.sbom.formats.length === 0) continue;
     const listed = await digestsOf(image);
-    const sbom = (await sbomsMadeOf(ports, image)).find(({ digest }) => listed.has(digest));
-    if (sbom === undefined || !(await isSigned(sbomClaim(sbom, image)))) return false;
+    const made = await sbomsMadeOf(ports, image);
+    for (const format of rule.sbom.formats) {
+      const sbom = made.find(
+        ({ digest, artifactType, tool }) =>
+          listed.has(digest) &&
+          artifactType === SBOM_MEDIA_TYPES[format] &&
+          (!rule.sbom.refresh || tool === TOOL_VERSION),
+      );
+      if (sbom === undefined || !(await isSigned(sbomClaim(sbom, image)))) return false;
+    }
   }
   return true;
 }
 
 /** The attachments that a copy by the rule takes along from the source. */
-export function copiedKinds({ referrers: { excludeArtifactTypes } }: Rule): { sbom: boolean; signature: boolean } {
+export function copiedKinds({ sbom, referrers: { excludeArtifactTypes } }: Rule): {
+  sbom: boolean;
+  signature: boolean;
+} {
   return {
-    sbom: !excludeArtifactTypes.includes(SBOM_MEDIA_TYPES.cyclonedx),
+    sbom: sbom.formats.every((format) => !excludeArtifactTypes.includes(SBOM_MEDIA_TYPES[format])),
     signature: !excludeArtifactTypes.includes(NOTARY_SIGNATURE),
   };
 }

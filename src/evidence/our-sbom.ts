@@ -1,4 +1,3 @@
-import { signerOf, signSubject, findOurSignature } from './our-signature.js';
 import type { Attachments } from '../ports/attachments.js';
 import {
   InputError,
@@ -6,29 +5,29 @@ import {
   parseManifest,
   type Descriptor,
   type Digest,
+  type PackedArtifact,
   type ReadableRepository,
-  isDigest,
-  mapConcurrently,
 } from '../oci/index.js';
-import type { SourceRepository, Rule } from '../rules/rule.js';
-import { type Sbom, type SbomInput, SBOM_MEDIA_TYPES } from '../sbom/index.js';
-import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
-import type { Image } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
+import type { SourceRepository } from '../rules/rule.js';
+import type { Sbom, SbomFormat, SbomInput } from '../sbom/index.js';
+import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
+import type { Image } from './contracts.js';
+import { findOurSbom, type OurSbom, type SbomRule } from './find-sbom.js';
+import { noteMadeSbom } from './made-sboms.js';
+import { signerOf, signSubject } from './our-signature.js';
+import { annotationsOf, incompleteError, refusedGaps } from './sbom-facts.js';
 import { sbomClaim } from './signature-checks.js';
-import { z } from 'zod';
-import { untilWritten } from '../rows/row-writes.js';
-import { LOOKED_AT_ONCE } from './classify.js';
 
 interface Input {
   /** Absent on the command line. */
   runId?: string;
-  rule: SigningRule;
+  rule: SbomRule;
   source: SourceRepository;
   image: Image;
-  /** The repository where the image is read and its SBOM is attached. Default: the source. */
+  /** The repository where the image is read and its SBOMs are attached. Default: the source. */
   at?: SourceRepository;
   /** Stores what layers contribute. */
   layers?: SbomInput['layers'];
@@ -40,60 +39,106 @@ interface Input {
 
 type SbomPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'now'> & StorePort<Attachments>;
 
+/** An SBOM of one format at an image. */
+export interface AttachedSbom {
+  format: SbomFormat;
+  digest: Digest;
+  /** The app's signature of it, if the rule signs attachments. */
+  signature?: Digest;
+  /** False if it existed. */
+  made: boolean;
+}
+
 /**
- * Makes an image's SBOM by streaming its layers, attaches it and signs it, unless the image has one by this app. The
- * same image of the same source gives the same bytes in every repository, so a second call creates no second SBOM.
- * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`
+ * Makes the SBOMs that an image lacks, by streaming its layers once, attaches them and signs them. The same image of
+ * the same source gives the same bytes in every repository, so a second call creates no second SBOM.
+ * @returns the SBOMs in the order of the rule's formats
+ * @throws ConfigurationError `SOURCE_NOT_WRITABLE`; PolicyError `DESTINATION_LOCKED`, or `SBOM_INCOMPLETE` if the rule
+ * does not allow a gap: the SBOM, which names the gap, is attached nevertheless
  */
 export async function attachSbomStep(
   ports: SbomPorts,
   input: Input,
   call: StepCall,
-): Promise<StepReply<{ sbom: Digest; signature?: Digest; made: boolean }>> {
+): Promise<StepReply<{ sboms: AttachedSbom[] }>> {
   const { signal, finish = signal, progress } = call;
-  const at = input.at ?? input.source;
-  const { registry, repository: name } = at;
+  const { rule, image } = input;
+  const { registry, repository: name } = input.at ?? input.source;
   const repository = ports.registries.repository(registry, name);
-  return underLease(ports, subjectLease(registry, name, input.image.digest), signal, async (held, lease) => {
-    const existing = await findOurSbom(ports, input.rule, repository, input.image, held, input.onLate);
-    if (existing !== undefined) {
-      progress.text(`is there already: ${existing.digest}`);
-      const { digest: sbom, signature } = existing;
-      return { sbom, ...(signature !== undefined && { signature }), made: false };
+  return underLease(ports, subjectLease(registry, name, image.digest), signal, async (held, lease) => {
+    const attached = new Map<SbomFormat, AttachedSbom>();
+    const replaced = new Map<SbomFormat, Digest>();
+    for (const format of rule.sbom.formats) {
+      const found = await findOurSbom(ports, rule, repository, { image, format }, held, input.onLate);
+      if (found?.isOutdated === true) replaced.set(format, found.digest);
+      else if (found !== undefined) attached.set(format, thereAlready(found, format, rule, image));
+    }
+    const missing = rule.sbom.formats.filter((format) => !attached.has(format));
+    if (missing.length === 0) {
+      const digests = [...attached.values()].map(({ digest }) => digest);
+      progress.text(`is there already: ${digests.join(', ')}`);
+      return { sboms: [...attached.values()] };
     }
     // Fails before the SBOM is attached if there is no key to sign it.
-    if (input.rule.sign.length > 0) signerOf(ports);
-    // From the push of the SBOM to the push of its signature, only the time limit stops the step: without a signature,
+    if (rule.sign.length > 0) signerOf(ports);
+    const generated = await generate(ports, input, missing, held, (done, total) => progress.bytes(done, total));
+    // From the push of an SBOM to the push of its signature, only the time limit stops the step: without a signature,
     // nobody can tell that the SBOM is by this app.
     const lasting = AbortSignal.any([finish, lease.signal]);
-    const { sbom, text, made } = await attach(ports, input, held, lasting, (done, total) =>
-      progress.bytes(done, total),
-    );
-    progress.text(text);
-    const signed =
-      input.rule.sign.length > 0 ? await signSubject(ports, input, sbomClaim(sbom, input.image), lasting) : undefined;
-    if (signed === undefined) return { sbom: sbom.digest, made };
-    return { sbom: sbom.digest, signature: signed.signature, made: made || signed.made };
+    const texts: string[] = [];
+    for (const sbom of generated.sboms) {
+      const made = await attach(ports, input, { ...generated, sbom }, replaced.get(sbom.format), held, lasting);
+      texts.push(made.digest);
+      attached.set(sbom.format, made);
+    }
+    const [first] = generated.sboms;
+    if (first !== undefined) {
+      progress.text(`${describeSbom(first)}: ${texts.join(', ')}`);
+      const refused = refusedGaps({ gaps: first.gaps.map(({ cause }) => cause) }, rule.sbom);
+      if (refused.length > 0) throw incompleteError(texts.join(', '), image.label, refused);
+    }
+    return { sboms: rule.sbom.formats.flatMap((format) => attached.get(format) ?? []) };
   });
 }
 
+/** @throws PolicyError `SBOM_INCOMPLETE` */
+function thereAlready(
+  { digest, signature, facts = {} }: OurSbom,
+  format: SbomFormat,
+  rule: SbomRule,
+  { label }: Image,
+): AttachedSbom {
+  const refused = refusedGaps(facts, rule.sbom);
+  if (refused.length > 0) throw incompleteError(digest, label, refused);
+  return { format, digest, ...(signature !== undefined && { signature }), made: false };
+}
+
+interface Generated {
+  subject: Descriptor;
+  sboms: Sbom[];
+}
+
 /**
- * Makes the SBOM of one image by streaming its layers.
+ * Makes the SBOMs of one image by streaming its layers once.
  * @param name of the root component
  * @throws InputError `NOT_AN_IMAGE`; as the generator
  */
-export async function generateSbom(
+export async function generateSboms(
   { sbom }: Pick<Ports, 'sbom'>,
   {
     repository,
     name,
     image,
+    formats,
     layers,
     manifests = repository,
-  }: { repository: ReadableRepository; name: string; image: Descriptor } & Pick<Input, 'layers' | 'manifests'>,
+  }: { repository: ReadableRepository; name: string; image: Descriptor; formats: readonly SbomFormat[] } & Pick<
+    Input,
+    'layers' | 'manifests'
+  >,
   signal: AbortSignal,
   onProgress: (done: number, total: number) => void,
-): Promise<{ subject: Descriptor; sbom: Sbom }> {
+): Promise<Generated> {
   const reference = `${name}@${image.digest}`;
   const { bytes, descriptor } = await manifests.fetchManifest(image, { signal });
   const manifest = parseManifest(bytes, descriptor.mediaType, reference);
@@ -102,56 +147,63 @@ export async function generateSbom(
       remedy: 'Name one of the images of the index: only an image has layers to look into.',
     });
   }
-  const [made] = await sbom.generate({
+  const sboms = await sbom.generate({
     name,
     descriptor,
     manifest,
+    formats,
     openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
     hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,
     ...(layers && { layers }),
   });
-  if (made === undefined) throw new Error('no SBOM was made');
-  return { subject: descriptor, sbom: made };
+  return { subject: descriptor, sboms };
 }
 
-interface Attached {
-  sbom: Descriptor;
-  text: string;
-  made: boolean;
-}
-
-async function attach(
-  ports: Pick<Ports, 'registries' | 'sbom' | 'documents'> & StorePort<Attachments>,
+async function generate(
+  ports: Pick<Ports, 'registries' | 'sbom'>,
   input: Input,
+  formats: readonly SbomFormat[],
   signal: AbortSignal,
-  lasting: AbortSignal,
   onProgress: (done: number, total: number) => void,
-): Promise<Attached> {
+): Promise<Generated> {
   const { registry, repository: path } = input.at ?? input.source;
-  const repository = ports.registries.repository(registry, path);
   const { image, source } = input;
   const named = {
-    repository,
+    repository: ports.registries.repository(registry, path),
     name: `${source.registry}/${source.repository}`,
     image,
+    formats,
     ...(input.layers && { layers: input.layers }),
     ...(input.manifests && { manifests: input.manifests }),
   };
-  const { subject, sbom } = await readAt(input, () => generateSbom(ports, named, signal, onProgress));
-  const packed = packArtifact({
-    artifactType: sbom.mediaType,
-    layers: [
-      {
-        mediaType: sbom.mediaType,
-        bytes: sbom.bytes,
-        annotations: { 'org.opencontainers.image.title': sbom.fileName },
-      },
-    ],
+  return readAt(input, () => generateSboms(ports, named, signal, onProgress));
+}
+
+/** @param replaced the SBOM by an older version that this one replaces */
+export function packSbom(sbom: Sbom, subject: Descriptor, replaced?: Digest): PackedArtifact {
+  const { mediaType, bytes, fileName } = sbom;
+  return packArtifact({
+    artifactType: mediaType,
+    layers: [{ mediaType, bytes, annotations: { 'org.opencontainers.image.title': fileName } }],
     subject,
-    annotations: { 'org.opencontainers.image.created': sbom.created },
+    annotations: annotationsOf(sbom, replaced),
   });
+}
+
+/** Attaches one SBOM and signs it. */
+async function attach(
+  ports: SbomPorts,
+  input: Input,
+  { subject, sbom }: { subject: Descriptor; sbom: Sbom },
+  replaced: Digest | undefined,
+  signal: AbortSignal,
+  lasting: AbortSignal,
+): Promise<AttachedSbom> {
+  const { registry, repository: path } = input.at ?? input.source;
+  const repository = ports.registries.repository(registry, path);
+  const packed = packSbom(sbom, subject, replaced);
   const { digest } = packed.descriptor;
   // The registry lists the same SBOM, but there is no valid signature and no record of it. Either it was made with
   // another store, or the list is wrong: anybody can compute the digest.
@@ -160,11 +212,14 @@ async function attach(
       (referrer) => referrer.digest === digest,
     );
   const made = !(await isThere(repository, { digest }, signal)) || !(await isListed());
-  await noteMadeSbom(ports, subject, packed.descriptor);
+  await noteMadeSbom(ports, subject, { ...packed.descriptor, artifactType: sbom.mediaType, tool: sbom.tool });
   await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
   signal.throwIfAborted();
   if (made) await attachPacked(input, repository, packed, lasting);
-  return { sbom: packed.descriptor, text: `${describeSbom(sbom)}: ${digest}`, made };
+  const { format } = sbom;
+  if (input.rule.sign.length === 0) return { format, digest, made };
+  const signed = await signSubject(ports, input, sbomClaim(packed.descriptor, input.image), lasting);
+  return { format, digest, signature: signed.signature, made: made || signed.made };
 }
 
 /** One line: the packages that were found and the files that could not be read. */
@@ -172,115 +227,4 @@ export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): s
   const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
   const missing = gaps.map(({ cause, count, examples: [example = ''] }) => `${count} ${cause}: ${example}`);
   return [counted.length === 0 ? 'no components' : counted.join(', '), ...missing].join('; ');
-}
-
-/** Maximum recorded SBOMs of one image: one for each repository that it was promoted from. */
-const MOST_MADE_SBOMS = 1_000;
-
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
-const madeSchema = z.object({
-  sboms: z.array(z.object({ mediaType: z.string(), digest, size: z.number().int().nonnegative() })),
-});
-type Made = z.infer<typeof madeSchema>['sboms'];
-
-function nameOf(image: Pick<Descriptor, 'digest'>): string {
-  return `sboms/${image.digest.replace(':', '-')}.json`;
-}
-
-/** An unreadable record counts as empty. The SBOMs are then made again, with the same bytes. */
-function parse(bytes: Uint8Array | undefined): Made {
-  try {
-    return madeSchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8'))).sboms;
-  } catch {
-    return [];
-  }
-}
-
-/** The SBOMs that this app made of an image, in any repository, newest first. */
-export async function sbomsMadeOf(
-  { documents }: Pick<Ports, 'documents'>,
-  image: Pick<Descriptor, 'digest'>,
-): Promise<Made> {
-  return parse(await documents.get('documents', nameOf(image)));
-}
-
-/** Records an SBOM as made by this app, before it is pushed. */
-async function noteMadeSbom(
-  { documents }: Pick<Ports, 'documents'>,
-  image: Pick<Descriptor, 'digest'>,
-  { mediaType, digest: made, size }: Descriptor,
-): Promise<void> {
-  await untilWritten(image.digest, async () => {
-    const found = await documents.getVersioned('documents', nameOf(image));
-    const before = parse(found?.value);
-    if (before.some((sbom) => sbom.digest === made)) return true;
-    const sboms = [{ mediaType, digest: made, size }, ...before].slice(0, MOST_MADE_SBOMS);
-    const bytes = Buffer.from(JSON.stringify({ sboms }));
-    return documents.putVersioned('documents', nameOf(image), bytes, found?.version);
-  });
-}
-
-/** Maximum SBOMs of one image without a record that are checked. Further ones are skipped. */
-const MOST_FOREIGN_SBOMS = 100;
-
-/** Whether the rule signs attachments. */
-export interface SigningRule {
-  sign: readonly Rule['sign'][number][];
-}
-
-/**
- * Finds the SBOM of an image by this app: this app's signature of it verifies and says that it is the SBOM of this
- * image. If the rule signs nothing, the record that was written before the push decides. SBOMs by others are left
- * alone. An SBOM that is listed but missing does not count.
- * @param onLate called if there is none, with the recorded SBOMs that are listed but missing
- */
-export async function findOurSbom(
-  ports: Pick<Ports, 'signer' | 'documents' | 'now'>,
-  rule: SigningRule,
-  repository: ReadableRepository,
-  image: Pick<Descriptor, 'digest'>,
-  signal: AbortSignal,
-  onLate: (sboms: Digest[]) => Promise<void> = async () => {},
-): Promise<(Descriptor & { signature?: Digest }) | undefined> {
-  const options = { artifactType: SBOM_MEDIA_TYPES.cyclonedx, artifactTypes: false, signal };
-  const listed = await repository.listReferrers(image.digest, options);
-  if (listed.length === 0) return undefined;
-  const made = await sbomsMadeOf(ports, image);
-  const digests = new Set<string>(listed.map(({ digest }) => digest));
-  // Use the recorded descriptors: a list may have a wrong size or type.
-  const ours: Descriptor[] = made.filter(({ digest }) => digests.has(digest));
-  const { signer } = ports;
-  if (signer === undefined || rule.sign.length === 0) {
-    const found = await firstThere(repository, ours, signal);
-    if (found === undefined && ours.length > 0) await onLate(ours.map(({ digest }) => digest));
-    return found;
-  }
-  const noted = new Set<string>(ours.map(({ digest }) => digest));
-  // Anybody can attach any number of SBOMs. The recorded ones come first, and the number of others is limited.
-  const others = listed.filter(({ digest }) => !noted.has(digest)).slice(0, MOST_FOREIGN_SBOMS);
-  for (const some of [ours, others]) {
-    const signed = await mapConcurrently(some, LOOKED_AT_ONCE, (sbom) =>
-      findOurSignature(ports, repository, sbomClaim(sbom, image), signer, signal),
-    );
-    const found = await firstThere(
-      repository,
-      some.filter((_, index) => signed[index] !== undefined),
-      signal,
-    );
-    const signature = found && signed[some.indexOf(found)];
-    if (found !== undefined) return { ...found, ...(signature !== undefined && { signature: signature.digest }) };
-  }
-  const late: Digest[] = [];
-  for (const sbom of ours) if (!(await isThere(repository, sbom, signal))) late.push(sbom.digest);
-  if (late.length > 0) await onLate(late);
-  return undefined;
-}
-
-async function firstThere(
-  repository: ReadableRepository,
-  sboms: readonly Descriptor[],
-  signal: AbortSignal,
-): Promise<Descriptor | undefined> {
-  for (const sbom of sboms) if (await isThere(repository, sbom, signal)) return sbom;
-  return undefined;
 }

@@ -24,14 +24,27 @@ export async function run(
 ): Promise<OperationResult | { retryAfterMs: number }> {
   const { runId, name } = opened;
   const root = await resolveRoot(opened, input, call.signal);
-  const rule = { sign: ports.signer === undefined ? [] : (['notary'] as const) };
+  const rule = {
+    sign: ports.signer === undefined ? [] : (['notary'] as const),
+    sbom: { formats: input.formats ?? (['cyclonedx'] as const), refresh: false },
+  };
   const reply = await longStep(ports, 'sbom', { runId }, call, async (step) => {
     const { images } = await classifyGraph(step.repository(name.registry, name.repository), root, call.signal);
     const made = await attachSboms(ports, step, { runId, rule, source: name }, images, call);
     if (made instanceof Busy) return made;
     call.progress.text(counted('SBOMs', made).join());
-    const sbomOf = new Map(made.map(({ label, digest, made: isMade }) => [label, { sbom: digest, made: isMade }]));
-    return images.map(({ digest, label, why }) => ({ digest, label, ...(sbomOf.get(label) ?? { why }) }));
+    return images.map(({ digest, label, why }) => {
+      const sboms = made.filter(({ subject }) => subject === digest).map((each) => [each.digest, each.made] as const);
+      const [first] = sboms;
+      if (first === undefined) return { digest, label, why };
+      return {
+        digest,
+        label,
+        sbom: first[0],
+        made: first[1],
+        sboms: sboms.map(([sbom, isMade], index) => ({ format: rule.sbom.formats[index], digest: sbom, made: isMade })),
+      };
+    });
   });
   if (!('done' in reply)) return reply;
   const { digest } = root;

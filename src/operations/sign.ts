@@ -16,7 +16,7 @@ export async function run(
 ): Promise<OperationResult | { retryAfterMs: number }> {
   const { runId, name } = opened;
   const root = await resolveRoot(opened, input, call.signal);
-  const attaching = { runId, rule: { sign: ['notary'] as const }, source: name };
+  const attaching = { runId, rule: { sign: ['notary'] as const, sbom: { formats: [], refresh: false } }, source: name };
   const reply = await longStep(ports, 'sign', { runId }, call, async (step) => {
     const { images } = await classifyGraph(step.repository(name.registry, name.repository), root, call.signal);
     const subjects = input.recursive ? images : images.slice(0, 1);

@@ -15,6 +15,22 @@ const signaturePolicySchema = z.strictObject({
   identities: z.array(z.string().min(1)).min(1).default(['*']),
 });
 
+/** Causes of gaps in SBOMs, as the library `sbom` names them. */
+export const SBOM_GAPS = [
+  'layer-elsewhere',
+  'layer-unreadable',
+  'archive-doubtful',
+  'link-unresolved',
+  'sparse-file',
+  'file-too-large',
+  'database-unreadable',
+  'entry-skipped',
+  'no-reader',
+  'too-many-licences',
+  'unowned-binaries',
+  'unowned-interpreters',
+] as const;
+
 const globs = z.array(z.string().min(1).max(300)).min(1).max(100);
 
 function isDeadline(text: string): boolean {
@@ -46,11 +62,16 @@ export const ruleSchema = z.strictObject({
   sbom: z
     .strictObject({
       formats: z
-        .array(z.enum(['cyclonedx']))
-        .max(1)
+        .array(z.enum(['cyclonedx', 'spdx']))
+        .max(2)
+        .overwrite((formats) => [...new Set(formats)])
         .default(['cyclonedx']),
+      /** Causes of gaps that an SBOM may have; others are refused. Default: all gaps are only named. */
+      allowGaps: z.array(z.enum(SBOM_GAPS)).max(SBOM_GAPS.length).optional(),
+      /** True to make SBOMs by older versions of this app again. */
+      refresh: z.boolean().default(false),
     })
-    .default({ formats: ['cyclonedx'] }),
+    .default({ formats: ['cyclonedx'], refresh: false }),
   sign: z
     .array(z.enum(['notary']))
     .max(1)

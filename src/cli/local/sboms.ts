@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises';
 import { InputError } from '../../oci/index.js';
-import { describeSbom, generateSbom } from '../../evidence/our-sbom.js';
+import { describeSbom, generateSboms } from '../../evidence/our-sbom.js';
 import { classifyGraph } from '../../evidence/classify.js';
 import { resolveRoot, type Opened, type OperationResult } from '../../operations/operation.js';
 import type { InputOf } from '../../operations/operation-schema.js';
@@ -57,16 +57,19 @@ export async function writeSbom(
   }
   const { registry, repository: name } = nameOf(opened);
   const ports = { sbom: createStreamingSbomGenerator() };
-  const named = { repository: opened.repository, name: `${registry}/${name}`, image };
+  const named = { repository: opened.repository, name: `${registry}/${name}`, image, formats: ['cyclonedx'] as const };
   const bar = { values, word: 'Reading', title: image.label, digest: image.digest };
-  const { sbom: document } = await doStep(
+  const {
+    sboms: [document],
+  } = await doStep(
     io,
     async ({ signal, progress }) => ({
-      done: await generateSbom(ports, named, signal, (done, total) => progress.bytes(done, total)),
+      done: await generateSboms(ports, named, signal, (done, total) => progress.bytes(done, total)),
     }),
     // Standard output may be the same terminal.
     path === '-' ? {} : { bar },
   );
+  if (document === undefined) return undefined;
   if (path === '-') {
     io.out(document.bytes);
     return undefined;

@@ -1,7 +1,8 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { Descriptor } from '../../../src/oci/index.js';
 import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
-import { attachSbomStep, findOurSbom } from '../../../src/evidence/our-sbom.js';
+import { findOurSbom } from '../../../src/evidence/find-sbom.js';
+import { attachSbomStep } from '../../../src/evidence/our-sbom.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
@@ -25,7 +26,7 @@ beforeEach(async () => {
   source.calls.length = 0;
 });
 const find = (sign: 'notary'[] = ['notary']) =>
-  findOurSbom(world, { sign }, source, image, new AbortController().signal);
+  findOurSbom(world, { sign, sbom: rule().sbom }, source, { image, format: 'cyclonedx' }, new AbortController().signal);
 
 test('a limited number of SBOMs is read if none is the app’s own', async () => {
   expect(await find()).toBeUndefined();
@@ -41,7 +42,7 @@ test('the app’s own SBOM is found at once by its record, even if it is listed 
   const attached = await attachSbomStep(world, input, newCall());
   if (!('done' in attached)) throw new Error('the step backed off');
   source.calls.length = 0;
-  expect((await find())?.digest).toBe(attached.done.sbom);
+  expect((await find())?.digest).toBe(attached.done.sboms[0]?.digest);
   expect(source.count('listReferrers')).toBe(2);
-  expect((await find([]))?.digest).toBe(attached.done.sbom);
+  expect((await find([]))?.digest).toBe(attached.done.sboms[0]?.digest);
 });
