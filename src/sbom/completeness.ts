@@ -34,6 +34,8 @@ class Owned {
   readonly #layers = new Map<number | Folder, number>();
   /** Folders by the path that leads there, because one folder has many files. */
   readonly #folders = new Map<string, Folder | undefined>();
+  /** For folders that were asked for: the topmost layer of them and of all folders above them. */
+  readonly #inherited = new Map<Folder, number>();
 
   constructor(tree: FileTree) {
     this.#tree = tree;
@@ -65,13 +67,29 @@ class Owned {
   has(path: string, file: number): boolean {
     const { layer } = this.#tree.placeOf(file);
     if (layer <= (this.#layers.get(file) ?? -1)) return true;
-    for (let folder = this.#folderAt(parentOf(path)); folder !== undefined; folder = folder.parent)
-      if (layer <= (this.#layers.get(folder) ?? -1)) return true;
-    return false;
+    const folder = this.#folderAt(parentOf(path));
+    return folder !== undefined && layer <= this.#inheritedBy(folder);
+  }
+
+  #inheritedBy(folder: Folder): number {
+    const above: Folder[] = [];
+    let layer = -1;
+    for (let at: Folder | undefined = folder; at !== undefined; at = at.parent) {
+      const known = this.#inherited.get(at);
+      layer = known ?? -1;
+      if (known !== undefined) break;
+      above.push(at);
+    }
+    for (const at of above.reverse()) {
+      layer = Math.max(layer, this.#layers.get(at) ?? -1);
+      this.#inherited.set(at, layer);
+    }
+    return layer;
   }
 
   #raise(node: number | Folder, layer: number): void {
     this.#layers.set(node, Math.max(layer, this.#layers.get(node) ?? -1));
+    if (node instanceof Folder) this.#inherited.clear();
   }
 
   #folderAt(path: string): Folder | undefined {
