@@ -148,7 +148,12 @@ describeWithPeers('the SBOM and GNU tar', ['tar'], ([tar = '']) => {
     ]) {
       const bytes = tarOf(tar, root, [`--format=${format}`, ...sparse]);
       const { purls, gaps } = await sbomOf([{ mediaType: PLAIN_LAYER, bytes }]);
-      expect({ purls, gaps }).toEqual({ purls: expected, gaps: [] });
+      // containerd refuses the sparse files of GNU's own formats.
+      const isRefused = format.includes('gnu') && sparse.length > 0;
+      expect({ purls, gaps }).toEqual({
+        purls: expected,
+        gaps: isRefused ? ['an entry of type "S" (deep/holes)'] : [],
+      });
     }
   });
 });
