@@ -1,4 +1,4 @@
-import { isRecord } from '../../src/oci/index.js';
+import { digestOf, isRecord } from '../../src/oci/index.js';
 import type { PromotionRow } from '../../src/rows/promotion-row.js';
 import type { World } from './world.js';
 
@@ -75,7 +75,8 @@ export async function endState(world: World): Promise<Record<string, unknown>> {
       [...documents.kept]
         // What a long step knew after each of its calls, how often it was begun, and the report of a copy, as in its receipt.
         .filter(([name]) => !/^documents\/plans\/[^/]+\/(?:[^/]+\/|copied\.json$)/.test(name))
-        .map(([name, bytes]) => [renamed(name), told(parsed(bytes))]),
+        // What layers contribute to SBOMs is compressed.
+        .map(([name, bytes]) => [renamed(name), name.startsWith('layers/') ? digestOf(bytes) : told(parsed(bytes))]),
     ),
     // One that is sent twice has its id twice.
     messages: Object.fromEntries(
