@@ -6,8 +6,6 @@ import { incrementGeneration } from '../rows/generation.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { DAILY_MS, isRunsToDecide, resyncTurnOf, type ResyncLane, type ResyncTurn } from '../rows/lists.js';
 import type { Ports } from '../ports/ports.js';
-import type { Versioned } from '../ports/versioned.js';
-import { CrashMarker } from './crash-marker.js';
 import { hasDifference } from './promotion-difference.js';
 import { addProblemText, isRunLimitReached, isTimeOver, type Scan } from './scan.js';
 import type { Share } from './request-shares.js';
@@ -43,24 +41,8 @@ export async function resync(scan: Resync): Promise<void> {
   const { ports } = scan;
   if (ports.paused) return;
   const rules = (await ports.rules.load()).filter((rule) => rule.triggers.includes('schedule'));
-  const marker = await CrashMarker.open(ports);
-  const [suspect, ...others] = marker.before;
-  if (suspect !== undefined && others.length === 0) await recordCrash(scan, suspect);
-  const isAlone = others.length > 0;
   const lanes = await Promise.all(lanesOf(rules).map((lane) => readLane(scan, lane)));
-  const due = lanes.flatMap(({ urgent, all }) => [...urgent, ...all].map(({ id }) => id));
-  if (due.length === 0 && marker.before.length === 0) return;
-  if (!(await marker.mark(isAlone ? [] : due))) return;
-  try {
-    if (isAlone)
-      for (const lane of lanes) await new LaneResync(scan, rules, lane, isAlone ? marker : undefined).compareAll();
-    else
-      await Promise.all(
-        lanes.map((lane) => new LaneResync(scan, rules, lane, isAlone ? marker : undefined).compareAll()),
-      );
-  } finally {
-    await marker.clear();
-  }
+  await Promise.all(lanes.map((lane) => new LaneResync(scan, rules, lane).compareAll()));
 }
 
 /** The pairs of source and destination registries of all rules. Each pair is a lane. */
@@ -103,23 +85,6 @@ function isDue(now: Date, turn: ResyncTurn | undefined): boolean {
   return inMs <= 0 || inMs > 2 * DAILY_MS;
 }
 
-/** Records that a tick crashed while this was the only promotion that it compared. */
-async function recordCrash(scan: Resync, id: string): Promise<void> {
-  const current = await scan.ports.store.getPromotion(id);
-  if (current === undefined || resyncTurnOf(current.value) === undefined) return;
-  addProblemText(
-    scan,
-    `promotion ${id}: a schedule tick crashed while it compared this promotion; it is tried again later`,
-  );
-  await recordFailure(scan, current);
-}
-
-async function recordFailure({ ports }: Resync, { value: row, version }: Versioned<PromotionRow>): Promise<void> {
-  const times = failuresInARow(row) + 1;
-  const retryAt = new Date(ports.now().getTime() + failurePauseMs(times)).toISOString();
-  await ports.store.replacePromotion(withResync(row, { ...row.resync, trouble: { times, retryAt } }), version);
-}
-
 /** The number of failed resyncs in a row since the promotion's last run. */
 function failuresInARow({ resync: known, runId }: PromotionRow): number {
   return known?.runId === runId ? (known?.trouble?.times ?? 0) : 0;
@@ -134,17 +99,14 @@ class LaneResync {
   readonly #scan: Resync;
   readonly #rules: readonly Rule[];
   readonly #lane: DueLane;
-  /** Set if each comparison must be recorded before it begins. */
-  readonly #marker: CrashMarker | undefined;
   #troubles = 0;
   /** Requests of the current comparison. */
   #asked = 0;
 
-  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane, marker: CrashMarker | undefined) {
+  constructor(scan: Resync, rules: readonly Rule[], lane: DueLane) {
     this.#scan = scan;
     this.#rules = rules;
     this.#lane = lane;
-    this.#marker = marker;
   }
 
   /**
@@ -157,7 +119,6 @@ class LaneResync {
     while (!this.#isEnough()) {
       const row = all.length === 0 || this.#left() > half ? (urgent.shift() ?? all.shift()) : all.shift();
       if (row === undefined) return;
-      if (this.#marker !== undefined && !(await this.#marker.mark([row.id]))) return;
       await this.#compare(row.id);
     }
   }
@@ -173,20 +134,34 @@ class LaneResync {
     );
   }
 
+  /**
+   * The comparison counts as failed until it ends. So a promotion whose comparison ends the process is tried again
+   * after a pause, and of two ticks only one compares it.
+   */
   async #compare(id: string): Promise<void> {
-    const { ports } = this.#scan;
-    const current = await ports.store.getPromotion(id);
-    if (current === undefined || !isDue(ports.now(), resyncTurnOf(current.value))) return;
+    const { store, now } = this.#scan.ports;
+    const current = await store.getPromotion(id);
+    if (current === undefined || !isDue(now(), resyncTurnOf(current.value))) return;
     const row = current.value;
     const rule = currentRule(this.#rules, row.rule, row.source);
+    const times = failuresInARow(row) + 1;
+    const retryAt = new Date(now().getTime() + failurePauseMs(times)).toISOString();
+    const failed = withResync(row, { ...row.resync, trouble: { times, retryAt } });
+    if (!(await store.replacePromotion(failed, current.version))) return;
+    const claimed = await store.getPromotion(id);
+    if (claimed === undefined || claimed.value.runId !== row.runId) return;
     this.#scan.checked += 1;
+    const end = (ended: PromotionRow): Promise<boolean> => store.replacePromotion(ended, claimed.version);
     try {
       if (rule !== undefined && (isRunsToDecide(row) || (await this.#differs(rule, row))))
         await this.#increment(rule, row);
-      else await ports.store.replacePromotion(withResync(row, this.#seen(row)), current.version);
+      else await end(withResync(row, this.#seen(row)));
     } catch (error) {
-      this.#scan.signal.throwIfAborted();
-      await this.#recordFailure(current, error);
+      if (this.#scan.signal.aborted) {
+        await end(row);
+        throw error;
+      }
+      await this.#reportFailure(row, error, end);
     }
   }
 
@@ -220,14 +195,16 @@ class LaneResync {
     this.#scan.started += 1;
   }
 
-  async #recordFailure(current: Versioned<PromotionRow>, error: unknown): Promise<void> {
-    const { value: row, version } = current;
+  async #reportFailure(
+    row: PromotionRow,
+    error: unknown,
+    end: (ended: PromotionRow) => Promise<boolean>,
+  ): Promise<void> {
     const isSlow = tookTooLong(error) && this.#asked >= SLOW_LOOK_REQUESTS && failuresInARow(row) + 1 >= SLOW_LOOKS;
     if (error instanceof TooLarge || isSlow) {
       const tooLarge = row.last?.digest;
-      const known = { ...this.#seen(row), ...(tooLarge !== undefined && { tooLarge }) };
-      await this.#scan.ports.store.replacePromotion(withResync(row, known), version);
-    } else await recordFailure(this.#scan, current);
+      await end(withResync(row, { ...this.#seen(row), ...(tooLarge !== undefined && { tooLarge }) }));
+    }
     if (error instanceof TooLarge) return;
     const { code, message } = describeError(error);
     // A refusal costs little and says nothing about the other promotions.

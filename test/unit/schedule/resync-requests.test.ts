@@ -121,17 +121,17 @@ describe('with a registry in memory', () => {
       const { checked } = await resyncTick(world);
       expect(checked).toBeGreaterThan(0);
       expect(checked).toBeLessThanOrEqual(2);
-      // Two notes read and written, two lists, and a read and a write for each comparison.
+      // Two requests of the tick, two lists, and for each comparison two reads and two writes.
       process.stdout.write(
         `resync over ${promotions} promotions: ${asked.length} table requests, ${checked} compared\n`,
       );
-      expect(asked.length).toBeLessThanOrEqual(8 + 2 * checked);
+      expect(asked.length).toBeLessThanOrEqual(4 + 4 * checked);
       expect(asked.filter((name) => name === 'listResync')).toHaveLength(2);
-      // Nothing is due: two notes and two lists.
+      // Nothing is due: two requests of the tick, and two lists.
       world.nowMs -= 2 * HOUR_MS;
       asked.length = 0;
       expect((await resyncTick(world)).checked).toBe(0);
-      expect(asked.length).toBeLessThanOrEqual(5);
+      expect(asked.length).toBeLessThanOrEqual(4);
     },
     240_000,
   );
