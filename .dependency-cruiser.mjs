@@ -41,7 +41,7 @@ const root = {
   ],
   'load-problems': ['settings', 'functions/', 'oci/'],
   'load-signer': ['load-problems', 'rules-source', 'settings', 'azure/', 'signing/', 'oci/'],
-  settings: ['azure/', 'operations/', 'transfer/', 'messages/', 'oci/'],
+  settings: ['azure/', 'operations/', 'transfer/', 'messages/', 'sbom/', 'oci/'],
   'rules-source': ['ports/', 'rules/', 'messages/', 'oci/'],
   version: [],
 };

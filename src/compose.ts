@@ -128,7 +128,7 @@ function portsOf(settings: Settings, { storage, rules, signing }: Loaded): Stati
     files: storage.files,
     queues: storage.queues,
     rules,
-    sbom: createStreamingSbomGenerator(),
+    sbom: createStreamingSbomGenerator({ limits: settings.SBOM_LIMITS }),
     signing,
     loginServers: settings.REGISTRY_IDS,
     jobPolicy: {

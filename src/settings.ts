@@ -5,6 +5,7 @@ import { readLoginServers } from './messages/registry-event.js';
 import { JOB_OPERATIONS } from './operations/job-schema.js';
 import { looksSecret } from './messages/secrets.js';
 import { isRegistryHost, quoted } from './oci/index.js';
+import { SBOM_LIMITS, type SbomLimits } from './sbom/index.js';
 import { CALL_REQUESTS } from './transfer/long-step.js';
 import { LARGE_BLOB_BYTES } from './transfer/copy.js';
 
@@ -196,6 +197,17 @@ const DEFAULT_RETENTION_DAYS = 30;
 const DEFAULT_SCAN_REQUESTS = 250;
 const DEFAULT_RESYNC_REQUESTS = 25;
 
+/** JSON of limits by name: `{"entries": 8000000}`. */
+const sbomLimits = optional.transform((text, context): Partial<SbomLimits> => {
+  const names = Object.keys(SBOM_LIMITS) as [keyof SbomLimits];
+  try {
+    return z.partialRecord(z.enum(names), z.number().int().positive()).parse(JSON.parse(text ?? '{}'));
+  } catch {
+    context.addIssue({ code: 'custom', message: `is not JSON of limits by name, which are ${names.join(', ')}` });
+    return z.NEVER;
+  }
+});
+
 const signingKey = optional.superRefine((key, context) => {
   if (key === undefined || !isUrl(key) || isVaultId('keys', key)) return;
   context.addIssue({
@@ -225,6 +237,7 @@ const fields = z.object({
   WALK_REQUESTS: wholeNumber(CALL_REQUESTS, LEAST_WALK_REQUESTS),
   SCAN_REQUESTS: wholeNumber(DEFAULT_SCAN_REQUESTS, 1, 100_000),
   RESYNC_REQUESTS: wholeNumber(DEFAULT_RESYNC_REQUESTS, 1, 100_000),
+  SBOM_LIMITS: sbomLimits,
   AZURE_CLIENT_ID: optional,
   AzureWebJobsStorage: optional,
   AzureWebJobsStorage__accountName: optional,

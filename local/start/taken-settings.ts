@@ -16,4 +16,5 @@ export const TAKEN_SETTINGS = [
   'WALK_REQUESTS',
   'SCAN_REQUESTS',
   'RESYNC_REQUESTS',
+  'SBOM_LIMITS',
 ] as const;

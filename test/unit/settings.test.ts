@@ -32,6 +32,7 @@ const DEFAULTS = {
   WALK_REQUESTS: 5000,
   SCAN_REQUESTS: 250,
   RESYNC_REQUESTS: 25,
+  SBOM_LIMITS: {},
   AZURE_CLIENT_ID: undefined,
   AzureWebJobsStorage: undefined,
   AzureWebJobsStorage__accountName: undefined,
@@ -89,6 +90,7 @@ describe('a valid setting', () => {
     ['WALK_REQUESTS', '100', 100],
     ['SCAN_REQUESTS', '1000', 1000],
     ['RESYNC_REQUESTS', ' ', 25],
+    ['SBOM_LIMITS', '{"entries":8000000,"workMs":1000}', { entries: 8_000_000, workMs: 1000 }],
     ['RUN_RETENTION_DAYS', '1', 1],
     ['RUN_RETENTION_DAYS', ' ', 30],
     ['JOB_SCOPES', '{"copy":["samples/**","!samples/tmp/**"]}', { copy: ['samples/**', '!samples/tmp/**'] }],
@@ -169,6 +171,10 @@ describe('an invalid setting', () => {
     ['WALK_REQUESTS', '99'],
     ['SCAN_REQUESTS', '0'],
     ['RESYNC_REQUESTS', '2.5'],
+    ['SBOM_LIMITS', 'entries=1'],
+    ['SBOM_LIMITS', '{"enties":1}'],
+    ['SBOM_LIMITS', '{"entries":0}'],
+    ['SBOM_LIMITS', '{"entries":"many"}'],
   ])('%s=%s', (name, text) => {
     const problems = problemsOf({ [name]: text.replace('SECRET', 'https://v-a.vault.azure.net/secrets/hub') });
     expect(problems[0]).toMatch(new RegExp(`^${name}: `));

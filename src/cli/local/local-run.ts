@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
-import { createStreamingSbomGenerator } from '../../sbom/index.js';
+import { createStreamingSbomGenerator, type SbomInput } from '../../sbom/index.js';
 import type { Opened, OperationResult } from '../../operations/operation.js';
 import type { OpenedImage } from '../../operations/sbom.js';
 import { newRunId } from '../../rows/open-run.js';
@@ -13,6 +13,7 @@ import type { Io } from '../io.js';
 import type { Target } from '../connection/target.js';
 import { withTransfers, type Transfers } from '../output/transfers.js';
 import type { Values } from '../verb.js';
+import { folderLayers, layerFolder } from './layer-cache.js';
 import { createLocalDocuments, createLocalStore, type LocalStore } from './local-store.js';
 
 /** The ports with which the app's steps run in this process. */
@@ -26,19 +27,25 @@ export interface LocalPorts extends Pick<
 export function createLocalPorts(
   registries: Registries,
   signer: Signer | undefined,
-  store: LocalStore = createLocalStore(),
+  { store = createLocalStore(), env = {} }: { store?: LocalStore; env?: Io['env'] } = {},
 ): LocalPorts {
   return {
     registries,
     signer,
     store,
-    documents: createLocalDocuments(),
+    documents: createLocalDocuments(layersOf(env)),
     lease: createLocalLease(),
     sbom: createStreamingSbomGenerator(),
     // One call does all the work, without limits.
     callBounds: { ms: Infinity, turnMs: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },
     now: () => new Date(),
   };
+}
+
+/** What earlier commands have kept of layers. Undefined if there is no place for it. */
+export function layersOf(env: Io['env']): SbomInput['layers'] {
+  const folder = layerFolder(env);
+  return folder === undefined ? undefined : folderLayers(folder);
 }
 
 /** Registries that have only one repository, which may be in a layout. */

@@ -8,6 +8,7 @@ import type { DestinationClaim } from '../../rows/claims.js';
 import type { PromotionRow } from '../../rows/promotion-row.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Versioned } from '../../ports/versioned.js';
+import type { SbomInput } from '../../sbom/index.js';
 
 /** The rows that steps need. */
 export type LocalStore = Promotions & Runs & Pick<SubjectIndex, 'addToSubjectIndex'> & Claims & Attachments;
@@ -69,11 +70,14 @@ export function createLocalStore(promotion?: { row: PromotionRow; run: RunRow })
 }
 
 /** The documents of one command, in memory: plans, recorded signatures, checkpoints. */
-export function createLocalDocuments(): Documents {
+export function createLocalDocuments(layers: SbomInput['layers']): Documents {
   const kept = new Rows<Uint8Array>();
   return {
-    get: async (_container, name) => kept.get(name)?.value,
-    put: async (_container, name, bytes) => void kept.put(name, bytes, kept.get(name)?.version),
+    get: async (container, name) => (container === 'layers' ? layers?.read(name) : kept.get(name)?.value),
+    async put(container, name, bytes) {
+      if (container === 'layers') await layers?.write(name, bytes);
+      else kept.put(name, bytes, kept.get(name)?.version);
+    },
     putIfAbsent: async (_container, name, bytes) => {
       kept.put(name, bytes);
       return kept.get(name)?.value ?? bytes;

@@ -97,7 +97,7 @@ async function attempt(io: Io, promotion: LocalPromotion, destination: string): 
   const key = { promotionId: promotionId(rule.name, source), runId: newRunId(Date.now()) };
   const rows = rowsOf(promotion, key, destination);
   const ports: PromotionPorts = {
-    ...createLocalPorts(promotion.registries, promotion.signer, createLocalStore(rows)),
+    ...createLocalPorts(promotion.registries, promotion.signer, { store: createLocalStore(rows), env: io.env }),
     listing: promotion.listing,
     rules: promotion.rules,
   };

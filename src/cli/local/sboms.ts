@@ -26,7 +26,7 @@ export async function attachSboms(
   input: InputOf<typeof sbom>,
   values: Values,
 ): Promise<OperationResult & { said: ReadonlyMap<string, string> }> {
-  const ports = createLocalPorts(registriesOf(opened), await readSigner(values, io));
+  const ports = createLocalPorts(registriesOf(opened), await readSigner(values, io), { env: io.env });
   const said = new Map<string, string>();
   const result = await doStep(io, (call) => replyOf(run(openedImage(opened), input, ports, call)), {
     parts: { values, word: 'Reading', tell: (_step, label, text) => void said.set(label, text) },
