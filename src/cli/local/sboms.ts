@@ -11,7 +11,7 @@ import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { createLocalPorts, doStep, nameOf, openedImage, registriesOf, replyOf } from './local-run.js';
+import { createLocalPorts, doStep, layersOf, nameOf, openedImage, registriesOf, replyOf } from './local-run.js';
 import { readSigner } from './signer.js';
 
 type OpenedTarget = Opened & { target: Target };
@@ -57,7 +57,14 @@ export async function writeSbom(
   }
   const { registry, repository: name } = nameOf(opened);
   const ports = { sbom: createStreamingSbomGenerator() };
-  const named = { repository: opened.repository, name: `${registry}/${name}`, image, formats: ['cyclonedx'] as const };
+  const layers = layersOf(io.env);
+  const named = {
+    repository: opened.repository,
+    name: `${registry}/${name}`,
+    image,
+    formats: ['cyclonedx'] as const,
+    ...(layers && { layers }),
+  };
   const bar = { values, word: 'Reading', title: image.label, digest: image.digest };
   const {
     sboms: [document],

@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { describe, expect, test } from '@jest/globals';
+
+const run = promisify(execFile);
+const ENTRIES = process.env.FULL === '1' ? 1_000_000 : 100_000;
+/** The longest time for which the event loop may be blocked. */
+const LONGEST_TURN_MS = 200;
+
+interface Cost {
+  counts?: Record<string, number>;
+  code?: string;
+  details?: object;
+  /** CPU time of the main thread between two turns of its event loop: a busy machine does not matter. */
+  longestMs: number;
+}
+
+async function read(entries: number, limits: Record<string, number>): Promise<Cost> {
+  const child = 'test/interop/sbom/read-image.child.ts';
+  const { stdout, stderr } = await run(process.execPath, [
+    '--no-warnings',
+    child,
+    `${entries}`,
+    JSON.stringify(limits),
+  ]);
+  expect(stderr).toBe('');
+  return JSON.parse(stdout) as Cost;
+}
+
+describe('a layer with very many files', () => {
+  test('is read while the event loop of the app stays free', async () => {
+    const { counts, longestMs } = await read(ENTRIES, {});
+    expect(counts).toEqual({ npm: 1 });
+    expect(longestMs).toBeLessThan(LONGEST_TURN_MS);
+  }, 300_000);
+
+  test('that needs more heap than its thread may have is refused, and the process lives on', async () => {
+    const { code, details, longestMs } = await read(ENTRIES, { heapBytes: 8 * 1024 ** 2 });
+    expect({ code, details }).toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'heapBytes' } });
+    expect(longestMs).toBeLessThan(LONGEST_TURN_MS);
+  }, 300_000);
+
+  test('that takes more time than its thread may work is refused', async () => {
+    const { code, details } = await read(ENTRIES, { workMs: 1 });
+    expect({ code, details }).toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'workMs', limit: 1 } });
+  }, 300_000);
+});
