@@ -3,7 +3,7 @@ export const ZIP_LIMITS = {
   /** Headers of entries, twice for each entry. Archives with a whole platform have 200,000. */
   headers: 2_000_000,
   /** Bytes of central directories and wanted entries that are in memory at the same time. */
-  heldBytes: 64 * 1024 ** 2,
+  heldBytes: 32 * 1024 ** 2,
   /** Inflated bytes of the wanted entries, besides {@link ZIP_LIMITS.inflatedRatio}. */
   inflatedBytes: 64 * 1024 ** 2,
   /** Inflated bytes for each byte of the file. Archives hardly shrink when they are compressed again. */
