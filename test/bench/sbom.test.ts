@@ -72,7 +72,10 @@ const EXPLAINED: { where: RegExp; why: string }[] = [
     why: 'a file of a Debian package, which is listed as that, once',
   },
   { where: /^\/srv\/app\/package\.json$/, why: 'the manifest of an app itself: npm did not install it' },
-  { where: /^\/(?:lib\/modules\/|boot\/vmlinuz-)/, why: "a part of Alpine's kernel, which is listed as the package linux-virt" },
+  {
+    where: /^\/(?:lib\/modules\/|boot\/vmlinuz-)/,
+    why: "a part of Alpine's kernel, which is listed as the package linux-virt",
+  },
 ];
 
 const typeOf = (purl: string): string => purl.slice(0, purl.indexOf('/'));
