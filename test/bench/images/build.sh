@@ -134,7 +134,16 @@ build_dotnet() {
   mkdir -p "$root/srv/app/node_modules"; cp -r "$work/package" "$root/srv/app/node_modules/nerdbank-gitversioning"
   (cd "$work" && python3 -m pip download -q --no-deps dotnetcore2==3.1.23 && unzip -q -o dotnetcore2*.whl)
   cp -r "$work"/dotnetcore2/bin/. "$root/usr/share/dotnet/"
-  find "$root" -name '*.deps.json' -exec node -e 'for (const f of process.argv.slice(1)) { const d=JSON.parse(require("fs").readFileSync(f)); for (const [k,v] of Object.entries(d.libraries)) if (v.type==="package") console.log(k.replace("/"," ")); }' {} + | sort -u >"$out/dotnet/truth/nuget"
+  # Libraries that bring a file, or need one that does; and, as `dotnet --list-runtimes`, the folders of shared runtimes.
+  find "$root" -name '*.deps.json' -print0 | xargs -0 node -e '
+for (const f of process.argv.slice(1)) {
+  const d = JSON.parse(require("fs").readFileSync(f)), entries = Object.values(d.targets).flatMap(Object.entries);
+  const brings = new Set(entries.filter(([, t]) => ["runtime","native","runtimeTargets","resources"].some((k) => Object.keys(t[k] ?? {}).length)).map(([k]) => k));
+  for (let before = -1; before < brings.size;) { before = brings.size; for (const [k, t] of entries) if (Object.entries(t.dependencies ?? {}).some(([n, v]) => brings.has(`${n}/${v}`))) brings.add(k); }
+  const [, framework, version] = /\/shared\/([^/]+)\/([^/]+)\//.exec(f) ?? [];
+  if (framework) console.log(framework, version);
+  for (const [k, v] of Object.entries(d.libraries)) if (v.type === "package" && brings.has(k) && k.split("/")[0].toLowerCase() !== framework?.toLowerCase()) console.log(k.replace("/", " "));
+}' | sort -u >"$out/dotnet/truth/nuget"
   finish dotnet
 }
 
