@@ -1,4 +1,4 @@
-import type { Cataloger, LocatedPackage } from './catalogers/cataloger.js';
+import type { Cataloger, Gap, LocatedPackage } from './catalogers/cataloger.js';
 import type { GapCause } from './gaps.js';
 import { Folder, type FileTree } from './layers/file-tree.js';
 import { baseOf, cleanPath, parentOf } from './layers/path.js';
@@ -15,6 +15,9 @@ export interface ProgramFile {
 
 /** A package and the cataloger that found it. */
 export type FoundPackage = LocatedPackage & { cataloger: Pick<Cataloger, 'kind'> };
+
+/** A gap in a file, and the cataloger that read the file. */
+export type FoundGap = Gap & { path: string; cataloger: Pick<Cataloger, 'kind'> };
 
 /** A program that belongs to no package. */
 export interface UnownedProgram {
@@ -103,22 +106,32 @@ class Owned {
 
 /**
  * Compares the programs of an image with what its packages own.
- * @param found all packages
+ * @param found all packages, and the gaps in the files that were read
  * @param programs each path of each ELF file and script
  * @param layers digests, from the lowest layer up
- * @returns the packages to list, and the ELF files and script interpreters that belong to none of them. A program that
+ * @returns the packages and gaps to list, and the ELF files and script interpreters that belong to none of them. A program that
  *   scripts name is an interpreter and not one of the ELF files. Interpreters that are not in the image do not count.
  */
-export function compareOwners<P extends FoundPackage>(
-  found: readonly P[],
+export function compareOwners<P extends FoundPackage, G extends FoundGap>(
+  found: { packages: readonly P[]; gaps: readonly G[] },
   programs: Iterable<ProgramFile>,
   tree: FileTree,
   layers: readonly string[],
-): { packages: P[]; unowned: UnownedProgram[] } {
+): { packages: P[]; gaps: G[]; unowned: UnownedProgram[] } {
   const ofSystem = new Owned(tree);
   // A file from a layer above the database was replaced after its package was installed, and is not the package's.
-  for (const each of found) if (each.cataloger.kind === 'os') ofSystem.add(each, layers.lastIndexOf(each.layer));
-  const packages = found.filter((each) => !isOfSystem(each, ofSystem, tree));
+  for (const each of found.packages)
+    if (each.cataloger.kind === 'os') ofSystem.add(each, layers.lastIndexOf(each.layer));
+  const isOfSystem = (path: string): boolean => {
+    const place = tree.find(path);
+    return typeof place?.node === 'number' && ofSystem.has(place.folder.pathOf(place.name), place.node);
+  };
+  // A language package or runtime that came with a package of the system is listed as that, so its gaps hide nothing. The
+  // modules inside a program stay, because no other package names them.
+  const isListed = ({ cataloger: { kind }, type, path }: P): boolean =>
+    kind === 'os' || (kind === 'binary' && type !== 'generic') || !isOfSystem(path);
+  const packages = found.packages.filter(isListed);
+  const gaps = found.gaps.filter(({ cataloger: { kind }, path }) => kind === 'os' || !isOfSystem(path));
   const ofOthers = new Owned(tree);
   for (const each of packages) {
     if (each.cataloger.kind === 'os') continue;
@@ -151,21 +164,12 @@ export function compareOwners<P extends FoundPackage>(
     [...paths].sort().map((path) => ({ cause, path }));
   return {
     packages,
+    gaps,
     unowned: [
       ...unowned('unowned-binaries', binaries.values()),
       ...unowned('unowned-interpreters', interpreters.values()),
     ],
   };
-}
-
-/**
- * True for a language package or a runtime that came with a package of the operating system, which is listed anyway. The
- * modules inside a program are not: no other package names them.
- */
-function isOfSystem({ cataloger: { kind }, type, path }: FoundPackage, ofSystem: Owned, tree: FileTree): boolean {
-  if (kind === 'os' || (kind === 'binary' && type !== 'generic')) return false;
-  const place = tree.find(path);
-  return typeof place?.node === 'number' && ofSystem.has(place.folder.pathOf(place.name), place.node);
 }
 
 /** The interpreter that a script names, and the program that `env` looks for. */

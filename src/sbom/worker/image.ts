@@ -4,7 +4,7 @@ import type { Cataloger, Distro, FoundFile, LocatedPackage } from '../catalogers
 import { CATALOGERS } from '../catalogers/index.js';
 import { OS_RELEASE_PATHS } from '../catalogers/os-release.js';
 import { makeSboms } from '../documents/make.js';
-import { compareOwners, type FoundPackage, type ProgramFile } from '../completeness.js';
+import { compareOwners, type FoundGap, type FoundPackage, type ProgramFile } from '../completeness.js';
 import { Gaps } from '../gaps.js';
 import type { Sbom } from '../generator.js';
 import { parseImageConfig } from '../image-config.js';
@@ -135,16 +135,19 @@ class Image {
   catalog(): Omit<Parameters<typeof makeSboms>[0], 'name' | 'digest'> {
     const files = this.#filesOfCatalogers();
     const located: (FoundPackage & { cataloger: Cataloger })[] = [];
+    const doubtful: (FoundGap & { cataloger: Cataloger })[] = [];
     for (const cataloger of CATALOGERS) {
       const found = (files.get(cataloger) ?? []).sort((one, other) => (one.path < other.path ? -1 : 1));
       for (const { path, reading } of found)
-        for (const { cause, detail } of reading.gaps ?? []) this.#gap(cataloger, cause, detail, path);
+        for (const gap of reading.gaps ?? []) doubtful.push({ ...gap, path, cataloger });
       const combined = cataloger.combine?.(found, { has: (path) => this.#tree.find(path) !== undefined });
-      for (const { cause, detail, path } of combined?.gaps ?? []) this.#gap(cataloger, cause, detail, path);
+      for (const gap of combined?.gaps ?? []) doubtful.push({ ...gap, cataloger });
       for (const each of combined?.packages ?? found.flatMap(packagesAt)) located.push({ ...each, cataloger });
     }
     const layers = this.#work.layers.map(({ digest }) => digest);
-    const { packages, unowned } = compareOwners(located, this.#programs(), this.#tree, layers);
+    const found = { packages: located, gaps: doubtful };
+    const { packages, gaps, unowned } = compareOwners(found, this.#programs(), this.#tree, layers);
+    for (const { cataloger, cause, detail, path } of gaps) this.#gap(cataloger, cause, detail, path);
     for (const { cause, path } of unowned) this.#gaps.add(cause, path);
     const distro = distroOf(files);
     return {

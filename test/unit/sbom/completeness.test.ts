@@ -122,6 +122,12 @@ describe('a language package', () => {
     });
   });
 
+  test('that the distribution installed and that cannot be read is no gap, unless it was replaced above', async () => {
+    const broken: Entry[] = [[files[0] ?? '', 'Name: a\n']];
+    expect(await unowned([...apk('python3-a', ...files), ...broken])).toEqual([]);
+    expect(await unowned([...apk('python3-a', ...files), ...broken], broken)).toHaveLength(1);
+  });
+
   test('that replaced one of the distribution in a layer above is listed', async () => {
     const { purls } = await read([...apk('python3-a', ...files), ...metadata('1.0')], metadata('2.0'));
     expect(purls).toEqual(['pkg:apk/alpine/python3-a@1-r0?arch=x86_64', 'pkg:pypi/a@2.0']);
