@@ -17,7 +17,7 @@ export function isSqlite(head: Uint8Array): boolean {
 }
 
 /**
- * Yields the headers of rpm's sqlite database (`rpmdb.sqlite`). `node:sqlite` opens files only, and there is no disk.
+ * Yields the headers of rpm's sqlite database (`rpmdb.sqlite`). In Node 22, `node:sqlite` opens files only, and there is no disk.
  * Each page is read once at most and rows do not overlap, so that the time is linear whatever the pages say.
  * @throws Unreadable if it has no table of packages
  * @see https://www.sqlite.org/fileformat2.html
