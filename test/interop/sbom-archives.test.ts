@@ -204,7 +204,7 @@ describeWithPeers('the SBOM and Java', ['java', 'javac', 'jar'], ([java = '', ja
     // Of the archives in which the JVM reads something, we read the same in most; the others are gaps.
     expect(read).toBeGreaterThan(archives.length / 4);
     expect(same).toBeGreaterThan(read / 2);
-  });
+  }, 300_000);
 });
 
 describeWithPeers('the SBOM and RubyGems', ['gem', 'ruby'], ([gem = '', ruby = '']) => {

@@ -178,7 +178,10 @@ test('any JSON in the place of targets and libraries is read without an error, t
       key,
       fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.record({ type, sha512: fc.jsonValue({ maxDepth: 1 }) })),
     ),
-    targets: fc.dictionary(fc.constantFrom('t', 'u'), fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.dictionary(key, target))),
+    targets: fc.dictionary(
+      fc.constantFrom('t', 'u'),
+      fc.oneof(fc.jsonValue({ maxDepth: 1 }), fc.dictionary(key, target)),
+    ),
   });
   await fc.assert(
     fc.asyncProperty(json, async (content) => {
