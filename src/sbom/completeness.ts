@@ -83,7 +83,7 @@ class Owned {
       if (known !== undefined) break;
       above.push(at);
     }
-    for (const at of above.reverse()) {
+    for (const at of above.toReversed()) {
       layer = Math.max(layer, this.#layers.get(at) ?? -1);
       this.#inherited.set(at, layer);
     }
