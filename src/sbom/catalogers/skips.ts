@@ -17,7 +17,7 @@ export class Skips {
     else seen.count += count;
   }
 
-  /** The same for a hostile database's millions of entries. @throws Unreadable after 100,000 */
+  /** Like `add`, but gives a hostile database up. @throws Unreadable after 100,000 calls for one reason */
   addOrStop(what: string, cause?: GapCause): void {
     this.add(what, cause);
     if ((this.#counts.get(what)?.count ?? 0) > MOST_SKIPPED) throw new Unreadable('most of it cannot be read');
