@@ -93,8 +93,10 @@ function byName(entries: [name: string, value: unknown][]): Record<string, unkno
   return Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
+/** A document is JSON, or a layer that was kept, compressed. */
 function parsed(bytes: Uint8Array): unknown {
-  return JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown;
+  const text = Buffer.from(bytes).toString('utf8');
+  return /^[[{"]/.test(text) ? (JSON.parse(text) as unknown) : Buffer.from(bytes).toString('hex');
 }
 
 function withoutNarrative(value: unknown): unknown {
