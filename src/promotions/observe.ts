@@ -26,6 +26,7 @@ import {
 } from '../evidence/differences.js';
 import { longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy, type OpenedPromotion, takePromotion, untilWritten } from '../rows/row-writes.js';
+import { signerOf } from '../evidence/our-signature.js';
 import { noteKey } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -53,6 +54,7 @@ type ObservePorts = Pick<Ports, 'registries' | 'documents' | 'callBounds' | 'sig
  * Takes the row, compares the source and the destination, and reports the differences. Writes the subject index before
  * it lists referrers, so that evidence that is pushed meanwhile triggers the promotion. A policy error
  * (`DESTINATION_TAKEN`) is reported with the digest, so that the schedule does not try again until the digest changes.
+ * @throws ConfigurationError `SIGNING_KEY_MISSING`
  */
 export async function observeStep(ports: ObservePorts, input: Input, call: StepCall): Promise<StepReply<Result>> {
   const begun = await beginRun(ports, input, call);
@@ -133,10 +135,10 @@ async function look(
   const at = attachedAt(rule, source, opened.destination);
   const destination = await destinationDifferences(ports, registries, opened, root, { signal, progress });
   const attached = withResolved(registries.repository(at.registry, at.repository), destination.walked?.onBothSides);
-  const differences = [
-    ...destination.differences,
-    ...(await attachmentDifferences(ports, rule, attached, graph.images, signal)),
-  ];
+  const missing = await attachmentDifferences(ports, rule, attached, graph.images, signal);
+  // Without a key nothing may be written. With `attachTo: destination`, the copy comes before the first signature.
+  if (rule.mode === 'enforce' && rule.sign.length > 0 && missing.length > 0) signerOf(ports);
+  const differences = [...destination.differences, ...missing];
   progress.text(differences.length === 0 ? 'nothing differs' : differences.join('; '));
   // If something differs, the copy looks for the reported referrers.
   const looked =

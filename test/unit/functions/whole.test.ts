@@ -407,14 +407,20 @@ describe('a promotion', () => {
     expect(await attached(image)).toEqual({ sboms: 1, signatures: 2 });
   });
 
-  test('without a key fails with a remedy that names the setting', async () => {
-    world.signer = undefined;
-    await pushImage(source, { tag: SOURCE.tag });
-    const run = await openRun(world);
-    expect(outcomes(await playAll())).toEqual(['failed']);
-    expect((await rowOf(world, run.promotionId)).last).toMatchObject({
-      code: 'SIGNING_KEY_MISSING',
-      remedy: expect.stringContaining('SIGNING_KEY'),
-    });
-  });
+  test.each(['source', 'destination'])(
+    'without a key, attachTo: %s fails before anything is written',
+    async (attachTo) => {
+      world.signer = undefined;
+      world.ruleList = [rule({ attachTo })];
+      await pushImage(source, { tag: SOURCE.tag });
+      const run = await openRun(world);
+      expect(outcomes(await playAll())).toEqual(['failed']);
+      expect((await rowOf(world, run.promotionId)).last).toMatchObject({
+        code: 'SIGNING_KEY_MISSING',
+        remedy: expect.stringContaining('SIGNING_KEY'),
+      });
+      expect(source.manifests.size).toBe(1);
+      expect(destination.calls.filter(({ method }) => /^(?:push|mount)/.test(method))).toEqual([]);
+    },
+  );
 });

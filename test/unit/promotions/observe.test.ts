@@ -387,8 +387,9 @@ describe('the differences', () => {
     expect(attachTo).toBeUndefined();
   });
 
-  test('include a signature if no key is configured; the signing step reports the reason', async () => {
+  test('include a signature if no key is configured and the rule only observes', async () => {
     world.signer = undefined;
+    world.ruleList = [rule({ mode: 'observe' })];
     expect((await found()).differences).toContain('image has no SBOM or signature from this app yet');
   });
 });
