@@ -20,8 +20,8 @@ export interface Io {
   readLine(options?: { hidden?: boolean }): Promise<string | undefined>;
   /** Standard error, if it is a terminal. */
   terminal?: Terminal;
-  /** Standard output is a terminal that shows colours. */
-  outIsTerminal?: boolean;
+  /** Columns of standard output, if it is a terminal that shows colours. */
+  outColumns?: number;
   env: Readonly<Record<string, string | undefined>>;
   /** The folder in which the command was called. The app of an `npm start` in this folder is used. */
   folder?: string;

@@ -61,7 +61,7 @@ process.exitCode = await run(process.argv.slice(2), {
   openInput: () => openStdin(),
   readLine: ({ hidden = false } = {}) => openLines().read(hidden),
   ...(isTerminal(stderr) && { terminal }),
-  outIsTerminal: isTerminal(process.stdout),
+  ...(isTerminal(process.stdout) && { outColumns: sizeOr(process.stdout.columns, 100) }),
   env: process.env,
   folder: process.cwd(),
   architecture: process.arch,

@@ -164,7 +164,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       io.err('Error: interrupted (INTERRUPTED)\n');
       return 130;
     }
-    const colors = colorsOf({ outIsTerminal: io.terminal !== undefined, env: io.env });
+    const colors = colorsOf({ ...(io.terminal && { outColumns: io.terminal.columns() }), env: io.env });
     io.err(formatFailure(error, command).replace(/^Error:/, colors.bad));
     return exitCodeOf(error);
   }

@@ -119,20 +119,25 @@ export function defineVerb(
 }
 
 /**
- * Refuses operands of a command that takes none. If it has subcommands, the first operand is a mistyped one: it is
- * reported as commander reports an unknown command, with a suggestion.
+ * Reports a mistyped subcommand as commander reports an unknown command, with a suggestion.
+ * @throws CommanderError
+ */
+export function refuseSubcommand({ commands }: Command, operands: readonly string[]): void {
+  const onlySubcommands = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+  for (const each of commands) onlySubcommands.command(each.name());
+  onlySubcommands.parse(['--', ...operands], { from: 'user' });
+}
+
+/**
+ * Refuses operands of a command that takes none. If it has subcommands, the first operand is a mistyped one.
  * @throws CommanderError, UsageError
  */
 function refuseOperands(
-  { commands }: Command,
+  command: Command,
   operands: readonly string[],
   { path, usage }: { path: string; usage: string },
 ): void {
-  if (commands.length > 0) {
-    const onlySubcommands = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
-    for (const each of commands) onlySubcommands.command(each.name());
-    onlySubcommands.parse(['--', ...operands], { from: 'user' });
-  }
+  if (command.commands.length > 0) refuseSubcommand(command, operands);
   throw new UsageError(`"acr-promoter ${path}" takes no arguments but got ${operands.length}`, {
     usage,
     advice: `Run "acr-promoter ${path} -h" for more options and examples`,

@@ -156,7 +156,9 @@ export async function runOperationStep(
 ): Promise<StepReply<ResultOf<typeof runOperationContract>>> {
   const run = (await ports.store.getRun(input.runId))?.value;
   if (run === undefined || run.input.kind !== 'job')
-    throw new InputError('RUN_UNKNOWN', `there is no run ${input.runId}`);
+    throw new InputError('RUN_UNKNOWN', `there is no job with run ${input.runId}`, {
+      remedy: 'Submit the job again: its row is gone (RUN_RETENTION_DAYS).',
+    });
   const job = readAcceptedJob(run.input.job);
   await enforceJobPolicy(ports, job);
   if (!isSingleStep(job)) throw new InputError('JOB_INVALID', `${job.operation} needs more than one step`);

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { colorsOf } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
-import { tablePrinter, type Column } from '../output/table.js';
+import { tablePrinter, tableStyleOf, type Column } from '../output/table.js';
 import type { Command } from 'commander';
 import { parseCount } from '../option-values.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
@@ -36,7 +35,7 @@ export function addListOptions(command: Command, filters: Filters): void {
   for (const [name, value, meaning] of filters) command.option(`--${name} <${value}>`, meaning);
   command
     .option('--limit <n>', 'maximum rows', '50')
-    .option('--wide', 'all columns, with full digests and times; wider than 100 characters')
+    .option('--wide', 'all columns, with full digests and times; may be wider than the terminal')
     .option('--watch', 'print rows again when they change, until Ctrl-C');
 }
 
@@ -84,7 +83,7 @@ function filtersIn(values: Values, filters: Filters): Record<string, string> {
 /** Prints a list. With `--watch`, prints what has changed until the command is interrupted. */
 export async function showList<T>(call: AppCall, view: ListView<T>): Promise<void> {
   const { format, values, io } = call;
-  const print = tablePrinter(view.columns, { wide: values.wide === true, colors: colorsOf(io) });
+  const print = tablePrinter(view.columns, tableStyleOf(io, values));
   let before = new Map<string, string>();
   for (let isFirst = true; ; isFirst = false) {
     const { items, more } = await askList(call, view);

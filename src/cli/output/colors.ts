@@ -3,8 +3,8 @@ import type { Io } from '../io.js';
 
 /** Colours for a terminal. There are none for other outputs or with `NO_COLOR`. */
 export interface Colors {
-  /** A state of a promotion, an outcome of a run or a state of a step; a code may follow it. */
-  state(text: string): string;
+  /** A state of a promotion, an outcome of a run or a state of a step. */
+  state(state: string): string;
   heading(text: string): string;
   bad: (text: string) => string;
   warning: (text: string) => string;
@@ -14,14 +14,13 @@ const GREEN = new Set(['in_sync', 'promoted', 'completed', 'unchanged', 'done', 
 const RED = new Set(['failed', 'refused', 'no']);
 const YELLOW = new Set(['working', 'waiting', 'pending', 'running', 'superseded', 'interrupted']);
 
-export function colorsOf({ outIsTerminal = false, env }: Pick<Io, 'outIsTerminal' | 'env'>): Colors {
-  const colors = pc.createColors(outIsTerminal && (env.NO_COLOR ?? '') === '');
+export function colorsOf({ outColumns, env }: Pick<Io, 'outColumns' | 'env'>): Colors {
+  const colors = pc.createColors(outColumns !== undefined && (env.NO_COLOR ?? '') === '');
   return {
-    state(text) {
-      const [state = ''] = text.split(' ', 1);
-      if (GREEN.has(state)) return colors.green(text);
-      if (RED.has(state)) return colors.red(text);
-      return YELLOW.has(state) ? colors.yellow(text) : text;
+    state(state) {
+      if (GREEN.has(state)) return colors.green(state);
+      if (RED.has(state)) return colors.red(state);
+      return YELLOW.has(state) ? colors.yellow(state) : state;
     },
     heading: colors.bold,
     bad: colors.red,

@@ -1,7 +1,9 @@
-import type { Colors } from './colors.js';
+import type { Io } from '../io.js';
+import type { Values } from '../verb.js';
+import { colorsOf, type Colors } from './colors.js';
 import { onTerminal } from './status-line.js';
 
-/** Columns of a terminal that a table fits without `--wide`. */
+/** Columns of a table without `--wide`, if standard output is no terminal. */
 const TABLE_COLUMNS = 100;
 /** Minimum characters of a cell that is cut. */
 const LEAST_COLUMNS = 12;
@@ -26,14 +28,20 @@ export interface Column<T> {
   isState?: true;
 }
 
-/** Lines of a table, the headings first. Without `wide`, they have 100 characters at most. */
+/** Lines of a table, the headings first. */
 export function tableLines<T>(columns: readonly Column<T>[], rows: readonly T[], style: TableStyle): string[] {
   return tablePrinter(columns, style)(rows);
 }
 
-interface TableStyle {
+export interface TableStyle {
   wide: boolean;
   colors: Colors;
+  /** Characters of a line, if not `wide`. */
+  columns: number;
+}
+
+export function tableStyleOf(io: Pick<Io, 'outColumns' | 'env'>, values: Values): TableStyle {
+  return { wide: values.wide === true, colors: colorsOf(io), columns: io.outColumns ?? TABLE_COLUMNS };
 }
 
 /**
@@ -42,7 +50,7 @@ interface TableStyle {
  */
 export function tablePrinter<T>(
   columns: readonly Column<T>[],
-  { wide, colors }: TableStyle,
+  { wide, colors, columns: most }: TableStyle,
 ): (rows: readonly T[]) => string[] {
   const shown = columns.filter(({ isWide = false }) => wide || !isWide);
   const headings = shown.map(({ heading, wideHeading = heading }) => (wide ? wideHeading : heading));
@@ -52,7 +60,7 @@ export function tablePrinter<T>(
   return (rows) => {
     const isFirst = widths === undefined;
     const cells = [...(isFirst ? [headings] : []), ...rows.map(cellsOf)];
-    widths ??= widthsOf(cells, shown, wide);
+    widths ??= widthsOf(cells, shown, wide ? Infinity : most);
     const kept = widths;
     return cells.map((row, line) =>
       row
@@ -71,17 +79,20 @@ export function tablePrinter<T>(
 
 type Cut = Column<never>['cut'];
 
-function widthsOf(cells: readonly string[][], columns: readonly { cut?: Cut }[], wide: boolean): number[] {
+function widthsOf(cells: readonly string[][], columns: readonly { cut?: Cut }[], most: number): number[] {
   const widths = columns.map((_, at) => Math.max(...cells.map((row) => row[at]?.length ?? 0)));
-  if (wide) return widths;
-  shrink(widths, columns, LEAST_REFERENCE_COLUMNS);
-  shrink(widths, columns, LEAST_COLUMNS);
+  const room = most - GAP.length * (columns.length - 1);
+  shrink(widths, columns, { room, leastReference: LEAST_REFERENCE_COLUMNS });
+  shrink(widths, columns, { room, leastReference: LEAST_COLUMNS });
   return widths;
 }
 
 /** Narrows the widest column that may be cut, until the table fits or no column can be narrower. */
-function shrink(widths: number[], columns: readonly { cut?: Cut }[], leastReference: number): void {
-  const room = TABLE_COLUMNS - GAP.length * (columns.length - 1);
+function shrink(
+  widths: number[],
+  columns: readonly { cut?: Cut }[],
+  { room, leastReference }: { room: number; leastReference: number },
+): void {
   for (let over = widths.reduce((sum, width) => sum + width, -room); over > 0; over -= 1) {
     const candidates = columns.map(({ cut }, at) => {
       const least = cut === 'start' ? leastReference : LEAST_COLUMNS;

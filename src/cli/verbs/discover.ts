@@ -72,8 +72,8 @@ function treeIn(output: unknown): ReferrerTree {
   return { reference: textIn(output, 'reference'), descriptor, referrers: recordsIn(output, 'referrers').map(treeIn) };
 }
 
-function wantsColors({ outIsTerminal = false, env }: Io, values: Values): boolean {
-  return outIsTerminal && values.tty !== false && (env.NO_COLOR ?? '') === '';
+function wantsColors({ outColumns, env }: Io, values: Values): boolean {
+  return outColumns !== undefined && values.tty !== false && (env.NO_COLOR ?? '') === '';
 }
 
 /** With `--submit` and without `--wait`, the job's output has the requested format. */

@@ -55,7 +55,8 @@ const timeOf = ({ since, incrementedAt }: ShownPromotion): string => since ?? in
 const sourceOf = ({ source: { registry, repository, tag = '' } }: ShownPromotion): string =>
   `${registry}/${repository}:${tag}`;
 const COLUMNS: readonly Column<ShownPromotion>[] = [
-  { heading: 'STATE', text: ({ state, last }) => [state, last?.code ?? ''].join(' ').trim(), isState: true },
+  { heading: 'STATE', text: ({ state }) => state, isState: true },
+  { heading: 'CODE', text: ({ last }) => last?.code ?? '', cut: 'end' },
   { heading: 'SOURCE', text: sourceOf, cut: 'start' },
   { heading: 'DESTINATION', text: ({ destination }) => destination, isWide: true },
   { heading: 'RULE', text: ({ rule }) => rule, cut: 'end' },

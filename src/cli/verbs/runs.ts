@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { formatDuration } from '../../rules/duration.js';
-import { colorsOf, type Colors } from '../output/colors.js';
 import { formatResult } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
-import { ageOf, tableLines, withShortDigests, type Column } from '../output/table.js';
-import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { ageOf, tableLines, tableStyleOf, withShortDigests, type Column, type TableStyle } from '../output/table.js';
+import { operandAt, refuseSubcommand, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { addCancelOptions, cancelRun } from '../app/cancel.js';
@@ -151,12 +150,12 @@ function progressText({ doneBytes, totalBytes, doneNodes, totalNodes }: ShownRun
   ].join(', ');
 }
 
-function runText(run: ShownRun, { wide, colors }: { wide: boolean; colors: Colors }): string {
+function runText(run: ShownRun, style: TableStyle): string {
   const { code, reason, remedy } = run.result ?? {};
   const why = [code, reason].filter((part) => part !== undefined && part !== '').join(': ');
   const state = run.result?.outcome ?? run.state;
   const lines = [
-    `${onTerminal(run.id)}: ${colors.state(onTerminal(state))}`,
+    `${onTerminal(run.id)}: ${style.colors.state(onTerminal(state))}`,
     ...[
       ...aboutLines(run),
       `opened ${run.openedAt}${run.trigger === undefined ? '' : ` by ${triggerText(run.trigger)}`}, ${run.state === 'ended' ? 'took' : 'so far'} ${formatDuration(run.durationMs)}`,
@@ -164,7 +163,7 @@ function runText(run: ShownRun, { wide, colors }: { wide: boolean; colors: Color
       ...(why === '' ? [] : [why]),
       ...(remedy === undefined ? [] : [remedy]),
     ].map(onTerminal),
-    ...(run.steps.length === 0 ? [] : ['', ...tableLines(STEP_COLUMNS, run.steps, { wide, colors })]),
+    ...(run.steps.length === 0 ? [] : ['', ...tableLines(STEP_COLUMNS, run.steps, style)]),
   ];
   return `${lines.join('\n')}\n`;
 }
@@ -203,7 +202,7 @@ async function showRun({ app, format, operands, values, io }: AppCall): Promise<
   const answer = await askApp(app, `runs/${encodeURIComponent(operandAt(operands, 0))}`, io);
   if (format.kind !== 'text') return io.out(formatResult(format, answer));
   const run = (await import('../app/seeing-answers.js')).readShownRun(answer);
-  io.out(runText(run, { wide: values.wide === true, colors: colorsOf(io) }));
+  io.out(runText(run, tableStyleOf(io, values)));
 }
 
 async function cancel(call: AppCall): Promise<void> {
@@ -215,11 +214,15 @@ async function cancel(call: AppCall): Promise<void> {
 /** `runs`, `runs show` and `runs cancel`. */
 export function addRuns(parent: Command, context: VerbContext): void {
   const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
-  const list = defineAppVerb(parent, context, LIST, listed, (call) =>
-    call.operands.length === 0 ? listRuns(call) : showRun(call),
-  ).enablePositionalOptions();
+  const list = defineAppVerb(parent, context, LIST, listed, (call) => {
+    const [id] = call.operands;
+    if (id === undefined) return listRuns(call);
+    // The id of a run has a hyphen, and no verb has one.
+    if (!id.includes('-')) refuseSubcommand(list, call.operands);
+    return showRun(call);
+  }).enablePositionalOptions();
   const wide = (command: Command): void =>
-    void command.option('--wide', 'all columns, with full digests and times; wider than 100 characters');
+    void command.option('--wide', 'all columns, with full digests and times; may be wider than the terminal');
   defineAppVerb(list, context, SHOW, { add: wide }, showRun);
   defineAppVerb(list, context, CANCEL, { add: addCancelOptions }, cancel);
 }

@@ -36,13 +36,19 @@ export async function answerRun(
     rules = await ports.rules.load();
   } catch (error) {
     if (!(error instanceof PromoterError)) throw error;
-    const { code, message } = describeError(error);
-    return errorAnswer(503, code, message);
+    const { code, message, remedy } = describeError(error);
+    return errorAnswer(503, code, message, remedy === undefined ? {} : { remedy });
   }
   const rule = rules.find(({ name }) => name === row.rule);
-  if (rule === undefined) return errorAnswer(409, 'RULE_GONE', `there is no rule ${row.rule} any more`);
+  if (rule === undefined) {
+    return errorAnswer(409, 'RULE_GONE', `there is no rule ${row.rule} any more`, {
+      remedy: 'Restore the rule, or promote the tag by another rule.',
+    });
+  }
   const { nearest } = matchRules([rule], row.source);
-  if (nearest !== undefined) return errorAnswer(409, 'NO_RULE_MATCHES', nearest);
+  if (nearest !== undefined) {
+    return errorAnswer(409, 'NO_RULE_MATCHES', nearest, { remedy: `Change rule ${row.rule} to include it.` });
+  }
   const { runId, generation } = await incrementGeneration(ports, rule, row.source, { kind: 'http' });
   const statusUrl = `/api/promotions/${id}`;
   const jsonBody = { promotionId: id, generation, ...(runId !== undefined && { runId }), statusUrl };

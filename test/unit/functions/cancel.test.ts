@@ -376,9 +376,13 @@ describe('over HTTP', () => {
       jsonBody: { error: { remedy: expect.stringContaining('acr-promoter promotions --wide') } },
     });
     world.ruleList = [rule({ source: { registry: REGISTRY, repositories: ['other/**'] } })];
-    expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'NO_RULE_MATCHES' } } });
+    expect(await answerRun(world, promotionId)).toMatchObject({
+      jsonBody: { error: { code: 'NO_RULE_MATCHES', remedy: expect.stringContaining('staging') } },
+    });
     world.ruleList = [];
-    expect(await answerRun(world, promotionId)).toMatchObject({ jsonBody: { error: { code: 'RULE_GONE' } } });
+    expect(await answerRun(world, promotionId)).toMatchObject({
+      jsonBody: { error: { code: 'RULE_GONE', remedy: expect.any(String) } },
+    });
     expect((await rowOf(world, promotionId)).generation).toBe(2);
   });
 

@@ -206,7 +206,10 @@ Omit --rule, --digest: the only filter of ignored events is --since.
       code: 1,
       err: expect.stringContaining('(FILTER_INVALID)'),
     });
-    expect((await acrPromoter('runs', 'nobody')).err).toContain('(RUN_UNKNOWN)\nList runs: acr-promoter runs');
+    expect((await acrPromoter('runs', 'no-body')).err).toContain('(RUN_UNKNOWN)\nList runs: acr-promoter runs');
+    expect((await acrPromoter('runs', 'shwo')).err).toBe(
+      'Error: unknown command "shwo" for "acr-promoter runs"\nDid you mean show?\nRun "acr-promoter runs --help" for usage.\n',
+    );
     expect((await acrPromoter('runs', 'a', 'b')).err).toContain('requires at most 1 argument but got 2');
     expect((await acrPromoter('runs', '--limit', '0')).err).toContain('(OPTION_INVALID)');
   });
@@ -229,6 +232,18 @@ describe('a table', () => {
       expect(wide).not.toContain('…');
     }
     expect((await acrPromoter('runs')).out).toMatch(/ {2}…x+\/app:v1\.2\.3 {2}/);
+    for (const outColumns of [90, 140]) {
+      const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url, NO_COLOR: '1' } });
+      await run(['runs'], { ...io, outColumns });
+      expect(
+        Math.max(
+          ...out()
+            .toString()
+            .split('\n')
+            .map(({ length }) => length),
+        ),
+      ).toBe(outColumns);
+    }
   });
 
   test.each(['runs', 'jobs list'])('%s shows the whole image, if one of the runs has an error code', async (line) => {
@@ -255,16 +270,16 @@ describe('a table', () => {
 
   test('has colours on a terminal only, and none with NO_COLOR', async () => {
     await failedRun();
-    const shown = async (options: { outIsTerminal?: boolean; env?: Record<string, string> }): Promise<string> => {
+    const shown = async (options: { outColumns?: number; env?: Record<string, string> }): Promise<string> => {
       const { io, out } = createMemoryIo({ env: { ACR_PROMOTER_APP: url, ...options.env } });
-      await run(['promotions'], { ...io, ...(options.outIsTerminal === true && { outIsTerminal: true }) });
+      await run(['promotions'], { ...io, ...options, env: io.env });
       return out().toString();
     };
     const plain = await shown({});
     expect(plain).not.toContain('\u001b');
-    expect(await shown({ outIsTerminal: true, env: { NO_COLOR: '1' } })).toBe(plain);
-    const colored = await shown({ outIsTerminal: true });
-    expect(colored).toContain('\u001b[31mfailed DENIED\u001b[39m');
+    expect(await shown({ outColumns: 100, env: { NO_COLOR: '1' } })).toBe(plain);
+    const colored = await shown({ outColumns: 100 });
+    expect(colored).toContain('\u001b[31mfailed\u001b[39m  DENIED');
     expect(stripVTControlCharacters(colored)).toBe(plain);
   });
 
@@ -273,7 +288,7 @@ describe('a table', () => {
     answers['GET /api/status'] = { ok: false, version: '1', settings: [], problems, warnings: problems };
     const terminal = { write: () => undefined, columns: () => 80, rows: () => 24 };
     const { io, out, err } = createMemoryIo({ env: { ACR_PROMOTER_APP: url }, terminal });
-    expect(await run(['status'], { ...io, outIsTerminal: true })).toBe(1);
+    expect(await run(['status'], { ...io, outColumns: 80 })).toBe(1);
     expect(out().toString()).toContain('\u001b[31mno\u001b[39m');
     expect(out().toString()).toContain('\u001b[31mProblem:\u001b[39m it fails');
     expect(out().toString()).toContain('\u001b[33mWarning:\u001b[39m it fails');
@@ -355,7 +370,7 @@ describe('promotions', () => {
     const { promotionId } = await failedRun();
     const { out } = await acrPromoter('promotions', '--repository', `${REGISTRY}/samples/app`, '--tag', 'v1');
     expect(out.split('\n')[1]).toMatch(
-      new RegExp(`^failed DENIED  ${REGISTRY}/samples/app:v1  staging  ${DIGEST.slice(7, 19)}  \\d+[smhd]$`),
+      new RegExp(`^failed  DENIED  ${REGISTRY}/samples/app:v1  staging  ${DIGEST.slice(7, 19)}  \\d+[smhd]$`),
     );
     const wide = (await acrPromoter('promotions', '--wide')).out.split('\n')[1];
     expect(wide).toMatch(new RegExp(`  ${DESTINATION}  staging  ${DIGEST}  \\S+Z  ${promotionId}$`));
