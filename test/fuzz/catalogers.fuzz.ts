@@ -3,6 +3,7 @@ import { CATALOGERS } from '../../src/sbom/catalogers/index.js';
 import { LONGEST_NAME } from '../../src/sbom/catalogers/cataloger.js';
 import { zstdCompressSync } from 'node:zlib';
 import { layerFile } from '../support/layer-file.js';
+import { rawZip } from '../support/raw-zip.js';
 import { berkeleyDb, ndbDatabase, simpleHeader, sqliteDatabase } from '../support/rpm-databases.js';
 
 /** Contents to start from; the first byte chooses the cataloger. */
@@ -19,12 +20,28 @@ export function seeds(): Buffer[] {
     '{"packages":[{"name":"a/b","version":"1","dist":{"shasum":"00"}}]}',
     '{"runtimeTarget":{"name":"x"},"targets":{"x":{"a/1":{}}},"libraries":{"a/1":{"type":"package","sha512":"x"}}}',
     'SQLite format 3\0',
-    'PK\x03\x04',
     '\x7fELF\x02\x01\x01',
     'Gem::Specification.new do |s|\n  s.name = "a".freeze\n  s.version = "1"\nend\n',
   ];
   const headers = [simpleHeader('a'), simpleHeader('b', '1', '2', 900)];
+  const jar = rawZip([
+    {
+      name: 'META-INF/MANIFEST.MF',
+      content: 'Bundle-SymbolicName: a.b\nBundle-License: "MIT";x=1\n',
+      descriptor: true,
+    },
+    { name: 'META-INF/maven/g/a/pom.xml', content: '<project><artifactId>a</artifactId><version>${v}</version>' },
+    { name: 'pom.properties', content: 'groupId=g\nartifactId=a\nversion=1\n', method: 'store' },
+  ]);
   const databases = [
+    jar,
+    rawZip(
+      [
+        { name: 'a.jar', content: jar, zip64: true },
+        { name: 'b.jar', content: jar, descriptor: 'long' },
+      ],
+      { zip64: true },
+    ),
     sqliteDatabase(headers, { pageBytes: 512 }),
     berkeleyDb(headers),
     berkeleyDb(headers, { order: 'big' }),
