@@ -1,4 +1,4 @@
-import { findOurSignature, recordedDigest } from './our-signature.js';
+import { findOurSignature } from './our-signature.js';
 import {
   compareGraphs,
   isNothingMissing,
@@ -12,12 +12,11 @@ import {
 import type { Rule, SourceRepository } from '../rules/rule.js';
 import type { Image } from './contracts.js';
 import { findOurSbom } from './find-sbom.js';
-import { sbomsMadeOf } from './made-sboms.js';
 import { refusedGaps } from './sbom-facts.js';
-import { plainClaim, sbomClaim, type SignedClaim } from './signature-checks.js';
+import { plainClaim } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import { LOOKED_AT_ONCE } from './classify.js';
-import { SBOM_MEDIA_TYPES, TOOL_VERSION } from '../sbom/index.js';
+import { SBOM_MEDIA_TYPES } from '../sbom/index.js';
 import { NOTARY_SIGNATURE } from '../signing/index.js';
 
 /** The repository to which a rule attaches SBOMs and signatures. */
@@ -110,43 +109,6 @@ export async function attachmentDifferences(...asked: Parameters<typeof missingA
     const missing = [...(sbom ? ['SBOM'] : []), ...(signature ? ['signature'] : [])];
     return `${label} has no ${missing.join(' or ')} from this app yet`;
   });
-}
-
-/**
- * True if the app's own records and the registry's lists show that every attachment of this app is still at its
- * subject. This is cheaper than verifying signatures. False for attachments that another store recorded.
- */
-export async function isAllListed(
-  ports: Pick<Ports, 'signer' | 'documents'>,
-  rule: Rule,
-  at: ReadableRepository,
-  images: readonly Image[],
-  signal: AbortSignal,
-): Promise<boolean> {
-  const { signer } = ports;
-  const digestsOf = async (subject: Pick<Descriptor, 'digest'>): Promise<Set<string>> =>
-    new Set((await at.listReferrers(subject.digest, { signal })).map(({ digest }) => digest));
-  const isSigned = async (claim: SignedClaim): Promise<boolean> => {
-    if (rule.sign.length === 0) return true;
-    const recorded = signer && (await recordedDigest(ports, claim, signer));
-    return recorded !== undefined && (await digestsOf(claim.subject)).has(recorded);
-  };
-  for (const image of images) {
-    if (!(await isSigned(plainClaim(image)))) return false;
-    if (!image.sbom || rule.sbom.formats.length === 0) continue;
-    const listed = await digestsOf(image);
-    const made = await sbomsMadeOf(ports, image);
-    for (const format of rule.sbom.formats) {
-      const sbom = made.find(
-        ({ digest, artifactType, tool }) =>
-          listed.has(digest) &&
-          artifactType === SBOM_MEDIA_TYPES[format] &&
-          (!rule.sbom.refresh || tool === TOOL_VERSION),
-      );
-      if (sbom === undefined || !(await isSigned(sbomClaim(sbom, image)))) return false;
-    }
-  }
-  return true;
 }
 
 /** The attachments that a copy by the rule takes along from the source. */

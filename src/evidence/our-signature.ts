@@ -181,16 +181,6 @@ async function isGood(kept: Kept, claim: SignedClaim, signer: Signer, now: Date)
   return isPackedSo && (await isSignedByUs(claim, signature, signer, now));
 }
 
-/** The digest of the recorded signature, whether or not it verifies. Undefined if there is no record. */
-export async function recordedDigest(
-  ports: Pick<Ports, 'documents'>,
-  claim: SignedClaim,
-  signer: Signer,
-): Promise<string | undefined> {
-  const { kept } = (await readRecord(ports, claim, signer)) ?? {};
-  return kept && pack(kept, claim).descriptor.digest;
-}
-
 /** The recorded signature, if it verifies. */
 async function recordedSignature(
   ports: RecordPorts,

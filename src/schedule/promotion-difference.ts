@@ -8,7 +8,7 @@ import {
 import type { Rule } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { classifyGraph } from '../evidence/classify.js';
-import { attachmentDifferences, graphDifferences, isAllListed } from '../evidence/differences.js';
+import { attachmentDifferences, graphDifferences, withResolved } from '../evidence/differences.js';
 import { hashOfList, listSignatures } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 
@@ -33,11 +33,10 @@ export async function hasDifference(
   if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last.evidence;
   const to = parseReference(row.destination);
   const destination = rememberReads(ports.registries.repository(to.registry, to.repository));
-  const { differences } = await graphDifferences(rule, from, destination, root, signal);
+  const { differences, onBothSides } = await graphDifferences(rule, from, destination, root, signal);
   if (differences.length > 0) return true;
   const { images } = await classifyGraph(from, root, signal);
-  const at = rule.attachTo === 'source' ? from : destination;
-  if (await isAllListed(ports, rule, at, images, signal)) return false;
+  const at = withResolved(rule.attachTo === 'source' ? from : destination, onBothSides);
   return (await attachmentDifferences(ports, rule, at, images, signal)).length > 0;
 }
 

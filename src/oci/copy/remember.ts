@@ -124,6 +124,8 @@ class RememberedReads implements ReadableRepository {
   async resolve(tagOrDigest: string, options: ManifestOptions = {}): Promise<Descriptor> {
     const ask = (): Promise<Descriptor> => this.#inner.resolve(tagOrDigest, options);
     if (options.mediaTypes) return this.memory.pass(ask);
+    const fetched = this.memory.known(this.question('manifest', tagOrDigest))?.descriptor;
+    if (fetched !== undefined) return fetched;
     const answer = await this.memory.recall(this.question('resolve', tagOrDigest), () =>
       orMissing(async () => ({ descriptor: await ask() })),
     );
