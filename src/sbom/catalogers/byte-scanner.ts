@@ -8,8 +8,9 @@ const CONTEXT_BYTES = 64;
 const MOST_CAPTURED = 4 * 1024 * 1024;
 /** Maximum hits of one needle in a window, so that bytes that repeat a needle cost no more time than others. */
 const MOST_HITS = 2000;
-/** Maximum captures that wait for bytes at the same time. */
+/** Maximum captures that wait for bytes at the same time, and maximum bytes for which they wait. */
 const MOST_WAITING = 64;
+const MOST_WAITING_BYTES = 3 * MOST_CAPTURED;
 
 /**
  * Gets the bytes from a place in the file. They are valid during the call only.
@@ -48,6 +49,8 @@ export class ByteScanner {
   /** Position in the window before which everything was searched. */
   #searched = 0;
   #waiting: Waiting[] = [];
+  /** Bytes for which all of them wait. */
+  #waitingBytes = 0;
 
   constructor(finders: readonly Finder[]) {
     this.#finders = finders;
@@ -56,7 +59,7 @@ export class ByteScanner {
   /** Asks for bytes at a place that is not yet behind the window. Otherwise `done` gets no bytes. */
   capture(offset: number, bytes: number, done: Capture): void {
     const wanted = Math.min(bytes, MOST_CAPTURED);
-    if (offset < this.#base || this.#waiting.length >= MOST_WAITING || !Number.isSafeInteger(offset)) {
+    if (offset < this.#base || !Number.isSafeInteger(offset)) {
       done(Buffer.alloc(0), offset, true);
       return;
     }
@@ -67,6 +70,11 @@ export class ByteScanner {
       if (more !== undefined && more > wanted) this.capture(offset, more, done);
       return;
     }
+    if (this.#waiting.length >= MOST_WAITING || this.#waitingBytes + wanted > MOST_WAITING_BYTES) {
+      done(Buffer.alloc(0), offset, true);
+      return;
+    }
+    this.#waitingBytes += wanted;
     this.#waiting.push({ offset, wanted, done, pieces: [Buffer.from(here)], length: here.length });
   }
 
@@ -95,18 +103,28 @@ export class ByteScanner {
       const part = piece.subarray(from, from + waiting.wanted - waiting.length);
       waiting.pieces.push(Buffer.from(part));
       waiting.length += part.length;
-      if (waiting.length >= waiting.wanted) {
-        const bytes = Buffer.concat(waiting.pieces);
-        const more = waiting.done(bytes, waiting.offset, waiting.wanted === MOST_CAPTURED);
-        if (more === undefined || more <= waiting.wanted || waiting.wanted === MOST_CAPTURED) continue;
-        // The rest of this piece belongs to it as well.
-        const rest = Buffer.from(piece.subarray(from + part.length, from + more - bytes.length + part.length));
-        waiting.pieces = [bytes, rest];
-        waiting.length = bytes.length + rest.length;
-        waiting.wanted = Math.min(more, MOST_CAPTURED);
+      if (waiting.length < waiting.wanted) {
+        this.#waiting.push(waiting);
+        continue;
       }
-      this.#waiting.push(waiting);
+      this.#waitingBytes -= waiting.wanted;
+      const bytes = Buffer.concat(waiting.pieces);
+      const more = waiting.done(bytes, waiting.offset, waiting.wanted === MOST_CAPTURED);
+      if (more !== undefined && more > waiting.wanted)
+        this.#goOn(waiting, bytes, more, piece.subarray(from + part.length));
     }
+  }
+
+  /** Waits for more bytes of the same place. @param rest of the piece of the file that is read */
+  #goOn({ offset, done, wanted: had }: Waiting, bytes: Buffer, more: number, rest: Uint8Array): void {
+    const wanted = Math.min(more, MOST_CAPTURED);
+    if (wanted <= had || this.#waitingBytes + wanted > MOST_WAITING_BYTES) {
+      done(bytes, offset, true);
+      return;
+    }
+    this.#waitingBytes += wanted;
+    const next = Buffer.from(rest.subarray(0, wanted - bytes.length));
+    this.#waiting.push({ offset, wanted, done, pieces: [bytes, next], length: bytes.length + next.length });
   }
 
   #advance(): void {

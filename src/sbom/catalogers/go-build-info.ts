@@ -19,6 +19,8 @@ const HEAD_BYTES = 4096;
 const LONGEST_VERSION = 200;
 /** Maximum places with `go1.` that are remembered. Programs name the folder of each source file. */
 const MOST_VERSIONS = 50_000;
+/** Maximum places where a list of modules is looked for. A program has one or two. */
+const MOST_LISTS = 100;
 
 function readVarint(bytes: Buffer, start: number): { value: number; end: number } | undefined {
   let value = 0;
@@ -52,6 +54,7 @@ export class GoBuildInfo {
   readonly #versions = new Map<number, string>();
   #versionAt: { offset: number; length: number } | undefined;
   #list: string | undefined;
+  #lists = 0;
 
   /** @param scanner the one that gets the finders */
   constructor(scanner: () => ByteScanner) {
@@ -126,7 +129,8 @@ export class GoBuildInfo {
   }
 
   #readList(bytes: Buffer, isEnd: boolean): number | undefined {
-    if (this.#list !== undefined) return undefined;
+    if (bytes.length <= LIST_BYTES) this.#lists += 1;
+    if (this.#list !== undefined || this.#lists > MOST_LISTS) return undefined;
     const end = bytes.indexOf(FRAME_END);
     if (end < 0) {
       return isEnd ? undefined : bytes.length < LONG_LIST_BYTES ? LONG_LIST_BYTES : LONGEST_LIST_BYTES;

@@ -13,8 +13,8 @@ const UNPACKED_BYTES = 16 * 1024 * 1024;
 /** Maximum crates of one program. The largest have about 1,000. */
 const MOST_CRATES = 20_000;
 const MOST_DEPENDENCIES = 200_000;
-/** Bytes of the file for each attempt to unpack. In other code, the first bytes of a zlib stream occur every 32 KiB. */
-const BYTES_PER_PROBE = 2048;
+/** Bytes of the file for each attempt to unpack. In other data, the first bytes of a zlib stream occur every 32 KiB. */
+const BYTES_PER_PROBE = 8192;
 
 function inflate(bytes: Buffer, most: number, isWhole: boolean): Buffer | undefined {
   try {

@@ -154,6 +154,15 @@ describe('a Go program', () => {
     expect(listed(await read(elf({ 0x40000: MAGIC, 0x50000: info })))).toContain('stdlib 1.22.3');
   });
 
+  test('is found behind a thousand markers that lead nowhere', async () => {
+    const frames = Buffer.alloc(0x20000, FRAME[0]);
+    const headers = Buffer.alloc(0x8000, Buffer.concat([MAGIC, Buffer.from([8, 2])], 32));
+    const program = elf({ 0x10000: frames, 0x40000: headers, 0x60000: inlineInfo('go1.22.3', framed(LIST)) });
+    for (const chunkBytes of [5000, 65_536]) {
+      expect(listed(await read(program, chunkBytes))).toEqual([...MODULES, 'stdlib 1.22.3']);
+    }
+  });
+
   test.each([
     ['PE', 'MZ'],
     ['Mach-O', '\xcf\xfa\xed\xfe'],
