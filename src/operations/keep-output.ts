@@ -1,13 +1,11 @@
-import { PromoterError } from '../oci/index.js';
 import type { RunOutput } from '../rows/run-row.js';
+import { untilWritten } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
 
 /** The most bytes of an output in its run's row; a larger output is a document. */
 const INLINE_OUTPUT_BYTES = 30_000;
-/** Tries to write an output into its row. `ROW_CONTENDED` */
-const OUTPUT_TRIES = 20;
 
 /**
  * Stores a job's output in the run's row. An output over 30 KB becomes a document that the row names. If the run has
@@ -26,10 +24,9 @@ export async function keepOutput(
     await ports.documents.put('documents', name, bytes);
     output = { kind: 'document', name, sizeBytes: bytes.length };
   }
-  for (let tries = 0; tries < OUTPUT_TRIES; tries += 1) {
+  await untilWritten(runId, async () => {
     const current = await ports.store.getRun(runId);
-    if (current === undefined || current.value.state === 'ended') return;
-    if (await ports.store.replaceRun({ ...current.value, output }, current.version)) return;
-  }
-  throw new PromoterError('ROW_CONTENDED', `too many writers change run ${runId} at once`, { transient: true });
+    if (current === undefined || current.value.state === 'ended') return true;
+    return (await ports.store.replaceRun({ ...current.value, output }, current.version)) ? true : undefined;
+  });
 }

@@ -10,7 +10,7 @@ import type { StepCall } from '../ports/step.js';
 const ROW_TRIES = 60;
 
 function contended(id: string): PromoterError {
-  return new PromoterError('ROW_CONTENDED', `too many writers change promotion ${id} at once`, {
+  return new PromoterError('ROW_CONTENDED', `too many writers change ${id} at once`, {
     transient: true,
     remedy: 'The app retries; nothing was lost.',
   });
