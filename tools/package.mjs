@@ -100,9 +100,10 @@ rmSync(stage, { recursive: true, force: true });
 rmSync(zip, { force: true });
 mkdirSync(stage, { recursive: true });
 compile();
-await bundleWorker(join(stage, 'dist'));
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 installDependencies(manifest);
+// It has parts of the installed packages.
+await bundleWorker(join(stage, 'dist'));
 dropWhatNobodyRuns();
 writeManifest(manifest);
 for (const name of ['host.json', 'LICENSE']) cpSync(join(root, name), join(stage, name));
