@@ -90,6 +90,42 @@ resource account 'Microsoft.Storage/storageAccounts@2025-06-01' = {
     ]
   }
 
+  // What a layer contributes to SBOMs is read from the registry again when it is gone.
+  resource lifecycle 'managementPolicies' = {
+    name: 'default'
+    properties: {
+      policy: {
+        rules: [
+          {
+            name: 'layers'
+            enabled: true
+            type: 'Lifecycle'
+            definition: {
+              filters: {
+                blobTypes: [
+                  'blockBlob'
+                ]
+                prefixMatch: [
+                  'layers/'
+                ]
+              }
+              actions: {
+                baseBlob: {
+                  delete: {
+                    daysAfterModificationGreaterThan: 7
+                  }
+                }
+              }
+            }
+          }
+        ]
+      }
+    }
+    dependsOn: [
+      blobService
+    ]
+  }
+
   resource queueService 'queueServices' = {
     name: 'default'
 

@@ -67,6 +67,7 @@ export const API_VERSIONS = [
   'Microsoft.Resources/resourceGroups@2025-04-01',
   'Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01',
   'Microsoft.Storage/storageAccounts/blobServices@2025-06-01',
+  'Microsoft.Storage/storageAccounts/managementPolicies@2025-06-01',
   'Microsoft.Storage/storageAccounts/queueServices/queues@2025-06-01',
   'Microsoft.Storage/storageAccounts/queueServices@2025-06-01',
   'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-01',
