@@ -217,6 +217,8 @@ export const REMEDIES = {
     'Read the host’s log. Check what a job has done, then send it again.',
   ],
   RUN_UNKNOWN: ['no such job or run', 'Check the id; old runs are removed.'],
+  SBOMS_DIFFER: ['sbom diff --exit-code found differences', 'See its output.'],
+  SBOM_INVALID: ['not an SBOM in JSON', 'Name another file.'],
   SBOM_INCOMPLETE: [
     'the SBOM has gaps that the rule does not allow',
     'Remove the named files, or add the cause to sbom.allowGaps.',

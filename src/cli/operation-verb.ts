@@ -4,6 +4,7 @@ import { withoutOwnName } from '../oras/index.js';
 import type { JobOperation } from '../operations/job-schema.js';
 import type { Opened, OperationResult } from '../operations/operation.js';
 import { connectionOf } from './connection/connection.js';
+import type { ResultFormat } from './output/result.js';
 import { readTarget } from './connection/layout-options.js';
 import type { OpenTarget, Session } from './connection/session.js';
 import { firstOf, nameOf, type Target } from './connection/target.js';
@@ -35,6 +36,8 @@ export interface SubmittedVerb {
   takes: readonly string[];
   /** Options that select the format of the output. */
   shows?: readonly string[];
+  /** The format of the output, if these options also say something else. */
+  resultFormat?: (values: Values) => ResultFormat;
   /** The operation's input, from the flags. It is run locally or sent as a job. */
   input(operands: readonly string[], values: Values): Promise<object> | object;
   /** Reads the options of the output, before the operation runs. */
@@ -63,7 +66,7 @@ export function defineOperation<I extends object, O>(
   verb: VerbDescription,
   addOptions: (command: Command) => void,
   operation: OperationVerb<I, O>,
-): void {
+): Command {
   const here = async (session: Session, operands: readonly string[], values: Values): Promise<void> => {
     const print = operation.print(operands, values);
     const input = await operation.input(operands, values);
@@ -73,7 +76,7 @@ export function defineOperation<I extends object, O>(
     await print({ output, ...(digest !== undefined && { digest }) });
     if (refusal !== undefined) throw refusal;
   };
-  defineVerb(parent, context, verb, addOptions, here, operation);
+  return defineVerb(parent, context, verb, addOptions, here, operation);
 }
 
 /** How a target is opened. */

@@ -46,7 +46,7 @@ const AFTER_HELP = `
 Exit codes:
   0    done; also if a deletion was not confirmed, or if --force deletes content that does not exist
   1    failed; standard error has the reason and an error code (docs/reference/errors.md)
-  2    explain --exit-code: it is not promoted
+  2    explain --exit-code: it is not promoted; sbom diff --exit-code: they differ
   3    explain: a registry could not be asked
   130  interrupted
 

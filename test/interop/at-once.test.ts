@@ -77,11 +77,11 @@ describeWithPeers('local runs from the command line', ['oras', 'notation'], ([or
 
   test('sbom attaches one signed SBOM to each image, however often it runs', async () => {
     const { reference, digest } = await push('index');
-    const first = await did('sbom', ...keyOf(ours), reference);
+    const first = await did('sbom', '--attach', ...keyOf(ours), reference);
     expect(first).toMatch(/^Skipped {2}index: /m);
     expect(first.match(/^Attached linux\/(?:amd64|arm64): /gm)).toHaveLength(2);
     expect(digestIn(first)).toBe(digest);
-    const { images } = (await json('sbom', ...keyOf(ours), reference)) as {
+    const { images } = (await json('sbom', '--attach', ...keyOf(ours), reference)) as {
       images: { digest: string; sbom?: string; made?: boolean }[];
     };
     expect(images.filter(({ made }) => made === false)).toHaveLength(2);
@@ -109,8 +109,8 @@ describeWithPeers('local runs from the command line', ['oras', 'notation'], ([or
     expect(document.components.map(({ name }) => name)).toContain('left-pad');
     expect(await did('sbom', '-o', '-', reference)).toBe(await readFile(path, 'utf8'));
     expect(refers(await discover(oras, reference, undefined), SBOM)).toEqual([]);
-    await did('sbom', reference);
-    expect(await did('sbom', reference)).toContain('Exists   image: ');
+    await did('sbom', '--attach', reference);
+    expect(await did('sbom', '--attach', reference)).toContain('Exists   image: ');
     const listed = await discover(oras, reference, undefined);
     expect(refers(listed, SBOM)).toHaveLength(1);
     // What was written is what is attached.

@@ -1,12 +1,21 @@
-import { writeFile } from 'node:fs/promises';
-import { InputError } from '../../oci/index.js';
+import { stat } from 'node:fs/promises';
+import { InputError, type Digest } from '../../oci/index.js';
 import { describeSbom, generateSboms } from '../../evidence/our-sbom.js';
 import { classifyGraph } from '../../evidence/classify.js';
 import { resolveRoot, type Opened, type OperationResult } from '../../operations/operation.js';
 import type { InputOf } from '../../operations/operation-schema.js';
 import { run } from '../../operations/sbom.js';
 import type { sbom } from '../../operations/sbom.schema.js';
-import { createStreamingSbomGenerator } from '../../sbom/index.js';
+import {
+  createStreamingSbomGenerator,
+  readSbom,
+  SBOM_LIMITS,
+  type GapCount,
+  type Sbom,
+  type SbomFormat,
+  type SbomPackage,
+} from '../../sbom/index.js';
+import { readOperand, writeOutput } from '../files.js';
 import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../output/status-line.js';
@@ -34,15 +43,19 @@ export async function attachSboms(
   return { ...result, said };
 }
 
-/** Writes the SBOM of one image to a file or to standard output. Nothing is attached. @throws InputError `IMAGE_AMBIGUOUS` */
-export async function writeSbom(
+/**
+ * Makes the SBOM of one image. Nothing is attached.
+ * @param isQuiet true without a progress bar, for output to the same terminal
+ * @throws InputError `IMAGE_AMBIGUOUS`, `NOT_AN_IMAGE`
+ */
+async function makeSbom(
   io: Io,
   opened: OpenedTarget,
-  input: InputOf<typeof sbom>,
-  path: string,
+  { format, platform }: { format: SbomFormat; platform?: string },
   values: Values,
-): Promise<undefined> {
-  const root = await resolveRoot(opened, input, io.signal);
+  isQuiet = false,
+): Promise<Sbom & { digest: Digest }> {
+  const root = await resolveRoot(opened, platform === undefined ? {} : { platform }, io.signal);
   const { images } = await classifyGraph(opened.repository, root, io.signal);
   const [image, ...others] = images.filter(({ sbom }) => sbom);
   if (image === undefined || others.length > 0) {
@@ -62,26 +75,62 @@ export async function writeSbom(
     repository: opened.repository,
     name: `${registry}/${name}`,
     image,
-    formats: ['cyclonedx'] as const,
+    formats: [format],
     ...(layers && { layers }),
   };
   const bar = { values, word: 'Reading', title: image.label, digest: image.digest };
-  const {
-    sboms: [document],
-  } = await doStep(
+  const { sboms } = await doStep(
     io,
     async ({ signal, progress }) => ({
       done: await generateSboms(ports, named, signal, (done, total) => progress.bytes(done, total)),
     }),
-    // Standard output may be the same terminal.
-    path === '-' ? {} : { bar },
+    isQuiet ? {} : { bar },
   );
-  if (document === undefined) return undefined;
-  if (path === '-') {
-    io.out(document.bytes);
-    return undefined;
-  }
-  await writeFile(path, document.bytes);
-  io.out(`Wrote ${path}: ${onTerminal(describeSbom(document))}\n`);
-  return undefined;
+  const [made] = sboms;
+  if (made === undefined) throw new Error('no SBOM was made');
+  return { ...made, digest: image.digest };
+}
+
+/** Writes the SBOM of one image to a file or to standard output. @param path `-` for standard output */
+export async function writeSbom(
+  io: Io,
+  opened: OpenedTarget,
+  asked: { format: SbomFormat; platform?: string },
+  path: string,
+  values: Values,
+): Promise<void> {
+  // Standard output may be the terminal of the bar.
+  const made = await makeSbom(io, opened, asked, values, path === '-');
+  if (path === '-') return io.out(made.bytes);
+  await writeOutput(path, made.bytes);
+  io.out(`Wrote ${path}: ${onTerminal(describeSbom(made))}\n`);
+}
+
+/** The packages of one image. */
+export async function listPackages(
+  io: Io,
+  opened: OpenedTarget,
+  asked: { platform?: string },
+  values: Values,
+): Promise<{ digest: Digest; packages: SbomPackage[]; gaps: GapCount[]; text: string }> {
+  const made = await makeSbom(io, opened, { ...asked, format: 'cyclonedx' }, values);
+  return { digest: made.digest, ...readSbom(made.bytes), gaps: made.gaps, text: describeSbom(made) };
+}
+
+/** Maximum characters before the first `{` of a document: a byte order mark and white space. */
+const MOST_BEFORE = 64;
+
+/** The packages of an SBOM in a file, or undefined if the operand names no JSON file. */
+export async function readSbomFile(operand: string, io: Io): Promise<SbomPackage[] | undefined> {
+  const found = operand === '-' ? undefined : await stat(operand).catch(() => undefined);
+  if (operand !== '-' && found?.isFile() !== true) return undefined;
+  const bytes = await readOperand(operand, SBOM_LIMITS.documentBytes, io);
+  const start = new TextDecoder().decode(bytes.subarray(0, MOST_BEFORE)).trimStart();
+  return start.startsWith('{') ? readSbom(bytes).packages : undefined;
+}
+
+/** True if the operand is a tag or digest in an existing folder, which then must be a layout. */
+export async function isInFolder(operand: string): Promise<boolean> {
+  const path = operand.includes('@') ? operand.slice(0, operand.indexOf('@')) : operand.replace(/:[^:/]*$/, '');
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }

@@ -7,7 +7,10 @@ export interface SbomOfImage {
   digest: string;
   /** `linux/amd64`, or the media type if it is not an image. */
   label: string;
+  /** The first of {@link sboms}. */
   sbom?: string;
+  /** Format, digest, and whether it was made, of each. */
+  sboms?: unknown[];
   /** False if it existed. */
   made?: boolean;
   why?: string;

@@ -17,8 +17,15 @@ export class NotPromoted extends PromoterError {
   }
 }
 
+/** The exit code if `sbom diff --exit-code` has printed differences. */
+export class SbomsDiffer extends PromoterError {
+  constructor(count: number) {
+    super('SBOMS_DIFFER', `${count} packages differ`, { remedy: 'The output names them.' });
+  }
+}
+
 /** The exit code of a command that ends with an error: 1, or the code of an answer. */
 export function exitCodeOf(error: unknown): 1 | 2 | 3 {
-  if (error instanceof NotPromoted) return 2;
+  if (error instanceof NotPromoted || error instanceof SbomsDiffer) return 2;
   return error instanceof UnknownAnswer ? 3 : 1;
 }

@@ -1,5 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
+import type { SbomPackage } from '../../sbom/index.js';
+import { offerValues } from '../completion/command-words.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { nameOf } from '../connection/target.js';
@@ -7,9 +9,12 @@ import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
 import { sbomLine, sbomSummary, type SbomOfImage } from '../output/evidence-lines.js';
 import { recordsIn, textIn } from '../output/job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import { onTerminal } from '../output/status-line.js';
+import { tableLines, tableStyleOf, type Column } from '../output/table.js';
 import { addTtyOption } from '../output/transfers.js';
-import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { addSbomDiff } from './sbom-diff.js';
 import { addSigningOptions } from './signing-options.js';
 
 const VERB: VerbDescription = {
@@ -17,76 +22,147 @@ const VERB: VerbDescription = {
   operands: '<name>{:<tag>|@<digest>}',
   purpose: 'the image to make SBOMs of',
   count: 1,
-  summary: 'Attach an SBOM to each image of a reference; with -o, write it to a file instead',
+  summary: 'List the packages of an image, or write or attach its SBOM',
   examples: [
-    ['An SBOM for every platform of an image', 'acr-promoter sbom myregistry.azurecr.io/samples/app:v1'],
+    ['The packages of an image', 'acr-promoter sbom myregistry.azurecr.io/samples/app:v1'],
     [
-      'With a signature',
-      'acr-promoter sbom --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
+      'An SPDX document',
+      'acr-promoter sbom --format spdx -o app.spdx.json --platform linux/amd64 localhost:5000/hello:v1',
     ],
-    ['Print the SBOM without attaching it', 'acr-promoter sbom -o - --platform linux/amd64 localhost:5000/hello:v1'],
     [
-      'With a signature by the key of the app',
-      'acr-promoter sbom --submit --wait myregistry.azurecr.io/samples/app:v1',
+      'Attach a signed SBOM to every platform',
+      'acr-promoter sbom --attach --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
+    ],
+    [
+      'Attach both formats, signed by the app',
+      'acr-promoter sbom --submit --wait --format cyclonedx,spdx myregistry.azurecr.io/samples/app:v1',
     ],
   ],
 };
 
 function imageIn(image: Record<string, unknown>): SbomOfImage {
-  const { why, sbom, made } = image;
+  const { why, sbom, made, sboms } = image;
   return {
     digest: textIn(image, 'digest'),
     label: textIn(image, 'label'),
     ...(typeof why === 'string' && { why }),
     ...(typeof sbom === 'string' && { sbom, made: made === true }),
+    ...(Array.isArray(sboms) && { sboms }),
   };
 }
+
+const DOCUMENTS = ['cyclonedx', 'spdx'] as const;
+
+/** What `--format` asks for. */
+interface Asked {
+  documents: (typeof DOCUMENTS)[number][];
+  /** The format of the table, or of the result of `--attach`. */
+  result: ResultFormat;
+  isResultGiven: boolean;
+}
+
+/** @throws InputError `OPTION_INVALID`, `OPTIONS_EXCLUSIVE` */
+function readFormats(values: Values): Asked {
+  const text = textOf(values, 'format') ?? '';
+  const names = text.startsWith('go-template') ? [text] : text.split(',').filter((name) => name !== '');
+  const documents = DOCUMENTS.filter((name) => names.includes(name));
+  const [result, ...more] = names.filter((name) => !documents.some((each) => each === name));
+  if (more.length > 0 || (values.attach !== true && values.submit !== true && names.length > 1)) {
+    throw new InputError('OPTION_INVALID', `too many formats: ${text}`, {
+      remedy: 'Name one of table, json, cyclonedx, spdx; with --attach, also cyclonedx,spdx.',
+    });
+  }
+  return {
+    documents,
+    result: resultFormat({ ...values, format: result }, { isTable: true }),
+    isResultGiven: result !== undefined,
+  };
+}
+
+const COLUMNS: readonly Column<SbomPackage>[] = [
+  { heading: 'TYPE', text: ({ type }) => type },
+  { heading: 'NAME', text: ({ name }) => name, cut: 'end' },
+  { heading: 'VERSION', text: ({ version }) => version, cut: 'end' },
+  { heading: 'LICENCE', text: ({ licences }) => licences.join(', '), cut: 'end' },
+  {
+    heading: 'PLACE',
+    text: ({ paths: [path = '', ...more] }) => path + (more.length > 0 ? ` +${more.length}` : ''),
+    cut: 'start',
+  },
+];
 
 /** `sbom` */
 export function addSbom(parent: Command, context: VerbContext): void {
   const { io } = context;
   const addOptions = (command: Command): void => {
-    command.option(
-      '-o, --output <path>',
-      'write the CycloneDX document to this file, and attach nothing; - for standard output',
-    );
-    addFormatOptions(command);
+    command
+      .option('--attach', 'attach the SBOM to each image of the reference (default with --submit)')
+      .option(
+        '--format <format>',
+        'table, json, cyclonedx or spdx (default table); with --attach, cyclonedx, spdx or both with a comma',
+      )
+      .option('--template <template>', 'the template of --format go-template')
+      .option('-o, --output <path>', 'write the document (default cyclonedx) to this file; - for standard output');
+    offerValues(command, '--format', ['table', 'json', 'go-template', ...DOCUMENTS]);
     addTtyOption(command);
     addPlatformOption(command);
     addSigningOptions(command);
     addTargetOptions(command);
   };
-  defineOperation(parent, context, VERB, addOptions, {
+  const command = defineOperation(parent, context, VERB, addOptions, {
     operation: 'sbom',
-    takes: ['distributionSpec', 'platform'],
+    takes: ['distributionSpec', 'platform', 'attach'],
     shows: ['format', 'template'],
-    input: (operands, values) => ({
-      reference: operandAt(operands, 0),
-      ...platformOf(values, io),
-      ...distributionSpecOf(values),
-    }),
+    resultFormat: (values) => readFormats(values).result,
+    input: (operands, values) => {
+      const { documents } = readFormats(values);
+      return {
+        reference: operandAt(operands, 0),
+        ...platformOf(values, io),
+        ...distributionSpecOf(values),
+        ...(documents.length > 0 && { formats: documents }),
+      };
+    },
     async run(session, input, asked) {
       const { values } = asked;
-      const isText = resultFormat(values).kind === 'text';
+      const { documents, result, isResultGiven } = readFormats(values);
       const output = textOf(values, 'output');
-      if (output !== undefined && (!isText || values.signingKey !== undefined)) {
-        throw new InputError(
-          'OPTIONS_EXCLUSIVE',
-          '--output writes the document itself, so --format and --signing-key cannot be used with it',
-        );
+      const isAttached = values.attach === true;
+      if (isAttached && output !== undefined) {
+        throw new InputError('OPTIONS_EXCLUSIVE', '--output writes the document, and --attach attaches it: give one');
+      }
+      if (!isAttached && values.signingKey !== undefined) {
+        throw new InputError('OPTIONS_EXCLUSIVE', '--signing-key signs an attached SBOM', { remedy: 'Add --attach.' });
+      }
+      if (output !== undefined && isResultGiven) {
+        throw new InputError('OPTIONS_EXCLUSIVE', '--output writes a document: --format cyclonedx or spdx');
       }
       const opened = await openNamed(session, VERB, asked);
       // Loaded when it is needed: it is half of the program.
-      const { attachSboms, writeSbom } = await import('../local/sboms.js');
-      if (output !== undefined) return writeSbom(io, opened, input, output, values);
-      const { said, ...result } = await attachSboms(io, opened, input, values);
-      for (const image of isText ? recordsIn(result.output, 'images').map(imageIn) : []) {
-        io.out(`${sbomLine(image, said.get(image.label))}\n`);
+      const local = await import('../local/sboms.js');
+      if (isAttached) {
+        const { said, ...attached } = await local.attachSboms(io, opened, input, values);
+        for (const image of result.kind === 'text' ? recordsIn(attached.output, 'images').map(imageIn) : []) {
+          io.out(`${sbomLine(image, said.get(image.label))}\n`);
+        }
+        return attached;
       }
-      return result;
+      const [format] = documents;
+      if (output !== undefined || format !== undefined) {
+        await local.writeSbom(io, opened, { ...input, format: format ?? 'cyclonedx' }, output ?? '-', values);
+        return undefined;
+      }
+      const { digest, packages, gaps, text } = await local.listPackages(io, opened, input, values);
+      const reference = `${opened.repository.name}@${digest}`;
+      if (result.kind === 'text') {
+        // A pipe or a file gets whole names.
+        const style = tableStyleOf(io, { ...values, wide: io.outColumns === undefined });
+        io.out([...tableLines(COLUMNS, packages, style), '', onTerminal(text), ''].join('\n'));
+      } else io.out(formatResult(result, { reference, digest, packages, gaps }));
+      return undefined;
     },
     print(operands, values) {
-      const format = resultFormat(values);
+      const { result: format } = readFormats(values);
       const target = readTarget(operandAt(operands, 0), values);
       return ({ output, job, digest = '' }) => {
         const images = recordsIn(output, 'images').map(imageIn);
@@ -97,4 +173,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
       };
     },
   });
+  // Otherwise options after `diff` would be those of `sbom`.
+  command.enablePositionalOptions();
+  addSbomDiff(command, context);
 }

@@ -75,7 +75,7 @@ test('long work shows a progress bar on a terminal, and standard output stays th
   expect(seen.out).toBe(plain.out.replace('a.json', 'b.json'));
   expect(await readFile(join(folder, 'b.json'), 'utf8')).toBe(await readFile(join(folder, 'a.json'), 'utf8'));
   expect((await cli('TERMINAL', 'sbom', '-o', '-', image)).screen).toBe('');
-  expect((await cli('TERMINAL', 'sbom', '--no-tty', image)).screen).toBe('');
+  expect((await cli('TERMINAL', 'sbom', '--attach', '--no-tty', image)).screen).toBe('');
   await writeRules();
   const promoted = await cli('TERMINAL', 'promote', image);
   expect(promoted).toMatchObject({ code: 0, err: '' });
@@ -132,7 +132,7 @@ test('promote --dry-run says what would be attached, copied and mounted, and wri
 
 test('with attachTo: destination, promote --dry-run does not attach what the copy brings along', async () => {
   await writeRules(', attachTo: destination');
-  expect((await cli('sbom', image)).code).toBe(0);
+  expect((await cli('sbom', '--attach', image)).code).toBe(0);
   expect((await cli('sign', image)).code).toBe(0);
   const { out } = await cli('promote', '--dry-run', image);
   expect(out).toMatch(/^Would promote \[here\] /);

@@ -348,7 +348,7 @@ describe('a job with the app’s own key', () => {
     // Done by the app first, it is there for us.
     const made = await there('sbom --platform linux/amd64 {repo}:v1');
     expect(made.out).toMatch(/^Attached \S+: sha256:\w+\nAttached to \[registry\] \S+\nDigest: sha256:\w+\n$/);
-    const line = 'sbom --platform linux/amd64 {repo}:v1';
+    const line = 'sbom --attach --platform linux/amd64 {repo}:v1';
     expect((await there(line)).out).toBe((await here(`${line} ${signed}`)).out);
     const json = `${line} --format json`;
     expect(JSON.parse((await there(json)).out)).toEqual(JSON.parse((await here(`${json} ${signed}`)).out));
