@@ -101,6 +101,8 @@ export interface ImageOptions extends StreamingSbomOptions {
   /** Called when a blob's stream has been read to its end, or let go. */
   onClose?: () => void;
   signal?: AbortSignal;
+  /** Called for each blob when it is opened; its bytes follow when the promise resolves. */
+  beforeBlob?: () => Promise<void>;
   /** Called for each blob before it is opened; may throw. */
   onOpen?: (opened: readonly string[]) => void;
   layers?: SbomInput['layers'];
@@ -139,6 +141,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     onProgress,
     formats,
     onOpen,
+    beforeBlob,
     layers: store,
   } = options;
   const [sbom, ...others] = await createStreamingSbomGenerator(limits && { limits }).generate({
@@ -153,6 +156,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     openBlob: async ({ digest }) => {
       opened.push(digest);
       onOpen?.(opened);
+      await beforeBlob?.();
       const bytes = blobs.get(digest);
       if (bytes === undefined) throw new Error(`no blob ${digest}`);
       return chunksOf(bytes, chunkBytes, digest === config.digest ? Infinity : failAt, onClose);

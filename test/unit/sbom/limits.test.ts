@@ -163,6 +163,30 @@ describe('generating an SBOM', () => {
     expect(seen.map(([read]) => read)).toEqual(seen.map(([read]) => read).toSorted((one, other) => one - other));
   });
 
+  test('fetches layers side by side, a few at a time', async () => {
+    const layers = await Promise.all(
+      ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => layerOf(npmPackage(`node_modules/${name}`, name, '1.0.0'))),
+    );
+    let opened = 0;
+    let [most, running] = [0, 0];
+    let allOpened = (): void => {};
+    const four = new Promise<void>((resolve) => (allOpened = resolve));
+    const { counts } = await sbomOf(layers, {
+      // The first is the config. No layer ends before four have been opened.
+      beforeBlob: async () => {
+        opened += 1;
+        running += 1;
+        most = Math.max(most, running);
+        if (opened === 1) return;
+        if (opened === 5) allOpened();
+        await four;
+      },
+      onClose: () => (running -= 1),
+    });
+    expect(counts).toEqual({ npm: 6 });
+    expect(most).toBe(4);
+  });
+
   test("throws the signal's reason when it is aborted", async () => {
     const stopping = new AbortController();
     const layer = await layerOf(['random', Buffer.from(Array.from({ length: 100_000 }, (_, i) => (i * i) % 251))]);
