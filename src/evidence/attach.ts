@@ -74,9 +74,7 @@ export async function attachStep(
       return classifyGraph(subjects, descriptor, call.signal);
     });
     const sboms = rule.sbom.formats.length === 0 ? [] : await attachSboms(ports, step, attaching, images, call);
-    if (sboms instanceof Busy) return sboms;
     const signatures = rule.sign.length === 0 ? [] : await attachSignatures(ports, step, attaching, images, call);
-    if (signatures instanceof Busy) return signatures;
     // Includes attachments that exist already: an earlier try of this call may have attached them and crashed.
     const attached = attachmentsOf(sboms, signatures);
     if (rule.attachTo === 'source') await keepAttached(ports, input.runId, attached);
@@ -88,7 +86,7 @@ export async function attachStep(
 
 /**
  * Attaches the SBOMs of the rule to each of these images that gets one.
- * @returns Busy if another process holds the lease of a subject
+ * @throws Busy if another process holds the lease of a subject
  */
 export function attachSboms(
   ports: AttachPorts,
@@ -96,7 +94,7 @@ export function attachSboms(
   attaching: Attaching,
   images: readonly Image[],
   call: StepCall,
-): Promise<Attached[] | Busy> {
+): Promise<Attached[]> {
   const withSbom = images.filter(({ sbom }) => sbom);
   return attachEach(step, 'attachSbom', withSbom, SBOMS_AT_ONCE, call, async (image, imageCall) => {
     const { registry, repository } = attaching.at ?? attaching.source;
@@ -111,7 +109,7 @@ export function attachSboms(
 
 /**
  * Attaches the app's signature to each of these manifests.
- * @returns Busy if another process holds the lease of a subject
+ * @throws Busy if another process holds the lease of a subject
  */
 export function attachSignatures(
   ports: AttachPorts,
@@ -119,7 +117,7 @@ export function attachSignatures(
   attaching: Attaching,
   images: readonly Image[],
   call: StepCall,
-): Promise<Attached[] | Busy> {
+): Promise<Attached[]> {
   const { rule: _rule, ...where } = attaching;
   return attachEach(step, 'attachSignature', images, SIGNATURES_AT_ONCE, call, async (image, imageCall) => {
     const subject = subjectOf(image);
@@ -142,8 +140,8 @@ async function attachEach(
   atOnce: number,
   call: StepCall,
   attach: (image: Image, call: StepCall) => Promise<StepReply<Omit<Attached, 'subject' | 'label'>[]>>,
-): Promise<Attached[] | Busy> {
-  let busy: Busy | undefined;
+): Promise<Attached[]> {
+  const busy: Busy[] = [];
   const attached = await mapConcurrently(images, atOnce, async (image): Promise<Attached[]> => {
     const { label, digest } = image;
     try {
@@ -151,18 +149,20 @@ async function attachEach(
         call.progress.part(kind, { label, digest }, async (progress) => {
           const reply = await attach(image, { ...call, progress });
           if ('done' in reply) return reply.done;
-          throw new Held(reply.retryAfterMs);
+          throw new Busy(reply.retryAfterMs);
         }),
       );
       await step.keep();
       return done.map((each) => ({ ...each, subject: digest, label }));
     } catch (error) {
-      if (!(error instanceof Held)) throw error;
-      busy = new Busy(error.retryAfterMs);
+      if (!(error instanceof Busy)) throw error;
+      busy.push(error);
       return [];
     }
   });
-  return busy ?? attached.flat();
+  const [held] = busy;
+  if (held !== undefined) throw held;
+  return attached.flat();
 }
 
 type Listed = AttachmentOfRun & { subject: Digest };
@@ -192,16 +192,6 @@ async function checkListed(at: ReadableRepository, attached: readonly Listed[], 
   );
   const lost = attached.filter(({ subject, digest }) => listed.get(subject)?.has(digest) !== true);
   if (lost.length > 0) throw evidenceLost(at.name, lost);
-}
-
-/** Another process holds the lease of the subject. Never reported as an error. */
-class Held extends Error {
-  readonly retryAfterMs: number;
-
-  constructor(retryAfterMs: number) {
-    super('another process holds it');
-    this.retryAfterMs = retryAfterMs;
-  }
 }
 
 function describe(sboms: readonly Attached[], signatures: readonly Attached[]): string[] {

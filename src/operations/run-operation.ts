@@ -22,6 +22,7 @@ import { InputError, parseReference } from '../oci/index.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import { Busy } from '../transfer/long-step.js';
 import { subjectLease, underLease } from '../transfer/registry-access.js';
 import { readAcceptedJob, type JobInput, type JobOf } from './job-schema.js';
 import type { runOperationContract } from './contracts.js';
@@ -120,16 +121,6 @@ function seen({ signal, progress }: StepCall): Pick<Progress, 'signal'> & { text
   return { signal, text: (line) => progress.text(line) };
 }
 
-/** Another process holds the lease of the subject. The step is called again after a pause. */
-class Held extends Error {
-  readonly retryAfterMs: number;
-
-  constructor(retryAfterMs: number) {
-    super('another process holds the subject');
-    this.retryAfterMs = retryAfterMs;
-  }
-}
-
 /** Runs work under the lease of a subject. */
 function underSubjectLease({
   ports,
@@ -140,7 +131,7 @@ function underSubjectLease({
   return async (subject, work) => {
     const reply = await underLease(ports, subjectLease(registry, repository, subject.digest), signal, work);
     if ('done' in reply) return reply.done;
-    throw new Held(reply.retryAfterMs);
+    throw new Busy(reply.retryAfterMs);
   };
 }
 
@@ -174,7 +165,7 @@ async function perform<O extends SingleStep>(operation: O, call: OperationCall<J
   try {
     return await OPERATIONS[operation](call);
   } catch (error) {
-    if (error instanceof Held) return { retryAfterMs: error.retryAfterMs };
+    if (error instanceof Busy) return { retryAfterMs: error.retryAfterMs };
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import { attachSboms, counted, type AttachPorts } from '../evidence/attach.js';
 import { classifyGraph } from '../evidence/classify.js';
 import type { StepCall } from '../ports/step.js';
-import { Busy, longStep } from '../transfer/long-step.js';
+import { longStep } from '../transfer/long-step.js';
 import { resolveRoot, type Opened, type OperationResult } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { sbom } from './sbom.schema.js';
@@ -31,7 +31,6 @@ export async function run(
   const reply = await longStep(ports, 'sbom', { runId }, call, async (step) => {
     const { images } = await classifyGraph(step.repository(name.registry, name.repository), root, call.signal);
     const made = await attachSboms(ports, step, { runId, rule, source: name }, images, call);
-    if (made instanceof Busy) return made;
     call.progress.text(counted('SBOMs', made).join());
     return images.map(({ digest, label, why }) => {
       const sboms = made.filter(({ subject }) => subject === digest).map((each) => [each.digest, each.made] as const);

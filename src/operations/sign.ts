@@ -1,7 +1,7 @@
 import { attachSignatures, counted, type AttachPorts } from '../evidence/attach.js';
 import { classifyGraph } from '../evidence/classify.js';
 import type { StepCall } from '../ports/step.js';
-import { Busy, longStep } from '../transfer/long-step.js';
+import { longStep } from '../transfer/long-step.js';
 import { resolveRoot, type OperationResult } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { OpenedImage } from './sbom.js';
@@ -21,7 +21,6 @@ export async function run(
     const { images } = await classifyGraph(step.repository(name.registry, name.repository), root, call.signal);
     const subjects = input.recursive ? images : images.slice(0, 1);
     const signed = await attachSignatures(ports, step, attaching, subjects, call);
-    if (signed instanceof Busy) return signed;
     call.progress.text(counted('signatures', signed).join());
     const signatureOf = new Map(signed.map(({ label, digest, made }) => [label, { signature: digest, made }]));
     return subjects.map(({ digest, label }) => ({ digest, label, ...signatureOf.get(label) }));

@@ -64,18 +64,19 @@ export async function longStep<T>(
   step: string,
   { runId }: { runId: string },
   { signal, progress, isWaitedFor }: Pick<StepCall, 'signal' | 'progress' | 'isWaitedFor'>,
-  work: (step: LongStep) => Promise<T | Busy>,
+  work: (step: LongStep) => Promise<T>,
 ): Promise<StepReply<T>> {
   try {
     const checkpoint = await Checkpoint.begin(ports, `plans/${runId}/${step}`);
     const answers = new RecalledAnswers(ports, checkpoint, isWaitedFor);
     try {
       await answers.recallAll();
-      const done = await work(answers);
-      if (!(done instanceof Busy)) return { done };
-      await answers.endInOrder();
-      return { retryAfterMs: done.retryAfterMs };
+      return { done: await work(answers) };
     } catch (error) {
+      if (error instanceof Busy) {
+        await answers.endInOrder();
+        return { retryAfterMs: error.retryAfterMs };
+      }
       if (error instanceof CallOver) {
         await answers.endInOrder();
         progress.text(`${answers.count} answers so far; the next call continues`);
@@ -92,11 +93,12 @@ export async function longStep<T>(
   }
 }
 
-/** The result of a long step that waits, for example for a lease. */
-export class Busy {
+/** Thrown by work that waits, for example for a lease that another process holds. Never reported as an error. */
+export class Busy extends Error {
   readonly retryAfterMs: number;
 
   constructor(retryAfterMs: number) {
+    super('another process holds it');
     this.retryAfterMs = retryAfterMs;
   }
 }

@@ -92,7 +92,7 @@ test('an attempt that finds only known results is no progress', async () => {
 
 test.each<[string, () => Promise<unknown>]>([
   ['trouble that is waited for', () => attempt(() => Promise.reject(new TransportError('CONNECT_FAILED', 'down')))],
-  ['a call that waits for its turn', () => attempt(async () => new Busy(2_000))],
+  ['a call that waits for its turn', () => attempt(() => Promise.reject(new Busy(2_000)))],
   ['a call that goes on later', () => attempt((step) => step.goOnLater())],
 ])('%s is no attempt without progress', async (_what, ends) => {
   for (let calls = 0; calls < 3 * MOST; calls += 1) await ends();
@@ -103,7 +103,7 @@ test.each<[string, () => Promise<unknown>]>([
 
 test('a call that reaches its limit asks for a call at once; one that waits returns a pause', async () => {
   expect(await attempt((step) => step.goOnLater())).toEqual({ retryAfterMs: 0 });
-  expect(await attempt(async () => new Busy(2_000))).toEqual({ retryAfterMs: 2_000 });
+  expect(await attempt(() => Promise.reject(new Busy(2_000)))).toEqual({ retryAfterMs: 2_000 });
 });
 
 test('what an overtaken call stores is not read by the call that continues', async () => {
