@@ -88,7 +88,8 @@ async function* readFrames(
         const piece = await reader.some(left);
         if (piece === undefined) throw truncated();
         left -= piece.length;
-        hold(piece);
+        // The piece is valid until the next read: what stays in memory beyond it is a copy.
+        hold(heldBytes + piece.length >= PIECE_BYTES ? piece : Buffer.from(piece));
         if (heldBytes >= PIECE_BYTES) yield handOn();
       }
       if (heldBytes >= PIECE_BYTES) yield handOn();

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { digestOf } from '../../../src/oci/index.js';
@@ -69,6 +70,22 @@ describe('a layer is read with any compression', () => {
       const { purls, gaps } = await sbomOf([layer], { chunkBytes });
       expect({ purls, gaps }).toEqual({ purls: ALL, gaps: [] });
     }
+  });
+
+  test('a layer of many pieces, of which each is valid until the next is read', async () => {
+    const random = await tarOf([
+      npmPackage('node_modules/first', 'first', '1.0.0'),
+      ['filler', randomBytes(4_000_000)],
+      npmPackage('node_modules/last', 'last', '1.0.0'),
+    ]);
+    for (const [mediaType, bytes] of [
+      [PLAIN_LAYER, random],
+      [GZIP_LAYER, gzipSync(random)],
+      // The pieces end shortly after the start of a block, and shortly before its end.
+      [ZSTD_LAYER, Buffer.concat([skippable(120_000), zstd(random)])],
+      [ZSTD_LAYER, Buffer.concat([skippable(10_000), zstd(random)])],
+    ] as const)
+      expect((await sbomOf([{ mediaType, bytes }], { chunkBytes: 100_000 })).purls).toEqual(ALL);
   });
 
   test.each<[string, () => Buffer]>([
