@@ -3,7 +3,7 @@ const { createRequire } = require('node:module');
 // Jest starts large files first until it has seen how long each one takes. On a new machine that leaves short files that wait a minute
 // for a timer to the end, when nothing else is left to run beside them.
 
-/** Files of half a minute and more, the slowest first. */
+/** Files of half a minute and more, the slowest first; then those of `npm test`. */
 const SLOW = [
   'interop/trust',
   'faults/cancel',
@@ -21,6 +21,14 @@ const SLOW = [
   'interop/attach-to',
   'faults/attach-storm',
   'faults/large-graphs',
+  'unit/model/model',
+  'unit/model/late',
+  'unit/cli/locks/layout-lock',
+  'unit/cli/locks/lock-file-lease',
+  'unit/model/late-random',
+  'unit/transfer/large-blobs',
+  'unit/local/registry/events',
+  'unit/schedule/scan-requests',
 ];
 
 const place = ({ path }) => {

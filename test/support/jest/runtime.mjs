@@ -3,6 +3,7 @@
 import { createRequire, enableCompileCache, registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import fc from 'fast-check';
 import '../typescript-loader.mjs';
 
 // Jest brings its runtime along; a dependency of ours could be another version of it.
@@ -13,6 +14,9 @@ const { default: Runtime } = createRequire(require.resolve('jest'))('jest-runtim
 const CURRENT = Symbol.for('acr-promoter.jest');
 /** Where jest-circus keeps its list of listeners. */
 const LISTENERS = Symbol.for('EVENT_HANDLERS');
+
+/** The name of the symbol under which it keeps the tests of a file. */
+const STATE = 'JEST_STATE_SYMBOL';
 
 /** What tests import instead. */
 const REPLACED = {
@@ -30,6 +34,9 @@ registerHooks({
   },
 });
 
+// As property-runs.ts: a property without a number of its own is tried a fifth as often by default.
+fc.configureGlobal({ numRuns: process.env.FULL === '1' ? 100 : 20 });
+
 export default class SharedModules extends Runtime {
   constructor(config, ...options) {
     super(config, ...options);
@@ -45,10 +52,14 @@ export default class SharedModules extends Runtime {
     await import(pathToFileURL(path).href);
   }
 
-  /** jest-circus keeps the tests of a file in its module: each file gets a new one. */
+  /** jest-circus keeps the tests of a file in its module: each file gets a new one, and the former one is forgotten. */
   requireInternalModule(path) {
     delete require.cache[path];
     delete globalThis[LISTENERS];
-    return require(path);
+    for (const key of Object.getOwnPropertySymbols(globalThis)) {
+      if (key.description === STATE) delete globalThis[key];
+    }
+    // Of its own: a `require` keeps the modules that it has loaded.
+    return createRequire(import.meta.url)(path);
   }
 }
