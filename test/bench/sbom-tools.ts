@@ -84,7 +84,8 @@ export function plainPurl(purl: string): string {
   const full = isOfDistribution || !namespace ? name : `${namespace}/${name}`;
   const isFolded = type === 'pypi' || type === 'nuget';
   const plain = isFolded ? full.toLowerCase().replaceAll(/[-_.]+/g, type === 'pypi' ? '-' : '.') : full;
-  return `${type}/${plain}@${(version ?? '').replace(/^\d+:/, '')}`;
+  // trivy writes an epoch into the version, and a v before that of Go's standard library.
+  return `${type}/${plain}@${(version ?? '').replace(/^\d+:/, '').replace(plain === 'stdlib' ? /^v/ : /^$/, '')}`;
 }
 
 export function acrPromoter(): SbomTool {

@@ -76,8 +76,8 @@ const EXPLAINED: { where: RegExp; purl?: RegExp; why: string }[] = [
   { where: /\.jar$/, purl: /@$/, why: 'a jar that states no version: we name a gap' },
   { where: /\.dll$/, purl: /^nuget\//, why: 'the version of a DLL; its package is listed with its own version' },
   {
-    where: /nbgv\.deps\.json$/,
-    purl: /\/(?:nbgv|nerdbank\.gitversioning)@/,
+    where: /nbgv\.deps\.json$|^\/$/,
+    purl: /^nuget\/(?:nbgv|nerdbank\.gitversioning(?:\.core)?)@/,
     why: 'projects of the app, which no NuGet package brought',
   },
 ];
