@@ -13,6 +13,15 @@ const COUNTED = {
 } as const;
 type Counted = keyof typeof COUNTED;
 
+/** What the stream of a layer costs, whatever is read of it. */
+const STREAMED: ReadonlySet<string> = new Set<keyof Counts>([
+  'packedBytes',
+  'unpackedBytes',
+  'zstdFrames',
+  'entries',
+  'rememberedBytes',
+]);
+
 /** The counts so far, by limit, and the packed bytes that were read. */
 export type Counts = Record<Counted | 'packedBytes', number>;
 
@@ -42,6 +51,14 @@ export class Budget {
   /** The budget of one layer, which counts for the image as well. */
   layer(): LayerBudget {
     return new LayerBudget(this, this.#limits);
+  }
+
+  /**
+   * The budget of a layer that is read once more, for files that its first reading lacks. The stream counts only by
+   * itself, so that the counts of an image do not depend on what other images have needed of its layers.
+   */
+  layerAgain(): LayerBudget {
+    return new LayerBudget(this, this.#limits, new Budget(this.#limits));
   }
 
   /** @throws InputError `SBOM_LIMIT` */
@@ -74,14 +91,21 @@ export class LayerBudget {
   readonly counts: Counts = { ...NOTHING };
   readonly #image: Budget;
   readonly #limits: SbomLimits;
+  readonly #stream: Budget | undefined;
 
-  constructor(image: Budget, limits: SbomLimits) {
+  /** @param stream counts the stream, if the image does not */
+  constructor(image: Budget, limits: SbomLimits, stream?: Budget) {
     this.#image = image;
     this.#limits = limits;
+    this.#stream = stream;
   }
 
   /** @throws InputError `SBOM_LIMIT` */
   take(name: keyof Counts, amount = 1): void {
+    if (this.#stream !== undefined && STREAMED.has(name)) {
+      this.#stream.take(name, amount);
+      return;
+    }
     this.counts[name] += amount;
     this.#image.take(name, amount);
   }

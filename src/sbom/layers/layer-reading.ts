@@ -12,7 +12,7 @@ import { unpackLayer } from './unpack.js';
 export interface FileReading {
   /** Position of the file's entry in the layer. */
   index: number;
-  /** Name of the cataloger. */
+  /** Name of the cataloger. {@link RECOGNIZERS}: none recognized the content when it was read once more. */
   cataloger: string;
   /** True if the cataloger recognized the content and did not want the path. */
   isRecognized: boolean;
@@ -63,6 +63,9 @@ export interface LayerOptions {
 /** Larger files are read one at a time over all layers. */
 const MUCH_MEMORY = 16 * 1024 * 1024;
 const ELF = '\x7fELF';
+const SPARSE: Gap = { cause: 'sparse-file', detail: 'a sparse file' };
+/** Libraries need no permission to run. */
+const LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 /** Linux cuts off longer lines. */
 const INTERPRETER = /^#![ \t]*([^ \t\r\n\0][^\r\n\0]*)/;
 
@@ -92,6 +95,7 @@ class LayerPass {
   readonly #recognizers: readonly Cataloger[];
   readonly #changes = new ChangeWriter();
   readonly #found: Pick<LayerReading, 'files' | 'programs' | 'gaps'> = { files: [], programs: [], gaps: [] };
+  #entries = 0;
   #hasOpaque = false;
 
   constructor(options: LayerOptions) {
@@ -106,14 +110,19 @@ class LayerPass {
   async add(entry: TarEntry): Promise<void> {
     const path = cleanPath(entry.name);
     if (path === '') return;
-    const { budget } = this.#options;
-    const before = this.#changes.length;
-    const index = this.#changes.add(entry.type, path, entry.linkName);
-    budget.take('rememberedBytes', this.#changes.length - before);
-    if (entry.doubt !== undefined) this.#gap(path, { cause: 'archive-doubtful', detail: entry.doubt });
+    const index = this.#entries++;
     const name = baseOf(path);
-    if (name === '.wh..wh..opq') this.#hasOpaque = true;
+    if (this.#options.only === undefined) this.#note(entry, path, name);
     if (entry.type === 'file' && !name.startsWith('.wh.')) await this.#readFile(entry, index, path);
+  }
+
+  /** Notes what the first reading of a layer says of an entry. */
+  #note(entry: TarEntry, path: string, name: string): void {
+    const before = this.#changes.length;
+    this.#changes.add(entry.type, path, entry.linkName);
+    this.#options.budget.take('rememberedBytes', this.#changes.length - before);
+    if (entry.doubt !== undefined) this.#gap(path, { cause: 'archive-doubtful', detail: entry.doubt });
+    if (name === '.wh..wh..opq') this.#hasOpaque = true;
   }
 
   #gap(path: string, gap: Gap): void {
@@ -130,8 +139,13 @@ class LayerPass {
         ? catalogers.filter((each) => each.wants(path)).slice(0, 1)
         : catalogers.filter(({ name }) => asked.has(name));
     const isRecognized = asked === undefined ? byPath.length === 0 : asked.has(RECOGNIZERS);
+    // What no cataloger wanted by its path was shown to the recognizers when the layer was first read.
+    if (asked !== undefined && (isRecognized || !catalogers.some((each) => each.wants(path))))
+      this.#keep(index, RECOGNIZERS, false, entry.sparse && mayRun(entry) ? { gaps: [SPARSE] } : {});
     if (entry.sparse) {
-      this.#sparse(entry, index, path, byPath);
+      // The archive has pieces of the file, not its bytes.
+      for (const reader of byPath) this.#keep(index, reader.name, false, { gaps: [SPARSE] });
+      if (asked === undefined && byPath.length === 0 && mayRun(entry)) this.#gap(path, SPARSE);
       return;
     }
     const content = await EntryContent.open(entry);
@@ -141,13 +155,6 @@ class LayerPass {
       ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
       : [];
     await this.#read(entry, index, content, byPath, recognizers);
-  }
-
-  /** The archive has pieces of the file, not its bytes. */
-  #sparse({ mode }: TarEntry, index: number, path: string, readers: readonly Cataloger[]): void {
-    const gap: Gap = { cause: 'sparse-file', detail: 'a sparse file' };
-    for (const { name } of readers) this.#keep(index, name, false, { gaps: [gap] });
-    if (readers.length === 0 && (mode & 0o111) !== 0) this.#gap(path, gap);
   }
 
   #noteProgram(head: Uint8Array, mode: number, index: number): void {
@@ -189,6 +196,11 @@ class LayerPass {
     budget.take('packageChars', charsOf(reading));
     this.#found.files.push({ index, cataloger, isRecognized, reading });
   }
+}
+
+/** True if a file may be a program or library. */
+function mayRun({ mode, name }: TarEntry): boolean {
+  return (mode & 0o111) !== 0 || LIBRARY.test(name);
 }
 
 /** Reads a file. An error of the cataloger itself, which should not happen, is a gap. */

@@ -121,7 +121,8 @@ class Image {
       if (this.#readingOf(file, cataloger) === undefined) want(file, cataloger.name);
     for (const file of found.others.keys()) {
       const readings = this.#readingsOf(file);
-      if (readings.length > 0 && !readings.some(({ isRecognized }) => isRecognized)) want(file, RECOGNIZERS);
+      const isSeen = readings.some(({ isRecognized, cataloger }) => isRecognized || cataloger === RECOGNIZERS);
+      if (readings.length > 0 && !isSeen) want(file, RECOGNIZERS);
     }
     await inParallel([...missing.entries()], limits.layersAtOnce, async ([at, only]) => {
       const [layer, reading] = [layers[at], this.#readings[at]];
@@ -189,6 +190,8 @@ class Image {
     for (const [file, path] of found.others) {
       for (const { isRecognized, cataloger, reading } of this.#readingsOf(file)) {
         const recognizer = CATALOGERS.find(({ name }) => name === cataloger);
+        if (cataloger === RECOGNIZERS)
+          for (const { cause, detail } of reading.gaps ?? []) this.#gaps.add(cause, `${detail} (${path})`);
         if (isRecognized && recognizer !== undefined)
           files.get(recognizer)?.push({ path, layer: this.#layerOf(file), reading });
       }

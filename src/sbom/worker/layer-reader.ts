@@ -17,7 +17,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 1;
+const SHAPE = 2;
 const HASH_BYTES = 32;
 
 type Algorithm = LayerOptions['algorithm'];
@@ -62,8 +62,7 @@ export class LayerReader {
     const algorithm = reading.diffId.startsWith('sha512:') ? 'sha512' : 'sha256';
     const more = await this.#readNow(layer, algorithm, only);
     const files = [...reading.files, ...more.files];
-    const gaps = [...reading.gaps, ...more.gaps.filter(({ cause }) => cause !== 'archive-doubtful')];
-    const whole = { ...reading, files, gaps, counts: sumOf(reading.counts, more.counts) };
+    const whole = { ...reading, files, counts: sumOf(reading.counts, more.counts) };
     await this.#keep(this.#keyOf(layer, algorithm), whole);
     return whole;
   }
@@ -92,7 +91,7 @@ export class LayerReader {
       return await readLayer(layer, this.#blobs.open(layer), {
         catalogers: this.#catalogers,
         limits: this.#limits,
-        budget: this.#budget.layer(),
+        budget: only === undefined ? this.#budget.layer() : this.#budget.layerAgain(),
         algorithm,
         needMuchMemory,
         ...(only && { only }),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { layerOf, npmPackage, sbomOf, type Entry, type Layer } from '../../support/sbom-image.js';
+import { layerOf, npmPackage, PLAIN_LAYER, sbomOf, tarOf, type Entry, type Layer } from '../../support/sbom-image.js';
+import { END, file, header, pax } from './raw-tar.js';
 
 const a = npmPackage('app/node_modules/a', 'a', '1.0.0');
 const b = npmPackage('app/node_modules/b', 'b', '1.0.0');
@@ -55,6 +56,36 @@ describe('layers that were read before', () => {
     const { opened, bytes } = await sbomOf([base, upper], { layers });
     expect(opened).toHaveLength(2);
     expect(bytes).toEqual((await sbomOf([base, upper])).bytes);
+  });
+
+  test('do not grow with each image that finds other files behind links', async () => {
+    const base = await layerOf(['store', npmPackage('', 'c', '3.0.0')[1]], ['f', 'y']);
+    const linking = await layerOf(['app/node_modules/c/package.json', { type: 'link', linkname: 'store' }]);
+    const other = await layerOf(['other', 'z']);
+    const { kept, layers } = memory();
+    const limits = { entries: 8 };
+    expect((await sbomOf([base, linking], { layers, limits })).purls).toEqual(['pkg:npm/c@3.0.0']);
+    const before = new Map(kept);
+    for (let time = 0; time < 5; time += 1) {
+      const { opened, purls } = await sbomOf([base, other], { layers, limits });
+      expect(purls).toEqual([]);
+      expect(opened.length).toBe(time === 0 ? 2 : 1);
+    }
+    for (const [key, bytes] of before) expect(kept.get(key)).toEqual(bytes);
+  });
+
+  test('give the same gaps, also for a sparse file that is not where its name says', async () => {
+    const link = await tarOf([['node_modules', { type: 'symlink', linkname: 'data' }]]);
+    const sparse = Buffer.concat([
+      file({ name: 'pax', type: 'x' }, pax('GNU.sparse.major=0', 'GNU.sparse.minor=1', 'GNU.sparse.map=0,0')),
+      header({ name: 'node_modules/a/package.json', bytes: [[100, Buffer.from('0000755')]] }),
+    ]);
+    const lower = Buffer.concat([link.subarray(0, -END.length), sparse, END]);
+    const image = [{ mediaType: PLAIN_LAYER, bytes: lower }, await layerOf(['.wh.node_modules', ''])];
+    const { layers } = memory();
+    const first = await sbomOf(image, { layers });
+    expect(first.gaps).toEqual(['a sparse file (data/a/package.json)']);
+    expect((await sbomOf(image, { layers })).bytes).toEqual(first.bytes);
   });
 
   test('are those that ended before a crash', async () => {
