@@ -71,14 +71,14 @@ export interface CopyReceipt {
 
 async function resolveTags(destination: Repository, options: CopyArtifactOptions): Promise<Map<string, Digest>> {
   const { tags = [], signal } = options;
-  const standing = new Map<string, Digest>();
+  const tagged = new Map<string, Digest>();
   await Promise.all(
     tags.map(async (tag) => {
       const found = await resolveIfThere(destination, tag, { signal });
-      if (found !== undefined) standing.set(tag, found.digest);
+      if (found !== undefined) tagged.set(tag, found.digest);
     }),
   );
-  return standing;
+  return tagged;
 }
 
 /** If every tag is right already, there may be nothing to do: comparing is cheaper than planning. */
@@ -120,7 +120,7 @@ export async function copyArtifact(
 ): Promise<CopyReceipt> {
   const { signal, tags = [], concurrency } = options;
   const call = { signal };
-  const [named, standing] = await Promise.all([
+  const [named, tagged] = await Promise.all([
     onSide('source', 'resolve', () => source.resolve(tagOrDigest, call)),
     onSide('destination', 'resolve', () => resolveTags(destination, options)),
   ]);
@@ -135,7 +135,7 @@ export async function copyArtifact(
   }
   const receipt = { source: source.name, destination: destination.name, root, tags: [...tags] };
   const looksAtBlobs = options.checkBlobs ?? destination.isLocal ?? false;
-  const isTagged = !looksAtBlobs && tags.length > 0 && tags.every((tag) => standing.get(tag) === root.digest);
+  const isTagged = !looksAtBlobs && tags.length > 0 && tags.every((tag) => tagged.get(tag) === root.digest);
   const read = isTagged ? rememberReads(source) : source;
   const inSync = isTagged ? await isInSync(read, destination, root, options) : undefined;
   if (inSync) {
@@ -161,7 +161,7 @@ export async function copyArtifact(
   const { pausesMs } = options;
   const pauses = pausesMs === undefined ? {} : { pausesMs };
   const arrival = await verifyArrival(plan, destination, { ...call, ...requests, ...pauses, source });
-  const unset = tags.filter((tag) => standing.get(tag) !== root.digest);
+  const unset = tags.filter((tag) => tagged.get(tag) !== root.digest);
   if (unset.length > 0) {
     const bytes = await rootBytes(plan, source, call);
     for (const tag of unset) {

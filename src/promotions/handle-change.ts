@@ -12,7 +12,7 @@ import {
 import { promotionId, type Rule } from '../rules/rule.js';
 import type { Ports } from '../ports/ports.js';
 import { incrementGeneration, type RowTrigger } from '../rows/generation.js';
-import type { Told } from '../rows/news.js';
+import type { TriggerReport } from '../rows/news.js';
 import type { TriggerCause } from '../rows/run-row.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
@@ -223,7 +223,7 @@ async function incrementBySubject(
 }
 
 /** What the change reports to a promotion that contains the subject. */
-function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): Told {
+function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[]): TriggerReport {
   if (digest === undefined) return {};
   if (kind === 'deleted') return { digest, deleted: true, at };
   const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;

@@ -1,7 +1,7 @@
 import { type TagName, currentRule } from '../rules/match.js';
 import { promotionId, fingerprint, type Rule } from '../rules/rule.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import { NO_NEWS, hear, isAnsweredBy, type Told } from './news.js';
+import { NO_NEWS, hear, isAnsweredBy, type TriggerReport } from './news.js';
 import type { TriggerCause, RunRow, Trigger } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './row-writes.js';
@@ -14,7 +14,7 @@ import type { RulesSource } from '../ports/rules-source.js';
 import type { Versioned } from '../ports/versioned.js';
 
 /** The cause of a trigger, and what it reports about the tag or a referrer. */
-export type RowTrigger = Omit<TriggerCause, 'at'> & Told;
+export type RowTrigger = Omit<TriggerCause, 'at'> & TriggerReport;
 
 export interface Incremented {
   promotionId: string;
@@ -114,7 +114,7 @@ function isRepeatedJob({ lastTrigger, runTrigger }: PromotionRow, { kind, id }: 
  * True if the row's last run has already seen what the trigger reports, under the current rule. There is nothing to do
  * then. A run that was stopped answers everything that was reported by then.
  */
-function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }: Told, rule: Rule): boolean {
+function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }: TriggerReport, rule: Rule): boolean {
   if (last?.fingerprint !== fingerprint(rule)) return false;
   if (state === 'cancelled') return true;
   if (state !== 'in_sync') return false;

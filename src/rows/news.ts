@@ -48,7 +48,7 @@ export const newsSchema = z.object({
 export type News = z.infer<typeof newsSchema>;
 
 /** What a trigger reports. Every field may be absent. */
-export interface Told {
+export interface TriggerReport {
   /** The digest that was pushed under the tag; with `deleted`, the manifest that was deleted. */
   digest?: string;
   /** The tag was deleted, or the manifest that it names. */
@@ -62,7 +62,7 @@ export interface Told {
 }
 
 /** The part of a row that a trigger is compared with. */
-interface Heard {
+interface KnownNews {
   news?: News;
   last?: { digest?: string };
 }
@@ -73,14 +73,18 @@ export const NO_NEWS: News = { referrers: [], referrerCount: 0, replaced: [] };
  * Adds a trigger's report to a row's news.
  * @returns isKnown: the report has no new digest and no new time, because the event is late or was delivered twice
  */
-export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { news: News; isKnown: boolean } {
-  const { at } = told;
+export function hear(
+  { news = NO_NEWS, last }: KnownNews,
+  report: TriggerReport,
+  now: Date,
+): { news: News; isKnown: boolean } {
+  const { at } = report;
   if (at === undefined || Number.isNaN(Date.parse(at))) return { news, isKnown: false };
-  if (told.referrer !== undefined) return hearReferrer(news, { ...told, referrer: told.referrer, at }, now);
+  if (report.referrer !== undefined) return hearReferrer(news, { ...report, referrer: report.referrer, at }, now);
   const { tag } = news;
   const timeMs = countedMs(at, now);
-  const { digest } = told;
-  if (told.deleted === true && digest !== undefined) {
+  const { digest } = report;
+  if (report.deleted === true && digest !== undefined) {
     // Whatever the tag names now, only this digest is known to be deleted.
     if (tag === undefined || tag.digest !== digest) return { news, isKnown: false };
     // The digest was pushed again after the deletion.
@@ -95,7 +99,7 @@ export function hear({ news = NO_NEWS, last }: Heard, told: Told, now: Date): { 
     const heard = digest === undefined ? {} : { digest };
     const next = {
       ...heard,
-      ...(told.deleted === true && { deleted: true as const }),
+      ...(report.deleted === true && { deleted: true as const }),
       at: new Date(timeMs).toISOString(),
     };
     return { news: { ...news, tag: next, replaced: withReplaced(news.replaced, before, now) }, isKnown: false };
@@ -118,7 +122,12 @@ function countedMs(at: string, now: Date): number {
 
 function hearReferrer(
   news: News,
-  { referrer: digest, referrerTag: tag, referrerSubject: subject, at }: Told & { referrer: string; at: string },
+  {
+    referrer: digest,
+    referrerTag: tag,
+    referrerSubject: subject,
+    at,
+  }: TriggerReport & { referrer: string; at: string },
   now: Date,
 ): { news: News; isKnown: boolean } {
   const known = news.referrers.find((each) => each.digest === digest);
@@ -155,7 +164,7 @@ export interface LateTag {
  * Checks whether a tag's digest is stale: it was replaced recently, or the row has already answered it while a later
  * push names another digest. Any other digest is accepted at once.
  */
-export function lateTag({ news = NO_NEWS, last }: Heard, digest: string, now: Date): LateTag | undefined {
+export function lateTag({ news = NO_NEWS, last }: KnownNews, digest: string, now: Date): LateTag | undefined {
   const { tag, replaced } = news;
   if (tag?.digest === digest) return undefined;
   const named = isOpen(tag) ? { digest: tag.digest, at: tag.at } : undefined;

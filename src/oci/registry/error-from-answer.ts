@@ -116,7 +116,7 @@ function missingIn(code: string, what: string): { message: string; remedy?: stri
   return code === 'MANIFEST_UNKNOWN' ? missingManifest(what) : undefined;
 }
 
-interface Told {
+interface RegistryAnswerError {
   code: string;
   message: string;
   /** The digest that the entry is about, if its detail names one. */
@@ -130,7 +130,7 @@ function digestIn(detail: unknown): { digest?: Digest } {
 }
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
-function parseErrors(bytes: Uint8Array): Told[] {
+function parseErrors(bytes: Uint8Array): RegistryAnswerError[] {
   const errors = parseObject(bytes)?.errors;
   if (!Array.isArray(errors)) return [];
   return errors.slice(0, 10).flatMap((entry: unknown) => {
@@ -163,9 +163,9 @@ export async function registryErrorFrom(
   what: string,
   { absent }: { absent?: string | undefined } = {},
 ): Promise<RegistryError> {
-  let told: Told[] = [];
+  let errors: RegistryAnswerError[] = [];
   try {
-    told = parseErrors(await readStart(response, ERROR_BYTES));
+    errors = parseErrors(await readStart(response, ERROR_BYTES));
   } catch (error) {
     // The status is known, only the message is lost. An abort is passed on.
     if (!(error instanceof PromoterError)) throw error;
@@ -174,9 +174,9 @@ export async function registryErrorFrom(
   const { method } = request;
   const retryAfterMs = parseRetryAfter(response.headers['retry-after']);
   const fallback = CODES.get(status) ?? (status === 404 ? absent : undefined) ?? `HTTP_${status}`;
-  const words = told[0]?.message ?? '';
-  const code = isFirewall(status, words) ? 'REGISTRY_FIREWALL' : (told[0]?.code ?? fallback);
-  const digests = [...new Set(told.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
+  const words = errors[0]?.message ?? '';
+  const code = isFirewall(status, words) ? 'REGISTRY_FIREWALL' : (errors[0]?.code ?? fallback);
+  const digests = [...new Set(errors.flatMap(({ code: each, digest }) => (each === code && digest ? [digest] : [])))];
   const about = code === 'MANIFEST_BLOB_UNKNOWN' && digests.length > 0 ? `: ${digests.join(', ')}` : '';
   const isRead = method === 'GET' || method === 'HEAD';
   const missing = isRead ? missingIn(code, what) : undefined;
@@ -188,7 +188,7 @@ export async function registryErrorFrom(
       method,
       url: redactUrl(response.url),
       status,
-      registryCodes: told.map((entry) => entry.code),
+      registryCodes: errors.map((entry) => entry.code),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
     },
     { code, ...(remedy !== undefined && { remedy }) },

@@ -1,4 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -267,6 +270,26 @@ Run "acr-promoter jobs list -h" for more options and examples
     expect(err).toContain(
       `${registry.name} speaks plain HTTP, and was asked by HTTPS (CONNECT_FAILED)\nAdd ${flag}.\n`,
     );
+  });
+
+  test('HTTP to a registry of HTTPS names the flag', async () => {
+    // As Go's HTTPS servers answer, and nginx in other words.
+    const server = createServer((_, response) => {
+      response.writeHead(400).end('Client sent an HTTP request to an HTTPS server.\n');
+    });
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const [tags, copy] = await Promise.all([
+      acrPromoter(`repo tags ${host}/a`),
+      acrPromoter(`copy ${host}/a:v1 127.0.0.1:1/b:v1`),
+    ]);
+    server.close();
+    server.closeAllConnections();
+    expect([tags.code, tags.err]).toEqual([
+      1,
+      expect.stringContaining(`\nIf ${host} uses HTTPS, add --plain-http=false.\n`),
+    ]);
+    expect(copy.err).toContain(`\nIf ${host} uses HTTPS, add --from-plain-http=false.\n`);
   });
 
   test.each(['', '--help', 'copy --help', 'manifest', 'manifest fetch -h'])('help: %j', async (line) => {

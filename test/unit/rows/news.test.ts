@@ -7,7 +7,7 @@ import {
   believed,
   answered,
   type News,
-  type Told,
+  type TriggerReport,
 } from '../../../src/rows/news.js';
 
 const A = `sha256:${'a'.repeat(64)}`;
@@ -19,7 +19,7 @@ const now = (minutes: number): Date => new Date(START + minutes * 60_000);
 const lastOf = (digest: string): { last: { digest: string } } => ({ last: { digest } });
 
 /** What a row knows after these, told at these minutes by a host whose clock is right. */
-function heard(...told: (Told & { at: string })[]): News {
+function heard(...told: (TriggerReport & { at: string })[]): News {
   let news = NO_NEWS;
   for (const each of told)
     ({ news } = hear({ news }, each, new Date(Math.max(Date.parse(each.at), START + 3_600_000))));
