@@ -47,7 +47,8 @@ export function createSubmitDoor(io: Io): SubmitDoor {
       const waits = values.wait === true;
       // Without --wait, the id of the job is printed in the requested format, unless the format belongs to the job.
       const shows = waits ? (verb.shows ?? []) : verb.takes.includes('format') ? [] : ['format', 'template'];
-      const format = !waits && shows.length > 0 ? (verb.resultFormat ?? resultFormat)(values) : ({ kind: 'text' } as const);
+      const format =
+        !waits && shows.length > 0 ? (verb.resultFormat ?? resultFormat)(values) : ({ kind: 'text' } as const);
       const print = waits ? verb.print(operands, values) : undefined;
       checkOptions(asked, [...OWN, ...verb.takes, ...shows]);
       if (verb.operation.endsWith('.delete') && values.force !== true) {
