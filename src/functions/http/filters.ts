@@ -126,7 +126,7 @@ function queryOf<S extends z.ZodObject>(
   const filter = issue?.path.join('.') ?? '';
   if (issue?.code === 'invalid_value') {
     const values = [...issue.values.map(String), ...(more[filter] ?? [])];
-    throw new InputError('FILTER_INVALID', `${filter}: ${(asked[filter] ?? '').slice(0, 40)} is not known`, {
+    throw new InputError('FILTER_INVALID', `there is no ${filter} ${(asked[filter] ?? '').slice(0, 40)}`, {
       remedy: `Give one of ${values.join(', ')}.`,
     });
   }

@@ -28,7 +28,7 @@ export async function refuseUnknownNames(
   const askedRule = rule ?? globs.rule;
   if (isUnknown(askedRule, names)) {
     throw new InputError('RULE_UNKNOWN', `there is no rule ${askedRule}`, {
-      remedy: `The rules are ${names.join(', ') || 'none'}.`,
+      remedy: `The rules are: ${names.join(', ') || 'none'}.`,
     });
   }
   const registries = [...new Set(rules.map((each) => each.source.registry))];

@@ -330,7 +330,7 @@ describe('jobs', () => {
     });
     expect(await acrPromoter('jobs', 'list', '--operation', 'nope')).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/operation: nope is not known \(FILTER_INVALID\)\nGive one of .*copy.*tag/),
+      err: expect.stringMatching(/there is no operation nope \(FILTER_INVALID\)\nGive one of .*copy.*tag/),
     });
   });
 
@@ -425,7 +425,7 @@ describe('promotions', () => {
     expect(await acrPromoter('promotions')).toMatchObject({ code: 0, err: 'There are no promotions.\n' });
     const none = await acrPromoter('promotions', '--tag', 'v*', '--since', '1h');
     expect(none).toMatchObject({ code: 0, err: 'No promotions match --tag v* --since 1h.\n' });
-    expect((await acrPromoter('promotions', '--rule', 'nope')).err).toContain('(RULE_UNKNOWN)\nThe rules are ');
+    expect((await acrPromoter('promotions', '--rule', 'nope')).err).toContain('(RULE_UNKNOWN)\nThe rules are: ');
   });
 });
 
