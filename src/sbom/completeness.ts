@@ -52,11 +52,15 @@ class Owned {
     for (const owned of owns) {
       if (owned.length > LONGEST_PATH) continue;
       const place = cleanPath(owned.startsWith('/') ? owned : `${parentOf(path)}/${owned}`);
-      const node = owned.endsWith('/')
-        ? this.#folderAt(place)
-        : this.#folderAt(parentOf(place))?.names.get(baseOf(place));
-      // The whole image belongs to no package.
-      if (typeof node === 'number' || (node instanceof Folder && node.parent !== undefined)) this.#raise(node, layer);
+      if (owned.endsWith('/')) {
+        const folder = this.#folderAt(place);
+        // The whole image belongs to no package.
+        if (folder?.parent !== undefined) this.#raise(folder, layer);
+        continue;
+      }
+      const node = this.#folderAt(parentOf(place))?.names.get(baseOf(place));
+      // dpkg also lists folders, such as /usr/bin: what others put there is not the package's.
+      if (typeof node === 'number') this.#raise(node, layer);
     }
   }
 
@@ -177,7 +181,10 @@ function* interpretersOf(line: string): Generator<string> {
   const [program = '', ...words] = line.split(/[ \t]+/).filter((word) => word !== '');
   yield program;
   if (baseOf(program) !== 'env') return;
-  const name = words.find((word) => !word.startsWith('-') && !word.includes('='));
+  const name = words
+    .filter((_, at) => !/^(?:-[uC]|--unset|--chdir)$/.test(words[at - 1] ?? ''))
+    .map((word) => word.replace(/^(?:-v?S|--split-string=)/, ''))
+    .find((word) => word !== '' && !word.startsWith('-') && !word.includes('='));
   if (name === undefined) return;
   if (name.includes('/')) yield name;
   else for (const folder of PATH) yield `${folder}/${name}`;

@@ -73,7 +73,7 @@ const EXPLAINED: { where: RegExp; purl?: RegExp; why: string }[] = [
   },
   { where: /^\/srv\/app\/package\.json$/, why: 'the manifest of an app itself: npm did not install it' },
   { where: /^\/(?:lib\/modules\/|boot\/vmlinuz-)/, why: "a part of Alpine's kernel, which is listed as linux-virt" },
-  { where: /\.jar$/, purl: /@$/, why: 'a jar that states no version: we name a gap' },
+  { where: /\.jar$/, purl: /@$/, why: 'a jar that states no version: its group is a guess, and we guess another one' },
   { where: /\.dll$/, purl: /^nuget\//, why: 'the version of a DLL; its package is listed with its own version' },
   {
     where: /nbgv\.deps\.json$|^\/$/,

@@ -68,7 +68,7 @@ export function identify(archive: JavaArchive, path: string): Package[] {
   const own = poms.find((pom) => isOwn(pom, poms, file, manifest));
   const packages = poms.map((pom) => toPackage(pom, pom === own ? manifest : {}));
   const version = file.version === '' ? versionOf(manifest) : file.version;
-  if (own !== undefined || (poms.length > 0 && version === '')) return packages;
+  if (own !== undefined) return packages;
   const group = groupOf(archive, file.name);
   const itself = { artifact: file.name, version, ...(group !== undefined && { group }) };
   return file.name === '' ? packages : [toPackage(itself, manifest), ...packages];

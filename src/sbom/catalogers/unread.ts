@@ -2,6 +2,11 @@
 const UNREAD: readonly { ecosystem: string; pattern: RegExp }[] = [
   { ecosystem: 'pacman', pattern: /^var\/lib\/pacman\/local\/[^/]+\/desc$/ },
   { ecosystem: 'conda', pattern: /(?:^|\/)conda-meta\/[^/]+\.json$/ },
+  { ecosystem: 'opkg', pattern: /^(?:usr|var)\/lib\/opkg\/status$/ },
+  { ecosystem: 'portage', pattern: /^var\/db\/pkg\/[^/]+\/[^/]+\/PF$/ },
+  { ecosystem: 'nix', pattern: /^nix\/var\/nix\/db\/db\.sqlite$/ },
+  { ecosystem: 'packed Python eggs', pattern: /-py\d[\d.]*(?:-[\w.-]+)?\.egg$/ },
+  { ecosystem: 'the cache of Yarn', pattern: /(?:^|\/)\.yarn\/cache\/[^/]+\.zip$/ },
 ];
 
 /** The ecosystem of the package database at this path, if no cataloger reads it. */

@@ -211,6 +211,11 @@ describe('npm', () => {
 describe('an ecosystem without a cataloger', () => {
   test.each([
     ['pacman', 'var/lib/pacman/local/bash-5.2-1/desc'],
+    ['opkg', 'usr/lib/opkg/status'],
+    ['portage', 'var/db/pkg/app-misc/jq-1.7/PF'],
+    ['nix', 'nix/var/nix/db/db.sqlite'],
+    ['packed Python eggs', 'usr/lib/python3/site-packages/a-1.0-py3.11.egg'],
+    ['the cache of Yarn', 'app/.yarn/cache/a-npm-1.0.0-0-10.zip'],
     ['conda', 'opt/conda/conda-meta/numpy-1.26.json'],
   ])('%s: %s', async (ecosystem, path) => {
     expect((await read([path, 'content'])).gaps).toEqual([`no reader for ${ecosystem} (${path})`]);

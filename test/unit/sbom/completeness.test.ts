@@ -81,6 +81,18 @@ describe('an ELF file', () => {
     expect(await unowned(installed, [...apk('a', 'usr/bin/a'), program('usr/bin/a')])).toEqual([]);
     expect(await unowned(installed, [program('usr/bin/a')], apk('a', 'usr/bin/a'))).toEqual([]);
   });
+
+  test('belongs to no Debian package because of its folder, which base-files lists', async () => {
+    const status: Entry = ['var/lib/dpkg/status', 'Package: base-files\nStatus: install ok installed\nVersion: 12\n'];
+    const list: Entry = ['var/lib/dpkg/info/base-files.list', '/.\n/home\n/usr\n/usr/bin\n/usr/sbin\n'];
+    const copied = [program('usr/bin/tool'), npmPackage('home/app/node_modules/a', 'a', '1.0.0')];
+    // A later installation writes the database again, above what was copied.
+    expect(await read([status, list], copied, [status])).toEqual({
+      purls: ['pkg:deb/debian/base-files@12', 'pkg:npm/a@1.0.0'],
+      gaps: ['usr/bin/tool'],
+      aggregate: 'incomplete',
+    });
+  });
 });
 
 describe('a script interpreter', () => {
@@ -104,6 +116,11 @@ describe('a script interpreter', () => {
         program('usr/local/bin/lua'),
       ],
       ['usr/local/bin/lua'],
+    ],
+    [
+      'is what env looks for behind its options',
+      [program('a', '#!/usr/bin/env -u X -Slua -e\n'), program('bin/lua', '#!x\n')],
+      ['bin/lua'],
     ],
   ])('%s', async (_, entries, paths) => {
     expect(await unowned(entries)).toEqual(paths);

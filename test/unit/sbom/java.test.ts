@@ -59,8 +59,8 @@ describe('a jar', () => {
     expect(await names('lib/agent.jar', title, ...shaded)).toEqual(['agent:agent@3.1', 'g:one@1', 'g:two@2']);
     expect(await names('lib/agent-3.1.jar', ...shaded)).toEqual(['agent:agent@3.1', 'g:one@1', 'g:two@2']);
     expect(await names('lib/agent-3.1.jar', properties('g', 'one', '1'))).toEqual(['agent:agent@3.1', 'g:one@1']);
-    // Without a version there is nothing to tell it by.
-    expect(await names('lib/agent.jar', ...shaded)).toEqual(['g:one@1', 'g:two@2']);
+    // Nothing states its version, but its classes are there.
+    expect(await names('lib/agent.jar', ...shaded)).toEqual(['agent:agent@', 'g:one@1', 'g:two@2']);
   });
 
   test.each([
