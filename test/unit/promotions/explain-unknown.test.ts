@@ -62,7 +62,7 @@ const TROUBLE: [what: string, registry: () => Promise<string>, code: RegExp][] =
       const port = await freePort();
       return `localhost:${port}`;
     },
-    /^CONNECT_FAILED$/,
+    /^(?:CONNECT_FAILED|TIMEOUT)$/,
   ],
   ['hangs', () => serve(() => {}), /^TIMEOUT$/],
   [
