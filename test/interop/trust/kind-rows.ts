@@ -1,4 +1,3 @@
-import { zstdCompressSync } from 'node:zlib';
 import {
   DOCKER_MANIFEST,
   OCI_IMAGE_INDEX,
@@ -202,18 +201,25 @@ export const rows: Row[] = [
     }),
   ),
   {
-    statement: 'a layer that is one archive to containerd and another to the rest is neither signed nor promoted',
+    statement:
+      'a layer that is one archive to containerd and another to the rest is signed with what containerd unpacks, or not at all',
     attack: async (_stage, at) => {
       const bytes = await twoArchives([npmPackage('app/node_modules/evil', 'evil', '6.6.6')], await leftPad());
-      const layerType = 'application/vnd.oci.image.layer.v1.tar';
-      return { tag: TAG, root: await pushLayer(at, bytes, { diffId: digestOf(bytes), layerType, tag: TAG }) };
+      // The config lists what Docker unpacks: containerd refuses the image.
+      const layer = {
+        diffId: digestOf(await leftPad()),
+        layerType: 'application/vnd.oci.image.layer.v1.tar',
+        tag: TAG,
+      };
+      return { tag: TAG, root: await pushLayer(at, bytes, layer) };
     },
     demand: (stage, pushed) => stage.expectRefused(pushed, 'IMAGE_CONFIG_MISMATCH', 'failed'),
     twin: async (_stage, at) => {
-      const tar = await leftPad();
-      const layer = { diffId: digestOf(tar), layerType: 'application/vnd.oci.image.layer.v1.tar+zstd', tag: TAG };
-      const root = await pushLayer(at, zstdCompressSync(tar), layer);
-      return { tag: TAG, root, images: [{ image: root, contains }] };
+      const bytes = await twoArchives([npmPackage('app/node_modules/evil', 'evil', '6.6.6')], await leftPad());
+      // The config lists what containerd unpacks: the others refuse the image.
+      const layer = { diffId: digestOf(bytes), layerType: 'application/vnd.oci.image.layer.v1.tar', tag: TAG };
+      const root = await pushLayer(at, bytes, layer);
+      return { tag: TAG, root, images: [{ image: root, contains: 'evil' }] };
     },
   },
   {
