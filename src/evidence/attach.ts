@@ -20,7 +20,7 @@ import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import { readAt } from '../transfer/registry-access.js';
 
-/** Maximum SBOMs that one call makes at once. Each reads one layer at a time and keeps a core busy. */
+/** Maximum SBOMs that one call makes at once. Each keeps a core busy. */
 const SBOMS_AT_ONCE = 2;
 /** Maximum signatures that one call makes at once. */
 const SIGNATURES_AT_ONCE = 8;

@@ -41,7 +41,9 @@ export const SBOM_LIMITS = {
   documentBytes: 64 * 1024 ** 2,
   /** Bytes of the image's config. `SBOM_LIMIT` */
   configBytes: 4 * 1024 * 1024,
-  /** Layers that are fetched and read at the same time. */
+  /** Images that one generator reads at the same time, each in a thread with a heap of its own. Further ones wait. */
+  imagesAtOnce: 2,
+  /** Layers of one image that are fetched and read at the same time. */
   layersAtOnce: 4,
   /** Bytes of what one layer contributes. More is not kept for other images. */
   keptLayerBytes: 64 * 1024 ** 2,

@@ -109,7 +109,7 @@ export class LayerReader {
 
   async #keep(key: string, reading: LayerReading): Promise<void> {
     const bytes = serialize(reading);
-    if (bytes.length > this.#limits.keptLayerBytes) return;
+    if (HASH_BYTES + bytes.length > this.#limits.keptLayerBytes) return;
     await this.#blobs.writeKept(key, Buffer.concat([createHash('sha256').update(bytes).digest(), bytes]));
   }
 }
