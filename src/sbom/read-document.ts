@@ -42,15 +42,16 @@ function typeOf(purl: string, otherwise: string): string {
 
 /**
  * Reads the packages of a CycloneDX or SPDX document in JSON. Fields of an unexpected shape count as absent.
+ * @param name of the document, for errors
  * @throws InputError `SBOM_INVALID`, `SBOM_LIMIT`
  */
-export function readSbom(bytes: Uint8Array): ReadSbom {
+export function readSbom(bytes: Uint8Array, name = 'the file'): ReadSbom {
   const { documentBytes } = SBOM_LIMITS;
   if (bytes.length > documentBytes) throw overLimit('documentBytes', 'the SBOM is longer', documentBytes);
   const json = parseObject(bytes);
   if (json?.bomFormat === 'CycloneDX') return limited('cyclonedx', componentsIn(json));
   if (typeof json?.spdxVersion === 'string') return limited('spdx', spdxPackagesIn(json));
-  throw invalid('the file is no CycloneDX or SPDX document in JSON');
+  throw invalid(`${name} is no CycloneDX or SPDX document in JSON`);
 }
 
 function invalid(what: string): InputError {

@@ -126,7 +126,7 @@ export async function readSbomFile(operand: string, io: Io): Promise<SbomPackage
   if (operand !== '-' && found?.isFile() !== true) return undefined;
   const bytes = await readOperand(operand, SBOM_LIMITS.documentBytes, io);
   const start = new TextDecoder().decode(bytes.subarray(0, MOST_BEFORE)).trimStart();
-  return start.startsWith('{') ? readSbom(bytes).packages : undefined;
+  return start.startsWith('{') ? readSbom(bytes, operand).packages : undefined;
 }
 
 /** True if the operand is a tag or digest in an existing folder, which then must be a layout. */

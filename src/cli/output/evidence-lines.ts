@@ -1,3 +1,4 @@
+import { isRecord } from '../../oci/index.js';
 import { onTerminal } from './status-line.js';
 
 // Lines about SBOMs and signatures, made locally or by the app.
@@ -17,9 +18,11 @@ export interface SbomOfImage {
 }
 
 /** @param what describes an SBOM that was made; its digest by default */
-export function sbomLine({ label, sbom = '', made = false, why }: SbomOfImage, what = sbom): string {
+export function sbomLine({ label, sbom = '', sboms = [], made = false, why }: SbomOfImage, what = sbom): string {
   if (sbom === '') return `Skipped  ${onTerminal(label)}${why === undefined ? '' : `: ${onTerminal(why)}`}`;
-  return `${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${made ? onTerminal(what) : sbom}`;
+  const named = sboms.flatMap((each) => (isRecord(each) && typeof each.digest === 'string' ? [each.digest] : []));
+  const digests = named.length > 0 ? named : [sbom];
+  return `${made ? 'Attached' : 'Exists  '} ${onTerminal(label)}: ${onTerminal(made ? what : digests.join(', '))}`;
 }
 
 /** The last lines of `sbom`. @param where `[registry] r.io/app@sha256:…` */

@@ -12,6 +12,8 @@ const KINDS = ['text', 'json', 'go-template'] as const;
 /** If `isTable` is true, the text is a table and `table` is another name of the text format. */
 interface FormatNames {
   isTable?: boolean;
+  /** Formats that the verb reads itself, for errors. */
+  others?: readonly string[];
 }
 
 export function addFormatOptions(command: Command, { isTable = false }: FormatNames = {}): void {
@@ -22,7 +24,7 @@ export function addFormatOptions(command: Command, { isTable = false }: FormatNa
 }
 
 /** @throws InputError `OPTION_INVALID`, `OPTIONS_EXCLUSIVE` */
-export function resultFormat(values: Values, { isTable = false }: FormatNames = {}): ResultFormat {
+export function resultFormat(values: Values, { isTable = false, others = [] }: FormatNames = {}): ResultFormat {
   const given = writtenOf(values, 'format') ?? 'text';
   const asked = isTable && given === 'table' ? 'text' : given;
   const equals = asked.indexOf('=');
@@ -31,7 +33,7 @@ export function resultFormat(values: Values, { isTable = false }: FormatNames = 
   const template = textOf(values, 'template') ?? (equals < 0 ? undefined : asked.slice(equals + 1));
   if (kind === undefined || (kind !== 'go-template' && equals >= 0)) {
     throw new InputError('OPTION_INVALID', `invalid format type: ${JSON.stringify(asked)}`, {
-      remedy: `supported types: json, go-template, text${isTable ? ', table' : ''}`,
+      remedy: `supported types: ${['json, go-template, text', ...(isTable ? ['table'] : []), ...others].join(', ')}`,
     });
   }
   if (kind === 'go-template') {

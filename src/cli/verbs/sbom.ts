@@ -74,7 +74,7 @@ function readFormats(values: Values): Asked {
   }
   return {
     documents,
-    result: resultFormat({ ...values, format: result }, { isTable: true }),
+    result: resultFormat({ ...values, format: result }, { isTable: true, others: DOCUMENTS }),
     isResultGiven: result !== undefined,
   };
 }

@@ -61,6 +61,8 @@ test('sbom writes a document of either format to standard output or a file', asy
 test('sbom --attach attaches each format once', async () => {
   const made = await did('sbom', '--attach', '--format', 'cyclonedx,spdx', image);
   expect(made).toMatch(/^Attached image: 1 npm/);
+  const again = await did('sbom', '--attach', '--format', 'cyclonedx,spdx', image);
+  expect(again).toMatch(/^Exists {3}image: sha256:\w{64}, sha256:\w{64}\n/);
   const { images } = JSON.parse(await did('sbom', '--attach', '--format', 'spdx,cyclonedx,json', image)) as {
     images: { sboms: { format: string; made: boolean }[] }[];
   };
@@ -88,6 +90,11 @@ test.each([
   expect(await cli('sbom', ...options, image)).toMatchObject({ code: 1, out: '', err: expect.stringContaining(code) });
 });
 
+test('sbom names all formats if it does not know the one that was asked for', async () => {
+  const { err } = await cli('sbom', '--format', 'xml', image);
+  expect(err).toContain('supported types: json, go-template, text, table, cyclonedx, spdx');
+});
+
 test('sbom diff compares files, references and layouts', async () => {
   const path = join(folder, 'app.cdx.json');
   await did('sbom', '-o', path, image);
@@ -110,5 +117,6 @@ test('sbom diff compares files, references and layouts', async () => {
 test('sbom diff of a file that is no SBOM is an error', async () => {
   const path = join(folder, 'any.json');
   await writeFile(path, '{"a":1}');
-  expect((await cli('sbom', 'diff', path, image)).err).toContain('SBOM_INVALID');
+  const { err } = await cli('sbom', 'diff', path, image);
+  expect(err).toContain(`${path} is no CycloneDX or SPDX document in JSON (SBOM_INVALID)`);
 });
