@@ -15,18 +15,16 @@ type Counted = keyof typeof COUNTED;
 
 /** What the stream of a layer costs, whatever is read of it. */
 const STREAMED: ReadonlySet<string> = new Set<keyof Counts>([
-  'packedBytes',
   'unpackedBytes',
   'zstdFrames',
   'entries',
   'rememberedBytes',
 ]);
 
-/** The counts so far, by limit, and the packed bytes that were read. */
-export type Counts = Record<Counted | 'packedBytes', number>;
+/** The counts so far, by limit. */
+export type Counts = Record<Counted, number>;
 
 const NOTHING: Counts = {
-  packedBytes: 0,
   unpackedBytes: 0,
   zstdFrames: 0,
   entries: 0,
@@ -43,9 +41,15 @@ const NOTHING: Counts = {
 export class Budget {
   readonly #counts: Counts = { ...NOTHING };
   readonly #limits: SbomLimits;
+  readonly #packedBytes: number;
 
-  constructor(limits: SbomLimits) {
+  /**
+   * @param packedBytes of all layers that are read, as the manifest states them. They are known before any layer is
+   * read, so that the result does not depend on the order in which layers arrive.
+   */
+  constructor(limits: SbomLimits, packedBytes: number) {
     this.#limits = limits;
+    this.#packedBytes = packedBytes;
   }
 
   /** The budget of one layer, which counts for the image as well. */
@@ -58,30 +62,27 @@ export class Budget {
    * itself, so that the counts of an image do not depend on what other images have needed of its layers.
    */
   layerAgain(): LayerBudget {
-    return new LayerBudget(this, this.#limits, new Budget(this.#limits));
+    return new LayerBudget(this, this.#limits, new Budget(this.#limits, this.#packedBytes));
   }
 
   /** @throws InputError `SBOM_LIMIT` */
   take(name: keyof Counts, amount = 1): void {
     this.#counts[name] += amount;
-    if (name === 'packedBytes') return;
     if (this.#counts[name] > this.#limits[name]) throw overLimit(name, COUNTED[name], this.#limits[name]);
     if (name === 'unpackedBytes') this.#checkRatio();
   }
 
   /** Counts a layer that was read before. @throws InputError `SBOM_LIMIT` */
   takeAll(counts: Counts): void {
-    // First the packed bytes, by which the others are limited.
-    this.#counts.packedBytes += counts.packedBytes;
     for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.take(name, counts[name]);
   }
 
   /** Beyond `freeUnpackedBytes`, for files of zeros, the unpacked bytes are limited by the packed ones. */
   #checkRatio(): void {
     const { freeUnpackedBytes, unpackedRatio } = this.#limits;
-    const { packedBytes, unpackedBytes } = this.#counts;
-    if (unpackedBytes <= freeUnpackedBytes + unpackedRatio * packedBytes) return;
-    const what = `${packedBytes} bytes of layers unpack to over ${unpackedBytes}: more bytes for each packed one`;
+    const { unpackedBytes } = this.#counts;
+    if (unpackedBytes <= freeUnpackedBytes + unpackedRatio * this.#packedBytes) return;
+    const what = `${this.#packedBytes} bytes of layers unpack to over ${unpackedBytes}: more bytes for each packed one`;
     throw overLimit('unpackedRatio', what, unpackedRatio);
   }
 }
@@ -117,14 +118,6 @@ export class LayerBudget {
       throw overLimit('zstdWindowBytes', `a zstd layer needs a window of ${windowBytes} bytes: more`, zstdWindowBytes);
     }
     this.take('zstdFrames');
-  }
-
-  /** Counts the bytes of the layer before it is unpacked. */
-  async *packed(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const bytes of source) {
-      this.take('packedBytes', bytes.length);
-      yield bytes;
-    }
   }
 
   /**

@@ -80,7 +80,7 @@ export async function readLayer(
 ): Promise<LayerReading> {
   const { budget, limits, algorithm, needMuchMemory } = options;
   const digester = createDigester(algorithm);
-  const unpacked = unpackLayer(budget.packed(packed), layer, async (windowBytes) => {
+  const unpacked = unpackLayer(packed, layer, async (windowBytes) => {
     budget.takeFrame(windowBytes);
     if (windowBytes > MUCH_MEMORY / 2) await needMuchMemory();
   });

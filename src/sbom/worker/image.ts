@@ -57,7 +57,7 @@ class Image {
   constructor(work: ImageWork, blobs: BlobSource) {
     this.#work = work;
     this.#config = parseImageConfig(work.config);
-    const budget = new Budget(work.limits);
+    const budget = new Budget(work.limits, packedBytesOf(work));
     this.#reader = new LayerReader(blobs, CATALOGERS, work.limits, budget);
     this.#gaps = new Gaps(work.limits);
     this.#tree = new FileTree({
@@ -74,7 +74,7 @@ class Image {
     const algorithmOf = (at: number): 'sha256' | 'sha512' =>
       String(diffIds?.[at]).startsWith('sha512:') ? 'sha512' : 'sha256';
     const positions = layers.flatMap((layer, at) => {
-      const gap = this.#gapOf(layer, new Set(elsewhere));
+      const gap = gapOf(layer, new Set(elsewhere));
       if (gap === undefined) return [at];
       this.#gaps.add(...gap);
       return [];
@@ -93,13 +93,6 @@ class Image {
       this.#tree.apply(at, reading);
     }
     if (os === 'windows') this.#gaps.add('layer-unreadable', 'the image is for Windows, whose packages are not read');
-  }
-
-  #gapOf(layer: Descriptor, elsewhere: ReadonlySet<Digest>): Parameters<Gaps['add']> | undefined {
-    const { digest, mediaType } = layer;
-    if (elsewhere.has(digest)) return ['layer-elsewhere', `layer ${digest} is not in the registry (${mediaType})`];
-    const why = whyUnreadable(layer);
-    return why === undefined ? undefined : ['layer-unreadable', `layer ${digest} ${why}`];
   }
 
   /** Reads the files that catalogers want at their place, but not under their name in the archive: once for each layer. */
@@ -223,6 +216,21 @@ class Image {
   #readingOf(file: number, { name }: Cataloger): FileReading['reading'] | undefined {
     return this.#readingsOf(file).find(({ cataloger }) => cataloger === name)?.reading;
   }
+}
+
+/** Why a layer is not read. */
+function gapOf(layer: Descriptor, elsewhere: ReadonlySet<Digest>): Parameters<Gaps['add']> | undefined {
+  const { digest, mediaType } = layer;
+  if (elsewhere.has(digest)) return ['layer-elsewhere', `layer ${digest} is not in the registry (${mediaType})`];
+  const why = whyUnreadable(layer);
+  return why === undefined ? undefined : ['layer-unreadable', `layer ${digest} ${why}`];
+}
+
+/** Bytes of the layers that are read, each once. */
+function packedBytesOf({ layers, elsewhere }: ImageWork): number {
+  const places = new Set(elsewhere);
+  const sizes = new Map(layers.flatMap((layer) => (gapOf(layer, places) ? [] : [[layer.digest, layer.size]])));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** Does work on all items. The first failure is thrown at once: the caller ends what still runs. */

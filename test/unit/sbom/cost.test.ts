@@ -228,6 +228,19 @@ describe('compression bombs', () => {
     }
   });
 
+  test('the ratio does not depend on the order in which layers arrive', async () => {
+    const zeros = await layerOf(['zeros', Buffer.alloc(600_000)]);
+    const random = await layerOf(['random', randomBytes(20_000)]);
+    let blobs = 0;
+    // After the config, the largest layer is opened first.
+    const beforeBlob = async (): Promise<void> => {
+      blobs += 1;
+      if (blobs === 2) await new Promise((resolve) => setTimeout(resolve, 100));
+    };
+    const limits = { freeUnpackedBytes: 10_000 };
+    expect((await sbomOf([zeros, random], { limits, beforeBlob })).gaps).toEqual([]);
+  });
+
   test('gigabytes from a few kilobytes stop at freeUnpackedBytes', async () => {
     let read = 0;
     const image = [{ mediaType: ZSTD_LAYER, bytes: zstdZeros(400_000) }];
