@@ -13,13 +13,19 @@ export interface LayerThread {
 }
 
 /**
+ * Megabytes of the thread's young objects. With V8's default of 48, the buffers that unpacking leaves behind are freed
+ * so rarely that an image of 150 MB takes a quarter more memory.
+ */
+const YOUNG_MB = 3;
+
+/**
  * Starts a thread. It is a file of its own: tests of units read layers in their own thread.
  * @param heapBytes the heap at which the thread ends with `ERR_WORKER_OUT_OF_MEMORY`
  */
 export function startThread(heapBytes: number): LayerThread {
   // By the package's own name, because the command line is bundled and the thread is not.
   const worker = new Worker(new URL(import.meta.resolve('acr-promoter/sbom/worker')), {
-    resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 ** 2) },
+    resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 ** 2), maxYoungGenerationSizeMb: YOUNG_MB },
     env: {},
     execArgv: [],
   });
