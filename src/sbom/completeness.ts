@@ -47,12 +47,14 @@ class Owned {
   /**
    * Adds what a package owns. If that is a link, the file to which it leads may belong to anybody: it is not added.
    * @param layer the topmost layer from which its files may come
+   * @param withFolders whether a path with a trailing slash means everything below. Distributions list each file.
    */
-  add({ owns = [], path }: LocatedPackage, layer: number): void {
+  add({ owns = [], path }: LocatedPackage, layer: number, withFolders: boolean): void {
     for (const owned of owns) {
       if (owned.length > LONGEST_PATH) continue;
       const place = cleanPath(owned.startsWith('/') ? owned : `${parentOf(path)}/${owned}`);
       if (owned.endsWith('/')) {
+        if (!withFolders) continue;
         const folder = this.#folderAt(place);
         // The whole image belongs to no package.
         if (folder?.parent !== undefined) this.#raise(folder, layer);
@@ -125,7 +127,7 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
   const ofSystem = new Owned(tree);
   // A file from a layer above the database was replaced after its package was installed, and is not the package's.
   for (const each of found.packages)
-    if (each.cataloger.kind === 'os') ofSystem.add(each, layers.lastIndexOf(each.layer));
+    if (each.cataloger.kind === 'os') ofSystem.add(each, layers.lastIndexOf(each.listLayer ?? each.layer), false);
   const isOfSystem = (path: string): boolean => {
     const place = tree.find(path);
     return typeof place?.node === 'number' && ofSystem.has(place.folder.pathOf(place.name), place.node);
@@ -139,7 +141,7 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
   const ofOthers = new Owned(tree);
   for (const each of packages) {
     if (each.cataloger.kind === 'os') continue;
-    ofOthers.add(each, Infinity);
+    ofOthers.add(each, Infinity, true);
     ofOthers.addFile(each.path);
   }
   const isOwned = (path: string, file: number): boolean => ofSystem.has(path, file) || ofOthers.has(path, file);

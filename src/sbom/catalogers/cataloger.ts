@@ -96,6 +96,8 @@ export interface LocatedPackage extends Package {
   layer: Digest;
   /** Path of the package database or manifest, relative to the root. */
   path: string;
+  /** Digest of the layer with the list of its files, if that is a file of its own, written when the package was installed. */
+  listLayer?: Digest;
 }
 
 /** Reads one kind of package database, file by file, while the layers are streamed. */

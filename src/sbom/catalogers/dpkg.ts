@@ -1,3 +1,4 @@
+import type { Digest } from '../../oci/index.js';
 import type { Cataloger, FoundFile, Gap, ImageFiles, LocatedPackage, Package, Reading } from './cataloger.js';
 import { isMachineReadable, readCopyright } from './dpkg/copyright.js';
 import { readPaths } from './dpkg/paths.js';
@@ -87,20 +88,21 @@ class DpkgFiles {
   readonly #found: readonly FoundFile<Facts>[];
   readonly #files: ImageFiles;
   /** By the path of the database with the suffix of checksums, or by name or `name:arch`. */
-  readonly #owned = new Map<string, string[]>();
+  readonly #owned = new Map<string, { paths: string[]; layer: Digest }>();
   readonly #licenses = new Map<string, string[]>();
   readonly #diverted = new Map<string, { to: string; by: string }>();
 
   constructor(found: readonly FoundFile<Facts>[], files: ImageFiles) {
     this.#found = found;
     this.#files = files;
-    for (const { path, reading } of found) {
+    for (const { path, layer, reading } of found) {
       const { kind, paths = [], licenses = [] } = reading.facts ?? { kind: 'other' };
       if (kind !== kindOf(path)) continue;
       const [, name, arch] = LIST.exec(path) ?? [];
       if (path === DIVERSIONS) this.#divert(paths);
-      else if (kind === 'paths') this.#owned.set(name === undefined ? path : nameOf(name, arch), paths);
-      else if (kind === 'copyright') this.#licenses.set(COPYRIGHT.exec(path)?.[1] ?? '', licenses);
+      else if (kind === 'paths') {
+        this.#owned.set(name === undefined ? path : nameOf(name, arch), { paths, layer });
+      } else if (kind === 'copyright') this.#licenses.set(COPYRIGHT.exec(path)?.[1] ?? '', licenses);
     }
   }
 
@@ -114,11 +116,13 @@ class DpkgFiles {
       if (licenses !== undefined && !ofSources.has(sourceOf(each))) ofSources.set(sourceOf(each), licenses);
     }
     return all.map((each) => {
-      const owns = each.owns ?? this.#ownedBy(each);
+      const list = each.owns === undefined ? this.#listOf(each) : undefined;
+      const owns = each.owns ?? this.#pathsOf(each, list?.paths);
       const licenses = this.#licenses.get(each.name) ?? (this.#hasCopyright(each) ? ofSources.get(sourceOf(each)) : []);
       return {
         ...each,
         ...(owns.length > 0 && { owns }),
+        ...(list !== undefined && { listLayer: list.layer }),
         ...(licenses !== undefined && licenses.length > 0 && { licenses }),
       };
     });
@@ -129,12 +133,13 @@ class DpkgFiles {
       this.#diverted.set(lines[at] ?? '', { to: lines[at + 1] ?? '', by: lines[at + 2] ?? '' });
   }
 
-  #ownedBy({ name, qualifiers, path }: LocatedPackage): string[] {
-    const paths =
-      this.#owned.get(`${path}${CHECKSUMS}`) ??
-      this.#owned.get(nameOf(name, qualifiers?.arch)) ??
-      this.#owned.get(name) ??
-      [];
+  #listOf({ name, qualifiers, path }: LocatedPackage): { paths: string[]; layer: Digest } | undefined {
+    return (
+      this.#owned.get(`${path}${CHECKSUMS}`) ?? this.#owned.get(nameOf(name, qualifiers?.arch)) ?? this.#owned.get(name)
+    );
+  }
+
+  #pathsOf({ name }: Package, paths: readonly string[] = []): string[] {
     return paths.map((each) => {
       const diverted = this.#diverted.get(each);
       return diverted === undefined || diverted.by === name ? each : diverted.to;

@@ -82,6 +82,20 @@ describe('an ELF file', () => {
     expect(await unowned(installed, [program('usr/bin/a')], apk('a', 'usr/bin/a'))).toEqual([]);
   });
 
+  test('that replaced one of a Debian package belongs to it only if the package was installed again', async () => {
+    const status: Entry = ['var/lib/dpkg/status', 'Package: a\nStatus: install ok installed\nVersion: 1\n'];
+    const list: Entry = ['var/lib/dpkg/info/a.list', '/.\n/usr/bin\n/usr/bin/a\n'];
+    const a = program('usr/bin/a');
+    // Another package is installed later, which writes the database.
+    expect(await unowned([status, list, a], [status])).toEqual([]);
+    expect(await unowned([status, list, a], [a], [status])).toEqual(['usr/bin/a']);
+    expect(await unowned([status, list, a], [a], [status, list, a])).toEqual([]);
+  });
+
+  test('belongs to no package of the distribution that lists its folder as a file', async () => {
+    expect(await unowned([...apk('a', 'usr/bin/'), program('usr/bin/b')])).toEqual(['usr/bin/b']);
+  });
+
   test('belongs to no Debian package because of its folder, which base-files lists', async () => {
     const status: Entry = ['var/lib/dpkg/status', 'Package: base-files\nStatus: install ok installed\nVersion: 12\n'];
     const list: Entry = ['var/lib/dpkg/info/base-files.list', '/.\n/home\n/usr\n/usr/bin\n/usr/sbin\n'];
