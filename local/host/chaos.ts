@@ -82,7 +82,7 @@ export function parseLies(text: string | undefined): Lie[] {
   });
 }
 
-/** Limits of the life of a host that is killed at a random moment, in milliseconds. */
+/** A host is killed at a random moment between these two, in milliseconds after its start. */
 const LEAST_LIFE_MS = 4_000;
 const MOST_LIFE_MS = 30_000;
 

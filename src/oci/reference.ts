@@ -71,7 +71,7 @@ export function parseReference(text: string): Reference {
   }
   if (text.length > 1024) return fail('it is longer than 1024 characters');
   const slash = text.indexOf('/');
-  if (slash < 1) return fail('the registry is missing');
+  if (slash < 1) return fail('the registry or the repository is missing');
   const registry = text.slice(0, slash);
   if (!isRegistryHost(registry)) return fail(`${quoted(registry)} is not a registry host`);
   let rest = text.slice(slash + 1);

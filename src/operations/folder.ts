@@ -55,7 +55,7 @@ export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string):
     }
     totalBytes += sizeBytes;
     if (totalBytes > PUSHED_FOLDER_BYTES) {
-      throw new IntegrityError('TOO_LARGE', `more than ${PUSHED_FOLDER_BYTES} bytes are below ${path}`, {
+      throw new IntegrityError('TOO_LARGE', `the folder ${path} has more than ${PUSHED_FOLDER_BYTES} bytes`, {
         remedy: 'Push its files one by one: files are streamed, a folder is packed first.',
       });
     }

@@ -2,6 +2,7 @@ import {
   InputError,
   PromoterError,
   describeError,
+  quoted,
   formatReference,
   isDigest,
   parseManifest,
@@ -65,7 +66,16 @@ export async function explainReference(ports: ExplainPorts, text: string): Promi
     const reference = formatReference(row.value.source);
     return explainRows(await factsOf(ports, await ports.rules.load(), [row.value]), { reference });
   }
-  if (DIGEST.test(text)) return explainDigest(ports, text.includes(':') ? text : `sha256:${text}`);
+  if (DIGEST.test(text)) {
+    const explained = await explainDigest(ports, text.includes(':') ? text : `sha256:${text}`);
+    if (!PROMOTION_ID.test(text) || explained.promotions.length > 0) return explained;
+    return { ...explained, reference: text, note: 'no promotion has this id, and no run has seen such a digest' };
+  }
+  if (/^sha(?:256|512):[^/]*$/.test(text)) {
+    throw new InputError('REFERENCE_INVALID', `${quoted(text)} is not a digest`, {
+      remedy: 'Give a digest, or at least its first 6 characters (0-9, a-f).',
+    });
+  }
   const { registry, repository, tag, digest } = parseReference(text);
   if (tag !== undefined && digest === undefined) return explainTag(ports, { registry, repository, tag });
   if (digest === undefined) return explainRepository(ports, { registry, repository });

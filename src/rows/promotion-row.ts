@@ -76,8 +76,8 @@ export const promotionRowSchema = z.object({
   /** A run that has reported nothing for long, and when the schedule first noticed. */
   silent: z.object({ runId: z.string(), at: z.string() }).exactOptional(),
   /**
-   * Interrupted runs in a row at this `generation`, and the most steps and bytes of the copy that one of them has
-   * completed.
+   * How many runs at this `generation` were interrupted, one after the other. `steps` and `bytes` (copied) are the
+   * most that one of them has completed.
    */
   interrupted: z
     .object({ times: z.number(), generation: z.number(), steps: z.number(), bytes: z.number() })

@@ -277,7 +277,7 @@ function closeCancelled(
 /**
  * What the schedule does with a row that has an open run or an unanswered trigger. Does not increment `generation`.
  * @param rule undefined if it is gone
- * @param options.notifies false if a run that waits for evidence keeps its own pauses
+ * @param options.notifies false if a run that waits for evidence is not woken
  */
 export async function reconcilePromotion(
   ports: RunPorts,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatResult } from '../output/result.js';
 import { tablePrinter, tableStyleOf, type Column } from '../output/table.js';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { parseCount } from '../option-values.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
 import type { AppCall } from './app-verb.js';
@@ -34,7 +34,7 @@ const WATCH_MS = 2_000;
 export function addListOptions(command: Command, filters: Filters): void {
   for (const [name, value, meaning] of filters) command.option(`--${name} <${value}>`, meaning);
   command
-    .option('--limit <n>', 'maximum rows', '50')
+    .addOption(new Option('--limit <n>', 'maximum rows').default('50', '50'))
     .option('--wide', 'all columns, with full digests and times; may be wider than the terminal')
     .option('--watch', 'print rows again when they change, until Ctrl-C');
 }

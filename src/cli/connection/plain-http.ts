@@ -29,7 +29,24 @@ export function explainPlainHttp(error: unknown, command: Command, operands: rea
       remedy: `If ${host} uses HTTPS, add ${flagFor(host, command, operands)}=false.`,
     });
   }
+  if (transport === undefined || transport.remedy !== undefined) return error;
+  const { url } = transport.details;
+  if (typeof url === 'string' && url.startsWith('http:') && gotNothing(transport)) {
+    const { host } = new URL(url);
+    return new TransportError(transport.code, transport.message, {
+      cause: error,
+      details: transport.details,
+      transient: transport.transient,
+      remedy: `If ${host} uses HTTPS, add ${flagFor(host, command, operands)}=false.`,
+    });
+  }
   return error;
+}
+
+/** True if the server closed the connection and sent nothing: some HTTPS servers do that when asked by HTTP. */
+function gotNothing({ cause }: TransportError): boolean {
+  const { socket } = (cause ?? {}) as { socket?: { bytesRead?: number } };
+  return socket?.bytesRead === 0;
 }
 
 function hasCause({ details }: TransportError, pattern: RegExp): boolean {

@@ -177,7 +177,7 @@ export function dryRunLines(run: DryRun): string[] {
     `  copy    ${counted(copy)}`,
     `  mount   ${counted(mount, 'blobs')}`,
     `  exists  ${counted(exists)}`,
-    `  tag     ${replaces === undefined ? 'is not there' : replaces === digest ? 'is there already' : `replaces ${replaces}`}`,
+    `  tag     ${replaces === undefined ? 'does not exist yet' : replaces === digest ? 'has this digest already' : `replaces ${replaces}`}`,
     `Digest: ${digest}`,
   ];
 }

@@ -36,7 +36,7 @@ export function tableLines<T>(columns: readonly Column<T>[], rows: readonly T[],
 export interface TableStyle {
   wide: boolean;
   colors: Colors;
-  /** Characters of a line, if not `wide`. */
+  /** Maximum characters of a line, unless `wide`. */
   columns: number;
 }
 

@@ -155,7 +155,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
       const { digest, packages, gaps, text } = await local.listPackages(io, opened, input, values);
       const reference = `${opened.repository.name}@${digest}`;
       if (result.kind === 'text') {
-        // A pipe or a file gets whole names.
+        // Names are shortened only on a terminal.
         const style = tableStyleOf(io, { ...values, wide: io.outColumns === undefined });
         io.out([...tableLines(COLUMNS, packages, style), '', onTerminal(text), ''].join('\n'));
       } else io.out(formatResult(result, { reference, digest, packages, gaps }));

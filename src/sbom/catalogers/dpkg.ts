@@ -3,7 +3,7 @@ import type { Cataloger, FoundFile, Gap, ImageFiles, LocatedPackage, Package, Re
 import { isMachineReadable, readCopyright } from './dpkg/copyright.js';
 import { readPaths } from './dpkg/paths.js';
 import { readStatus } from './dpkg/status.js';
-import { isWall, readWall } from './dpkg/wall.js';
+import { isWall, readWall } from './dpkg/chisel-manifest.js';
 import type { Skips } from './skips.js';
 
 const STATUS = 'var/lib/dpkg/status';

@@ -171,7 +171,7 @@ export function toSpdx(declared: string): DeclaredLicence | undefined {
   return { expression: ref, text, isId: false, isCompound: false, refs: new Map([[ref, text]]) };
 }
 
-/** Remembers the licenses of a document: most packages have one of a few. */
+/** Remembers each parsed license: few different ones occur in a document. */
 export class Licences {
   readonly #byText = new Map<string, DeclaredLicence | undefined>();
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as connectionServer, type AddressInfo } from 'node:net';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -290,6 +290,15 @@ Run "acr-promoter jobs list -h" for more options and examples
       expect.stringContaining(`\nIf ${host} uses HTTPS, add --plain-http=false.\n`),
     ]);
     expect(copy.err).toContain(`\nIf ${host} uses HTTPS, add --from-plain-http=false.\n`);
+  });
+
+  test('HTTP to a server that closes the connection without an answer names the flag for HTTPS', async () => {
+    const server = connectionServer((socket) => socket.once('data', () => socket.end()));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { code, err } = await acrPromoter(`repo tags ${host}/a`);
+    server.close();
+    expect([code, err]).toEqual([1, expect.stringContaining(`\nIf ${host} uses HTTPS, add --plain-http=false.\n`)]);
   });
 
   test.each(['', '--help', 'copy --help', 'manifest', 'manifest fetch -h'])('help: %j', async (line) => {

@@ -210,6 +210,10 @@ describe('an explanation', () => {
     expect(await ask(`${REGISTRY}/staging/samples/app@${digest}`)).toMatchObject({ promoted: true });
     expect(await ask(`${REGISTRY}/other@${digest}`)).toMatchObject({ promotions: [], note: 'no run has seen it' });
     expect(await ask('sha256:000000')).toMatchObject({ promoted: false, promotions: [], note: 'no run has seen it' });
+    expect(await ask('f'.repeat(32))).toMatchObject({
+      promoted: false,
+      note: 'no promotion has this id, and no run has seen such a digest',
+    });
     expect(await ask(promotionId)).toMatchObject({
       promoted: true,
       reference: `${REGISTRY}/samples/app:v1`,
@@ -233,7 +237,7 @@ describe('an explanation', () => {
     });
   });
 
-  test.each(['no reference', `${REGISTRY}/samples/app:v1@sha256:${'a'.repeat(64)}`])(
+  test.each(['no reference', 'sha256:ffff', `${REGISTRY}/samples/app:v1@sha256:${'a'.repeat(64)}`])(
     '%s is refused',
     async (reference) => {
       expect(await get('listPromotions', `reference=${encodeURIComponent(reference)}`)).toMatchObject({

@@ -4,7 +4,7 @@ import type { Skips } from '../skips.js';
 const MAGIC = Buffer.from('SQLite format 3\0');
 const HEADER_BYTES = 100;
 const [INTERIOR, LEAF] = [0x05, 0x0d];
-/** Columns of a record that are read. */
+/** Maximum columns of a record that are read. */
 const MOST_COLUMNS = 10;
 /** Bytes of an integer column, by its serial type. */
 const INTEGER_BYTES = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0];
