@@ -186,6 +186,7 @@ function inherited(environment: Environment): Record<string, string> {
     'LANG',
     'SystemRoot',
     'NODE_EXTRA_CA_CERTS',
+    'NODE_OPTIONS',
     'HTTPS_PROXY',
     'NO_PROXY',
   ];

@@ -81,6 +81,23 @@ export function sqliteDatabase(
   }
 }
 
+/** An sqlite database whose table has 20 more pages, each with 30,000 rows that lie about their length. */
+export function lyingSqliteDatabase(): Buffer {
+  const bytes = Buffer.concat([sqliteDatabase([simpleHeader('a')], { pageBytes: 65_536 }), Buffer.alloc(20 * 65_536)]);
+  const [root, first, count] = [65_536, bytes.length / 65_536 - 19, 20];
+  bytes[root] = 0x05;
+  bytes.writeUInt16BE(count, root + 3);
+  for (let page = 0; page < count; page += 1) {
+    const [cell, leaf] = [root + 60_000 + 5 * page, (first + page - 1) * 65_536];
+    bytes.writeUInt16BE(cell - root, root + 12 + 2 * page);
+    bytes.writeUInt32BE(first + page, cell);
+    bytes[leaf] = 0x0d;
+    bytes.writeUInt16BE(30_000, leaf + 3);
+    bytes.fill(0xff, leaf + 8, leaf + 60_008);
+  }
+  return bytes;
+}
+
 /** `Packages`: a Berkeley DB hash with one bucket page for each header, and overflow pages for large ones. */
 export function berkeleyDb(
   headers: readonly Uint8Array[],

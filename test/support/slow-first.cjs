@@ -12,6 +12,7 @@ const SLOW = [
   'faults/visibility',
   'interop/late-reads',
   'faults/outage',
+  'faults/hostile-neighbour',
   'faults/promotion-chaos',
   'interop/oras-files',
   'faults/promotion-storm',

@@ -25,7 +25,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
 }
 
-async function pushBlob(repository: Repository, mediaType: string, bytes: Uint8Array): Promise<Descriptor> {
+export async function pushBlob(repository: Repository, mediaType: string, bytes: Uint8Array): Promise<Descriptor> {
   const descriptor = { mediaType, digest: digestOf(bytes), size: bytes.length };
   await repository.pushBlob(descriptor, () => once(bytes));
   return descriptor;
@@ -75,9 +75,14 @@ export async function pushLargeImage(repository: Repository, fileBytes: number):
   return pushImage(repository, [layer], 'v1');
 }
 
-/** An image of uncompressed layers that are there. */
-export async function pushImage(repository: Repository, layers: Descriptor[], tag?: string): Promise<Descriptor> {
-  const rootfs = { type: 'layers', diff_ids: layers.map(({ digest }) => digest) };
+/** Pushes an image of layers that are already there. @param diffIds by default, the layers are uncompressed */
+export async function pushImage(
+  repository: Repository,
+  layers: Descriptor[],
+  tag?: string,
+  diffIds: readonly string[] = layers.map(({ digest }) => digest),
+): Promise<Descriptor> {
+  const rootfs = { type: 'layers', diff_ids: diffIds };
   const json = { architecture: 'amd64', os: 'linux', config: {}, rootfs };
   const config = await pushBlob(repository, OCI_IMAGE_CONFIG, Buffer.from(JSON.stringify(json)));
   const bytes = encodeManifest({ schemaVersion: 2, mediaType: OCI_IMAGE_MANIFEST, config, layers });
