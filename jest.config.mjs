@@ -9,8 +9,6 @@ const project = (name) => ({ ...shared, displayName: name, testMatch: [`<rootDir
 export default {
   maxWorkers: '100%',
   testSequencer: '<rootDir>/test/support/slow-first.cjs',
-  // Test files that have ended stay in their worker's memory: one that has more than that is replaced.
-  workerIdleMemoryLimit: '512MB',
   // Machines are shared: a test is no place to measure time.
   testTimeout: 30_000,
   projects: ['unit', 'interop', 'faults', 'bench'].map(project),

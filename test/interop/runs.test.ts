@@ -204,7 +204,7 @@ describe('one tag after the other', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/\(rule taken\): refused since .*\n {2}refused: DESTINATION_TAKEN: /);
     expect((await acrPromoter('promotions', '--state', 'refused')).out).toMatch(
-      /refused DESTINATION_TAKEN .*other\/app:v2/,
+      /refused +DESTINATION_TAKEN +.*other\/app:v2/,
     );
   }, 120_000);
 
