@@ -17,7 +17,7 @@ import type { Ports } from '../ports/ports.js';
 
 /** How many signatures are checked at once. */
 const SIGNATURES_AT_ONCE = 8;
-/** Maximum signatures of earlier looks that one call checks again, those with the oldest check first. */
+/** Maximum signatures that one call checks again after an earlier look. The one that was not checked for longest comes first. */
 const MOST_AGAIN = 500;
 /** Maximum signatures that the gate names as reasons for one policy. */
 const MOST_REASONS = 20;

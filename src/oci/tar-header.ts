@@ -141,7 +141,7 @@ export function parseTarHeader(block: Uint8Array): TarHeader | string {
   }
   let prefix = '';
   if (isPosix) prefix = text(block, 345, isStar ? 131 : 155);
-  // GNU stores times there, but Go once wrote a prefix. So Go reads one where the times are no numbers.
+  // GNU tar stores times in these bytes, but an old version of Go wrote a name prefix there. So Go reads a prefix if they are no numbers.
   else if (isGnu && !GNU_TIMES.every((field) => block[field[0]] === NUL || isNumber(field))) {
     const end = block.subarray(345, 500).indexOf(NUL);
     const field = block.subarray(345, end < 0 ? 500 : 345 + end);

@@ -54,7 +54,7 @@ class WorkerClient {
   readonly #thread: LayerThread;
   readonly #blobs = new Map<number, SentBlob>();
   readonly #stop = new AbortController();
-  /** Memory of pieces that were used. */
+  /** Buffers that the thread has given back, to be filled again. */
   readonly #free: ArrayBuffer[] = [];
   readonly #progress: LayerProgress;
   /** Settles the result; further calls do nothing. */

@@ -43,7 +43,7 @@ function documentsOf(packages: readonly LocatedPackage[]): Sbom[] {
   );
 }
 
-/** Packages that every tool knows. */
+/** Packages of types that syft and trivy read, too. */
 const PLAIN_PACKAGES = RICH_PACKAGES.filter(({ type, name }) => type !== 'generic' && /^[\w-]+$/.test(name));
 
 async function fileOf(format: string): Promise<string> {

@@ -3,7 +3,7 @@ import { LONGEST_NAME } from './cataloger.js';
 /** Maximum characters of a field that lists packages. The longest real ones have 20,000. */
 const LONGEST_LIST = 64 * 1024;
 
-/** One paragraph of a Debian control file: the first line of each requested field, and the lists on several lines. */
+/** One paragraph of a Debian control file. Of most fields only the first line is kept; fields that are lists keep all lines. */
 export interface Paragraph {
   /** By field name, in lower case. */
   fields: ReadonlyMap<string, string>;

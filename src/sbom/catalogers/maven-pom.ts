@@ -33,7 +33,7 @@ export function parsePomProperties(bytes: Uint8Array): Pom {
   return coordinates(fields.get('groupId'), fields.get('artifactId'), fields.get('version'));
 }
 
-/** Reads the pom.xml that Maven puts into archives. Properties of the file itself are resolved. */
+/** Reads the pom.xml that Maven puts into archives. `${…}` is replaced where this file defines the property. */
 export function parsePomXml(text: string): Pom {
   const project = readProject(text);
   const properties = project.properties;

@@ -83,7 +83,7 @@ export class FileTree {
   #firstFile = 0;
   /** Paths that the present layer has unpacked; only filled if it makes folders opaque. */
   #unpacked: Set<string> | undefined;
-  /** Folders that the present layer removes. */
+  /** Folders that the layer being merged removes. */
   readonly #removed = new Set<string>();
   /** The folders to which the first names of the change before lead. */
   #folders: Folder[] = [];

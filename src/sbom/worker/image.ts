@@ -50,7 +50,7 @@ class Image {
   readonly #gaps: Gaps;
   readonly #tree: FileTree;
   readonly #reader: LayerReader;
-  /** By position of the layer, from the lowest. Undefined for layers that cannot be read. */
+  /** The reading of each layer; the lowest layer comes first. Undefined if a layer cannot be read. */
   readonly #readings: (LayerReading | undefined)[] = [];
   #found: FoundFiles | undefined;
 
