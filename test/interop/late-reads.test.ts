@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { QueueClient } from '@azure/storage-queue';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import {
   basicCredentials,
   createRegistries,
@@ -26,9 +27,7 @@ let up: Everything;
 let registries: ReturnType<typeof createRegistries>;
 let source: RegistryRepository;
 let staging: RegistryRepository;
-/** What the destination's tag was, each change once. */
-let tags: string[];
-let watching: NodeJS.Timeout;
+let tags: WatchedTag;
 
 async function begin(quirks: readonly string[], triggers: readonly string[]): Promise<void> {
   up = await startEverything({
@@ -50,22 +49,43 @@ async function begin(quirks: readonly string[], triggers: readonly string[]): Pr
   registries = createRegistries({ credentials: basicCredentials(name, password, [up.source, up.staging]) });
   source = registries.repository(up.source, NAME);
   staging = registries.repository(up.staging, `staging/${NAME}`);
-  tags = [];
-  watching = setInterval(() => {
-    void standing().then((digest) => {
-      if (digest !== undefined && digest !== tags.at(-1)) tags.push(digest);
-    });
-  }, 200);
+  tags = watchTag();
 }
 
 async function end(): Promise<void> {
-  clearInterval(watching);
+  await tags?.stop();
   await registries?.close();
   await up?.stop();
 }
 
 async function standing(): Promise<string | undefined> {
   return (await staging.resolve('v1').catch(() => undefined))?.digest;
+}
+
+interface WatchedTag {
+  /** Reads the tag once more, and answers what it was: each change once. */
+  stop(): Promise<readonly string[]>;
+}
+
+/** Reads the destination's tag again and again, one read after the other. */
+function watchTag(): WatchedTag {
+  const seen: string[] = [];
+  const stopping = new AbortController();
+  const watching = (async () => {
+    for (let last = false; !last; ) {
+      last = stopping.signal.aborted;
+      const digest = await standing();
+      if (digest !== undefined && digest !== seen.at(-1)) seen.push(digest);
+      if (!last) await setTimeout(200, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  })();
+  return {
+    async stop() {
+      stopping.abort();
+      await watching;
+      return seen;
+    },
+  };
 }
 
 const arrives = (digest: string, withinMs = 150_000): Promise<true> =>
@@ -129,7 +149,7 @@ describe('with late reads', () => {
     await move(first);
     await arrives(first.digest);
     await atRest();
-    expect(tags).toEqual([first.digest, second.digest, first.digest]);
+    expect(await tags.stop()).toEqual([first.digest, second.digest, first.digest]);
     for (const image of [first, second]) {
       expect(await count(image.digest, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
       expect(await count(image.digest, NOTARY_SIGNATURE)).toBe(1);
@@ -150,7 +170,7 @@ if (process.env.FULL === '1') {
       await move(second);
       await arrives(second.digest, 200_000);
       await atRest();
-      expect(tags).toEqual([first.digest, second.digest]);
+      expect(await tags.stop()).toEqual([first.digest, second.digest]);
       expect(await count(second.digest, SBOM_MEDIA_TYPES.cyclonedx)).toBe(1);
     }, 600_000);
   });
