@@ -113,7 +113,7 @@ describeWithPeers('output of the command line, compared with oras', ['oras'], ([
     'repo tags  --last artifact',
     'repo tags  --exclude-digest-tags',
     'repo tags :artifact',
-  ])('%s', async (line) => {
+  ])('%s prints what oras prints', async (line) => {
     const argv = line.split(' ').map((word) => (word.startsWith(':') || word === '' ? `${app}${word}` : word));
     expect(await acrPromoter(...argv)).toBe(await theirs(...argv));
   });
@@ -144,7 +144,7 @@ describeWithPeers('output of the command line, compared with oras', ['oras'], ([
     'manifest fetch --oci-layout layout:v1 --descriptor --platform linux/amd64',
     'manifest fetch --oci-layout platform:amd --descriptor --pretty',
     'repo tags --oci-layout layout',
-  ])('%s', async (line) => {
+  ])('%s prints what oras prints', async (line) => {
     const argv = line.split(' ');
     const there = argv.map((word) => (/^(?:layout|platform)\b/.test(word) ? join(workspace.folder(), word) : word));
     const ours = (await acrPromoter(...there)).replaceAll(`${workspace.folder()}/`, '');

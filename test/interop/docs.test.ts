@@ -14,7 +14,7 @@ const isRun = ({ file, language, mark }: Block): boolean => file !== GENERATED &
 const all = PAGES.map((page) => ({ page, blocks: blocksOf(page) })).filter(({ blocks }) => blocks.length > 0);
 
 describe('blocks that are not run can be parsed', () => {
-  test.each(all)('$page', ({ blocks }) => {
+  test.each(all)('in $page', ({ blocks }) => {
     for (const block of blocks.filter((each) => !isRun(each))) checkBlock(block);
   });
 

@@ -154,7 +154,7 @@ describeWithPeers('connections to a registry, compared with oras', ['oras'], ([o
     ['cp --from-header X-A:1 --to-header X-B:2 {plain}/app:v1 {plain}/e:v1', 0],
     ['cp --from-header X-A {plain}/app:v1 {plain}/e:v1', 1],
     ['cp --to-cert-file cert.pem {plain}/app:v1 {plain}/e:v1', 1],
-  ])('%s', async (line, code) => {
+  ])('%s prints and ends as in oras', async (line, code) => {
     const { theirs, ours } = await both(line);
     expect({ ours: ours.code, theirs: theirs.code }).toEqual({ ours: code, theirs: code });
     if (code === 1) expect(ours.err).not.toMatch(/INTERNAL/);

@@ -169,7 +169,7 @@ describeWithPeers('layouts, compared with oras', ['oras'], ([oras = '']) => {
   describe.each(
     Object.entries(LAYOUTS).map(([name, lines], at) => ({ name, lines, layout: `layout${'x'.repeat(at)}` })),
   )('$name', ({ lines, layout }) => {
-    test.each(lines)('%s', async (line) => {
+    test.each(lines)('%s does what oras does', async (line) => {
       const [other, own] = [await runOn('theirs', layout, line), await runOn('ours', layout, line)];
       expect({ code: own.code, err: own.code === 0 ? own.err : '' }).toEqual({ code: other.code, err: '' });
       const how = { hasReferrers: lines.some((each) => each.includes(' -r ')) };

@@ -500,7 +500,7 @@ describeWithPeers('manifests, tags, repositories and blobs, compared with oras',
       '"bad host"',
       '',
       '{host} {host}',
-    ])('%s', async (line) => {
+    ])('%s prints what oras prints', async (line) => {
       const argv = splitLine(line.replaceAll('{host}', host));
       for (const verb of ['ls', 'list']) {
         const other = await runProgram(oras, ['repo', verb, ...argv], { env: env() });

@@ -65,7 +65,7 @@ describeWithPeers('the forced referrers API', ['oras'], ([oras = '']) => {
     ['a page', { type: 'text/html', body: '<html>' }, 1],
     ['what is no JSON', { type: INDEX_TYPE, body: '<html>' }, 1],
     ['nothing', { status: 404, body: {} }, 1],
-  ])('%s', async (_, told, code) => {
+  ])('the answer of the registry is %s: we print and end as oras', async (_, told, code) => {
     answer = told;
     const { theirs, ours } = await both();
     expect({ code: ours.code, out: ours.out }).toEqual({ code: theirs.code, out: theirs.out });

@@ -163,7 +163,7 @@ test.each([
   ['one for another registry', 'elsewhere', 'refused', 'CREDENTIAL_NOT_FOR_THIS'],
   ['one whose secret is not there', 'gone', 'failed', 'CREDENTIAL_UNREADABLE'],
   ['one that the registry does not take', 'wrong', 'failed', 'UNAUTHORIZED'],
-])('%s', async (_what, credential, outcome, code) => {
+])('a credential that cannot be used ends the job: %s', async (_what, credential, outcome, code) => {
   const runId = `refused-${credential}`;
   const job = { operation: 'tags', reference: `${host('hub')}/samples/read`, credential };
   const played = await play(job, runId);

@@ -19,7 +19,7 @@ describe('names that an object has more than once', () => {
     ['{"a":"\u2028","a\u2028":1,"a\u2028":1}', ['a\uFFFD']],
     ['"a"', []],
     ['[["a","a"],"a",[],{},1,null]', []],
-  ])('%s', (text, expected) => {
+  ])('in %s are %j', (text, expected) => {
     JSON.parse(text);
     expect(paths(text)).toEqual(expected);
   });

@@ -144,7 +144,7 @@ describe('an ordinary text is not a secret', () => {
     'src/operations/parse-job.ts',
     'src/cli/verbs/login.ts',
     'src/oci/registry/tokens.ts',
-  ])('%s', (path) => {
+  ])('%s is not', (path) => {
     const text = readFileSync(path, 'utf8');
     for (const each of [text, JSON.stringify(text), base64(text), gzipped(text)]) expect(looksSecret(each)).toBe(false);
   });

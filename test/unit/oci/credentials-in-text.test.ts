@@ -18,7 +18,7 @@ describe('credentials are removed from a message', () => {
     ['"admin:a \\"S3cretQ9@host"', '"***@host"'],
     ['localhost:5901?token=S3cretQ9 is none', 'localhost:5901?*** is none'],
     ['"https://host/x?sig=S3cretQ9&se=1"', '"https://host/x?***"'],
-  ])('%s', (text, shown) => {
+  ])('%s is shown as %s', (text, shown) => {
     const hidden = hideCredentials(text);
     expect(hidden).not.toContain(PASSWORD);
     expect(hidden).toBe(shown);

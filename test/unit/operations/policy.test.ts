@@ -257,7 +257,7 @@ describe('a host that differs in form from ALLOWED_REGISTRIES', () => {
     '[::1]:5000',
     '[::ffff:169.254.169.254]',
     'metadata.google.internal',
-  ])('%s', async (host) => {
+  ])('such as %s is not allowed', async (host) => {
     for (const operation of JOB_OPERATIONS) {
       expect(await enforce(jobAbout(operation, 'other/app', host))).toBe('REGISTRY_NOT_ALLOWED');
     }
@@ -275,7 +275,7 @@ describe('a scope', () => {
     [['samples/?'], ['samples/a'], ['samples/ab']],
     [['samples/{a,b}'], ['samples/a'], ['samples/c']],
     [['*'], ['samples'], ['samples/a']],
-  ])('%j', async (globs, inside, outside) => {
+  ])('of %j allows %j and not %j', async (globs, inside, outside) => {
     const scoped = async (operation: 'tag' | 'resolve', repository: string): Promise<string | undefined> => {
       world.jobPolicy = { ...world.jobPolicy, scopes: { [operation]: globs } };
       return enforce(jobAbout(operation, repository));

@@ -104,7 +104,7 @@ describe('renderGoTemplate', () => {
     ['{{(fromJson "{\\"a\\":[1]}").a}}', '[1]'],
     ['{{.constructor}} {{.__proto__}} {{index . "toString"}}', '<no value> <no value> <no value>'],
     ['no action } }} { {', 'no action } }} { {'],
-  ])('%s', (template, expected) => {
+  ])('%s is rendered as %s', (template, expected) => {
     expect(renderGoTemplate(template, DATA)).toBe(expected);
   });
 

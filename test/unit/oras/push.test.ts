@@ -269,7 +269,7 @@ describe('a file reference', () => {
     ['a.txt:text/plain', 'a.txt', 'text/plain'],
     ['a:b.txt:', 'a:b.txt', undefined],
     ['a:b:c/d', 'a:b', 'c/d'],
-  ])('%s', (text, path, mediaType) => {
+  ])('%s is read', (text, path, mediaType) => {
     expect(parseFileReference(text)).toEqual({ path, ...(mediaType !== undefined && { mediaType }) });
   });
 });

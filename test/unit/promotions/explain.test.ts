@@ -256,7 +256,7 @@ test.each<[string, Partial<ExplainInput>, PromotionState | undefined, RegExp, bo
     /the rule staging no longer exists; .*is sha256:a/,
     false,
   ],
-])('%s', (_what, changes, state, text, promoted) => {
+])('is explained: %s', (_what, changes, state, text, promoted) => {
   const explanation = explain(asked(changes));
   expect(explanation.promotions).toMatchObject([{ rule: 'staging', destination: DESTINATION, source: SOURCE }]);
   expect(explanation.promotions[0]).toMatchObject(state === undefined ? {} : { state, promotionId: ID });

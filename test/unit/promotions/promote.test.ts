@@ -371,7 +371,7 @@ describe('both drivers run the same order', () => {
       { observe: () => ({ done: { state: 'refused', generation: 1, code: 'DESTINATION_TAKEN', reason: 'no' } }) },
     ],
     ['another run’s row', { observe: () => ({ done: { state: 'gone' } }) }],
-  ])('%s', async (_what, changes) => {
+  ])('with %s', async (_what, changes) => {
     const here = await playHere(changes);
     const durably = await play(changes);
     expect(here.calls).toEqual(durably.calls);

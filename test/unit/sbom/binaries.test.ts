@@ -236,7 +236,7 @@ describe('a runtime without a package', () => {
     ['python of two versions', { 0x1000: '\x003.12.4\0x\x003.45.1\0', 0x50000: '%.80s (%.80s) %.80s\0' }, []],
     ['a program with a version', { 0x1000: '\x003.12.4\0' }, []],
     ['a program that asks node', { 0x1000: 'see node.js/vm.html\0BusyBox versions\0' }, []],
-  ])('%s', async (_, parts, expected) => {
+  ])('%s is listed if its version is there', async (_, parts, expected) => {
     for (const chunkBytes of [13_000, 65_536]) expect(listed(await read(elf(parts), chunkBytes))).toEqual(expected);
   });
 

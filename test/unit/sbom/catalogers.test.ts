@@ -141,7 +141,7 @@ describe('os-release', () => {
     ['a rolling release', 'ID=debian\n# no VERSION_ID\n', 'debian', ''],
     ['nothing of use', 'hello\n', 'debian', ''],
     ['a name that is none', 'ID="../../x y"\n', 'debian', ''],
-  ])('%s', async (_, text, vendor, qualifier) => {
+  ])('%s decides the namespace and the distro of each package', async (_, text, vendor, qualifier) => {
     expect((await read(status, ['etc/os-release', text])).purls).toEqual([
       `pkg:deb/${vendor}/a@1.0-1?arch=amd64${qualifier}`,
     ]);

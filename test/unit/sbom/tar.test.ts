@@ -216,7 +216,7 @@ describe('an invalid archive is refused', () => {
     ['pax records without a name', () => file({ type: 'x' }, pax('=x'))],
     ['a pax path with a zero in it', () => file({ type: 'x' }, pax('path=a\0b'))],
     ['a pax size that is no number', () => Buffer.concat([file({ type: 'x' }, pax('size=-1')), header({}), END])],
-  ])('%s', async (_, make) => {
+  ])('because of %s', async (_, make) => {
     await expect(read(await make())).rejects.toMatchObject({ code: 'LAYER_INVALID' });
   });
 

@@ -84,7 +84,7 @@ describe('the authorities', () => {
     ['key usage not critical', { keyUsageCritical: false }, false],
     ['without keyCertSign', { keyUsage: 64 }, false],
     ['signed with SHA-1', { hash: 'sha1' }, false],
-  ])('%s', async (_what, options, allowed) => {
+  ])('an authority with %s: is it allowed?', async (_what, options, allowed) => {
     const code = allowed ? undefined : 'SIGNATURE_CERTIFICATE_INVALID';
     const intermediate =
       options === 'none' ? issue({ issuer: root, keyUsage: CERT_SIGN }) : issueAuthority({ issuer: root, ...options });

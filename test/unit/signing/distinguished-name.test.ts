@@ -10,7 +10,7 @@ describe('formatName', () => {
     ['#a#', String.raw`\#a#`],
     ['a,b+c"d\\e<f>g;h=i', String.raw`a\,b\+c\"d\\e\<f\>g\;h\=i`],
     ['a\0', String.raw`a\00`],
-  ])('%j', (value, written) => {
+  ])('%j is written as %s', (value, written) => {
     expect(formatName([{ type: 'CN', value }])).toBe(`CN=${written}`);
   });
 });
@@ -50,7 +50,7 @@ describe('parseTrustedIdentity', () => {
       ],
     ],
     ['x509.subject: CN=a=b c', [['CN', 'a=b c']]],
-  ])('%s', (text, attributes) => {
+  ])('%s is read', (text, attributes) => {
     expect([...parseTrustedIdentity(text)]).toEqual(attributes);
   });
 

@@ -275,7 +275,7 @@ describe('attributes', () => {
       'SIGNATURE_SCHEME_UNSUPPORTED',
     ],
     ['a signing authority without its time', { attributes: authentic, critical: [SCHEME] }, {}, 'SIGNATURE_INVALID'],
-  ])('%s', async (_what, written, times, code) => {
+  ])('with %s are refused', async (_what, written, times, code) => {
     expect(await codeOfBoth(written, times)).toBe(code);
   });
 

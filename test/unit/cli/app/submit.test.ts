@@ -284,7 +284,7 @@ describe('an option or file that a job cannot have is refused, and nothing is se
     [['push', `${APP}:v1`, 'hi.txt', '-a', 'k=v', '--annotation-file', 'notes.json'], 'OPTIONS_EXCLUSIVE'],
     [['blob', 'push', APP, '-'], 'OPTION_MISSING'],
     [['blob', 'push', APP, '-', '--size', '1'], 'DIGEST_INVALID'],
-  ])('%j', async (argv, code) => {
+  ])('%j ends with %s', async (argv, code) => {
     const { code: exit, err } = await submit(argv);
     expect(exit).toBe(1);
     expect(err).toContain(`(${code})`);

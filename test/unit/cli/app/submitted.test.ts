@@ -207,7 +207,7 @@ test.each([
   'manifest index update {repo}:i2 --artifact-type x/y --tag i3',
   'blob push {repo} odd.json',
   'blob push --descriptor --pretty {repo} odd.json',
-])('%s', async (line) => {
+])('%s --submit does and prints what it does here', async (line) => {
   if (line.includes('manifest.json')) await here('manifest fetch -o manifest.json {repo}:v1');
   const own = await here(line);
   const job = await there(line);

@@ -9,7 +9,7 @@ describe('in a registry', () => {
     ['localhost:5000/app:v1', 'v1', ['v1']],
     [`localhost:5000/app@${DIGEST}`, DIGEST, []],
     [`localhost:5000/app:v1@${DIGEST}`, DIGEST, []],
-  ])('%s', (text, tagOrDigest, tags) => {
+  ])('%s is read', (text, tagOrDigest, tags) => {
     const target = parseTarget(text, { isLayout: false });
     expect(target.kind).toBe('registry');
     expect(target.tagOrDigest).toBe(tagOrDigest);
@@ -50,7 +50,7 @@ describe('in a layout', () => {
     ['C:\\layout', 'C:\\layout', undefined],
     ['C:\\layout:v1', 'C:\\layout', 'v1'],
     ['dir@host:v1', 'dir@host', 'v1'],
-  ])('%s', (text, path, tagOrDigest) => {
+  ])('%s is read', (text, path, tagOrDigest) => {
     const target = parseTarget(text, { isLayout: true });
     expect(target).toMatchObject({ kind: 'oci-layout', path });
     expect(target.tagOrDigest).toBe(tagOrDigest);

@@ -224,7 +224,7 @@ describe('wrong use', () => {
     [['pull', 'localhost:1/a:v1', '--format', 'json=x'], 'OPTION_INVALID'],
     [['pull', 'localhost:1/a:v1', '--format', 'go-template='], 'OPTION_INVALID'],
     [['pull', 'localhost:1/a:v1', '--template', 'x'], 'OPTIONS_EXCLUSIVE'],
-  ])('%j', async (argv, code) => {
+  ])('%j ends with %s', async (argv, code) => {
     const ran = await acrPromoter(argv);
     expect([ran.code, ran.out]).toEqual([1, '']);
     expect(ran.err).toContain(`(${code})`);

@@ -343,7 +343,7 @@ describe('isWritable', () => {
     ['a registry that shows none', [nothing(OF_TAG), nothing(OF_REPOSITORY, 405)], undefined],
     ['an identity that may not see it', [nothing(OF_TAG, 403), nothing(OF_REPOSITORY, 401)], undefined],
     ['an answer of another kind', [{ request: OF_TAG, answer: { status: 200, body: [] } }, ofRepository(true)], true],
-  ])('%s', async (_what, exchanges, expected) => {
+  ])('looks at locks: %s', async (_what, exchanges, expected) => {
     await using(exchanges, async (client, host) => {
       expect(await client.repository(host, 'a/b').isWritable('v1')).toBe(expected);
     });

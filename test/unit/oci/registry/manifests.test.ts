@@ -263,7 +263,7 @@ describe('putting and deleting a manifest', () => {
   test.each<[string, string | undefined, string]>([
     ['under its digest', undefined, DIGEST],
     ['under a tag', 'v1', 'v1'],
-  ])('%s', async (_, tag, target) => {
+  ])('asks for the manifest %s', async (_, tag, target) => {
     await using(
       [
         {

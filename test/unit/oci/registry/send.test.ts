@@ -93,7 +93,7 @@ describe('sending', () => {
     ['no answer', '', 'hang', 'TIMEOUT'],
     ['body that stops', 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc', 'hang', 'STALLED'],
     ['headers without end', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(20_000)}`, 'hang', 'CONNECTION_CLOSED'],
-  ])('%s', async (_, answer, then, code) => {
+  ])('%s is an error', async (_, answer, then, code) => {
     await withRawServer(
       answer,
       async (origin) => {

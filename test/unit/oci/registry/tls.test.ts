@@ -153,7 +153,7 @@ describe('HTTP/2', () => {
     ['no answer', () => {}, 'TIMEOUT'],
     ['a body that stops', (response) => response.write('he'), 'STALLED'],
     ['a body that breaks off', (response) => response.write('he', () => response.stream.close(2)), 'CONNECTION_CLOSED'],
-  ])('%s', async (_, reply, code) => {
+  ])('%s is an error', async (_, reply, code) => {
     answer = (__, response) => reply(response);
     const transport = createSend({ ...trusting, timeouts: { firstByteMs: 200, stallMs: 200 } });
     const read = transport

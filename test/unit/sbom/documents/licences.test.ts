@@ -20,7 +20,7 @@ describe('a declared licence that names a licence of the SPDX list becomes its i
     ['LGPL-2.1+', 'LGPL-2.1-or-later'],
     ['GNU General Public License v3 or later (GPLv3+)', 'GPL-3.0-or-later'],
     ['GNU Lesser General Public License v2.1', 'LGPL-2.1-only'],
-  ])('%s', (declared, id) => {
+  ])('%s becomes %s', (declared, id) => {
     expect(toSpdx(declared)).toMatchObject({ expression: id, isId: true });
   });
 });
@@ -32,7 +32,7 @@ describe('an expression is read with the operators of any package manager', () =
     ['GPL-2.0-or-later WITH GCC-exception-3.1', 'GPL-2.0-or-later WITH GCC-exception-3.1'],
     ['Apache-2.0+', 'Apache-2.0+'],
     ['LicenseRef-Foo AND MIT', 'LicenseRef-Foo AND MIT'],
-  ])('%s', (declared, expression) => {
+  ])('%s becomes %s', (declared, expression) => {
     expect(toSpdx(declared)).toMatchObject({ expression, isId: false });
   });
 
