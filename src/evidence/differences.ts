@@ -11,8 +11,7 @@ import {
 } from '../oci/index.js';
 import type { Rule, SourceRepository } from '../rules/rule.js';
 import type { Image } from './contracts.js';
-import { findOurSbom } from './find-sbom.js';
-import { refusedGaps } from './sbom-facts.js';
+import { findOurSbom, refusedGaps } from './find-sbom.js';
 import { plainClaim } from './signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import { LOOKED_AT_ONCE } from './classify.js';

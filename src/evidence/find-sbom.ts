@@ -1,12 +1,27 @@
-import { mapConcurrently, type Descriptor, type Digest, type ReadableRepository } from '../oci/index.js';
+import {
+  PolicyError,
+  mapConcurrently,
+  parseManifest,
+  type Descriptor,
+  type Digest,
+  type ReadableRepository,
+} from '../oci/index.js';
+import { z } from 'zod';
 import type { Ports } from '../ports/ports.js';
+import { untilWritten } from '../rows/row-writes.js';
+import { descriptor } from '../rows/steps.js';
 import type { Rule } from '../rules/rule.js';
-import { SBOM_MEDIA_TYPES, type SbomFormat } from '../sbom/index.js';
+import {
+  GAP_CAUSES,
+  SBOM_MEDIA_TYPES,
+  TOOL_VERSION,
+  type GapCause,
+  type Sbom,
+  type SbomFormat,
+} from '../sbom/index.js';
 import { isThere } from '../transfer/registry-access.js';
 import { LOOKED_AT_ONCE } from './classify.js';
-import { sbomsMadeOf } from './made-sboms.js';
 import { findOurSignature } from './our-signature.js';
-import { isOutdated, needsFacts, readFacts, type SbomDemands, type SbomFacts } from './sbom-facts.js';
 import { sbomClaim } from './signature-checks.js';
 
 /** Maximum SBOMs of one image without a record that are checked. Further ones are skipped. */
@@ -45,12 +60,10 @@ export async function findOurSbom(
   const options = { artifactType: SBOM_MEDIA_TYPES[format], artifactTypes: false, signal };
   const listed = await repository.listReferrers(image.digest, options);
   if (listed.length === 0) return undefined;
-  const made = await sbomsMadeOf(ports, image);
-  const digests = new Set<string>(listed.map(({ digest }) => digest));
+  const digests = new Set(listed.map(({ digest }) => digest));
   // Use the recorded descriptors: a list may have a wrong size or type.
-  const recorded = made
-    .filter(({ digest }) => digests.has(digest))
-    .map(({ mediaType, digest, size }): Descriptor => ({ mediaType, digest, size }));
+  const made = parse(await ports.documents.get('documents', nameOf(image)));
+  const recorded = made.filter(({ digest }) => digests.has(digest));
   let outdated: OurSbom | undefined;
   for await (const found of ourSboms(ports, rule, repository, { image, listed, recorded }, signal)) {
     if (!needsFacts(rule.sbom)) return found;
@@ -94,4 +107,109 @@ async function* ourSboms(
       if (signature !== undefined && (await isThere(repository, sbom, signal))) yield { ...sbom, signature };
     }
   }
+}
+
+/** Maximum recorded SBOMs of one image: for each repository that it was promoted from, one of each format and version. */
+const MOST_MADE_SBOMS = 1_000;
+
+const madeSchema = z.object({ sboms: z.array(descriptor) });
+
+function nameOf(image: Pick<Descriptor, 'digest'>): string {
+  return `sboms/${image.digest.replace(':', '-')}.json`;
+}
+
+/** An unreadable record counts as empty. The SBOMs are then made again, with the same bytes. */
+function parse(bytes: Uint8Array | undefined): Descriptor[] {
+  try {
+    return madeSchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8'))).sboms;
+  } catch {
+    return [];
+  }
+}
+
+/** Records an SBOM as made by this app, in any repository, before it is pushed. */
+export async function noteMadeSbom(
+  { documents }: Pick<Ports, 'documents'>,
+  image: Pick<Descriptor, 'digest'>,
+  made: Descriptor,
+): Promise<void> {
+  await untilWritten(image.digest, async () => {
+    const found = await documents.getVersioned('documents', nameOf(image));
+    const before = parse(found?.value);
+    if (before.some((sbom) => sbom.digest === made.digest)) return true;
+    const { mediaType, digest, size } = made;
+    const sboms = [{ mediaType, digest, size }, ...before].slice(0, MOST_MADE_SBOMS);
+    const bytes = Buffer.from(JSON.stringify({ sboms }));
+    return documents.putVersioned('documents', nameOf(image), bytes, found?.version);
+  });
+}
+
+/** What the manifest of an SBOM of this app says about it. */
+interface SbomFacts {
+  /** `acr-promoter/0.1.0` */
+  tool?: string;
+  /** The causes of its gaps. Undefined if the manifest does not say. */
+  gaps?: GapCause[];
+}
+
+const TOOL = 'io.acr-promoter.sbom.tool';
+/** `layer-elsewhere=1,unowned-binaries=12`; empty if the SBOM is complete. */
+const GAPS = 'io.acr-promoter.sbom.gaps';
+const REPLACES = 'io.acr-promoter.sbom.replaces';
+
+/** @param replaced the digest of the SBOM by an older version that this one replaces */
+export function annotationsOf({ created, tool, gaps }: Sbom, replaced: Digest | undefined): Record<string, string> {
+  return {
+    'org.opencontainers.image.created': created,
+    [TOOL]: tool,
+    [GAPS]: gaps.map(({ cause, count }) => `${cause}=${count}`).join(','),
+    ...(replaced !== undefined && { [REPLACES]: replaced }),
+  };
+}
+
+/** Reads the annotations of an SBOM's manifest, whose digest is verified. @throws RegistryError if it does not exist */
+async function readFacts(
+  repository: ReadableRepository,
+  { digest }: Pick<Descriptor, 'digest'>,
+  signal: AbortSignal,
+): Promise<SbomFacts> {
+  const { bytes, descriptor } = await repository.fetchManifest(digest, { signal });
+  const { annotations = {} } = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${digest}`);
+  const { [TOOL]: tool, [GAPS]: text } = annotations;
+  const named = text === undefined || text === '' ? [] : text.split(',').map((each) => each.replace(/=.*$/, ''));
+  const gaps = GAP_CAUSES.filter((cause) => named.includes(cause));
+  // A cause that this version does not know counts as not said.
+  const isKnown = text !== undefined && gaps.length === named.length;
+  return { ...(tool !== undefined && { tool }), ...(isKnown && { gaps }) };
+}
+
+/** What a rule demands of SBOMs. */
+interface SbomDemands {
+  /** If given, other gaps than these are refused. */
+  allowGaps?: readonly GapCause[] | undefined;
+  /** True if SBOMs by older versions of this app are made again. */
+  refresh: boolean;
+}
+
+/** True if {@link isOutdated} or {@link refusedGaps} need the annotations. */
+function needsFacts({ allowGaps, refresh }: SbomDemands): boolean {
+  return refresh || allowGaps !== undefined;
+}
+
+/** True if the SBOM must be made again. */
+function isOutdated({ tool, gaps }: SbomFacts, { allowGaps, refresh }: SbomDemands): boolean {
+  return (refresh && tool !== TOOL_VERSION) || (allowGaps !== undefined && gaps === undefined);
+}
+
+/** The causes of gaps that the rule does not allow. */
+export function refusedGaps({ gaps = [] }: SbomFacts, { allowGaps }: SbomDemands): GapCause[] {
+  return allowGaps === undefined ? [] : gaps.filter((cause) => !allowGaps.includes(cause));
+}
+
+/** The error for an SBOM with gaps that the rule does not allow. */
+export function incompleteError(sbom: string, label: string, causes: readonly GapCause[]): PolicyError {
+  return new PolicyError('SBOM_INCOMPLETE', `the SBOM ${sbom} of ${label} has gaps: ${causes.join(', ')}`, {
+    remedy:
+      'The SBOM names the files: install them by a package manager, or add the cause to sbom.allowGaps of the rule.',
+  });
 }

@@ -15,10 +15,16 @@ import type { SourceRepository } from '../rules/rule.js';
 import type { Sbom, SbomFormat, SbomInput } from '../sbom/index.js';
 import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
 import type { Image } from './contracts.js';
-import { findOurSbom, type OurSbom, type SbomRule } from './find-sbom.js';
-import { noteMadeSbom } from './made-sboms.js';
+import {
+  annotationsOf,
+  findOurSbom,
+  incompleteError,
+  noteMadeSbom,
+  refusedGaps,
+  type OurSbom,
+  type SbomRule,
+} from './find-sbom.js';
 import { signerOf, signSubject } from './our-signature.js';
-import { annotationsOf, incompleteError, refusedGaps } from './sbom-facts.js';
 import { sbomClaim } from './signature-checks.js';
 
 interface Input {
@@ -212,7 +218,7 @@ async function attach(
       (referrer) => referrer.digest === digest,
     );
   const made = !(await isThere(repository, { digest }, signal)) || !(await isListed());
-  await noteMadeSbom(ports, subject, { ...packed.descriptor, artifactType: sbom.mediaType, tool: sbom.tool });
+  await noteMadeSbom(ports, subject, packed.descriptor);
   await ports.store.markOurs({ registry, repository: path, digest }, input.runId);
   signal.throwIfAborted();
   if (made) await attachPacked(input, repository, packed, lasting);

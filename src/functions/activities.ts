@@ -9,12 +9,7 @@ import { attemptSchema, type Attempt, busyPauseMs, outlastsCall } from '../promo
 import { attachStep } from '../evidence/attach.js';
 import { checkEvidenceStep } from '../evidence/check-evidence.js';
 import { closeRunStep } from '../promotions/close-run.js';
-import {
-  closeRunContract,
-  observeContract,
-  markWaitingContract,
-  tagDestinationContract,
-} from '../promotions/contracts.js';
+import { closeRunContract, observeContract, markWaitingContract } from '../promotions/contracts.js';
 import {
   closeJobContract,
   beginJobContract,
@@ -25,7 +20,7 @@ import {
 } from '../operations/contracts.js';
 import type { StepContract } from '../rows/steps.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
-import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
+import { copyContract, tagDestinationContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { copyRequestOfPromotion, copyStep, verifyArrivalStep, type CopyRequest } from '../transfer/copy.js';
 import { readAcceptedJob } from '../operations/job-schema.js';
 import { copyRequestOf } from '../operations/copy-request.js';
@@ -39,7 +34,7 @@ import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { runOperationStep } from '../operations/run-operation.js';
 import { tagCopyStep } from '../operations/tag-copy.js';
-import { tagDestinationStep } from '../promotions/tag-destination.js';
+import { tagDestinationStep } from '../transfer/tag.js';
 import { failedStep, understood } from './failed-step.js';
 import { watchForCancel } from './cancel-watch.js';
 import { stepLog, stepProgress, type StepProgressRow } from './step-reporting.js';

@@ -49,17 +49,6 @@ export const markWaitingContract = contract(
   z.enum(['waiting', 'again', 'gone']),
 );
 
-/** The last step: sets the destination tag, under its lease. */
-export const tagDestinationContract = contract(
-  'tagDestination',
-  owned.extend({ root: descriptor }),
-  z.object({
-    state: z.enum(['tagged', 'superseded', 'gone']),
-    /** The destination tag. */
-    reference: z.string(),
-  }),
-);
-
 export const closeRunContract = contract(
   'closeRun',
   owned.extend({

@@ -1,6 +1,6 @@
 import { attachContract, checkEvidenceContract } from '../evidence/contracts.js';
-import { closeRunContract, markWaitingContract, observeContract, tagDestinationContract } from './contracts.js';
-import { copyContract, verifyArrivalContract } from '../transfer/contracts.js';
+import { closeRunContract, markWaitingContract, observeContract } from './contracts.js';
+import { copyContract, tagDestinationContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { type InputOf, type ResultOf, StepFailed, call, now, waitFor, type Order } from '../rows/steps.js';
 import { RUN_CANCELLED } from '../rows/cancellation.js';
 import type { Outcome } from '../rows/run-row.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { lookedSchema, long, digest, descriptor } from '../rows/steps.js';
+import { contract, lookedSchema, long, digest, descriptor, owned } from '../rows/steps.js';
 
 /** Plans the copy of a run (of a promotion or a job) and copies what the destination lacks. A long step. */
 export const copyContract = long(
@@ -28,4 +28,15 @@ export const verifyArrivalContract = long(
   'verifyArrival',
   z.object({ runId: z.string() }),
   z.object({ repaired: z.number() }),
+);
+
+/** The step after which only the close follows: sets the destination tag, under its lease. */
+export const tagDestinationContract = contract(
+  'tagDestination',
+  owned.extend({ root: descriptor }),
+  z.object({
+    state: z.enum(['tagged', 'superseded', 'gone']),
+    /** The destination tag. */
+    reference: z.string(),
+  }),
 );

@@ -18,19 +18,14 @@ import type { Signer } from '../../signing/index.js';
 import { attachStep } from '../../evidence/attach.js';
 import { checkEvidenceStep } from '../../evidence/check-evidence.js';
 import { attachContract, checkEvidenceContract } from '../../evidence/contracts.js';
-import {
-  closeRunContract,
-  markWaitingContract,
-  observeContract,
-  tagDestinationContract,
-} from '../../promotions/contracts.js';
-import { copyContract, verifyArrivalContract } from '../../transfer/contracts.js';
+import { closeRunContract, markWaitingContract, observeContract } from '../../promotions/contracts.js';
+import { copyContract, tagDestinationContract, verifyArrivalContract } from '../../transfer/contracts.js';
 import type { InputOf, ResultOf, StepContract } from '../../rows/steps.js';
 import { copyRequestOfPromotion, copyStep, verifyArrivalStep } from '../../transfer/copy.js';
 import { observeStep } from '../../promotions/observe.js';
 import type { Ports } from '../../ports/ports.js';
 import type { StepCall, StepReply } from '../../ports/step.js';
-import { tagDestinationStep } from '../../promotions/tag-destination.js';
+import { tagDestinationStep } from '../../transfer/tag.js';
 import type { z } from 'zod';
 import type { Io } from '../io.js';
 import { driveHere } from '../local-driver.js';

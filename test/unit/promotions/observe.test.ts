@@ -17,7 +17,7 @@ import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyRequestOfPromotion, copyStep } from '../../../src/transfer/copy.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
-import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
+import { tagDestinationStep } from '../../../src/transfer/tag.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushChart, pushImage, pushIndex, pushMultiPlatform } from '../../support/images.js';

@@ -11,7 +11,7 @@ import { openedBy } from '../../../src/rows/row-writes.js';
 import { copyRequestOfPromotion, copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
 import { observeStep } from '../../../src/promotions/observe.js';
 import type { StepReply } from '../../../src/ports/step.js';
-import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
+import { tagDestinationStep } from '../../../src/transfer/tag.js';
 import { scanAll } from '../../support/scan-world.js';
 import { rule } from '../../support/rules.fixture.js';
 import { NOTARY_SIGNATURE, countReferrers, pushMultiPlatform } from '../../support/images.js';

@@ -7,7 +7,7 @@ import type { CopyRequest } from '../../../src/transfer/copy.js';
 import type { Ports } from '../../../src/ports/ports.js';
 import type { StepCall } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
-import { tagDestinationStep } from '../../../src/promotions/tag-destination.js';
+import { tagDestinationStep } from '../../../src/transfer/tag.js';
 import { destinationLease } from '../../../src/transfer/registry-access.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
