@@ -24,6 +24,9 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 /** How long after a push its tag may be missing, in milliseconds: a replica may be stale. */
 const LATE_PUSH_MS = 15 * 60_000;
 
+/** Outcomes after which a referrer that was not found is looked for again. */
+const LOOKS: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
+
 type Asked = InputOf<typeof closeRunContract>;
 type Input = Omit<Asked, 'generation'> & { generation: number };
 
@@ -57,7 +60,7 @@ export async function closeRunStep(
   }
   const { outcome } = ending.result;
   // A run that failed may not have copied the referrers that it found.
-  const looked = outcome === 'promoted' || outcome === 'unchanged' ? asked.looked : undefined;
+  const looked = LOOKS.has(outcome) ? asked.looked : undefined;
   const isUnsure = (outcome === 'failed' || outcome === 'cancelled') && (await mayHaveTagged(ports, runId));
   const unconfirmed = isUnsure ? run.digest : undefined;
   const ended = { generation: input.generation, rule, result: ending.result, looked, unconfirmed };

@@ -62,6 +62,7 @@ export async function incrementGeneration(
         incrementedAt: now.toISOString(),
         lastTrigger,
         ...withNews,
+        ...withJob({}, lastTrigger, 1),
         state: 'working',
         runOpen: false,
         runBegun: false,
@@ -74,17 +75,26 @@ export async function incrementGeneration(
     }
     const before = current.value;
     const open = before.runOpen && before.runId !== undefined ? { runId: before.runId } : {};
+    // The activity of a job that has incremented this row runs again.
+    const repeated = kind === 'job' ? before.jobs?.find((job) => job.id === causeId) : undefined;
     if (
-      isRepeatedJob(before, lastTrigger) ||
+      repeated !== undefined ||
       (isKnown && (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule)))
     ) {
       // The process of the first trigger may have crashed before it started or notified the run.
       if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))
         await reconcilePromotion(ports, id, rule);
-      return { promotionId: id, generation: before.generation, isNew: false, ...open };
+      return { promotionId: id, generation: repeated?.generation ?? before.generation, isNew: false, ...open };
     }
     const generation = before.generation + 1;
-    const incrementedRow = { ...before, generation, incrementedAt: now.toISOString(), lastTrigger, ...withNews };
+    const incrementedRow = {
+      ...before,
+      generation,
+      incrementedAt: now.toISOString(),
+      lastTrigger,
+      ...withNews,
+      ...withJob(before, lastTrigger, generation),
+    };
     if (!incrementedRow.runOpen) {
       const row = ports.paused
         ? incrementedRow
@@ -101,25 +111,38 @@ export async function incrementGeneration(
   });
 }
 
-/** True if the row has this trigger of a job already: the activity of the job has run twice. */
-function isRepeatedJob({ lastTrigger, runTrigger }: PromotionRow, { kind, id }: TriggerCause): boolean {
-  return (
-    kind === 'job' &&
-    id !== undefined &&
-    [lastTrigger, runTrigger].some((each) => each?.kind === kind && each.id === id)
-  );
+/**
+ * Maximum jobs that a row remembers. A job's activity that is repeated after so many later jobs increments again, which
+ * costs one more run.
+ */
+const MOST_JOBS = 20;
+
+/** The row's jobs, with the job of this trigger, if it is one. */
+function withJob(
+  { jobs = [] }: Pick<PromotionRow, 'jobs'>,
+  { kind, id }: TriggerCause,
+  generation: number,
+): Pick<PromotionRow, 'jobs'> {
+  return kind === 'job' && id !== undefined ? { jobs: [...jobs, { id, generation }].slice(-MOST_JOBS) } : {};
 }
 
+/** Refusals that may depend on a registry's late answer, or end without a trigger. */
+const LOOKED_AT_AGAIN: ReadonlySet<string> = new Set(['EVIDENCE_MISSING', 'RULE_GONE']);
+
 /**
- * True if the row's last run has already seen what the trigger reports, under the current rule. There is nothing to do
- * then. A run that was stopped answers everything that was reported by then.
+ * True if the row's last run has already answered what the trigger reports, under the current rule. There is nothing to
+ * do then. A run that was stopped answers everything that was reported by then.
  */
 function hasAnswered({ state, news = NO_NEWS, last }: PromotionRow, { referrer }: TriggerReport, rule: Rule): boolean {
   if (last?.fingerprint !== fingerprint(rule)) return false;
   if (state === 'cancelled') return true;
-  if (state !== 'in_sync') return false;
+  const isRefusal = state === 'refused' && !LOOKED_AT_AGAIN.has(last.code ?? '');
+  if (state !== 'in_sync' && state !== 'observed' && !isRefusal) return false;
   if (referrer === undefined) return isAnsweredBy(news, last.digest);
-  return news.referrers.some(({ digest, seen }) => digest === referrer && seen === true);
+  // A run that promotes nothing looks for referrers only if they can change its outcome.
+  return news.referrers.some(
+    ({ digest, seen, looks }) => digest === referrer && (seen ?? (state !== 'in_sync' && looks === undefined)),
+  );
 }
 
 /**

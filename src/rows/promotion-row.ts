@@ -27,6 +27,8 @@ export const promotionRowSchema = z.object({
   incrementedAt: z.string(),
   /** The trigger that incremented `generation` last. */
   lastTrigger: triggerCauseSchema.exactOptional(),
+  /** The newest jobs that incremented `generation`, each with the value that it made. Oldest first. */
+  jobs: z.array(z.object({ id: z.string(), generation: z.number() })).exactOptional(),
   /**
    * The `generation` that the last final run answered. If it is behind `generation` and no run is open, the app is
    * paused or the tick's limit was reached; the schedule opens the run later.

@@ -194,8 +194,40 @@ describe('a promote job', () => {
     const pushed = { digest: `sha256:${'a'.repeat(64)}`, at: world.now().toISOString() };
     const { generation } = await incrementGeneration(world, rule(), SOURCE, { kind: 'push', ...pushed });
     expect(generation).toBe(2);
-    expect(await twice()).toEqual([{ ...first[0], generation: 2 }]);
+    expect(await twice()).toEqual(first);
     expect(world.engine.starts).toHaveLength(1);
+  });
+
+  test('that is coalesced increments a promotion once, whatever triggers come before its activity runs again', async () => {
+    const at = () => world.now().toISOString();
+    const push = async (digit: string) =>
+      (
+        await incrementGeneration(world, rule(), SOURCE, {
+          kind: 'push',
+          digest: `sha256:${digit.repeat(64)}`,
+          at: at(),
+        })
+      ).generation;
+    const job = (runId: string) => incrementPromotionsStep(world, { runId, source: SOURCE }, newCall());
+    expect(await push('a')).toBe(1);
+    const [first] = await job('r1');
+    expect(first?.generation).toBe(2);
+    world.nowMs += 1_000;
+    expect(await push('b')).toBe(3);
+    expect(await job('r2')).toMatchObject([{ generation: 4 }]);
+    expect(await job('r1')).toEqual([first]);
+    expect(await job('r2')).toMatchObject([{ generation: 4 }]);
+    expect(await rowOf(world, first?.promotionId ?? '')).toMatchObject({ generation: 4 });
+  });
+
+  test('is remembered by a promotion with the 20 newest jobs', async () => {
+    const job = async (number: number) =>
+      (await incrementPromotionsStep(world, { runId: `r${number}`, source: SOURCE }, newCall()))[0];
+    for (let number = 1; number <= 21; number += 1) expect((await job(number))?.generation).toBe(number);
+    expect((await job(2))?.generation).toBe(2);
+    expect((await job(1))?.generation).toBe(22);
+    const [row] = (await world.store.listPromotions()).items;
+    expect(row?.jobs).toHaveLength(20);
   });
 
   test('writes its reason to the run of the promotion', async () => {

@@ -2,7 +2,8 @@ import { beforeEach, expect, test } from '@jest/globals';
 import { closePromotion, incrementGeneration } from '../../../src/rows/generation.js';
 import { takePromotion, writeDigest } from '../../../src/rows/row-writes.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
-import type { RunRow } from '../../../src/rows/run-row.js';
+import type { Looked } from '../../../src/rows/news.js';
+import type { RunResult, RunRow } from '../../../src/rows/run-row.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld, openRun, rowOf, runOf, SOURCE, type World } from '../../support/world.js';
 
@@ -74,6 +75,44 @@ test('what was reported before a run was stopped starts no other run, from a sec
     isNew: true,
     runId: expect.any(String),
   });
+});
+
+test.each([
+  ['observed', { outcome: 'observed' }],
+  ['refused for its content', { outcome: 'refused', code: 'IMAGE_CONFIG_MISMATCH' }],
+] as const)('what a run has %s starts no other run, from a second delivery or a scan', async (_what, ended) => {
+  const pushed = { digest: 'sha256:a', at: at() };
+  const reported = { referrer: 'sha256:r', at: at() };
+  const { promotionId } = await incrementGeneration(world, staging, SOURCE, { kind: 'push', ...pushed });
+  await incrementGeneration(world, staging, SOURCE, { kind: 'referrer', ...reported });
+  const { runId = '', generation } = await rowOf(world, promotionId);
+  await takePromotion(world, promotionId, runId);
+  const result = { ...ended, digest: 'sha256:a' };
+  expect(await closePromotion(world, promotionId, runId, { generation, result, rule: staging })).toBe('closed');
+  for (const known of [pushed, reported]) {
+    expect(await incrementGeneration(world, staging, SOURCE, { kind: 'schedule', ...known })).toMatchObject({
+      isNew: false,
+    });
+    expect(await rowOf(world, promotionId)).toMatchObject({ state: ended.outcome, runOpen: false });
+  }
+  world.nowMs += 1_000;
+  for (const news of [{ referrer: 'sha256:s' }, { digest: 'sha256:b' }])
+    expect(await incrementGeneration(world, staging, SOURCE, { kind: 'push', ...news, at: at() })).toMatchObject({
+      isNew: true,
+    });
+});
+
+test.each<[string, RunResult, Looked | undefined]>([
+  ['was observed without a reported referrer', { outcome: 'observed' }, { seen: [], unseen: ['sha256:r'] }],
+  ['was refused for missing evidence', { outcome: 'refused', code: 'EVIDENCE_MISSING' }, undefined],
+])('if a promotion %s, a second delivery looks again', async (_what, ended, looked) => {
+  const reported = { kind: 'referrer', referrer: 'sha256:r', at: at() } as const;
+  const { promotionId } = await incrementGeneration(world, staging, SOURCE, reported);
+  const { runId = '', generation } = await rowOf(world, promotionId);
+  await takePromotion(world, promotionId, runId);
+  const result = { ...ended, digest: 'sha256:a' };
+  expect(await closePromotion(world, promotionId, runId, { generation, result, rule: staging, looked })).toBe('closed');
+  expect(await incrementGeneration(world, staging, SOURCE, reported)).toMatchObject({ isNew: true });
 });
 
 test('a trigger that waited while the app was paused keeps its cause', async () => {
