@@ -25,6 +25,9 @@ export interface UnownedProgram {
   path: string;
 }
 
+/** The `fileDigests` of a file of the tree, if they were computed. */
+export type DigestsOf = (file: number) => readonly string[] | undefined;
+
 /** Where `env` looks for programs, in images that say nothing else. */
 const PATH = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
 /** Maximum characters of a path that a package owns, as Linux's PATH_MAX. */
@@ -33,6 +36,7 @@ const LONGEST_PATH = 4096;
 /** The files and folders that belong to packages. */
 class Owned {
   readonly #tree: FileTree;
+  readonly #digestsOf: DigestsOf;
   /** For each file and folder, the topmost layer from which files may come. */
   readonly #layers = new Map<number | Folder, number>();
   /** Folders by the path that leads there, because one folder has many files. */
@@ -40,17 +44,19 @@ class Owned {
   /** For folders that were asked for: the topmost layer of them and of all folders above them. */
   readonly #inherited = new Map<Folder, number>();
 
-  constructor(tree: FileTree) {
+  constructor(tree: FileTree, digestsOf: DigestsOf = () => undefined) {
     this.#tree = tree;
+    this.#digestsOf = digestsOf;
   }
 
   /**
-   * Adds what a package owns. If that is a link, the file to which it leads may belong to anybody: it is not added.
+   * Adds what a package owns. If that is a link, the file to which it leads may belong to anybody: it is not added. A
+   * file with another digest than the database lists was replaced.
    * @param layer the topmost layer from which its files may come
    * @param withFolders whether a path with a trailing slash means everything below. Distributions list each file.
    */
-  add({ owns = [], path }: LocatedPackage, layer: number, withFolders: boolean): void {
-    for (const owned of owns) {
+  add({ owns = [], digests = [], path }: LocatedPackage, layer: number, withFolders: boolean): void {
+    for (const [at, owned] of owns.entries()) {
       if (owned.length > LONGEST_PATH) continue;
       const place = cleanPath(owned.startsWith('/') ? owned : `${parentOf(path)}/${owned}`);
       if (owned.endsWith('/')) {
@@ -62,7 +68,11 @@ class Owned {
       }
       const node = this.#folderAt(parentOf(place))?.names.get(baseOf(place));
       // dpkg also lists folders, such as /usr/bin: what others put there is not the package's.
-      if (typeof node === 'number') this.#raise(node, layer);
+      if (typeof node !== 'number') continue;
+      const listed = digests[at] ?? '';
+      const real = listed === '' ? undefined : this.#digestsOf(node);
+      if (real === undefined) this.#raise(node, layer);
+      else if (real.some((digest) => digest.startsWith(listed))) this.#raise(node, Infinity);
     }
   }
 
@@ -115,6 +125,7 @@ class Owned {
  * @param found all packages, and the gaps in the files that were read
  * @param programs each path of each ELF file and script
  * @param layers digests, from the lowest layer up
+ * @param digestsOf for all programs, and for all files of packages of languages
  * @returns the packages and gaps to list, and the ELF files and script interpreters that belong to none of them. A program that
  *   scripts name is an interpreter and not one of the ELF files. Interpreters that are not in the image do not count.
  */
@@ -123,9 +134,10 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
   programs: Iterable<ProgramFile>,
   tree: FileTree,
   layers: readonly string[],
+  digestsOf: DigestsOf,
 ): { packages: P[]; gaps: G[]; unowned: UnownedProgram[] } {
-  const ofSystem = new Owned(tree);
-  // A file from a layer above the database was replaced after its package was installed, and is not the package's.
+  const ofSystem = new Owned(tree, digestsOf);
+  // Without a digest, a file from a layer above the database was replaced after its package was installed.
   for (const each of found.packages)
     if (each.cataloger.kind === 'os') ofSystem.add(each, layers.lastIndexOf(each.listLayer ?? each.layer), false);
   const isOfSystem = (path: string): boolean => {

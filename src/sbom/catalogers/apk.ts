@@ -1,4 +1,5 @@
 import { LONGEST_NAME, type Cataloger, type Package, type Reading } from './cataloger.js';
+import { listedDigest } from './file-digests.js';
 import { nameOwners } from './file-dependencies.js';
 import { linesOf } from './lines.js';
 import { Skips } from './skips.js';
@@ -14,28 +15,41 @@ const MOST_PACKAGES = 100_000;
 const CHECKSUM = /^Q([12])([A-Za-z0-9+/]+=*)$/;
 const ALGORITHMS = { 1: { algorithm: 'SHA-1', bytes: 20 }, 2: { algorithm: 'SHA-256', bytes: 32 } } as const;
 
-/** The lines of one package: values by letter, and the paths of its files. */
+/** The lines of one package: values by letter, and the paths of its files with their digests. */
 interface Entry {
   values: Map<string, string>;
   owns: string[];
+  digests: string[];
+}
+
+function emptyEntry(): Entry {
+  return { values: new Map(), owns: [], digests: [] };
 }
 
 function* entriesOf(bytes: Uint8Array, skips: Skips, room: TextRoom): Generator<Entry> {
-  let entry: Entry = { values: new Map(), owns: [] };
+  let entry = emptyEntry();
   let folder = '';
+  /** Whether the last file is in the entry. */
+  let isKept = false;
   for (const line of linesOf(bytes)) {
     if (line.length === 0) {
       if (entry.values.size > 0) yield entry;
-      entry = { values: new Map(), owns: [] };
+      entry = emptyEntry();
       folder = '';
+      isKept = false;
     } else if (line.length > LONGEST_LINE || line[1] !== 0x3a) skips.add('lines that are no fields, or too long');
     else {
       const [letter, value] = [line.toString('latin1', 0, 1), line.toString('utf8', 2)];
       if (letter === 'F') folder = value === '' ? '' : `/${value}`;
       else if (letter === 'R') {
         const chars = folder.length + 1 + value.length;
-        if (chars <= LONGEST_PATH && room.take(chars)) entry.owns.push(`${folder}/${value}`);
+        isKept = chars <= LONGEST_PATH && room.take(chars);
+        if (isKept) entry.owns.push(`${folder}/${value}`);
         else skips.add('paths that take too much room');
+      } else if (letter === 'Z') {
+        const [hash] = hashesOf(value);
+        if (isKept && hash !== undefined && room.take(hash.hex.length))
+          entry.digests[entry.owns.length - 1] = listedDigest(hash.hex);
       } else if ('PVALomDpC'.includes(letter)) entry.values.set(letter, value);
     }
   }
@@ -54,7 +68,7 @@ function namesOf(list: string | undefined, room: TextRoom, skips: Skips): string
   return [...names];
 }
 
-function hashesOf(checksum: string | undefined): Package['hashes'] {
+function hashesOf(checksum: string | undefined): NonNullable<Package['hashes']> {
   const [, version, base64 = ''] = CHECKSUM.exec(checksum ?? '') ?? [];
   if (version === undefined) return [];
   const { algorithm, bytes } = ALGORITHMS[version === '1' ? 1 : 2];
@@ -62,7 +76,7 @@ function hashesOf(checksum: string | undefined): Package['hashes'] {
   return hash.length === bytes ? [{ algorithm, hex: hash.toString('hex') }] : [];
 }
 
-function toPackage({ values, owns }: Entry, room: TextRoom, skips: Skips): Package | undefined {
+function toPackage({ values, owns, digests }: Entry, room: TextRoom, skips: Skips): Package | undefined {
   const [name = '', version = '', arch = '', license = '', origin = '', supplier = ''] = [
     'P',
     'V',
@@ -74,7 +88,7 @@ function toPackage({ values, owns }: Entry, room: TextRoom, skips: Skips): Packa
   if (name === '' || version === '') return undefined;
   if ([name, version, arch, license, origin, supplier].some((text) => text.length > LONGEST_NAME)) return undefined;
   const [dependsOn, provides] = ['D', 'p'].map((letter) => namesOf(values.get(letter), room, skips));
-  const hashes = hashesOf(values.get('C')) ?? [];
+  const hashes = hashesOf(values.get('C'));
   return {
     type: 'apk',
     name,
@@ -87,6 +101,7 @@ function toPackage({ values, owns }: Entry, room: TextRoom, skips: Skips): Packa
     ...(dependsOn !== undefined && dependsOn.length > 0 && { dependsOn }),
     ...(provides !== undefined && provides.length > 0 && { provides }),
     ...(owns.length > 0 && { owns }),
+    ...(digests.length > 0 && { digests: owns.map((_, at) => digests[at] ?? '') }),
   };
 }
 

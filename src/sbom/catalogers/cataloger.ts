@@ -50,6 +50,8 @@ export interface Package {
    * trailing `/` means everything below.
    */
   owns?: string[];
+  /** For each path of `owns`, its `listedDigest`, or ''. Absent if the database has none. */
+  digests?: string[];
 }
 
 /** Content that was seen but could not be read. The path is added later. */

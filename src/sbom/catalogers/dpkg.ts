@@ -1,7 +1,7 @@
 import type { Digest } from '../../oci/index.js';
 import type { Cataloger, FoundFile, Gap, ImageFiles, LocatedPackage, Package, Reading } from './cataloger.js';
 import { isMachineReadable, readCopyright } from './dpkg/copyright.js';
-import { readPaths } from './dpkg/paths.js';
+import { readPaths, type PathList } from './dpkg/paths.js';
 import { readStatus } from './dpkg/status.js';
 import { isWall, readWall } from './dpkg/chisel-manifest.js';
 import type { Skips } from './skips.js';
@@ -14,6 +14,8 @@ const CHECKSUMS = '.md5sums';
 const WALL = 'var/lib/chisel/manifest.wall';
 /** The files of a package: `info/libc6:amd64.list`. */
 const LIST = /^var\/lib\/dpkg\/info\/([^/:]+)(?::([^/]+))?\.list$/;
+/** The checksums of the same files, without configuration files: `info/libc6:amd64.md5sums`. */
+const SUMS = /^var\/lib\/dpkg\/info\/([^/:]+)(?::([^/]+))?\.md5sums$/;
 /** Files that were installed under another name: three lines each, the name, the other name and the package. */
 const DIVERSIONS = 'var/lib/dpkg/diversions';
 /** Changes that dpkg was to merge into the status file when it was stopped. */
@@ -23,9 +25,8 @@ const COPYRIGHT = /^usr\/share\/doc\/([^/]+)\/copyright$/;
 type Kind = 'database' | 'paths' | 'copyright' | 'journal';
 
 /** What a file is by its content, because the same file may have several paths. */
-interface Facts {
+interface Facts extends Partial<PathList> {
   kind: Kind | 'other';
-  paths?: string[];
   licenses?: string[];
   /** Reported only if the path is that of such a file. */
   gaps: Gap[];
@@ -35,7 +36,7 @@ function kindOf(path: string): Kind | undefined {
   if (path === STATUS || path === WALL) return 'database';
   if (path.startsWith(FOLDER) && !path.slice(FOLDER.length).includes('/'))
     return path.endsWith(CHECKSUMS) ? 'paths' : 'database';
-  if (path === DIVERSIONS || LIST.test(path)) return 'paths';
+  if (path === DIVERSIONS || LIST.test(path) || SUMS.test(path)) return 'paths';
   if (JOURNAL.test(path)) return 'journal';
   return COPYRIGHT.test(path) ? 'copyright' : undefined;
 }
@@ -60,7 +61,10 @@ export const dpkgCataloger: Cataloger<Facts> = {
       return { packages, ...of('database', skips.gaps) };
     }
     const listed = readPaths(bytes);
-    if (listed !== undefined) return of('paths', listed.skips.gaps, { paths: listed.paths });
+    if (listed !== undefined) {
+      const { skips, ...paths } = listed;
+      return of('paths', skips.gaps, paths);
+    }
     if (isMachineReadable(file.head)) {
       const { licenses, skips } = readCopyright(bytes);
       return of('copyright', skips.gaps, { licenses });
@@ -88,7 +92,9 @@ class DpkgFiles {
   readonly #found: readonly FoundFile<Facts>[];
   readonly #files: ImageFiles;
   /** By the path of the database with the suffix of checksums, or by name or `name:arch`. */
-  readonly #owned = new Map<string, { paths: string[]; layer: Digest }>();
+  readonly #owned = new Map<string, PathList & { layer: Digest }>();
+  /** By name or `name:arch`. */
+  readonly #sums = new Map<string, PathList>();
   readonly #licenses = new Map<string, string[]>();
   readonly #diverted = new Map<string, { to: string; by: string }>();
 
@@ -96,12 +102,15 @@ class DpkgFiles {
     this.#found = found;
     this.#files = files;
     for (const { path, layer, reading } of found) {
-      const { kind, paths = [], licenses = [] } = reading.facts ?? { kind: 'other' };
+      const { kind, paths = [], digests, licenses = [] } = reading.facts ?? { kind: 'other' };
       if (kind !== kindOf(path)) continue;
       const [, name, arch] = LIST.exec(path) ?? [];
+      const [, summed, summedArch] = SUMS.exec(path) ?? [];
+      const list = { paths, ...(digests && { digests }) };
       if (path === DIVERSIONS) this.#divert(paths);
+      else if (summed !== undefined) this.#sums.set(nameOf(summed, summedArch), list);
       else if (kind === 'paths') {
-        this.#owned.set(name === undefined ? path : nameOf(name, arch), { paths, layer });
+        this.#owned.set(name === undefined ? path : nameOf(name, arch), { ...list, layer });
       } else if (kind === 'copyright') this.#licenses.set(COPYRIGHT.exec(path)?.[1] ?? '', licenses);
     }
   }
@@ -118,10 +127,11 @@ class DpkgFiles {
     return all.map((each) => {
       const list = each.owns === undefined ? this.#listOf(each) : undefined;
       const owns = each.owns ?? this.#pathsOf(each, list?.paths);
+      const digests = each.digests ?? this.#digestsOf(each, list);
       const licenses = this.#licenses.get(each.name) ?? (this.#hasCopyright(each) ? ofSources.get(sourceOf(each)) : []);
       return {
         ...each,
-        ...(owns.length > 0 && { owns }),
+        ...(owns.length > 0 && { owns, ...(digests && { digests }) }),
         ...(list !== undefined && { listLayer: list.layer }),
         ...(licenses !== undefined && licenses.length > 0 && { licenses }),
       };
@@ -133,10 +143,20 @@ class DpkgFiles {
       this.#diverted.set(lines[at] ?? '', { to: lines[at + 1] ?? '', by: lines[at + 2] ?? '' });
   }
 
-  #listOf({ name, qualifiers, path }: LocatedPackage): { paths: string[]; layer: Digest } | undefined {
+  #listOf({ name, qualifiers, path }: LocatedPackage): (PathList & { layer: Digest }) | undefined {
     return (
       this.#owned.get(`${path}${CHECKSUMS}`) ?? this.#owned.get(nameOf(name, qualifiers?.arch)) ?? this.#owned.get(name)
     );
+  }
+
+  /** The digests of the listed files, in the order of the list. */
+  #digestsOf({ name, qualifiers }: Package, list: PathList | undefined): string[] | undefined {
+    if (list === undefined || list.digests !== undefined) return list?.digests;
+    const sums = this.#sums.get(nameOf(name, qualifiers?.arch)) ?? this.#sums.get(name);
+    if (sums?.digests === undefined) return undefined;
+    const { paths, digests } = sums;
+    const byPath = new Map(paths.map((path, at) => [path, digests[at]]));
+    return list.paths.map((path) => byPath.get(path) ?? '');
   }
 
   #pathsOf({ name }: Package, paths: readonly string[] = []): string[] {

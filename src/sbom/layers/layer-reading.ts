@@ -1,6 +1,7 @@
 import { createDigester, PromoterError, type Descriptor, type Digest } from '../../oci/index.js';
 import type { Counts, LayerBudget } from '../budget.js';
 import type { Cataloger, Gap, LayerFile, Reading } from '../catalogers/cataloger.js';
+import { fileDigests } from '../catalogers/file-digests.js';
 import type { SbomLimits } from '../limits.js';
 import { ChangeWriter } from './changes.js';
 import { EntryContent } from './layer-file.js';
@@ -39,6 +40,8 @@ export interface LayerReading {
   hasOpaque: boolean;
   files: FileReading[];
   programs: Program[];
+  /** What `fileDigests` gives for programs and for files of packages of languages. */
+  digests: { index: number; digests: string[] }[];
   gaps: (Gap & { path: string })[];
   counts: Counts;
 }
@@ -94,7 +97,12 @@ class LayerPass {
   readonly #options: LayerOptions;
   readonly #recognizers: readonly Cataloger[];
   readonly #changes = new ChangeWriter();
-  readonly #found: Pick<LayerReading, 'files' | 'programs' | 'gaps'> = { files: [], programs: [], gaps: [] };
+  readonly #found: Omit<LayerReading, 'diffId' | 'counts' | 'changes' | 'hasOpaque'> = {
+    files: [],
+    programs: [],
+    digests: [],
+    gaps: [],
+  };
   #entries = 0;
   #hasOpaque = false;
 
@@ -103,7 +111,7 @@ class LayerPass {
     this.#recognizers = options.catalogers.filter((each) => 'recognizes' in each);
   }
 
-  get result(): Pick<LayerReading, 'changes' | 'hasOpaque' | 'files' | 'programs' | 'gaps'> {
+  get result(): Omit<LayerReading, 'diffId' | 'counts'> {
     return { ...this.#found, changes: this.#changes.bytes(), hasOpaque: this.#hasOpaque };
   }
 
@@ -149,22 +157,24 @@ class LayerPass {
       return;
     }
     const content = await EntryContent.open(entry);
-    if (only === undefined) this.#noteProgram(content.head, entry.mode, index);
+    const isProgram = only === undefined && this.#noteProgram(content.head, entry.mode, index);
     const { head } = content;
     const recognizers = isRecognized
       ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
       : [];
-    await this.#read(entry, index, content, byPath, recognizers);
+    await this.#read(entry, index, content, byPath, recognizers, isProgram);
   }
 
-  #noteProgram(head: Uint8Array, mode: number, index: number): void {
+  /** @returns true for a program */
+  #noteProgram(head: Uint8Array, mode: number, index: number): boolean {
     const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, ELF.length)).toString('latin1');
     if (start === ELF) this.#found.programs.push({ index });
     else if (start.startsWith('#!') && (mode & 0o111) !== 0) {
       const interpreter = INTERPRETER.exec(Buffer.from(head).toString())?.[1];
       if (interpreter !== undefined) this.#found.programs.push({ index, interpreter });
-    } else return;
+    } else return false;
     this.#options.budget.take('rememberedBytes', head.length);
+    return true;
   }
 
   async #read(
@@ -173,20 +183,28 @@ class LayerPass {
     content: EntryContent,
     byPath: readonly Cataloger[],
     recognizers: readonly Cataloger[],
+    isProgram: boolean,
   ): Promise<void> {
     const { budget, needMuchMemory } = this.#options;
     const isRecognized = (reader: Cataloger): boolean => !byPath.includes(reader);
-    const reading = [...byPath, ...recognizers].filter((reader) => {
+    const wanting = [...byPath, ...recognizers];
+    const reading = wanting.filter((reader) => {
       if (entry.size <= reader.maxBytes) return true;
       const detail = `a file of ${entry.size} bytes, which is too large`;
       this.#keep(index, reader.name, isRecognized(reader), { gaps: [{ cause: 'file-too-large', detail }] });
       return false;
     });
-    if (reading.length === 0) return;
+    // Whether a package of the distribution owns a file depends on its digest.
+    const digest = async (file: LayerFile): Promise<void> => {
+      this.#found.digests.push({ index, digests: await fileDigests(file.chunks()) });
+    };
+    const hasDigest = isProgram || wanting.some(({ kind }) => kind !== 'os');
+    if (!hasDigest && reading.length === 0) return;
     const whole = reading.some(({ maxBytes }) => maxBytes < Infinity);
     if (whole) budget.take('readBytes', entry.size);
     if (whole && entry.size > MUCH_MEMORY) await needMuchMemory();
-    const read = await content.readBy(reading.map((reader) => (file) => readSafely(reader, file, content)));
+    const readers = reading.map((reader) => (file: LayerFile) => readSafely(reader, file, content));
+    const read = await content.readBy<Reading | void>(hasDigest ? [...readers, digest] : readers);
     for (const [at, reader] of reading.entries()) this.#keep(index, reader.name, isRecognized(reader), read[at] ?? {});
   }
 

@@ -140,7 +140,7 @@ class Image {
     }
     const layers = this.#work.layers.map(({ digest }) => digest);
     const found = { packages: located, gaps: doubtful };
-    const { packages, gaps, unowned } = compareOwners(found, this.#programs(), this.#tree, layers);
+    const { packages, gaps, unowned } = compareOwners(found, this.#programs(), this.#tree, layers, this.#digests());
     for (const { cataloger, cause, detail, path } of gaps) this.#gap(cataloger, cause, detail, path);
     for (const { cause, path } of unowned) this.#gaps.add(cause, path);
     const distro = distroOf(files);
@@ -166,6 +166,16 @@ class Image {
       const { interpreter } = program;
       yield { path, file: node, ...(interpreter !== undefined && { interpreter }) };
     }
+  }
+
+  #digests(): (file: number) => readonly string[] | undefined {
+    const byLayer = this.#readings.map(
+      (reading) => new Map(reading?.digests.map(({ index, digests }) => [index, digests])),
+    );
+    return (file) => {
+      const { layer, index } = this.#tree.placeOf(file);
+      return byLayer[layer]?.get(index);
+    };
   }
 
   #gap(cataloger: Cataloger, cause: Parameters<Gaps['add']>[0], detail: string, path: string): void {

@@ -17,7 +17,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 3;
+const SHAPE = 4;
 const HASH_BYTES = 32;
 
 type Algorithm = LayerOptions['algorithm'];
@@ -62,7 +62,8 @@ export class LayerReader {
     const algorithm = reading.diffId.startsWith('sha512:') ? 'sha512' : 'sha256';
     const more = await this.#readNow(layer, algorithm, only);
     const files = [...reading.files, ...more.files];
-    const whole = { ...reading, files, counts: sumOf(reading.counts, more.counts) };
+    const digests = [...reading.digests, ...more.digests];
+    const whole = { ...reading, files, digests, counts: sumOf(reading.counts, more.counts) };
     await this.#keep(this.#keyOf(layer, algorithm), whole);
     return whole;
   }

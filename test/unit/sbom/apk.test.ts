@@ -53,6 +53,7 @@ describe('a package', () => {
           dependsOn: ['so:libc.musl-x86_64.so.1', '/bin/env', 'musl', 'openssl'],
           provides: ['cmd:busybox', 'cmd:sh', '/bin/sh'],
           owns: ['/bin/busybox', '/etc/network/if-up.d/dad', '/linuxrc'],
+          digests: ['bd3f607c63e80ad99cbeb1b51dc9771aa81c5407', '', ''],
         },
       ],
     });

@@ -1,4 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { createHash } from 'node:crypto';
+import { zstdCompressSync } from 'node:zlib';
+import { numbers, rpmHeader, sqliteDatabase, text, texts } from '../../support/rpm-databases.js';
 import { layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
 
 const ELF = '\x7fELF\x02\x01\x01';
@@ -106,6 +109,101 @@ describe('an ELF file', () => {
       gaps: ['usr/bin/tool'],
       aggregate: 'incomplete',
     });
+  });
+});
+
+describe('a file whose digest the database of the distribution has', () => {
+  const hash = (algorithm: string, content: string): Buffer => createHash(algorithm).update(content).digest();
+  const hex = (algorithm: string, content: string): string => hash(algorithm, content).toString('hex');
+  const rpm = (digest: string) => (path: string, content: string) => [
+    [
+      'var/lib/rpm/rpmdb.sqlite',
+      sqliteDatabase([
+        rpmHeader([
+          [1000, text('a')],
+          [1001, text('1')],
+          [1002, text('1')],
+          [1035, texts(hex(digest, content))],
+          [1116, numbers(0)],
+          [1117, texts(path.slice(path.lastIndexOf('/') + 1))],
+          [1118, texts(`/${path.slice(0, path.lastIndexOf('/') + 1)}`)],
+        ]),
+      ]),
+    ] satisfies Entry,
+  ];
+  const apkOf = (checksum: (content: string) => string) => (path: string, content: string) => {
+    const slash = path.lastIndexOf('/');
+    const file = `F:${path.slice(0, slash)}\nR:${path.slice(slash + 1)}\nZ:${checksum(content)}\n`;
+    return [['lib/apk/db/installed', `P:a\nV:1-r0\nA:x86_64\n${file}\n`] satisfies Entry];
+  };
+  const status: Entry = ['var/lib/dpkg/status', 'Package: a\nStatus: install ok installed\nVersion: 1\n'];
+  const lines = (...objects: object[]): Buffer =>
+    zstdCompressSync(Buffer.from(objects.map((each) => `${JSON.stringify(each)}\n`).join('')));
+
+  const DATABASES: [string, (path: string, content: string) => Entry[]][] = [
+    ['apk', apkOf((content) => `Q1${hash('sha1', content).toString('base64')}`)],
+    ['apk 3', apkOf((content) => `Q1${hash('sha256', content).subarray(0, 20).toString('base64')}`)],
+    ['apk with SHA-256', apkOf((content) => `Q2${hash('sha256', content).toString('base64')}`)],
+    ['rpm', rpm('sha256')],
+    ['rpm with MD5', rpm('md5')],
+    [
+      'dpkg',
+      (path, content) => [
+        status,
+        ['var/lib/dpkg/info/a.list', `/.\n/${path}\n`],
+        ['var/lib/dpkg/info/a.md5sums', `${hex('md5', content)}  ${path}\n`],
+      ],
+    ],
+    [
+      'distroless',
+      (path, content) => [
+        ['var/lib/dpkg/status.d/a', 'Package: a\nVersion: 1\n'],
+        ['var/lib/dpkg/status.d/a.md5sums', `${hex('md5', content)}  ./${path}\n`],
+      ],
+    ],
+    [
+      'chisel',
+      (path, content) => [
+        [
+          'var/lib/chisel/manifest.wall',
+          lines(
+            { jsonwall: '1.0', schema: '1.0', count: 3 },
+            { kind: 'package', name: 'a', version: '1' },
+            { kind: 'path', path: `/${path}`, slices: ['a_bins'], sha256: '0', final_sha256: hex('sha256', content) },
+          ),
+        ],
+      ],
+    ],
+  ];
+
+  test.each(DATABASES)('%s: is the one that was installed only if it has that digest', async (_, database) => {
+    const installed = database('usr/bin/a', ELF);
+    const other = program('usr/bin/a', `${ELF}other`);
+    expect(await unowned([...installed, program('usr/bin/a')])).toEqual([]);
+    expect(await unowned([...installed, other])).toEqual(['usr/bin/a']);
+    // Another package is installed later, which writes the database.
+    expect(await unowned([...installed, program('usr/bin/a')], [other], installed)).toEqual(['usr/bin/a']);
+    // A later layer changes the owner or the mode.
+    expect(await unowned([...installed, program('usr/bin/a')], [program('usr/bin/a')])).toEqual([]);
+  });
+
+  test.each(DATABASES)('%s: hides no package that replaced the installed one', async (_, database) => {
+    const path = 'usr/lib/node_modules/npm/package.json';
+    const installed = '{"name":"npm","version":"1.0.0"}';
+    const tables = database(path, installed);
+    const later = [npmPackage('usr/lib/node_modules/npm', 'npm', '2.0.0')];
+    const npmOf = async (...layers: Entry[][]): Promise<string[]> =>
+      (await read(...layers)).purls.filter((purl) => purl.startsWith('pkg:npm'));
+    expect(await npmOf([...tables, [path, installed]])).toEqual([]);
+    expect(await npmOf([...tables, [path, installed]], later, tables)).toEqual(['pkg:npm/npm@2.0.0']);
+  });
+
+  test('is compared where a link leads', async () => {
+    const [database] = DATABASES;
+    const tables = database?.[1]('lib/node_modules/npm/package.json', 'old') ?? [];
+    const manifest: Entry = ['opt/npm/package.json', '{"name":"npm","version":"2.0.0"}'];
+    const links = [link('lib/node_modules/npm', '/opt/npm'), ...tables, manifest];
+    expect((await read(links)).purls).toEqual(['pkg:apk/alpine/a@1-r0?arch=x86_64', 'pkg:npm/npm@2.0.0']);
   });
 });
 

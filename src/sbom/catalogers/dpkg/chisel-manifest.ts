@@ -1,6 +1,7 @@
 import { zstdDecompressSync } from 'node:zlib';
 import { isRecord } from '../../../oci/index.js';
 import { LONGEST_NAME, type Package } from '../cataloger.js';
+import { listedDigest } from '../file-digests.js';
 import { linesOf } from '../lines.js';
 import { Skips } from '../skips.js';
 import { TextRoom } from '../text-room.js';
@@ -10,6 +11,8 @@ const MAGIC = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
 const MOST_BYTES = 64 * 1024 * 1024;
 const LONGEST_LINE = 64 * 1024;
 const MOST_PACKAGES = 100_000;
+
+type Owner = Package & Required<Pick<Package, 'owns' | 'digests'>>;
 
 export function isWall(head: Uint8Array): boolean {
   return MAGIC.equals(head.subarray(0, MAGIC.length));
@@ -22,8 +25,8 @@ export function isWall(head: Uint8Array): boolean {
  */
 export function readWall(packed: Uint8Array): { packages: Package[]; skips: Skips } {
   const [skips, room] = [new Skips(), new TextRoom()];
-  const packages = new Map<string, Package & { owns: string[] }>();
-  const paths: { path: string; names: string[] }[] = [];
+  const packages = new Map<string, Owner>();
+  const paths: { path: string; digest: string; names: string[] }[] = [];
   let [count, stated] = [0, -1];
   for (const line of linesOf(unpack(packed))) {
     count += 1;
@@ -37,12 +40,19 @@ export function readWall(packed: Uint8Array): { packages: Package[]; skips: Skip
       else packages.set(found.name, found);
     } else if (json.kind === 'path' && typeof json.path === 'string' && !json.path.endsWith('/')) {
       const names = [...new Set(slicesOf(json).map((slice) => slice.slice(0, slice.lastIndexOf('_'))))];
-      if (room.take(json.path.length + names.join('').length)) paths.push({ path: json.path, names });
+      // A script of chisel may have changed the file that the package has.
+      const digest = listedDigest([json.final_sha256, json.sha256].find(isUsable) ?? '');
+      if (room.take(json.path.length + digest.length + names.join('').length))
+        paths.push({ path: json.path, digest, names });
       else skips.add('paths that take too much room');
     }
   }
   if (count !== stated) skips.note('the manifest is not whole');
-  for (const { path, names } of paths) for (const name of names) packages.get(name)?.owns.push(path);
+  for (const { path, digest, names } of paths)
+    for (const owner of names.map((name) => packages.get(name))) {
+      owner?.owns.push(path);
+      owner?.digests.push(digest);
+    }
   return { packages: [...packages.values()], skips };
 }
 
@@ -54,12 +64,7 @@ function slicesOf({ slices }: Record<string, unknown>): string[] {
   return Array.isArray(slices) ? slices.filter(isUsable) : [];
 }
 
-function toPackage({
-  name,
-  version,
-  arch,
-  sha256,
-}: Record<string, unknown>): (Package & { owns: string[] }) | undefined {
+function toPackage({ name, version, arch, sha256 }: Record<string, unknown>): Owner | undefined {
   if (!isUsable(name) || !isUsable(version)) return undefined;
   const hasHash = typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256);
   return {
@@ -69,6 +74,7 @@ function toPackage({
     ...(isUsable(arch) && { qualifiers: { arch } }),
     ...(hasHash && { hashes: [{ algorithm: 'SHA-256', hex: sha256 }] }),
     owns: [],
+    digests: [],
   };
 }
 

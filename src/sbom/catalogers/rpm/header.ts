@@ -12,6 +12,7 @@ export const TAGS = {
   arch: 1022,
   oldFileNames: 1027,
   fileModes: 1030,
+  fileDigests: 1035,
   sourceRpm: 1044,
   provides: 1047,
   requires: 1049,

@@ -1,5 +1,6 @@
-import { LONGEST_NAME, type Package } from '../cataloger.js';
 import { Unreadable } from '../binary.js';
+import { LONGEST_NAME, type Package } from '../cataloger.js';
+import { listedDigest } from '../file-digests.js';
 import type { Skips } from '../skips.js';
 import type { TextRoom } from '../text-room.js';
 import { TAGS, type RpmHeader } from './header.js';
@@ -29,7 +30,7 @@ export function packageOf(header: RpmHeader, room: TextRoom, skips: Skips): Pack
       ...(md5?.length === 16 && { hashes: [{ algorithm: 'MD5', hex: md5.toString('hex') }] }),
       ...listed('dependsOn', relations(header, TAGS.requires, room, skips)),
       ...listed('provides', relations(header, TAGS.provides, room, skips)),
-      ...listed('owns', filesOf(header, room, skips)),
+      ...filesOf(header, room, skips),
     },
     module: optional(TAGS.modularityLabel),
   });
@@ -97,22 +98,30 @@ function relations(header: RpmHeader, tag: number, room: TextRoom, skips: Skips)
   });
 }
 
-/** Absolute paths of the files. Folders are left out: several packages have them. */
-function filesOf(header: RpmHeader, room: TextRoom, skips: Skips): string[] {
+/** Absolute paths of the files, with their digests. Folders are left out: several packages have them. */
+function filesOf(header: RpmHeader, room: TextRoom, skips: Skips): Pick<Package, 'owns' | 'digests'> {
   const names = header.strings(TAGS.baseNames);
   const folders = header.strings(TAGS.dirNames);
   const indexes = header.numbers(TAGS.dirIndexes);
   const modes = header.numbers(TAGS.fileModes);
+  const hashes = header.strings(TAGS.fileDigests);
   const isFile = (index: number): boolean => ((modes[index] ?? 0) & FILE_KIND) !== FOLDER;
-  const paths: string[] = [];
-  const keep = (folder: string, name: string): void => {
+  const owns: string[] = [];
+  const digests: string[] = [];
+  const keep = (folder: string, name: string, index: number): void => {
+    const digest = listedDigest(hashes[index] ?? '');
     const chars = folder.length + name.length;
-    if (chars > LONGEST_PATH || !room.take(chars)) skips.add('files of packages that take too much room');
+    if (chars > LONGEST_PATH || !room.take(chars + digest.length))
+      skips.add('files of packages that take too much room');
     else if (!(folder + name).startsWith('/')) skips.add('files of packages without a folder');
-    else paths.push(folder + name);
+    else {
+      owns.push(folder + name);
+      digests.push(digest);
+    }
   };
-  for (const [index, name] of names.entries()) if (isFile(index)) keep(folders[indexes[index] ?? -1] ?? '', name);
+  for (const [index, name] of names.entries())
+    if (isFile(index)) keep(folders[indexes[index] ?? -1] ?? '', name, index);
   // Packages of RHEL 3 and before have whole paths.
-  for (const [index, path] of header.strings(TAGS.oldFileNames).entries()) if (isFile(index)) keep('', path);
-  return paths;
+  for (const [index, path] of header.strings(TAGS.oldFileNames).entries()) if (isFile(index)) keep('', path, index);
+  return { ...listed('owns', owns), ...(hashes.length > 0 && { digests }) };
 }
