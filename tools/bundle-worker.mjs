@@ -26,6 +26,8 @@ export async function bundleWorker(dist) {
     format: 'esm',
     target: 'node22.22',
     minifySyntax: true,
+    // The source is kept in memory.
+    minifyWhitespace: true,
     keepNames: true,
     logLevel: 'warning',
     logOverride: { 'ignored-bare-import': 'silent' },

@@ -17,7 +17,7 @@ import {
 } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 import type { Image } from './contracts.js';
-import { LABEL_CHARACTERS } from '../transfer/copy-report.js';
+import { LABEL_CHARACTERS } from '../transfer/labels.js';
 
 /** Maximum manifests under one root that get an attachment. `TOO_MANY_IMAGES` */
 const MOST_IMAGES = 100;

@@ -1,8 +1,6 @@
 import type { Attachments } from '../ports/attachments.js';
 import {
-  InputError,
   packArtifact,
-  parseManifest,
   type Descriptor,
   type Digest,
   type PackedArtifact,
@@ -24,6 +22,7 @@ import {
   type OurSbom,
   type SbomRule,
 } from './find-sbom.js';
+import { describeSbom, generateSboms, type Generated } from './generate-sboms.js';
 import { signerOf, signSubject } from './our-signature.js';
 import { sbomClaim } from './signature-checks.js';
 
@@ -119,54 +118,6 @@ function thereAlready(
   return { format, digest, ...(signature !== undefined && { signature }), made: false };
 }
 
-interface Generated {
-  subject: Descriptor;
-  sboms: Sbom[];
-}
-
-/**
- * Makes the SBOMs of one image by streaming its layers once.
- * @param name of the root component
- * @throws InputError `NOT_AN_IMAGE`; as the generator
- */
-export async function generateSboms(
-  { sbom }: Pick<Ports, 'sbom'>,
-  {
-    repository,
-    name,
-    image,
-    formats,
-    layers,
-    manifests = repository,
-  }: { repository: ReadableRepository; name: string; image: Descriptor; formats: readonly SbomFormat[] } & Pick<
-    Input,
-    'layers' | 'manifests'
-  >,
-  signal: AbortSignal,
-  onProgress: (done: number, total: number) => void,
-): Promise<Generated> {
-  const reference = `${name}@${image.digest}`;
-  const { bytes, descriptor } = await manifests.fetchManifest(image, { signal });
-  const manifest = parseManifest(bytes, descriptor.mediaType, reference);
-  if (manifest.kind !== 'image') {
-    throw new InputError('NOT_AN_IMAGE', `${reference} is not an image`, {
-      remedy: 'Name one of the images of the index: only an image has layers to look into.',
-    });
-  }
-  const sboms = await sbom.generate({
-    name,
-    descriptor,
-    manifest,
-    formats,
-    openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
-    hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
-    signal,
-    onProgress,
-    ...(layers && { layers }),
-  });
-  return { subject: descriptor, sboms };
-}
-
 async function generate(
   ports: Pick<Ports, 'registries' | 'sbom'>,
   input: Input,
@@ -226,11 +177,4 @@ async function attach(
   if (input.rule.sign.length === 0) return { format, digest, made };
   const signed = await signSubject(ports, input, sbomClaim(packed.descriptor, input.image), lasting);
   return { format, digest, signature: signed.signature, made: made || signed.made };
-}
-
-/** One line: the packages that were found and the files that could not be read. */
-export function describeSbom({ counts, gaps }: Pick<Sbom, 'counts' | 'gaps'>): string {
-  const counted = Object.entries(counts).map(([type, count]) => `${count} ${type}`);
-  const missing = gaps.map(({ cause, count, examples: [example = ''] }) => `${count} ${cause}: ${example}`);
-  return [counted.length === 0 ? 'no components' : counted.join(', '), ...missing].join('; ');
 }

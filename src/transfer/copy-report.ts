@@ -12,6 +12,7 @@ import {
 } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 import { z } from 'zod';
+import { LABEL_CHARACTERS } from './labels.js';
 
 /** The name of the document with the copy plan of a run. */
 export function planNameOf(runId: string): string {
@@ -140,8 +141,6 @@ export async function readReceipt(
 
 /** Maximum referrers in a receipt that a promotion did not copy. Further ones are only counted. */
 export const MOST_LEFT_BEHIND = 50;
-/** Maximum characters of a manifest's label in a run. The rest is cut off. */
-export const LABEL_CHARACTERS = 100;
 
 /** Why a referrer was not copied. Referrers that the rule excludes are not reported. */
 const WHY: Record<Exclude<LeftOut['reason'], 'excluded'>, { code: string; remedy?: string }> = {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
@@ -16,17 +16,27 @@ async function loadedBy(path: string, seen = new Map<string, string>()): Promise
   if (seen.has(path)) return seen;
   const text = await readFile(path, 'utf8');
   seen.set(path, text);
-  for (const [, other = ''] of text.matchAll(/^(?:import|\} from)[^"';]*"(\.{1,2}\/[^"]+\.mjs)";$/gm)) {
+  for (const [, other = ''] of text.matchAll(/\bimport(?:\{[^}]*\}from)?"(\.{1,2}\/[^"]+\.mjs)";/g)) {
     await loadedBy(join(dirname(path), other), seen);
   }
   return seen;
 }
 
-test('the bundle starts without loading Azure sign-in, zod or SBOM code', async () => {
+test('the bundle starts without loading Azure sign-in, zod, signing or SBOM code', async () => {
   const loaded = [...(await loadedBy(BUNDLE)).values()].join('\n');
   // Of the file itself, and of a part.
   for (const needed of ['addConnectionOptions', 'UND_ERR_SOCKET']) expect(loaded).toContain(needed);
-  for (const late of ['DefaultAzureCredential', 'ZodObject', 'createStreamingSbomGenerator']) {
+  for (const late of ['DefaultAzureCredential', 'ZodObject', 'AsnConvert', 'createStreamingSbomGenerator']) {
+    expect({ late, isLoaded: loaded.includes(late) }).toEqual({ late, isLoaded: false });
+  }
+});
+
+test('making an SBOM loads neither zod nor signing code', async () => {
+  const parts = join(ROOT, 'dist/bundle/parts');
+  const [entry = 'none'] = (await readdir(parts)).filter((name) => /^sboms-\w+\.mjs$/.test(name));
+  const loaded = [...(await loadedBy(join(parts, entry))).values()].join('\n');
+  expect(loaded).toContain('createStreamingSbomGenerator');
+  for (const late of ['ZodObject', 'AsnConvert']) {
     expect({ late, isLoaded: loaded.includes(late) }).toEqual({ late, isLoaded: false });
   }
 });

@@ -2,8 +2,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
 import { createStreamingSbomGenerator, type SbomInput } from '../../sbom/index.js';
 import type { Opened, OperationResult } from '../../operations/operation.js';
-import type { OpenedImage } from '../../operations/sbom.js';
-import { newRunId } from '../../rows/open-run.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Signer } from '../../signing/index.js';
 import type { Ports } from '../../ports/ports.js';
@@ -60,11 +58,6 @@ export function nameOf({ target }: { target: Target }): { registry: string; repo
     return { registry, repository };
   }
   return { registry: target.kind, repository: target.path.replace(/\/+$/, '').split('/').at(-1) ?? target.path };
-}
-
-/** A target whose images get SBOMs or signatures. */
-export function openedImage(opened: Opened & { target: Target }): OpenedImage {
-  return { ...opened, name: nameOf(opened), runId: newRunId(Date.now()) };
 }
 
 /** Returns the result of an operation in the form of a step's reply. */

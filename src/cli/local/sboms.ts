@@ -1,11 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { InputError, type Digest } from '../../oci/index.js';
-import { describeSbom, generateSboms } from '../../evidence/our-sbom.js';
 import { classifyGraph } from '../../evidence/classify.js';
-import { resolveRoot, type Opened, type OperationResult } from '../../operations/operation.js';
-import type { InputOf } from '../../operations/operation-schema.js';
-import { run } from '../../operations/sbom.js';
-import type { sbom } from '../../operations/sbom.schema.js';
+import { describeSbom, generateSboms } from '../../evidence/generate-sboms.js';
+import { resolveRoot, type Opened } from '../../operations/operation.js';
 import {
   createStreamingSbomGenerator,
   readSbom,
@@ -20,28 +17,9 @@ import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { createLocalPorts, doStep, layersOf, nameOf, openedImage, registriesOf, replyOf } from './local-run.js';
-import { readSigner } from './signer.js';
+import { doStep, layersOf, nameOf } from './local-run.js';
 
 type OpenedTarget = Opened & { target: Target };
-
-/**
- * Attaches an SBOM to each image under the target, and signs it if there is a key.
- * @returns `said`: for each new SBOM, its description by the label of the image
- */
-export async function attachSboms(
-  io: Io,
-  opened: OpenedTarget,
-  input: InputOf<typeof sbom>,
-  values: Values,
-): Promise<OperationResult & { said: ReadonlyMap<string, string> }> {
-  const ports = createLocalPorts(registriesOf(opened), await readSigner(values, io), { env: io.env });
-  const said = new Map<string, string>();
-  const result = await doStep(io, (call) => replyOf(run(openedImage(opened), input, ports, call)), {
-    parts: { values, word: 'Reading', tell: (_step, label, text) => void said.set(label, text) },
-  });
-  return { ...result, said };
-}
 
 /**
  * Makes the SBOM of one image. Nothing is attached.

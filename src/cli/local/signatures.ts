@@ -9,7 +9,8 @@ import type { SignaturePolicy } from '../../rules/rule.js';
 import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import type { Values } from '../verb.js';
-import { createLocalPorts, doStep, openedImage, registriesOf, replyOf } from './local-run.js';
+import { createLocalPorts, doStep, registriesOf, replyOf } from './local-run.js';
+import { openedImage } from './opened-image.js';
 import { chooseRules, rulesHere } from './rules-file.js';
 import { readSigner, requireSigner } from './signer.js';
 

@@ -138,15 +138,16 @@ export function addSbom(parent: Command, context: VerbContext): void {
         throw new InputError('OPTIONS_EXCLUSIVE', '--output writes a document: --format cyclonedx or spdx');
       }
       const opened = await openNamed(session, VERB, asked);
-      // Loaded when it is needed: it is half of the program.
-      const local = await import('../local/sboms.js');
       if (isAttached) {
-        const { said, ...attached } = await local.attachSboms(io, opened, input, values);
+        // Loaded when it is needed: it is half of the program.
+        const { attachSboms } = await import('../local/attach-sboms.js');
+        const { said, ...attached } = await attachSboms(io, opened, input, values);
         for (const image of result.kind === 'text' ? recordsIn(attached.output, 'images').map(imageIn) : []) {
           io.out(`${sbomLine(image, said.get(image.label))}\n`);
         }
         return attached;
       }
+      const local = await import('../local/sboms.js');
       const [format] = documents;
       if (output !== undefined || format !== undefined) {
         await local.writeSbom(io, opened, { ...input, format: format ?? 'cyclonedx' }, output ?? '-', values);

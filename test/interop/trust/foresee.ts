@@ -1,6 +1,7 @@
 import { type Descriptor, type PackedArtifact, type Repository } from '../../../src/oci/index.js';
 import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
-import { generateSboms, packSbom } from '../../../src/evidence/our-sbom.js';
+import { generateSboms } from '../../../src/evidence/generate-sboms.js';
+import { packSbom } from '../../../src/evidence/our-sbom.js';
 
 /**
  * The SBOM that the app makes of an image, which anybody can make: the same image of the same source has the same bytes.
