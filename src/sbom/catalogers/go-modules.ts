@@ -11,7 +11,8 @@ interface Module {
 
 function parseModule(fields: readonly string[]): Omit<Module, 'isMain'> | undefined {
   const [, path = '', version = ''] = fields;
-  if (path === '' || path.length > LONGEST_NAME || version.length > LONGEST_NAME) return undefined;
+  if (path === '' || path.endsWith('/') || path.length > LONGEST_NAME || version.length > LONGEST_NAME)
+    return undefined;
   return { path, version: version === '' ? '(devel)' : version };
 }
 

@@ -3,14 +3,10 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { binariesCataloger } from '../../../src/sbom/catalogers/binaries.js';
 import type { Reading } from '../../../src/sbom/catalogers/cataloger.js';
+import { elfHeader, FRAME, framed, inlineInfo, MAGIC, type Segment } from '../../support/elf-files.js';
 import { layerFile } from '../../support/layer-file.js';
 import { propertyRuns } from '../../support/property-runs.js';
 
-const MAGIC = Buffer.from('\xff Go buildinf:', 'latin1');
-const FRAME = [
-  Buffer.from('3077af0c9274080241e1c107e6d618e6', 'hex'),
-  Buffer.from('f932433186182072008242104116d8f2', 'hex'),
-];
 const LIST = [
   'path\texample.com/app/cmd/server',
   'mod\texample.com/app\tv1.2.3\t',
@@ -28,46 +24,6 @@ const MODULES = [
   'pkg example.org/fork v1.0.1',
   'pkg example.com/local (devel)',
 ];
-
-const framed = (list: string): Buffer => Buffer.concat([FRAME[0] ?? MAGIC, Buffer.from(list), FRAME[1] ?? MAGIC]);
-
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let left = value;
-  for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) + 128);
-  return Buffer.from([...bytes, left]);
-}
-
-/** What the linker writes since Go 1.18. */
-function inlineInfo(version: string, list: Buffer): Buffer {
-  const header = Buffer.concat([MAGIC, Buffer.from([8, 2])], 32);
-  return Buffer.concat([header, varint(version.length), Buffer.from(version), varint(list.length), list]);
-}
-
-interface Segment {
-  offset: number;
-  size: number;
-  address: number;
-  flags: number;
-}
-
-/** The header of an ELF file for 64 bits, with its program headers. */
-function elfHeader(segments: readonly Segment[]): Buffer {
-  const header = Buffer.alloc(64 + 56 * segments.length);
-  header.write('\x7fELF\x02\x01\x01', 'latin1');
-  header.writeBigUInt64LE(64n, 32);
-  header.writeUInt16LE(56, 54);
-  header.writeUInt16LE(segments.length, 56);
-  for (const [at, { offset, size, address, flags }] of segments.entries()) {
-    const start = 64 + 56 * at;
-    header.writeUInt32LE(1, start);
-    header.writeUInt32LE(flags, start + 4);
-    header.writeBigUInt64LE(BigInt(offset), start + 8);
-    header.writeBigUInt64LE(BigInt(address), start + 16);
-    header.writeBigUInt64LE(BigInt(size), start + 32);
-  }
-  return header;
-}
 
 const READ_ONLY: Segment = { offset: 0, size: 0x40000, address: 0x400000, flags: 4 };
 const WRITABLE: Segment = { offset: 0x40000, size: 0x40000, address: 0x540000, flags: 6 };
@@ -135,6 +91,13 @@ describe('a Go program', () => {
     const lost = await read(elf({ 0x2004: 'go1.17.13', 0x3000: framed(LIST), 0x40000: header, 0x41000: string }));
     expect(listed(lost)).toEqual(MODULES);
     expect(lost.gaps).toEqual([{ cause: 'entry-skipped', detail: 'the version of Go of a program' }]);
+  });
+
+  test('with a module whose path has no last part names the others, and a gap', async () => {
+    const list = 'path\texample.com/a\nmod\texample.com/\tv1.0.0\ndep\texample.com/b\tv1.0.0\n';
+    const reading = await read(elf({ 0x40000: inlineInfo('go1.22.3', framed(list)) }));
+    expect(listed(reading)).toEqual(['pkg example.com/b v1.0.0', 'stdlib 1.22.3']);
+    expect(reading.gaps).toEqual([{ cause: 'entry-skipped', detail: '1 modules of a Go program' }]);
   });
 
   test('without a list of modules is a gap, unless it is part of Go', async () => {

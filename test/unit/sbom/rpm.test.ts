@@ -126,6 +126,12 @@ describe('a package', () => {
     expect(packages?.[0]?.owns).toEqual(['/bin/a', '/bin/b']);
   });
 
+  test('depends on no name that is empty', async () => {
+    const { packages } = await one(withBase([1047, texts('')], [1049, texts('', 'a')]));
+    expect(packages?.[0]).toMatchObject({ dependsOn: ['a'] });
+    expect(packages?.[0]).not.toHaveProperty('provides');
+  });
+
   test('has the later of two values, which rpm added to the signed header', async () => {
     expect(listed(await one(withBase([1001, text('6')])))).toEqual(['bash 6-3.azl3']);
   });

@@ -90,7 +90,7 @@ function listed<Name extends keyof Package>(name: Name, values: string[]): Parti
 
 /** Names that a package requires or provides. Conditions on rpm itself (`rpmlib(…)`) are no packages. */
 function relations(header: RpmHeader, tag: number, room: TextRoom, skips: Skips): string[] {
-  const names = new Set(header.strings(tag).filter((name) => !name.startsWith('rpmlib(')));
+  const names = new Set(header.strings(tag).filter((name) => name !== '' && !name.startsWith('rpmlib(')));
   return [...names].filter((name) => {
     const isKept = name.length <= LONGEST_NAME && room.take(name.length);
     if (!isKept) skips.add('relations that take too much room');
