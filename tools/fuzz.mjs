@@ -21,7 +21,7 @@ if (!existsSync(program)) {
   if (status !== 0) process.exit(1);
 }
 const [name, seconds = '60'] = process.argv.slice(2);
-const targets = readdirSync('test/fuzz').map((file) => file.replace('.fuzz.ts', ''));
+const targets = readdirSync('test/fuzz').flatMap((file) => /^(.+)\.fuzz\.ts$/.exec(file)?.[1] ?? []);
 let failed = 0;
 for (const target of name === undefined ? targets : [name]) {
   const folder = resolve('out/fuzz', target);

@@ -57,6 +57,28 @@ export function simpleHeader(name: string, version = '1.0', release = '1', paddi
   ]);
 }
 
+/** A header with everything that is read of one. */
+export function fullHeader(): Buffer {
+  return rpmHeader([
+    [261, { type: 7, bytes: Buffer.alloc(16, 7) }],
+    [1000, text('openssl-libs')],
+    [1001, text('3.0.7')],
+    [1002, text('2.el9')],
+    [1003, numbers(1)],
+    [1011, text('Example, Inc.')],
+    [1014, text('ASL 2.0 and MIT')],
+    [1022, text('x86_64')],
+    [1030, { type: 3, numbers: [0o100755, 0o040755] }],
+    [1044, text('openssl-3.0.7-2.el9.src.rpm')],
+    [1047, texts('libssl.so.3()(64bit)', 'openssl-libs')],
+    [1049, texts('libc.so.6', 'rpmlib(PayloadIsXz)', '/bin/sh')],
+    [1116, numbers(0, 1)],
+    [1117, texts('libssl.so.3', 'doc')],
+    [1118, texts('/usr/lib64/', '/usr/share/')],
+    [5096, text('')],
+  ]);
+}
+
 /** `rpmdb.sqlite`, made by sqlite itself. `sql` runs at the end. */
 export function sqliteDatabase(
   headers: readonly Uint8Array[],

@@ -6,6 +6,7 @@ const { createRequire } = require('node:module');
 /** Files of half a minute and more, the slowest first; then those of `npm test`. */
 const SLOW = [
   'interop/trust',
+  'faults/sbom-readers',
   'faults/cancel',
   'interop/package',
   'faults/promotion-kills',

@@ -237,8 +237,7 @@ export function mutatedLayer(random: Random, changed = 0.5): Buffer {
 }
 
 /** The layer in gzip members or zstd frames, some of which are skipped; about half are then changed in a few places. */
-export function packed(random: Random, layer: Buffer): Buffer {
-  const isGzip = random() < 0.5;
+export function packed(random: Random, layer: Buffer, isGzip = random() < 0.5): Buffer {
   const checksum = { params: { 201: random() < 0.5 ? 1 : 0 } };
   const pieces: Buffer[] = [];
   const pieceBytes = random() < 0.5 ? Math.max(layer.length, 1) : 1 + Math.floor(random() * 4000);
