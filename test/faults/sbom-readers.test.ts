@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads';
 import { READERS } from '../fuzz/readers.js';
 import type { Answer, Task } from './sbom-readers.child.js';
 
-// Whoever pushes an image writes what our readers read. Each of them gets 20,000 inputs: valid ones with a few changes.
+// Anybody who pushes an image writes what our readers read. Each reader gets 20,000 inputs: valid ones with a few changes.
 
 const TRIES = Number(process.env['TRIES'] ?? 20_000);
 const LOADER = new URL('../support/typescript-loader.mjs', import.meta.url).href;
