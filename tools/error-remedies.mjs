@@ -111,6 +111,10 @@ export const REMEDIES = {
   KEY_VAULT_UNAUTHORIZED: ['wrong tenant or audience', 'Use a vault of the identity’s tenant.'],
   KEY_VAULT_UNAVAILABLE: ['the Azure service does not answer', 'Check its name and the network.'],
   LAYER_INVALID: ['a layer cannot be unpacked', 'Build and push the image again.'],
+  LAYER_TOO_SLOW: [
+    'an SBOM’s layer was not read in 9 minutes, three times',
+    'Run the app in the registry’s region, or split the layer.',
+  ],
   LAYER_UNSUPPORTED: ['not a plain, gzip or zstd tar layer', 'Build the image with such layers.'],
   LAYOUT_INVALID: ['no OCI layout (oci-layout, index.json, blobs/)', 'Correct the path.'],
   LAYOUT_NOT_FOUND: ['no OCI layout (oci-layout, index.json, blobs/)', 'Correct the path.'],

@@ -6,6 +6,7 @@ import {
   type Digest,
   type ReadableRepository,
 } from '../oci/index.js';
+import { LAYER_TOO_SLOW } from '../sbom/index.js';
 import type { SbomRule } from './find-sbom.js';
 import { attachSbomStep } from './our-sbom.js';
 import { attachSignatureStep } from './our-signature.js';
@@ -96,13 +97,16 @@ export function attachSboms(
   call: StepCall,
 ): Promise<Attached[]> {
   const withSbom = images.filter(({ sbom }) => sbom);
-  return attachEach(step, 'attachSbom', withSbom, SBOMS_AT_ONCE, call, async (image, imageCall) => {
+  // Layers that are read at once share the connection, so a slow one is read alone.
+  const isSlow = call.trouble?.code === LAYER_TOO_SLOW;
+  return attachEach(step, 'attachSbom', withSbom, isSlow ? 1 : SBOMS_AT_ONCE, call, async (image, imageCall) => {
     const { registry, repository } = attaching.at ?? attaching.source;
     const manifests = step.repository(registry, repository);
     const place = { registry, repository, image: image.digest };
     const onLate = (sboms: Digest[]): Promise<void> => awaitOurSboms(ports, step, place, sboms, imageCall);
-    const { layers } = step;
-    const reply = await attachSbomStep(ports, { ...attaching, image, layers, manifests, onLate }, imageCall);
+    const onRead = (bytes: number): void => step.reached(`layers of ${image.digest}`, bytes);
+    const reading = { layers: step.layers, ...(isSlow && { layersAtOnce: 1 }), onRead };
+    const reply = await attachSbomStep(ports, { ...attaching, ...reading, image, manifests, onLate }, imageCall);
     return 'done' in reply ? { done: reply.done.sboms } : reply;
   });
 }

@@ -21,6 +21,7 @@ export async function generateSboms(
     image,
     formats,
     layers,
+    layersAtOnce,
     manifests = repository,
   }: {
     repository: ReadableRepository;
@@ -29,6 +30,8 @@ export async function generateSboms(
     formats: readonly SbomFormat[];
     /** Stores what layers contribute. */
     layers?: SbomInput['layers'];
+    /** Layers that are read at the same time. Default: the limit of the generator. */
+    layersAtOnce?: number;
     /** Returns the manifests that this run has read already. Default: the repository. */
     manifests?: Pick<ReadableRepository, 'fetchManifest'>;
   },
@@ -53,6 +56,7 @@ export async function generateSboms(
     signal,
     onProgress,
     ...(layers && { layers }),
+    ...(layersAtOnce !== undefined && { layersAtOnce }),
   });
   return { subject: descriptor, sboms };
 }

@@ -36,6 +36,10 @@ interface Input {
   at?: SourceRepository;
   /** Stores what layers contribute. */
   layers?: SbomInput['layers'];
+  /** Layers that are read at the same time. Default: the limit of the generator. */
+  layersAtOnce?: number;
+  /** Called with the bytes of the layers that were read so far. */
+  onRead?: (bytes: number) => void;
   /** Returns the manifests that this run has read already. Default: the repository. */
   manifests?: Pick<ReadableRepository, 'fetchManifest'>;
   /** Called before a new SBOM is made, with SBOMs of this app for the image that are listed but missing. May throw. */
@@ -86,7 +90,10 @@ export async function attachSbomStep(
     }
     // Fails before the SBOM is attached if there is no key to sign it.
     if (rule.sign.length > 0) signerOf(ports);
-    const generated = await generate(ports, input, missing, held, (done, total) => progress.bytes(done, total));
+    const generated = await generate(ports, input, missing, held, (done, total) => {
+      progress.bytes(done, total);
+      input.onRead?.(done);
+    });
     // From the push of an SBOM to the push of its signature, only the time limit stops the step: without a signature,
     // nobody can tell that the SBOM is by this app.
     const lasting = AbortSignal.any([finish, lease.signal]);
@@ -133,6 +140,7 @@ async function generate(
     image,
     formats,
     ...(input.layers && { layers: input.layers }),
+    ...(input.layersAtOnce !== undefined && { layersAtOnce: input.layersAtOnce }),
     ...(input.manifests && { manifests: input.manifests }),
   };
   return readAt(input, () => generateSboms(ports, named, signal, onProgress));

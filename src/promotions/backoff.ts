@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { PromoterError, RegistryError, TransportError, describeError } from '../oci/index.js';
 import { MissingAtSource } from '../transfer/registry-access.js';
 import { BROKEN_RULES } from '../ports/rules-source.js';
+import { LAYER_TOO_SLOW } from '../sbom/index.js';
 
 /** The error for which a step is called again. Absent if the step only waits for a lease, a permit or another run. */
 export const troubleSchema = z.object({ code: z.string(), message: z.string(), remedy: z.string().optional() });
@@ -67,6 +68,11 @@ export const BACKOFF = {
   unknownMs: 15 * 60_000,
   /** How long a repository may not show the attachments of the run, in milliseconds. `EVIDENCE_LOST` */
   evidenceMs: 10_000,
+  /**
+   * How long a layer may be too slow, in milliseconds from the end of its first reading: so it is read three times, nine
+   * minutes each. `LAYER_TOO_SLOW`
+   */
+  slowLayerMs: 15 * 60_000,
 } as const;
 
 /** Codes that are retried although they are final answers: a replica may not have a new push yet. */
@@ -127,6 +133,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
       trouble,
       ...(retryAfterMs !== undefined && { retryAfterMs: Math.min(retryAfterMs, BACKOFF.retryAfterMs) }),
       ...((nameless || ROLE_MISSING.has(code)) && { deadlineMs: BACKOFF.unknownMs }),
+      ...(code === LAYER_TOO_SLOW && { deadlineMs: BACKOFF.slowLayerMs }),
     };
   }
   if (BROKEN_RULES.has(code)) return { trouble };

@@ -29,6 +29,9 @@ export interface SbomInput {
     read(key: string): Promise<Uint8Array | undefined>;
     write(key: string, bytes: Uint8Array): Promise<void>;
   };
+  /** Layers that are fetched and read at the same time. Default: the limit `layersAtOnce`. */
+  layersAtOnce?: number;
+  /** If it is aborted by a time limit while a layer is read, the error is `LAYER_TOO_SLOW`. */
   signal: AbortSignal;
   /** Called with the compressed bytes read so far and their total. */
   onProgress?: (readBytes: number, totalBytes: number) => void;
@@ -61,7 +64,8 @@ export interface SbomGenerator {
   /**
    * Makes an SBOM of what a container runtime unpacks, in each of the formats. It is an error if a layer does not match `rootfs.diff_ids` in
    * the config.
-   * @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`
+   * @throws InputError `LAYER_INVALID`, `LAYER_UNSUPPORTED`, `IMAGE_CONFIG_MISMATCH`, `SBOM_LIMIT`;
+   * PromoterError `LAYER_TOO_SLOW` (transient)
    * @throws any error of `openBlob`
    */
   generate(input: SbomInput): Promise<Sbom[]>;

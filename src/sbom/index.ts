@@ -6,3 +6,4 @@ export { createStreamingSbomGenerator, type StreamingSbomOptions } from './strea
 export { readSbom, type ReadSbom, type SbomPackage } from './read-document.js';
 export { SBOM_FORMATS, SBOM_MEDIA_TYPES, TOOL_VERSION, type SbomFormat } from './tool.js';
 export { SBOM_LIMITS, type SbomLimits } from './limits.js';
+export { LAYER_TOO_SLOW } from './sbom-errors.js';

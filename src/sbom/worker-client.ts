@@ -4,7 +4,7 @@ import { piecesOf } from './blob-pieces.js';
 import type { Sbom, SbomInput } from './generator.js';
 import type { SbomLimits } from './limits.js';
 import { PIECES_AHEAD, type FailedWork, type FromWorker } from './messages.js';
-import { overLimit } from './sbom-errors.js';
+import { layerTooSlow, overLimit } from './sbom-errors.js';
 import { startThread, type LayerThread } from './start-thread.js';
 
 /** How often the work of a thread is compared with its limit. */
@@ -14,8 +14,9 @@ const LOOK_MS = 1000;
  * Makes the SBOMs of an image in a thread of its own, so that layers written by strangers neither block this thread nor
  * fill its heap. This thread only fetches blobs.
  */
-export async function generateInThread(input: SbomInput, limits: SbomLimits): Promise<Sbom[]> {
-  const { manifest, signal, name, descriptor } = input;
+export async function generateInThread(input: SbomInput, given: SbomLimits): Promise<Sbom[]> {
+  const { manifest, signal, name, descriptor, layersAtOnce = given.layersAtOnce } = input;
+  const limits = { ...given, layersAtOnce: Math.min(layersAtOnce, given.layersAtOnce) };
   signal.throwIfAborted();
   if (manifest.layers.length > limits.layers) throw overLimit('layers', 'the image has more layers', limits.layers);
   if (manifest.config.size > limits.configBytes) {
@@ -70,7 +71,7 @@ class WorkerClient {
 
   async run(work: Work): Promise<Sbom[]> {
     const { signal } = this.#input;
-    const onAbort = (): void => this.#fail(signal.reason);
+    const onAbort = (): void => this.#fail(this.#endOfTime(signal.reason) ?? signal.reason);
     const watch = setInterval(() => this.#checkWork(), LOOK_MS);
     try {
       return await new Promise<Sbom[]>((resolve, reject) => {
@@ -100,6 +101,16 @@ class WorkerClient {
     const { workMs } = this.#limits;
     if (this.#thread.workedMs() <= workMs) return;
     this.#fail(overLimit('workMs', 'its layers take more milliseconds of work', workMs));
+  }
+
+  /** The error if the time limit is reached while a layer is read: it names the layer that was opened first. */
+  #endOfTime(reason: unknown): unknown {
+    if (!(reason instanceof DOMException) || reason.name !== 'TimeoutError') return undefined;
+    const [first, ...others] = [...this.#blobs.values()].filter(({ isClosed }) => !isClosed);
+    if (first === undefined) return undefined;
+    const { layer, sentBytes: readBytes, openedMs } = first;
+    const ms = performance.now() - openedMs;
+    return layerTooSlow(layer, { readBytes, ms, workedMs: this.#thread.workedMs(), beside: others.length });
   }
 
   /** The error of a thread that ended by itself. */
@@ -153,15 +164,14 @@ class WorkerClient {
   async #send(id: number, at: number): Promise<void> {
     const layer = this.#input.manifest.layers[at];
     if (layer === undefined) return;
-    const blob = new SentBlob();
+    const blob = new SentBlob(layer);
     this.#blobs.set(id, blob);
     const signal = AbortSignal.any([this.#input.signal, this.#stop.signal]);
-    let sentBytes = 0;
     for await (const bytes of piecesOf(await this.#input.openBlob(layer, signal), this.#free)) {
       await blob.mayGoOn();
       if (blob.isClosed) return;
-      sentBytes += bytes.length;
-      this.#progress.read(layer, sentBytes);
+      blob.sentBytes += bytes.length;
+      this.#progress.read(layer, blob.sentBytes);
       this.#thread.post({ type: 'piece', id, bytes }, [bytes.buffer]);
     }
     this.#blobs.delete(id);
@@ -171,9 +181,16 @@ class WorkerClient {
 
 /** A blob that is sent to the thread. */
 class SentBlob {
+  readonly layer: Descriptor;
+  readonly openedMs = performance.now();
+  sentBytes = 0;
   isClosed = false;
   #allowed = PIECES_AHEAD;
   #goOn: () => void = () => {};
+
+  constructor(layer: Descriptor) {
+    this.layer = layer;
+  }
 
   pull(): void {
     this.#allowed += 1;

@@ -41,6 +41,11 @@ export interface LongStep extends Registries {
   noted(what: string): unknown;
   /** Notes a state as JSON. The next {@link keep} writes it to the checkpoint. */
   note(what: string, json: unknown): void;
+  /**
+   * Reports how far work has come that begins from its start in each call. If it is further than in any call before, it
+   * counts as progress; this is written to the checkpoint every 20 seconds.
+   */
+  reached(what: string, amount: number): void;
   /** What layers contribute to SBOMs, by key. All runs share it. Writing counts as progress. */
   readonly layers: {
     read(key: string): Promise<Uint8Array | undefined>;

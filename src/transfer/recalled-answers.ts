@@ -110,6 +110,15 @@ export class RecalledAnswers implements Memory {
     this.#know(what, { json });
   }
 
+  reached(what: string, amount: number): void {
+    const question = `reached ${what}`;
+    const before = this.#answers.get(question)?.json;
+    if (performance.now() - this.#keptMs < KEEP_EVERY_MS || (typeof before === 'number' && amount <= before)) return;
+    this.note(question, amount);
+    // If another call has overtaken this one, its next request or write stops it.
+    void this.keep().catch(() => undefined);
+  }
+
   readonly layers = {
     read: (key: string): Promise<Uint8Array | undefined> => this.#ports.documents.get('layers', key),
     write: async (key: string, bytes: Uint8Array): Promise<void> => {

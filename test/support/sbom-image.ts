@@ -106,6 +106,7 @@ export interface ImageOptions extends StreamingSbomOptions {
   /** Called for each blob before it is opened; may throw. */
   onOpen?: (opened: readonly string[]) => void;
   layers?: SbomInput['layers'];
+  layersAtOnce?: SbomInput['layersAtOnce'];
   formats?: SbomInput['formats'];
   onProgress?: (readBytes: number, totalBytes: number) => void;
 }
@@ -143,6 +144,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     onOpen,
     beforeBlob,
     layers: store,
+    layersAtOnce,
   } = options;
   const [sbom, ...others] = await createStreamingSbomGenerator(limits && { limits }).generate({
     name: 'registry.example:5000/samples/app',
@@ -152,6 +154,7 @@ export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {
     ...(onProgress && { onProgress }),
     ...(formats && { formats }),
     ...(store && { layers: store }),
+    ...(layersAtOnce !== undefined && { layersAtOnce }),
     ...(hasBlob !== undefined && { hasBlob: () => Promise.resolve(hasBlob) }),
     openBlob: async ({ digest }) => {
       opened.push(digest);

@@ -90,6 +90,27 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     expect(source.count('pushManifest') - before).toBe(PUSHES);
   });
 
+  test('and after a layer that was too slow, the next call reads one layer of one image at a time', async () => {
+    const graph = await pushMultiPlatform(source, SOURCE.tag);
+    const { sbom } = world;
+    const seen: (number | undefined)[] = [];
+    let open = 0;
+    world.sbom = {
+      generate: async (input) => {
+        open += 1;
+        seen.push(open, input.layersAtOnce);
+        const made = await sbom.generate(input);
+        open -= 1;
+        return made;
+      },
+    };
+    const run = await openRun(world);
+    const call = { ...(await callOf(world, run.runId)), trouble: { code: 'LAYER_TOO_SLOW', forMs: 0 } };
+    const reply = await attachStep(world, { ...run, root: graph.root.digest }, call);
+    expect(reply).toHaveProperty('done');
+    expect(seen).toEqual([1, 1, 1, 1]);
+  });
+
   test('and an SBOM continues after the last stored layer in the next call', async () => {
     const image = await pushImage(source, { tag: SOURCE.tag });
     const { sbom } = world;

@@ -149,7 +149,8 @@ describe('for good', () => {
   test.each([
     ['a child', answer(404, 'MANIFEST_UNKNOWN')],
     ['a host', nameless],
-  ])('%s that is unknown for a quarter of an hour is not there', async (_name, error) => {
+    ['a layer', new PromoterError('LAYER_TOO_SLOW', 'not read in time', { transient: true })],
+  ])('%s that is unknown or too slow for a quarter of an hour ends the step', async (_name, error) => {
     const { code } = error;
     const before = world.nowMs - 15 * MINUTE;
     const early = await breaking(error, { count: 9, sinceMs: before - HOUR, codeSinceMs: before + MINUTE, code });

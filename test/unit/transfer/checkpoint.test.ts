@@ -1,4 +1,4 @@
-import { beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
 import { Busy, longStep, type LongStep } from '../../../src/transfer/long-step.js';
 import type { StepReply } from '../../../src/ports/step.js';
@@ -79,6 +79,43 @@ test('an attempt that stores a result before it dies is progress, and restarts t
   });
   for (let attempts = 1; attempts < MOST; attempts += 1) await dies();
   expect(await attempt(isDone)).toMatchObject(STUCK);
+});
+
+describe('work that begins from its start in each call', () => {
+  let nowMs = 0;
+  beforeEach(() => void jest.spyOn(performance, 'now').mockImplementation(() => nowMs));
+  afterEach(() => void jest.restoreAllMocks());
+  /** Its process dies after so many bytes. */
+  const diesAt = (bytes: number, afterMs = 20_000): Promise<void> =>
+    dies(async (step) => {
+      nowMs += afterMs;
+      step.reached('a layer', bytes);
+      // Waits for the write.
+      await step.keep();
+    });
+
+  test('makes progress in each call that gets further than all before', async () => {
+    for (let attempts = 1; attempts <= 3 * MOST; attempts += 1) await diesAt(attempts);
+    expect(await attempt(isDone)).toEqual({ done: 'done' });
+  });
+
+  test('makes none in calls that get no further', async () => {
+    await diesAt(100);
+    for (let attempts = 1; attempts < MOST; attempts += 1) await diesAt(100 - attempts);
+    expect(await attempt(isDone)).toMatchObject(STUCK);
+  });
+
+  test('writes at most every 20 seconds how far it is', async () => {
+    await dies(async (step) => {
+      for (let bytes = 1; bytes <= 100; bytes += 1) {
+        nowMs += 1_000;
+        step.reached('a layer', bytes);
+        await step.keep();
+      }
+    });
+    const written = [...world.documents.kept.keys()].filter((name) => name.endsWith('.jsonl'));
+    expect(written).toHaveLength(5);
+  });
 });
 
 test('an attempt that finds only known results is no progress', async () => {
