@@ -30,6 +30,9 @@ export type DigestsOf = (file: number) => readonly string[] | undefined;
 
 /** Where `env` looks for programs, in images that say nothing else. */
 const PATH = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
+/** Folders in which all have their files: the root and those of the Filesystem Hierarchy Standard. */
+const SHARED =
+  /^(?:(?:usr\/(?:local\/)?)?(?:(?:s?bin|lib(?:32|64|x32|exec)?|share|include|src|games|etc)(?:\/[\w.-]+-linux-[\w.-]+)?)?|usr|usr\/local|opt|srv|home|root|var|var\/lib|var\/opt|run|tmp)$/;
 /** Maximum characters of a path that a package owns, as Linux's PATH_MAX. */
 const LONGEST_PATH = 4096;
 
@@ -44,7 +47,7 @@ class Owned {
   /** For folders that were asked for: the topmost layer of them and of all folders above them. */
   readonly #inherited = new Map<Folder, number>();
 
-  constructor(tree: FileTree, digestsOf: DigestsOf = () => undefined) {
+  constructor(tree: FileTree, digestsOf: DigestsOf) {
     this.#tree = tree;
     this.#digestsOf = digestsOf;
   }
@@ -62,8 +65,7 @@ class Owned {
       if (owned.endsWith('/')) {
         if (!withFolders) continue;
         const folder = this.#folderAt(place);
-        // The whole image belongs to no package.
-        if (folder?.parent !== undefined) this.#raise(folder, layer);
+        if (folder !== undefined && !SHARED.test(folder.path)) this.#raise(folder, layer);
         continue;
       }
       const node = this.#folderAt(parentOf(place))?.names.get(baseOf(place));
@@ -150,7 +152,7 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
     kind === 'os' || (kind === 'binary' && type !== 'generic') || !isOfSystem(path);
   const packages = found.packages.filter(isListed);
   const gaps = found.gaps.filter(({ cataloger: { kind }, path }) => kind === 'os' || !isOfSystem(path));
-  const ofOthers = new Owned(tree);
+  const ofOthers = new Owned(tree, digestsOf);
   for (const each of packages) {
     if (each.cataloger.kind === 'os') continue;
     ofOthers.add(each, Infinity, true);

@@ -5,6 +5,9 @@ const MOST_LIBRARIES = 20_000;
 /** Assets of all libraries. The shared runtime has 200. */
 const MOST_ASSETS = 200_000;
 
+/** A placeholder, a folder, or a path that leads out of the folder of the program. */
+const OUTSIDE = /\/(?:_\._)?$|(?:^|\/)\.\.(?:\/|$)/;
+
 /** A library of a deps.json file. */
 export interface DotnetLibrary {
   name: string;
@@ -84,7 +87,7 @@ function assetsOf(target: Record<string, unknown>): string[] {
     ...[...paths('runtime'), ...paths('native')].map((path) => last(path, 1)),
     ...paths('resources').map((path) => last(path, 2)),
     ...paths('runtimeTargets'),
-  ].filter((path) => path !== '' && path !== '_._' && path.length <= 4 * LONGEST_NAME && !path.endsWith('/_._'));
+  ].filter((path) => path !== '' && path !== '_._' && path.length <= 4 * LONGEST_NAME && !OUTSIDE.test(path));
 }
 
 /** All keys that lead to one of the first. */

@@ -1,7 +1,10 @@
 import { LONGEST_NAME, type Cataloger, type Reading } from './cataloger.js';
 
+/** The folders of a Java runtime. Others may put their programs beside them. */
+const FOLDERS = ['bin', 'conf', 'include', 'jmods', 'jre', 'legal', 'lib', 'man'];
+
 /**
- * Reads Java runtimes: the file `release` in their folder. What lies below the folder belongs to the runtime.
+ * Reads Java runtimes: the file `release` in their folder. What lies in its known folders belongs to the runtime.
  * @see https://openjdk.org/jeps/223
  */
 export const jdkCataloger: Cataloger = {
@@ -26,7 +29,7 @@ export const jdkCataloger: Cataloger = {
           name: 'openjdk',
           version,
           ...(supplier !== undefined && supplier !== '' && { supplier }),
-          owns: ['./'],
+          owns: FOLDERS.map((folder) => `./${folder}/`),
         },
       ],
     };

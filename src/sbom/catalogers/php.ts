@@ -3,8 +3,8 @@ import { LONGEST_NAME, type Cataloger, type Package, type Reading } from './cata
 import { parseJson } from './json.js';
 
 const MOST_LICENSES = 20;
-/** Requirements on PHP itself, its extensions and Composer are no packages. */
-const PACKAGE_NAME = /^[^/]+\/[^/]+$/;
+/** Requirements on PHP itself, its extensions and Composer are no packages. @see https://getcomposer.org/schema.json */
+const PACKAGE_NAME = /^[a-z0-9][\w.-]*\/[a-z0-9][\w.-]*$/i;
 
 function isUsable(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
@@ -14,12 +14,12 @@ function namesOf(value: unknown): string[] {
   return isRecord(value) ? Object.keys(value).filter((name) => PACKAGE_NAME.test(name) && isUsable(name)) : [];
 }
 
-/** The folder of a package, from `vendor/composer`. Composer 1 does not state it; a metapackage has none. */
-function folderOf(entry: Record<string, unknown>, name: string): string | undefined {
-  if (!('install-path' in entry)) return `../${name}/`;
-  const path = entry['install-path'];
-  if (!isUsable(path) || path.startsWith('/')) return undefined;
-  return `${path.startsWith('.') ? '' : './'}${path}${path.endsWith('/') ? '' : '/'}`;
+/**
+ * The folder of a package in `vendor`. Plugins of Composer install to other places, which `install-path` names: they
+ * hold PHP code, and somebody else's files.
+ */
+function folderOf(name: string): string | undefined {
+  return PACKAGE_NAME.test(name) ? `../${name}/` : undefined;
 }
 
 function toPackage(entry: unknown): Package | undefined {
@@ -28,7 +28,7 @@ function toPackage(entry: unknown): Package | undefined {
   if (!isUsable(name) || !isUsable(version)) return undefined;
   const slash = name.indexOf('/');
   const licenses = [license].flat().filter(isUsable).slice(0, MOST_LICENSES);
-  const folder = folderOf(entry, name);
+  const folder = folderOf(name);
   const dependsOn = namesOf(entry['require']);
   const provides = [name, ...namesOf(entry['provide']), ...namesOf(entry['replace'])];
   const hex = isRecord(dist) ? dist['shasum'] : undefined;

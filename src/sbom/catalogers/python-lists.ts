@@ -1,3 +1,5 @@
+import { listedDigest } from './file-digests.js';
+
 /** Maximum files of one package that are kept. The largest packages have about 20,000. */
 const MOST_FILES = 200_000;
 /** Maximum requirements of one package that are kept. */
@@ -6,12 +8,14 @@ const LONGEST_PATH = 4096;
 /** Python code is neither a program of its own nor an interpreter: completeness never asks who owns it. */
 const CODE = /\.py[ci]?$/;
 /** The hash and the size at the end of a line of RECORD. */
-const HASH_AND_SIZE = /,(?:\w+=[\w-]*=*)?,\d*$/;
+const HASH_AND_SIZE = /,(?:(\w+)=([\w-]*)=*)?,\d*$/;
 
 /** What a list beside the metadata says. */
 export interface PythonList {
   /** Files of the package, from the folder of the list. */
   owns: string[];
+  /** For each of them, its `listedDigest`, or ''. */
+  digests: string[];
   /** Lines of `requires.txt` that apply without extras. */
   requirements: string[];
   /** Number of lines that are neither, and of lines beyond the limits. */
@@ -27,6 +31,12 @@ function* linesOf(bytes: Buffer): Generator<string> {
     if (line !== '') yield line;
     start = end + 1;
   }
+}
+
+/** The digest in a line of RECORD. */
+function digestOf(line: string): string {
+  const [, algorithm, base64 = ''] = HASH_AND_SIZE.exec(line) ?? [];
+  return algorithm === 'sha256' ? listedDigest(Buffer.from(base64, 'base64url').toString('hex')) : '';
 }
 
 /** The path at the start of a line of RECORD, which is a line of a CSV file. */
@@ -46,7 +56,7 @@ function ownedPath(path: string, from: './' | '../'): string {
  * @see https://packaging.python.org/en/latest/specifications/recording-installed-packages/#the-record-file
  */
 export function readRecord(bytes: Buffer): PythonList {
-  const list: PythonList = { owns: [], requirements: [], bad: 0 };
+  const list: PythonList = { owns: [], digests: [], requirements: [], bad: 0 };
   let kind: 'record' | 'files' | 'requirements' | undefined;
   let isExtra = false;
   for (const line of linesOf(bytes)) {
@@ -60,8 +70,12 @@ export function readRecord(bytes: Buffer): PythonList {
       continue;
     }
     const path = kind === 'files' ? line : HASH_AND_SIZE.test(line) ? pathOf(line) : '';
-    if (path === '' || path.length > LONGEST_PATH || list.owns.length === MOST_FILES) list.bad += 1;
-    else if (!CODE.test(path)) list.owns.push(ownedPath(path, kind === 'files' ? './' : '../'));
+    if (path === '' || path.endsWith('/') || path.length > LONGEST_PATH || list.owns.length === MOST_FILES)
+      list.bad += 1;
+    else if (!CODE.test(path)) {
+      list.owns.push(ownedPath(path, kind === 'files' ? './' : '../'));
+      list.digests.push(digestOf(line));
+    }
   }
   return list;
 }

@@ -1,3 +1,4 @@
+import { cleanPath } from '../layers/path.js';
 import {
   LONGEST_NAME,
   type Cataloger,
@@ -8,12 +9,14 @@ import {
   type Reading,
 } from './cataloger.js';
 import { licensesOfClassifiers } from './python-licenses.js';
-import { readRecord, readRequirements } from './python-lists.js';
+import { readRecord, readRequirements, type PythonList } from './python-lists.js';
 
 /** What the files beside the metadata of a package say. */
 interface PythonFacts {
   /** Files that belong to the package, from the folder of this file. */
   owns?: string[];
+  /** For each of them, its `listedDigest`, or ''. */
+  digests?: string[];
   /** Normalized names of packages that it needs. */
   dependsOn?: string[];
 }
@@ -106,6 +109,31 @@ function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/') + 1);
 }
 
+/** The folder where packages are installed, and that of its Python. */
+const SITE = /^(.*\/)?lib(?:32|64)?\/(?:python|pypy)[^/]*\/(?:site|dist)-packages\/$/;
+
+/**
+ * The files of a list that are the package's, because a list could name any others. Those with a digest may be below
+ * the folder of its Python (`bin/ruff`), or beside the list in any folder but the root; those without only beside the
+ * list in a folder for packages.
+ * @param folder of the list, with a slash at the end
+ */
+function boundedFiles(folder: string, { owns = [], digests = [] }: PythonFacts): Pick<PythonList, 'owns' | 'digests'> {
+  const site = folder.slice(0, folder.lastIndexOf('/', folder.length - 2) + 1);
+  const [match, python = ''] = SITE.exec(site) ?? [];
+  const bounded: ReturnType<typeof boundedFiles> = { owns: [], digests: [] };
+  for (const [at, owned] of owns.entries()) {
+    const digest = digests[at] ?? '';
+    const place = cleanPath(owned.startsWith('/') ? owned : `${folder}${owned}`);
+    const around = match === undefined ? site : digest === '' ? site : python;
+    const isBounded = match !== undefined || (digest !== '' && site !== '');
+    if (!isBounded || !place.startsWith(around)) continue;
+    bounded.owns.push(owned);
+    bounded.digests.push(digest);
+  }
+  return bounded;
+}
+
 /** Joins metadata with the lists of files and requirements in its folder. */
 function combine(found: readonly FoundFile<PythonFacts>[]): {
   packages: LocatedPackage[];
@@ -119,9 +147,11 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
     const folder = folderOf(path);
     if (!path.endsWith('/RECORD')) described.add(folder);
     if (reading.facts === undefined) continue;
-    const list = lists.get(folder) ?? { owns: [], dependsOn: [] };
+    const list = lists.get(folder) ?? { owns: [], digests: [], dependsOn: [] };
+    const { owns, digests } = boundedFiles(folder, reading.facts);
     lists.set(folder, {
-      owns: list.owns.concat(reading.facts.owns ?? []),
+      owns: list.owns.concat(owns),
+      digests: list.digests.concat(digests),
       dependsOn: list.dependsOn.concat(reading.facts.dependsOn ?? []),
     });
   }
@@ -135,7 +165,7 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
       packages.push({
         ...each,
         ...(dependsOn.length > 0 && { dependsOn }),
-        ...(owns.length > 0 && { owns }),
+        ...(owns.length > 0 && { owns, digests: ['', ...(facts?.digests ?? [])] }),
         path,
         layer,
       });
@@ -182,12 +212,12 @@ export const pythonCataloger: Cataloger<PythonFacts> = {
       const ends = ['\n\n', '\n\r\n'].map((mark) => bytes.indexOf(mark, start)).filter((at) => at >= 0);
       return readMetadata(bytes.toString('utf8', start, Math.min(bytes.length, ...ends)));
     }
-    const { owns, requirements, bad } = readRecord(bytes.subarray(start));
+    const { owns, digests, requirements, bad } = readRecord(bytes.subarray(start));
     const gaps: Gap[] =
       bad === 0 ? [] : [{ cause: 'entry-skipped', detail: `${bad} lines that name no file and no package` }];
     const dependsOn = readRequirements(requirements, normalizeName);
     return {
-      facts: { ...(owns.length > 0 && { owns }), ...(dependsOn.length > 0 && { dependsOn }) },
+      facts: { ...(owns.length > 0 && { owns, digests }), ...(dependsOn.length > 0 && { dependsOn }) },
       ...(gaps.length > 0 && { gaps }),
     };
   },

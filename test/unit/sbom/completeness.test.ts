@@ -5,6 +5,7 @@ import { numbers, rpmHeader, sqliteDatabase, text, texts } from '../../support/r
 import { layerOf, npmPackage, sbomOf, type Entry } from '../../support/sbom-image.js';
 
 const ELF = '\x7fELF\x02\x01\x01';
+const ELF_SHA256 = createHash('sha256').update(ELF).digest('base64url');
 const program = (path: string, content = ELF): Entry => [
   path,
   { mode: 0o755, size: Buffer.byteLength(content), content: Buffer.from(content) },
@@ -54,16 +55,111 @@ describe('an ELF file', () => {
     [
       'that RECORD lists is none',
       [
-        ['lib/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
-        ['lib/a.dist-info/RECORD', 'a/a.so,,\n../bin/a,,\n'],
-        program('lib/a/a.so'),
-        program('bin/a'),
-        program('lib/a/b.so'),
+        ['v/lib/python3/site-packages/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+        [
+          'v/lib/python3/site-packages/a.dist-info/RECORD',
+          `a/a.so,sha256=${ELF_SHA256},7\n../../../bin/a,sha256=${ELF_SHA256},7\na/c.so,sha256=${ELF_SHA256},7\n`,
+        ],
+        program('v/lib/python3/site-packages/a/a.so'),
+        program('v/bin/a'),
+        program('v/lib/python3/site-packages/a/b.so'),
+        program('v/lib/python3/site-packages/a/c.so', `${ELF}changed`),
       ],
-      ['lib/a/b.so'],
+      ['v/lib/python3/site-packages/a/b.so', 'v/lib/python3/site-packages/a/c.so'],
     ],
-    ['of a Java runtime is none', [['opt/jdk/release', 'JAVA_VERSION="21"\n'], program('opt/jdk/bin/java')], []],
-    ['belongs to no package that claims the whole image', [['release', 'JAVA_VERSION="21"\n'], program('a')], ['a']],
+    [
+      'that RECORD lists outside of its Python is one',
+      [
+        ['v/lib/python3/site-packages/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+        [
+          'v/lib/python3/site-packages/a.dist-info/RECORD',
+          [
+            `../../../../opt/a,sha256=${ELF_SHA256},7`,
+            `/srv/a,sha256=${ELF_SHA256},7`,
+            '../../..//,,',
+            '../../../bin/without-digest,,',
+          ].join('\n'),
+        ],
+        program('opt/a'),
+        program('srv/a'),
+        program('v/bin/b'),
+        program('v/bin/without-digest'),
+      ],
+      [
+        'python: 1 lines that name no file and no package (v/lib/python3/site-packages/a.dist-info/RECORD)',
+        'opt/a',
+        'srv/a',
+        'v/bin/b',
+        'v/bin/without-digest',
+      ],
+    ],
+    [
+      'that RECORD lists in the root is one',
+      [
+        ['a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+        ['a.dist-info/RECORD', `usr/bin/a,sha256=${ELF_SHA256},7\n`],
+        program('usr/bin/a'),
+      ],
+      ['usr/bin/a'],
+    ],
+    [
+      'of a Java runtime is none, in its folders',
+      [
+        ['opt/jdk/release', 'JAVA_VERSION="21"\n'],
+        program('opt/jdk/bin/java'),
+        program('opt/jdk/jre/bin/java'),
+        program('opt/jdk/lib/server/libjvm.so'),
+        program('opt/jdk/tool'),
+        program('opt/jdk/other/tool'),
+      ],
+      ['opt/jdk/other/tool', 'opt/jdk/tool'],
+    ],
+    [
+      'belongs to no package that claims folders of the system',
+      [
+        ['release', 'JAVA_VERSION="21"\n'],
+        ['usr/release', 'JAVA_VERSION="21"\n'],
+        ['usr/local/release', 'JAVA_VERSION="21"\n'],
+        ...['bin/a', 'lib/a', 'usr/bin/a', 'usr/lib/a', 'usr/lib/x86_64-linux-gnu/a', 'usr/local/bin/a'].map((path) =>
+          program(path),
+        ),
+      ],
+      ['bin/a', 'lib/a', 'usr/bin/a', 'usr/lib/a', 'usr/lib/x86_64-linux-gnu/a', 'usr/local/bin/a'],
+    ],
+    [
+      'of a Composer package is none in its folder of vendor, and one where install-path leads',
+      [
+        [
+          'app/vendor/composer/installed.json',
+          JSON.stringify([
+            { name: 'a/b', version: '1', 'install-path': '../a/b' },
+            { name: 'c/d', version: '1', 'install-path': '../..' },
+            { name: '../..', version: '1' },
+          ]),
+        ],
+        program('app/vendor/a/b/x.so'),
+        program('app/vendor/c/d/x.so'),
+        program('app/vendor/bin/x'),
+        program('app/x'),
+      ],
+      ['app/vendor/bin/x', 'app/x'],
+    ],
+    [
+      'that a deps.json file lists outside of its folder is one',
+      [
+        [
+          'app/a.deps.json',
+          JSON.stringify({
+            targets: {
+              t: { 'a/1': { runtime: { 'a.dll': {} }, runtimeTargets: { '../usr/bin/a': {}, '../usr/': {} } } },
+            },
+            libraries: { 'a/1': { type: 'package' } },
+          }),
+        ],
+        program('usr/bin/a'),
+      ],
+      ['usr/bin/a'],
+    ],
   ])('%s', async (_, entries, paths) => {
     expect(await unowned(entries)).toEqual(paths);
   });

@@ -51,15 +51,13 @@ describe('installed.json', () => {
     expect(await read(content)).toEqual({ packages: PACKAGES });
   });
 
-  test.each([
-    [null, undefined],
-    ['/etc', undefined],
-    ['here', './here/'],
-    ['../../app/lib/', '../../app/lib/'],
-  ])('with the folder %j owns %j', async (path, owned) => {
-    const { packages } = (await read([{ ...LOG, 'install-path': path }])) as { packages: { owns?: string[] }[] };
-    expect(packages.map(({ owns }) => owns)).toEqual([owned === undefined ? undefined : [owned]]);
-  });
+  test.each(['/etc', '../..', '../other/package'])(
+    'owns only its folder in vendor, wherever %j leads',
+    async (path) => {
+      const { packages } = (await read([{ ...LOG, 'install-path': path }])) as { packages: { owns?: string[] }[] };
+      expect(packages.map(({ owns }) => owns)).toEqual([['../psr/log/']]);
+    },
+  );
 
   test('with packages without name or version names how many', async () => {
     expect(await read([null, {}, { name: 'a/b' }, { name: 'a/b', version: 1 }, { version: '1' }])).toEqual({

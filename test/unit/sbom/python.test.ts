@@ -41,10 +41,11 @@ describe('the python cataloger', () => {
   test('reads name, version, license, supplier, requirements and files of a wheel', async () => {
     const record = [
       'demo/__init__.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0',
-      'demo/_native.so,sha256=x_-y=,12',
+      `demo/_native.so,sha256=${Buffer.alloc(32, 0xcd).toString('base64url')},12`,
       '"demo/odd,""name"".so",,',
-      '../../../bin/demo,sha256=abc,210',
-      '/etc/demo.bin,sha256=abc,3',
+      `../../../bin/demo,sha256=${Buffer.alloc(32, 0xab).toString('base64url')},210`,
+      '../../../bin/without-digest,sha256=abc,3',
+      `/etc/demo.bin,sha256=${Buffer.alloc(32, 0xab).toString('base64url')},3`,
       'demo-1.2.3.dist-info/RECORD,,',
       '',
     ].join('\n');
@@ -67,9 +68,9 @@ describe('the python cataloger', () => {
           '../demo/_native.so',
           '../demo/odd,"name".so',
           '../../../../bin/demo',
-          '/etc/demo.bin',
           '../demo-1.2.3.dist-info/RECORD',
         ],
+        digests: ['', 'cd'.repeat(20), '', 'ab'.repeat(20), ''],
         path: `${SITE}/demo-1.2.3.dist-info/METADATA`,
         layer: LAYER,
       },
