@@ -5,7 +5,7 @@ import { readLoginServers } from './messages/registry-event.js';
 import { JOB_OPERATIONS } from './operations/job-schema.js';
 import { looksSecret } from './messages/secrets.js';
 import { isRegistryHost, quoted } from './oci/index.js';
-import { SBOM_LIMITS, type SbomLimits } from './sbom/index.js';
+import { parseSbomLimits, SBOM_LIMIT_NAMES, type SbomLimits } from './sbom/index.js';
 import { CALL_REQUESTS } from './transfer/long-step.js';
 import { LARGE_BLOB_BYTES } from './transfer/copy.js';
 
@@ -199,13 +199,10 @@ const DEFAULT_RESYNC_REQUESTS = 25;
 
 /** JSON of limits by name: `{"entries": 8000000}`. */
 const sbomLimits = optional.transform((text, context): Partial<SbomLimits> => {
-  const names = Object.keys(SBOM_LIMITS) as [keyof SbomLimits];
-  try {
-    return z.partialRecord(z.enum(names), z.number().int().positive()).parse(JSON.parse(text ?? '{}'));
-  } catch {
-    context.addIssue({ code: 'custom', message: `is not JSON of limits by name, which are ${names.join(', ')}` });
-    return z.NEVER;
-  }
+  const limits = parseSbomLimits(text ?? '{}');
+  if (limits !== undefined) return limits;
+  context.addIssue({ code: 'custom', message: `is not JSON of limits by name, which are ${SBOM_LIMIT_NAMES}` });
+  return z.NEVER;
 });
 
 const signingKey = optional.superRefine((key, context) => {

@@ -227,7 +227,7 @@ export const REMEDIES = {
     'the SBOM has gaps that the rule does not allow',
     'Remove the named files, or add the cause to sbom.allowGaps.',
   ],
-  SBOM_LIMIT: ['the image exceeds a limit', 'Make it smaller, or set "sbom": {"formats": []}.'],
+  SBOM_LIMIT: ['the image exceeds a limit', 'Raise it by SBOM_LIMITS, or set "sbom": {"formats": []}.'],
   SCHEMA1_UNSUPPORTED: ['an image in Docker’s old format, schema 1', 'Pull and push it with a current client.'],
   SETTINGS_INVALID: ['a setting is wrong', 'Correct it (docs/reference/settings.md).'],
   SETTING_INVALID: ['a setting is wrong', 'Correct it (docs/reference/settings.md).'],

@@ -1,3 +1,5 @@
+import { parseObject } from '../oci/index.js';
+
 /**
  * Limits on what is read and kept for an image. Whatever exceeds a limit is refused (`SBOM_LIMIT`, which names the
  * limit) or reported as a gap; nothing is cut off silently. The limits exceed the largest images in use, and keep the
@@ -59,3 +61,14 @@ export const SBOM_LIMITS = {
 
 /** {@link SBOM_LIMITS}, or lower values of the caller. */
 export type SbomLimits = { readonly [Name in keyof typeof SBOM_LIMITS]: number };
+
+/** The names of all limits. */
+export const SBOM_LIMIT_NAMES = Object.keys(SBOM_LIMITS).join(', ');
+
+/** Reads JSON of limits by name: `{"entries":8000000}`. Undefined if the text is anything else. */
+export function parseSbomLimits(text: string): Partial<SbomLimits> | undefined {
+  const limits = parseObject(Buffer.from(text));
+  const isLimit = ([name, value]: [string, unknown]): boolean =>
+    Object.hasOwn(SBOM_LIMITS, name) && Number.isSafeInteger(value) && Number(value) > 0;
+  return limits !== undefined && Object.entries(limits).every(isLimit) ? limits : undefined;
+}

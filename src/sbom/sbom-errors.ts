@@ -19,8 +19,7 @@ export function layerInvalid(layer: string, why: string, cause?: unknown): Input
  */
 export function overLimit(name: keyof SbomLimits, what: string, limit: number): InputError {
   return new InputError('SBOM_LIMIT', `${what} than the limit ${name} allows (${limit})`, {
-    remedy:
-      'Reduce the image, or set "sbom": {"formats": []} in its rule and attach an SBOM made by another tool (docs/reference/rules.md lists the limits).',
+    remedy: `Reduce the image, raise the limit by the setting SBOM_LIMITS={"${name}":…}, or set "sbom": {"formats": []} in its rule and attach an SBOM made by another tool (docs/reference/rules.md lists the limits).`,
     details: { name, limit },
   });
 }

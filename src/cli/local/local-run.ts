@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
-import { createStreamingSbomGenerator, type SbomInput } from '../../sbom/index.js';
+import { ConfigurationError, PromoterError, type Descriptor, type Digest, type Registries } from '../../oci/index.js';
+import {
+  createStreamingSbomGenerator,
+  parseSbomLimits,
+  SBOM_LIMIT_NAMES,
+  type SbomGenerator,
+  type SbomInput,
+} from '../../sbom/index.js';
 import type { Opened, OperationResult } from '../../operations/operation.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { Signer } from '../../signing/index.js';
@@ -33,11 +39,23 @@ export function createLocalPorts(
     store,
     documents: createLocalDocuments(layersOf(env)),
     lease: createLocalLease(),
-    sbom: createStreamingSbomGenerator(),
+    sbom: sbomGenerator(env),
     // One call does all the work, without limits.
     callBounds: { ms: Infinity, turnMs: Infinity, requests: Infinity, bytes: Infinity, largeBlobBytes: Infinity },
     now: () => new Date(),
   };
+}
+
+/** Makes SBOMs within the limits of the setting `SBOM_LIMITS`. @throws ConfigurationError `SETTING_INVALID` */
+export function sbomGenerator(env: Io['env']): SbomGenerator {
+  const text = env.SBOM_LIMITS ?? '';
+  const limits = parseSbomLimits(text === '' ? '{}' : text);
+  if (limits !== undefined) return createStreamingSbomGenerator({ limits });
+  throw new ConfigurationError(
+    'SETTING_INVALID',
+    `SBOM_LIMITS is not JSON of limits by name, which are ${SBOM_LIMIT_NAMES}`,
+    { remedy: `For example: SBOM_LIMITS='{"entries":8000000}'` },
+  );
 }
 
 /** What earlier commands have kept of layers. Undefined if there is no place for it. */

@@ -4,7 +4,6 @@ import { classifyGraph } from '../../evidence/classify.js';
 import { describeSbom, generateSboms } from '../../evidence/generate-sboms.js';
 import { resolveRoot, type Opened } from '../../operations/operation.js';
 import {
-  createStreamingSbomGenerator,
   readSbom,
   SBOM_LIMITS,
   type GapCount,
@@ -17,7 +16,7 @@ import type { Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
-import { doStep, layersOf, nameOf } from './local-run.js';
+import { doStep, layersOf, nameOf, sbomGenerator } from './local-run.js';
 
 type OpenedTarget = Opened & { target: Target };
 
@@ -47,7 +46,7 @@ async function makeSbom(
     );
   }
   const { registry, repository: name } = nameOf(opened);
-  const ports = { sbom: createStreamingSbomGenerator() };
+  const ports = { sbom: sbomGenerator(io.env) };
   const layers = layersOf(io.env);
   const named = {
     repository: opened.repository,

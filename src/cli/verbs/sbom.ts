@@ -34,6 +34,10 @@ const VERB: VerbDescription = {
       'acr-promoter sbom --attach --signing-key key.pem --certificate-chain chain.pem myregistry.azurecr.io/samples/app:v1',
     ],
     [
+      'An image beyond a limit of docs/reference/rules.md',
+      `SBOM_LIMITS='{"entries":8000000}' acr-promoter sbom myregistry.azurecr.io/samples/large:v1`,
+    ],
+    [
       'Attach both formats, signed by the app',
       'acr-promoter sbom --submit --wait --format cyclonedx,spdx myregistry.azurecr.io/samples/app:v1',
     ],

@@ -27,7 +27,11 @@ afterAll(async () => {
 });
 
 async function cli(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  const { io, out, err } = createMemoryIo({ env: { DOCKER_CONFIG: folder } });
+  return await cliWith({}, ...argv);
+}
+
+async function cliWith(env: Record<string, string>, ...argv: string[]): ReturnType<typeof cli> {
+  const { io, out, err } = createMemoryIo({ env: { DOCKER_CONFIG: folder, ...env } });
   const code = await run(argv, io);
   return { code, out: out().toString(), err: err() };
 }
@@ -88,6 +92,21 @@ test.each([
   [['--signing-key', 'key.pem'], 'OPTIONS_EXCLUSIVE'],
 ])('sbom %j is refused', async (options, code) => {
   expect(await cli('sbom', ...options, image)).toMatchObject({ code: 1, out: '', err: expect.stringContaining(code) });
+});
+
+test.each([[[]], [['--attach']]])('sbom %j keeps to SBOM_LIMITS, and its errors name it', async (options) => {
+  const limited = await cliWith({ SBOM_LIMITS: '{"entries":1}' }, 'sbom', ...options, image);
+  expect(limited).toMatchObject({ code: 1, err: expect.stringContaining('SBOM_LIMIT)') });
+  expect(limited.err).toContain('SBOM_LIMITS={"entries":…}');
+  expect(await cliWith({ SBOM_LIMITS: '{"entries":5000}' }, 'sbom', image)).toMatchObject({ code: 0 });
+  expect(await cliWith({ SBOM_LIMITS: '' }, 'sbom', image)).toMatchObject({ code: 0 });
+  const wrong = await cliWith({ SBOM_LIMITS: '{"enties":1}' }, 'sbom', ...options, image);
+  expect(wrong).toMatchObject({ code: 1, out: '', err: expect.stringContaining('SETTING_INVALID') });
+  expect(wrong.err).toContain('entries');
+});
+
+test('the help of sbom names SBOM_LIMITS', async () => {
+  expect(await did('sbom', '--help')).toContain('SBOM_LIMITS=');
 });
 
 test('sbom names all formats if it does not know the one that was asked for', async () => {
