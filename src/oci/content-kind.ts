@@ -87,7 +87,7 @@ async function kindOfLayers(
   if (diffIds === 0 && !isImageConfig(manifest)) return 'artifact';
   throw new InputError(
     'IMAGE_CONFIG_MISMATCH',
-    `${where} has ${layers.length} layers, but its config lists ${diffIds} in rootfs.diff_ids`,
+    `${where} has ${layers.length} ${layers.length === 1 ? 'layer' : 'layers'}, but its config lists ${diffIds} in rootfs.diff_ids`,
     { remedy: 'Rebuild the image: its config must list each layer once.' },
   );
 }

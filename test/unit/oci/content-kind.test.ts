@@ -105,6 +105,11 @@ describe('an image config that does not list each layer', () => {
     });
   });
 
+  test('is named with the number of layers', async () => {
+    await expect(kindOf(made([TAR_GZIP], listing(3)))).rejects.toThrow(/ has 1 layer, but its config lists 3 in /);
+    await expect(kindOf(made([TAR_GZIP, TAR_GZIP], listing(3)))).rejects.toThrow(/ has 2 layers, but /);
+  });
+
   test('is an error for a chart if it lists any layer', async () => {
     await expect(kindOf(made([TAR_GZIP], listing(2), 'application/vnd.example+json'))).rejects.toMatchObject({
       code: 'IMAGE_CONFIG_MISMATCH',
