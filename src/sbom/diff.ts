@@ -17,21 +17,58 @@ interface Versions {
   versions: Set<string>;
 }
 
+/** Types of packages whose namespace is the distribution. */
+const OF_SYSTEM = ['deb', 'apk', 'rpm'];
+
+/** A package URL: type, namespace and name, qualifiers. */
+const PURL = /^pkg:(?<type>[^/]+)\/(?<path>[^@?#]+)(?:@[^?#]*)?(?:\?(?<qualifiers>[^#]*))?/;
+
 /**
- * A package in any version. Its architecture belongs to it; the distribution does not, so that a package of the next
- * release is a changed one.
+ * A package as all tools name it. The package URL says more than the name: some tools leave out the group. Its
+ * architecture belongs to the package; the distribution does not, so that a package of the next release is a changed
+ * one.
  */
-function keyOf({ type, name, purl = '' }: SbomPackage): string {
-  const arch = /[?&]arch=(?<arch>[^&#]*)/.exec(purl)?.groups?.arch ?? '';
-  return JSON.stringify([type, name, arch]);
+function normalOf({ type, name, version, purl = '' }: SbomPackage): { key: string; name: string; version: string } {
+  const { path = '', qualifiers } = PURL.exec(purl)?.groups ?? {};
+  const parameters = new URLSearchParams(qualifiers);
+  const parts = path
+    .split('/')
+    .map(decoded)
+    .slice(OF_SYSTEM.includes(type) ? -1 : 0);
+  const normalName = path === '' ? name : parts.join(type === 'maven' ? ':' : '/');
+  return {
+    key: JSON.stringify([
+      type,
+      type === 'pypi' ? normalName.replaceAll(/[-_.]+/g, '-') : normalName,
+      parameters.get('arch') ?? '',
+    ]),
+    name: normalName,
+    version: normalVersion(type, normalName, version, parameters.get('epoch')),
+  };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** Some tools write an epoch of 0, or the epoch in the package URL alone, and `go1.22` or `v1.22` for Go itself. */
+function normalVersion(type: string, name: string, version: string, epoch: string | null): string {
+  if (version === 'UNKNOWN') return '';
+  if (type === 'golang' && name === 'stdlib') return version.replace(/^(?:go|v)/, '');
+  if (type !== 'rpm' && type !== 'deb') return version;
+  return (/^\d+:/.test(version) || epoch === null ? version : `${epoch}:${version}`).replace(/^0:/, '');
 }
 
 function versionsOf(packages: readonly SbomPackage[]): Map<string, Versions> {
   const found = new Map<string, Versions>();
   for (const each of packages) {
-    const key = keyOf(each);
-    const known = found.get(key) ?? { type: each.type, name: each.name, versions: new Set<string>() };
-    known.versions.add(each.version);
+    const { key, name, version } = normalOf(each);
+    const known = found.get(key) ?? { type: each.type, name, versions: new Set<string>() };
+    known.versions.add(version);
     found.set(key, known);
   }
   return found;

@@ -23,8 +23,8 @@ export interface ReadSbom {
 
 /** Maximum nesting of components. `SBOM_INVALID` */
 const DEEPEST = 100;
-/** Components that are no packages. */
-const NO_PACKAGES = new Set(['operating-system', 'file', 'container', 'OPERATING_SYSTEM', 'FILE', 'CONTAINER']);
+/** Components that are no packages, in CycloneDX and, in upper case and with or without a hyphen, in SPDX. */
+const NO_PACKAGES = /^(?:operating[-_]system|file|container)$/i;
 
 function textIn(value: unknown, name: string): string {
   const text = isRecord(value) ? value[name] : undefined;
@@ -72,8 +72,10 @@ function componentsIn(json: unknown): SbomPackage[] {
     if (depth === DEEPEST) throw invalid(`its components nest deeper than ${DEEPEST} levels`);
     for (const component of level) {
       const type = textIn(component, 'type');
-      if (NO_PACKAGES.has(type) || textIn(component, 'name') === '') continue;
+      if (NO_PACKAGES.test(type) || textIn(component, 'name') === '') continue;
       const [group, purl] = [textIn(component, 'group'), textIn(component, 'purl')];
+      // trivy lists the files in which it found packages.
+      if (type === 'application' && purl === '' && textIn(component, 'version') === '') continue;
       const ecosystem = typeOf(purl, type);
       const prefix = group === '' ? '' : `${group}${ecosystem === 'maven' ? ':' : '/'}`;
       packages.push({
@@ -108,7 +110,7 @@ function spdxPackagesIn(json: Record<string, unknown>): SbomPackage[] {
   return listIn(json, 'packages').flatMap((each) => {
     const [id, name] = [textIn(each, 'SPDXID'), textIn(each, 'name')];
     const purpose = textIn(each, 'primaryPackagePurpose');
-    if (name === '' || described.has(id) || NO_PACKAGES.has(purpose)) return [];
+    if (name === '' || described.has(id) || NO_PACKAGES.test(purpose)) return [];
     const purl = listIn(each, 'externalRefs')
       .filter((reference) => textIn(reference, 'referenceType') === 'purl')
       .map((reference) => textIn(reference, 'referenceLocator'))[0];

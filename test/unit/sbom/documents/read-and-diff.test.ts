@@ -16,6 +16,7 @@ describe('reading an SBOM', () => {
           { type: 'operating-system', name: 'debian', version: '12' },
           { type: 'library', name: 'a', group: '@s', version: '1', purl: 'pkg:npm/%40s/a@1', components: [nested] },
           { type: 'file', name: '/etc/passwd' },
+          { type: 'application', name: 'srv/app.deps.json' },
           { type: 'library', name: 'bare', licenses: [{ expression: 'MIT OR ISC' }, { license: { name: 'own' } }] },
         ],
       }),
@@ -35,6 +36,8 @@ describe('reading an SBOM', () => {
         spdxVersion: 'SPDX-2.3',
         packages: [
           { SPDXID: 'SPDXRef-root', name: 'image' },
+          { SPDXID: 'SPDXRef-os', name: 'alpine', primaryPackagePurpose: 'OPERATING-SYSTEM' },
+          { SPDXID: 'SPDXRef-os-2', name: 'alpine', primaryPackagePurpose: 'OPERATING_SYSTEM' },
           {
             SPDXID: 'SPDXRef-a',
             name: 'a',
@@ -97,6 +100,55 @@ describe('the difference of two SBOMs', () => {
       { change: 'removed', type: 'npm', name: 'b', from: ['1'], to: [] },
       { change: 'added', type: 'npm', name: 'c', from: [], to: ['1'] },
     ]);
+  });
+
+  test.each<[string, SbomPackage, SbomPackage]>([
+    [
+      'an rpm with an epoch of 0',
+      pack('rpm', 'a', '1-2', 'pkg:rpm/redhat/a@1-2?arch=x86_64'),
+      pack('rpm', 'a', '0:1-2', 'pkg:rpm/redhat/a@1-2?arch=x86_64&distro=rhel-9&epoch=0'),
+    ],
+    [
+      'an rpm with its epoch in the version or in the package URL',
+      pack('rpm', 'a', '1:1-2', 'pkg:rpm/redhat/a@1-2?arch=x86_64&epoch=1'),
+      pack('rpm', 'a', '1-2', 'pkg:rpm/rhel/a@1-2?epoch=1&arch=x86_64'),
+    ],
+    [
+      'a deb with its epoch in the version or in the package URL',
+      pack('deb', 'a', '1:1-2', 'pkg:deb/debian/a@1%3A1-2?arch=amd64'),
+      pack('deb', 'a', '1-2', 'pkg:deb/debian/a@1-2?arch=amd64&epoch=1'),
+    ],
+    [
+      'the standard library of Go by syft',
+      pack('golang', 'stdlib', '1.22.3', 'pkg:golang/stdlib@1.22.3'),
+      pack('golang', 'stdlib', 'go1.22.3', 'pkg:golang/stdlib@1.22.3'),
+    ],
+    [
+      'the standard library of Go by trivy',
+      pack('golang', 'stdlib', '1.22.3', 'pkg:golang/stdlib@1.22.3'),
+      pack('golang', 'stdlib', 'v1.22.3', 'pkg:golang/stdlib@v1.22.3'),
+    ],
+    [
+      'a jar whose group only the package URL has',
+      pack('maven', 'g.h:a', '1', 'pkg:maven/g.h/a@1'),
+      pack('maven', 'a', '1', 'pkg:maven/g.h/a@1'),
+    ],
+    ['a scoped npm package', pack('npm', '@s/a', '1', 'pkg:npm/%40s/a@1'), pack('npm', 'a', '1', 'pkg:npm/%40s/a@1')],
+    ['a Python project', pack('pypi', 'A_b', '1', 'pkg:pypi/a-b@1'), pack('pypi', 'a.b', '1', 'pkg:pypi/a.b@1')],
+    [
+      'a version that is not known',
+      pack('maven', 'g:a', '', 'pkg:maven/g/a'),
+      pack('maven', 'g:a', 'UNKNOWN', 'pkg:maven/g/a'),
+    ],
+  ])('is none for %s', (_, one, other) => {
+    expect([diffSboms([one], [other]), diffSboms([other], [one])]).toEqual([[], []]);
+  });
+
+  test('takes an rpm with another epoch, or a module named stdlib with another version, for changed', () => {
+    const rpm = (epoch: number): SbomPackage => pack('rpm', 'a', '1-2', `pkg:rpm/redhat/a@1-2?epoch=${epoch}`);
+    expect(diffSboms([rpm(0)], [rpm(1)])).toMatchObject([{ from: ['1-2'], to: ['1:1-2'] }]);
+    const library = (version: string): SbomPackage => pack('golang', 'stdlib', version, `pkg:golang/stdlib@${version}`);
+    expect(diffSboms([library('1.22.3')], [library('go1.22.4')])).toHaveLength(1);
   });
 
   test('takes the package of the next release of a distribution for the same one, of another architecture not', () => {
