@@ -115,7 +115,7 @@ export async function incrementGeneration(
  * Maximum jobs that a row remembers. A job's activity that is repeated after so many later jobs increments again, which
  * costs one more run.
  */
-const MOST_JOBS = 20;
+export const MOST_JOBS = 20;
 
 /** The row's jobs, with the job of this trigger, if it is one. */
 function withJob(

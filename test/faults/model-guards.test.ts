@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { choicesOf, type History } from '../unit/model/history.js';
+import { MOST_JOBS } from '../../src/rows/generation.js';
 import type { Guard } from '../unit/model/guards.js';
 import { play } from '../unit/model/model.js';
 import { SIMPLE } from '../unit/model/setting.js';
@@ -8,6 +9,7 @@ import { SIMPLE } from '../unit/model/setting.js';
 const SEED = Number(process.env.SEED ?? 2);
 const MOST = 1_000;
 const place = { image: 0, repository: 0 };
+const ASK = { is: 'ask', repository: 0, tag: 0 } as const;
 const push = { is: 'push', ...place, tag: 0, after: 0 } as const;
 
 /** What has to happen for each guard to be needed, in whatever order of steps, and what is wrong without it. */
@@ -52,16 +54,15 @@ const cases: Record<Guard, { histories: fc.Arbitrary<History>; symptom: RegExp }
     }),
     symptom: /promotion .* (?:goes back to run|is answered by run|is written by run)/,
   },
-  // A job that has ended is started once more.
+  // A job that has ended is started once more, when its promotion has forgotten it: so many jobs came since.
   'ended run': {
     histories: fc.record({
       setting: fc.constant(SIMPLE),
       happenings: fc.constant([
         push,
-        { is: 'ask', repository: 0, tag: 0, after: 1_000 },
-        // Without a trigger after the job, its repeated step finds that its own increment is the last one.
-        { ...push, image: 1, after: 1_500 },
-        { is: 'restart', nth: 1, after: 2_000 },
+        { ...ASK, after: 1_000 },
+        ...Array.from({ length: MOST_JOBS }, (_, index) => ({ ...ASK, after: index === 0 ? 1_000 : 0 })),
+        { is: 'restart', nth: 1, after: 10_000 },
       ]),
       copies: fc.constant([]),
       choices: choicesOf(9),

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { packArtifact, pushPacked } from '../../../src/oci/index.js';
 import type { JobInput } from '../../../src/operations/job-schema.js';
-import { closePromotion } from '../../../src/rows/generation.js';
+import { MOST_JOBS, closePromotion } from '../../../src/rows/generation.js';
 import { takePromotion } from '../../../src/rows/row-writes.js';
 import type { CopyRequest } from '../../../src/transfer/copy.js';
 import { copyRequestOf } from '../../../src/operations/copy-request.js';
@@ -220,14 +220,14 @@ describe('a promote job', () => {
     expect(await rowOf(world, first?.promotionId ?? '')).toMatchObject({ generation: 4 });
   });
 
-  test('is remembered by a promotion with the 20 newest jobs', async () => {
+  test('is remembered by its promotion as one of the newest jobs', async () => {
     const job = async (number: number) =>
       (await incrementPromotionsStep(world, { runId: `r${number}`, source: SOURCE }, newCall()))[0];
-    for (let number = 1; number <= 21; number += 1) expect((await job(number))?.generation).toBe(number);
+    for (let number = 1; number <= MOST_JOBS + 1; number += 1) expect((await job(number))?.generation).toBe(number);
     expect((await job(2))?.generation).toBe(2);
-    expect((await job(1))?.generation).toBe(22);
+    expect((await job(1))?.generation).toBe(MOST_JOBS + 2);
     const [row] = (await world.store.listPromotions()).items;
-    expect(row?.jobs).toHaveLength(20);
+    expect(row?.jobs).toHaveLength(MOST_JOBS);
   });
 
   test('writes its reason to the run of the promotion', async () => {
