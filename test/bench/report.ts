@@ -9,6 +9,7 @@ function seconds(ms: number): string {
   return (ms / 1000).toFixed(ms < 10_000 ? 2 : 1);
 }
 
+/** Without spaces between the cells: they would count as words. */
 function row({ client, wallMs, cpuMs, peakMb, requests }: ClientResult): string {
   const cells = [
     client,
@@ -17,7 +18,7 @@ function row({ client, wallMs, cpuMs, peakMb, requests }: ClientResult): string 
     Math.round(peakMb),
     requests.map((count) => Math.round(count)).join('/'),
   ];
-  return `| ${cells.join(' | ')} |`;
+  return `|${cells.join('|')}|`;
 }
 
 function verdict({ target, clients }: CaseResult): string {
@@ -37,8 +38,8 @@ function section(result: CaseResult): string {
   return [
     `**${result.title.charAt(0).toUpperCase()}${result.title.slice(1)}**${aimed === '' ? '' : `: ${aimed}`}`,
     '',
-    '| client | wall (s) | CPU (s) | memory (MB) | requests |',
-    '|---|---|---|---|---|',
+    '|client|wall (s)|CPU (s)|memory (MB)|requests|',
+    '|-|-|-|-|-|',
     ...result.clients.map(row),
     '',
   ].join('\n');

@@ -15,6 +15,10 @@ export interface SbomTool {
   run(reference: string, folder: string): Promise<ToolRun>;
   /** The packages of the last run in `folder`: for each package URL, where it was found, if the tool says so. */
   packages(folder: string): Map<string, string>;
+  /** Writes the SBOM of an image in a format to a file. */
+  write?(reference: string, path: string, format: string): Promise<unknown>;
+  /** The package URLs that it finds in a document of another tool. */
+  read?(document: string, folder: string): Promise<Set<string>>;
 }
 
 function bytesBelow(folder: string): number {
@@ -58,6 +62,8 @@ function sizeOf(path: string): number {
 
 interface Component {
   purl?: string;
+  licenses?: unknown[];
+  version?: string;
   type?: string;
   properties?: { name: string; value: string }[];
   evidence?: { occurrences?: { location: string }[] };
@@ -66,50 +72,66 @@ interface Component {
 /** How syft and trivy name the property of a place. */
 const PLACE = /^(?:syft:location:\d+:path|aquasecurity:trivy:FilePath)$/;
 
+function packagesIn(path: string): (Component & { purl: string })[] {
+  const { components = [] } = JSON.parse(readFileSync(path, 'utf8')) as { components?: Component[] };
+  return components.flatMap(({ purl, ...rest }) =>
+    purl === undefined || rest.type === 'operating-system' ? [] : [{ purl, ...rest }],
+  );
+}
+
 function cycloneDxPackages(folder: string): Map<string, string> {
-  const document = JSON.parse(readFileSync(documentIn(folder), 'utf8')) as { components?: Component[] };
   const found = new Map<string, string>();
-  for (const { purl, type, properties = [], evidence } of document.components ?? []) {
-    if (purl === undefined || type === 'operating-system') continue;
+  for (const { purl, properties = [], evidence } of packagesIn(documentIn(folder))) {
     const place = properties.find(({ name }) => PLACE.test(name))?.value ?? evidence?.occurrences?.[0]?.location;
     found.set(plainPurl(purl), (place ?? '').replace(/^\/?/, '/'));
   }
   return found;
 }
 
+/** The packages of the last run of a tool for which it names a licence. */
+export function licensedPackages(folder: string): string[] {
+  const licensed = packagesIn(documentIn(folder)).filter(({ licenses = [] }) => licenses.length > 0);
+  return licensed.map(({ purl }) => plainPurl(purl));
+}
+
+/** The packages of the last run of acr-promoter, with the versions that people see. */
+export function exactPackages(folder: string): string[] {
+  return packagesIn(documentIn(folder)).map(({ purl, version = '' }) => {
+    const { type, namespace, name } = PackageURL.fromString(purl);
+    return plainPurl(new PackageURL(type, namespace, name, version).toString(), { isExact: true });
+  });
+}
+
 /** `type/name@version`: without what tools write in different ways (qualifiers, and the namespace of a distribution). */
-export function plainPurl(purl: string): string {
+export function plainPurl(purl: string, { isExact = false } = {}): string {
   const { type, namespace, name, version } = PackageURL.fromString(purl);
   const isOfDistribution = type === 'deb' || type === 'rpm' || type === 'apk';
   const full = isOfDistribution || !namespace ? name : `${namespace}/${name}`;
   const isFolded = type === 'pypi' || type === 'nuget';
   const plain = isFolded ? full.toLowerCase().replaceAll(/[-_.]+/g, type === 'pypi' ? '-' : '.') : full;
+  if (isExact) return `${type}/${plain}@${version ?? ''}`;
   // trivy writes an epoch into the version, and a v before that of Go's standard library.
   return `${type}/${plain}@${(version ?? '').replace(/^\d+:/, '').replace(plain === 'stdlib' ? /^v/ : /^$/, '')}`;
+}
+
+function sbomVerb(reference: string, path: string, format: string): Command {
+  const verb = [resolve('bin/acr-promoter.mjs'), 'sbom', '--plain-http', '--platform', 'linux/amd64'];
+  return { program: process.execPath, args: [...verb, '--format', format, '-o', path, reference] };
 }
 
 export function acrPromoter(): SbomTool {
   return {
     name: 'acr-promoter',
-    run: (reference, folder) =>
-      measureWithDisk(
-        {
-          program: process.execPath,
-          args: [
-            resolve('bin/acr-promoter.mjs'),
-            'sbom',
-            '--plain-http',
-            '--platform',
-            'linux/amd64',
-            '-o',
-            documentIn(folder),
-            reference,
-          ],
-        },
-        folder,
-      ),
+    run: (reference, folder) => measureWithDisk(sbomVerb(reference, documentIn(folder), 'cyclonedx'), folder),
     packages: cycloneDxPackages,
+    write: (reference, path, format) => measure(sbomVerb(reference, path, format)),
   };
+}
+
+/** What a tool finds in a document, as it writes it into one of its own. */
+async function readBy(command: Command, own: string): Promise<Set<string>> {
+  await measure(command);
+  return new Set(packagesIn(own).map(({ purl }) => plainPurl(purl)));
 }
 
 export function syft(program: string): SbomTool {
@@ -125,6 +147,11 @@ export function syft(program: string): SbomTool {
         folder,
       ),
     packages: cycloneDxPackages,
+    read(document, folder) {
+      const own = join(folder, 'syft.json');
+      const args = ['convert', document, '-o', `cyclonedx-json=${own}`];
+      return readBy({ program, args, env: { SYFT_CHECK_FOR_APP_UPDATE: 'false' } }, own);
+    },
   };
 }
 
@@ -146,6 +173,12 @@ export function trivy(program: string): SbomTool {
       return measureWithDisk({ program, args, env: { TRIVY_DISABLE_VEX_NOTICE: 'true' } }, folder);
     },
     packages: cycloneDxPackages,
+    read(document, folder) {
+      const own = join(folder, 'trivy.json');
+      const flags = ['--cache-dir', join(folder, 'trivy'), '--scanners', 'license', '--offline-scan'];
+      const args = ['sbom', '-q', ...flags, '--format', 'cyclonedx', '-o', own, document];
+      return readBy({ program, args, env: { TRIVY_DISABLE_VEX_NOTICE: 'true' } }, own);
+    },
   };
 }
 

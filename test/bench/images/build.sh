@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Builds images from real package managers, as OCI layouts, each with the list of packages that its own package manager gives (truth/TYPE:
-# one `name version` a line). Needs root, overlayfs, debootstrap, p7zip, rpm, npm, pip and Go, and their registries.
-# Usage: build.sh FOLDER [debian|large|alpine|rpm|dotnet ...]; an image that is there is left alone.
+# one `name version` a line). Needs root, overlayfs, debootstrap, p7zip, rpm, npm, pip, Go, Ruby,
+# Composer, Cargo and cargo-auditable (in PEERS or on PATH), and their registries.
+# Usage: build.sh FOLDER [debian|large|alpine|rpm|dotnet|languages ...]; an image that is there is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:?folder}"; out=$(cd "$1" && pwd); shift
-want=("$@"); [ ${#want[@]} -gt 0 ] || want=(debian large alpine rpm dotnet)
+want=("$@"); [ ${#want[@]} -gt 0 ] || want=(debian large alpine rpm dotnet languages)
 mirror=$( (cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/dev/null || true) | grep -vE '^ *#' | grep -oE 'https?://[^ ]+' | grep -v security | head -n1)
 lower='' uppers=() mounted=''
 # Begins a layer over those before; $root is the whole file system.
@@ -121,7 +122,7 @@ build_rpm() {
   rpm --root "$root" --dbpath /usr/lib/sysimage/rpm -i --nodeps "$work"/rpmbuild/RPMS/noarch/*.rpm
   layer
   rpm --root "$root" --dbpath /usr/lib/sysimage/rpm -e --nodeps sample7
-  rpm --root "$root" --dbpath /usr/lib/sysimage/rpm -qa --qf '%{NAME} %{VERSION}-%{RELEASE}\n' | sort >"$out/rpm/truth/rpm"
+  rpm --root "$root" --dbpath /usr/lib/sysimage/rpm -qa --qf '%{NAME} %{EPOCHNUM}:%{VERSION}-%{RELEASE}\n' | sed 's/ 0:/ /' | sort >"$out/rpm/truth/rpm"
   finish rpm
 }
 
@@ -145,6 +146,55 @@ for (const f of process.argv.slice(1)) {
   for (const [k, v] of Object.entries(d.libraries)) if (v.type === "package" && brings.has(k) && k.split("/")[0].toLowerCase() !== framework?.toLowerCase()) console.log(k.replace("/", " "));
 }' | sort -u >"$out/dotnet/truth/nuget"
   finish dotnet
+}
+
+build_gem() { # name, version, more lines of its gemspec
+  local folder=$work/gems/$1-$2
+  mkdir -p "$folder/lib"; echo "# $1" >"$folder/lib/$1.rb"
+  printf 'Gem::Specification.new do |s|\n  s.name = "%s"\n  s.version = "%s"\n  s.summary = "a sample"\n  s.authors = ["Samples"]\n  s.licenses = ["MIT"]\n  s.files = ["lib/%s.rb"]\n%s\nend\n' "$1" "$2" "$1" "${3:-}" >"$folder/$1.gemspec"
+  (cd "$folder" && gem build --quiet "$1.gemspec" --output "$work/gems/$1-$2.gem" >/dev/null 2>&1)
+}
+build_php_package() { # name, version, more of its composer.json
+  mkdir -p "$work/php/$1"
+  printf '{"name":"%s","version":"%s","license":"MIT"%s}' "$1" "$2" "${3:-}" >"$work/php/$1/composer.json"
+  echo '<?php' >"$work/php/$1/index.php"
+}
+
+build_languages() { # Ruby gems and Composer packages made here, a Rust program with crates of crates.io
+  begin languages
+  local gems=/var/lib/gems/3.1.0
+  build_gem sample-core 1.2.3
+  build_gem sample-web 2.0.0.rc1 '  s.add_dependency "sample-core", "~> 1.0"'
+  build_gem sample-native 0.4.0 '  s.platform = "x86_64-linux"'
+  build_gem sample-gone 9.9.9
+  local install=(gem install --local --quiet --no-document --force)
+  layer
+  mkdir -p "$root/etc" "$root/srv/php" "$root/usr/local/bin"
+  printf 'ID=debian\nVERSION_ID="12"\n' >"$root/etc/os-release"
+  GEM_HOME=$root$gems GEM_PATH=$root$gems "${install[@]}" "$work"/gems/*.gem >/dev/null
+  layer
+  build_php_package samples/core 1.2.3 ',"require":{"php":">=7"}'
+  build_php_package samples/web v2.0.0-RC1 ',"require":{"samples/core":"^1.0"},"replace":{"samples/old-web":"self.version"}'
+  build_php_package samples/test 0.1.0
+  printf '{"name":"samples/app","repositories":[{"packagist.org":false},{"type":"path","url":"%s/php/samples/*","options":{"symlink":false}}],"require":{"samples/web":"2.0.0-RC1"},"require-dev":{"samples/test":"*"},"minimum-stability":"RC"}' "$work" >"$root/srv/php/composer.json"
+  COMPOSER_ALLOW_SUPERUSER=1 composer install --quiet --no-interaction --working-dir "$root/srv/php"
+  mkdir -p "$work/rust/src"
+  printf '[package]\nname = "sample"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nserde_json = "1"\nsemver = "1"\n[build-dependencies]\ncc = "1"\n' >"$work/rust/Cargo.toml"
+  printf 'fn main() { println!("{} {}", serde_json::json!({"a": 1}), semver::Version::new(1, 2, 3)); }\n' >"$work/rust/src/main.rs"
+  printf 'fn main() {}\n' >"$work/rust/build.rs"
+  (cd "$work/rust" && PATH="$PEERS:$PATH" cargo auditable build --release --quiet)
+  cp "$work/rust/target/release/sample" "$root/usr/local/bin/sample"
+  layer
+  # What is removed here must not be listed.
+  GEM_HOME=$root$gems GEM_PATH=$root$gems gem uninstall --quiet --executables --all sample-gone >/dev/null
+  COMPOSER_ALLOW_SUPERUSER=1 composer install --quiet --no-interaction --no-dev --working-dir "$root/srv/php"
+  # Without the gems of Ruby itself, which are not in the image.
+  GEM_HOME=$root$gems GEM_PATH=$root$gems gem list --local | grep -v default: | sed -E 's/^([^ ]+) \(([^ )]+).*/\1 \2/' | sort >"$out/languages/truth/gem"
+  COMPOSER_ALLOW_SUPERUSER=1 composer show --format=json --working-dir "$root/srv/php" | python3 -c 'import json,sys
+for p in json.load(sys.stdin)["installed"]: print(p["name"], p["version"])' | sort >"$out/languages/truth/composer"
+  # Without what is needed only to build it.
+  (cd "$work/rust" && cargo tree --offline -e normal --prefix none --format '{p}') | sed -E 's/^([^ ]+) v([^ ]+).*/\1 \2/' | sort -u >"$out/languages/truth/cargo"
+  finish languages
 }
 
 for name in "${want[@]}"; do
