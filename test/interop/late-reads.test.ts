@@ -72,7 +72,7 @@ function watchTag(): WatchedTag {
   const seen: string[] = [];
   const stopping = new AbortController();
   const watching = (async () => {
-    for (let last = false; !last; ) {
+    for (let last = false; !last;) {
       last = stopping.signal.aborted;
       const digest = await standing();
       if (digest !== undefined && digest !== seen.at(-1)) seen.push(digest);
