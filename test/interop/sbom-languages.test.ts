@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -177,7 +178,7 @@ describeWithPeers('packages and pip', ['python3'], ([python = '']) => {
       .toSorted();
     const found = await Promise.all(
       paths.map(async (path) => ({
-        path,
+        path: `app/${path}`,
         layer,
         reading: await pythonCataloger.read(layerFile(readFileSync(join(root, path)))),
       })),
@@ -192,18 +193,24 @@ describeWithPeers('packages and pip', ['python3'], ([python = '']) => {
   }
 
   test('the packages of a folder are those that pip lists, and own the files that pip installed', async () => {
+    const native = '\x7fELF';
+    const script = '#!python\nprint(1)\n';
+    const recorded = (path: string, content: string): string =>
+      `${path},sha256=${createHash('sha256').update(content).digest('base64url')},${content.length}\n`;
     write({
       'demo_wheel-1.0.post1-py3-none-any.whl': zipSync({
         'demo_wheel/__init__.py': strToU8(''),
-        'demo_wheel/native.so': strToU8('\x7fELF'),
-        'demo_wheel-1.0.post1.data/scripts/demo': strToU8('#!python\nprint(1)\n'),
+        'demo_wheel/native.so': strToU8(native),
+        'demo_wheel-1.0.post1.data/scripts/demo': strToU8(script),
         'demo_wheel-1.0.post1.dist-info/METADATA': strToU8(
           'Metadata-Version: 2.1\nName: Demo_Wheel\nVersion: 1.0.post1\nRequires-Dist: old-egg\n',
         ),
         'demo_wheel-1.0.post1.dist-info/WHEEL': strToU8(
           'Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n',
         ),
-        'demo_wheel-1.0.post1.dist-info/RECORD': strToU8(''),
+        'demo_wheel-1.0.post1.dist-info/RECORD': strToU8(
+          recorded('demo_wheel/native.so', native) + recorded('demo_wheel-1.0.post1.data/scripts/demo', script),
+        ),
       }),
       'site/old_egg-2.0.egg-info': 'Metadata-Version: 1.0\nName: old-egg\nVersion: 2.0\n',
       'site/older.egg-info/PKG-INFO': 'Metadata-Version: 1.0\nName: older\nVersion: 0.0.1\n',
@@ -216,9 +223,7 @@ describeWithPeers('packages and pip', ['python3'], ([python = '']) => {
     expect(packages).toHaveLength(3);
     expect(gaps).toEqual([]);
     const demo = packages.find(({ name }) => name === 'Demo_Wheel');
-    expect(demo?.owns).toEqual(
-      expect.arrayContaining(['./', '../demo_wheel/native.so', expect.stringMatching(/^\.\.\/.*bin\/demo$/)]),
-    );
+    expect(demo?.owns).toEqual(expect.arrayContaining(['./', '../demo_wheel/native.so', '../bin/demo']));
     expect(demo?.dependsOn).toEqual(['old-egg']);
   }, 60_000);
 

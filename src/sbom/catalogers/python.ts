@@ -122,12 +122,13 @@ function boundedFiles(folder: string, { owns = [], digests = [] }: PythonFacts):
   const site = folder.slice(0, folder.lastIndexOf('/', folder.length - 2) + 1);
   const [match, python = ''] = SITE.exec(site) ?? [];
   const bounded: ReturnType<typeof boundedFiles> = { owns: [], digests: [] };
-  for (const [at, owned] of owns.entries()) {
+  for (const [at, path] of owns.entries()) {
     const digest = digests[at] ?? '';
+    // `pip install --target` puts `bin` into the folder, and lists it as if it were around it.
+    const owned = match === undefined ? path.replace(/^(?:\.\.\/)+/, '../') : path;
     const place = cleanPath(owned.startsWith('/') ? owned : `${folder}${owned}`);
-    const around = match === undefined ? site : digest === '' ? site : python;
     const isBounded = match !== undefined || (digest !== '' && site !== '');
-    if (!isBounded || !place.startsWith(around)) continue;
+    if (!isBounded || !place.startsWith(match === undefined || digest === '' ? site : python)) continue;
     bounded.owns.push(owned);
     bounded.digests.push(digest);
   }

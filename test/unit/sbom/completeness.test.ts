@@ -94,6 +94,17 @@ describe('an ELF file', () => {
       ],
     ],
     [
+      'that pip installed with --target is none',
+      [
+        ['app/deps/a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
+        ['app/deps/a.dist-info/RECORD', `a/a.so,sha256=${ELF_SHA256},7\n../../bin/a,sha256=${ELF_SHA256},7\n`],
+        program('app/deps/a/a.so'),
+        program('app/deps/bin/a'),
+        program('bin/a'),
+      ],
+      ['bin/a'],
+    ],
+    [
       'that RECORD lists in the root is one',
       [
         ['a.dist-info/METADATA', 'Name: a\nVersion: 1\n'],
