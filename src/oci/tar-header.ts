@@ -90,15 +90,20 @@ export function isZeroBlock(block: Uint8Array): boolean {
 /** True if the checksum of a block is right, with signed or unsigned bytes. */
 export function hasTarChecksum(block: Uint8Array): boolean {
   let unsigned = 8 * 32;
-  let signed = 8 * 32;
+  let negative = 0;
   for (let index = 0; index < TAR_BLOCK; index++) {
-    if (index >= 148 && index < 156) continue;
     const byte = block[index] ?? 0;
     unsigned += byte;
-    signed += byte > 127 ? byte - 256 : byte;
+    negative += byte >> 7;
+  }
+  // The checksum itself counts as spaces.
+  for (let index = 148; index < 156; index++) {
+    const byte = block[index] ?? 0;
+    unsigned -= byte;
+    negative -= byte >> 7;
   }
   const checksum = octal(block, 148, 8);
-  return checksum === unsigned || checksum === signed;
+  return checksum === unsigned || checksum === unsigned - 256 * negative;
 }
 
 /** Start and length of the numbers of any header besides its size and mode: owner, group, time. */

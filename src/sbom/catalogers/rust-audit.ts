@@ -25,6 +25,33 @@ function inflate(bytes: Buffer, most: number, isWhole: boolean): Buffer | undefi
   }
 }
 
+/** Symbols of the code that packs the lengths of the two other codes of a block. */
+const LENGTH_SYMBOLS = 19;
+
+/**
+ * True if a deflate stream that unpacks to `{` may start here. Most bytes that look like the start of a zlib stream
+ * fail here, which costs much less than an attempt to unpack them.
+ * @see https://www.rfc-editor.org/rfc/rfc1951#section-3.2
+ */
+function mayInflate(bytes: Buffer): boolean {
+  if (bytes.length < 10) return true;
+  const start = bytes.readUInt32LE(0);
+  const type = (start >> 1) & 3;
+  // Stored bytes: their number stands there twice, the second time inverted.
+  if (type === 0) return bytes.readUInt16LE(1) + bytes.readUInt16LE(3) === 0xffff;
+  // Fixed codes: the first is that of `{`, with its bits reversed, or that of the end of the block.
+  if (type === 1) return ((start >> 3) & 0xff) === 0xd5 || ((start >> 3) & 0x7f) === 0;
+  const [lengths, distances, count] = [(start >> 3) & 31, (start >> 8) & 31, ((start >> 13) & 15) + 4];
+  if (lengths > 29 || distances > 29) return false;
+  // A code is complete if its words fill the room of words of 7 bits.
+  let room = 0;
+  for (let at = 0, bit = 17; at < Math.min(count, LENGTH_SYMBOLS); at += 1, bit += 3) {
+    const length = (bytes.readUInt16LE(bit >> 3) >> (bit & 7)) & 7;
+    if (length > 0) room += 128 >> length;
+  }
+  return room === 128;
+}
+
 function isUsable(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
 }
@@ -98,9 +125,10 @@ export class RustAudit {
   }
 
   #isAudit(bytes: Buffer): boolean {
-    // Three of the four kinds of block exist.
+    // Three of the four types of block exist.
     if (((bytes[2] ?? 0) & 6) === 6 || this.#probes === 0) return false;
     this.#probes -= 1;
+    if (!mayInflate(bytes.subarray(2))) return false;
     return (
       inflate(bytes, 1024 * 1024, false)
         ?.toString('latin1', 0, 12)

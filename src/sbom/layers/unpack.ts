@@ -16,8 +16,8 @@ import { splitZstdFrames } from './zstd-frames.js';
 const UNREADABLE = /^application\/vnd\.erofs\.|\.nydus\./;
 /** Media types that containerd does not decompress, whatever the first bytes are. */
 const PLAIN = /^application\/vnd\.oci\.image\.layer\.(?:nondistributable\.)?v1\.tar$/;
-/** Size of a decompressor's output chunks. The default of 16 KiB takes more time, larger chunks more memory. */
-const CHUNK_BYTES = 64 * 1024;
+/** Size of a decompressor's output chunks. Smaller chunks take more time, larger ones more memory. */
+const CHUNK_BYTES = 256 * 1024;
 
 /** Annotation of the layer that nydus adds to an image: an index of blobs, not files. */
 const NYDUS_BOOTSTRAP = 'containerd.io/snapshot/nydus-bootstrap';
