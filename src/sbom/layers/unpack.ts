@@ -127,7 +127,12 @@ async function* through(
   const pumping = pump();
   let whole = false;
   try {
-    for await (const chunk of transform) yield chunk as Uint8Array;
+    for await (const chunk of transform as AsyncIterable<Buffer>) {
+      const { buffer, byteOffset, length } = chunk;
+      yield new Uint8Array(buffer, byteOffset, length);
+      // Freed now, and not when V8 collects garbage. Until it is full, the decompressor goes on in it.
+      if (byteOffset + length === buffer.byteLength) freeMemory(buffer);
+    }
     whole = true;
   } catch (error) {
     throw (
@@ -139,6 +144,10 @@ async function* through(
     if (whole) await pumping;
   }
   if (sourceError !== undefined) throw sourceError;
+}
+
+function freeMemory(buffer: ArrayBufferLike): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 /**
