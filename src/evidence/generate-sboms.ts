@@ -51,7 +51,9 @@ export async function generateSboms(
     descriptor,
     manifest,
     formats,
-    openBlob: (blob, blobSignal) => repository.openBlob(blob, { signal: blobSignal }),
+    // The config is collected, the layers are streamed.
+    openBlob: (blob, blobSignal) =>
+      repository.openBlob(blob, { signal: blobSignal, freesChunks: blob !== manifest.config }),
     hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,

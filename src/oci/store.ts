@@ -34,6 +34,17 @@ export interface FetchedManifest {
   bytes: Uint8Array;
 }
 
+/** Options of {@link ReadableRepository.openBlob}. */
+export interface BlobOptions extends CallOptions {
+  /** Byte of the blob at which to start. Default: 0. */
+  offset?: number;
+  /**
+   * True if the caller does not use a chunk after it has asked for the next one. Its memory is then freed at once, and
+   * not when V8 collects garbage. Default: false.
+   */
+  freesChunks?: boolean;
+}
+
 /** Opens the body from its start each time it is called, so that an upload can be repeated. */
 export type OpenBody = () => AsyncIterable<Uint8Array> | Promise<AsyncIterable<Uint8Array>>;
 
@@ -56,7 +67,7 @@ export interface ReadableRepository {
    * Opens a blob at `offset` (default 0). A blob that is read from 0 to its end is verified: a wrong digest or size
    * throws at the end.
    */
-  openBlob(descriptor: Descriptor, options?: CallOptions & { offset?: number }): Promise<AsyncIterable<Uint8Array>>;
+  openBlob(descriptor: Descriptor, options?: BlobOptions): Promise<AsyncIterable<Uint8Array>>;
   hasBlob(descriptor: Descriptor, options?: CallOptions): Promise<boolean>;
   /**
    * Lists all manifests whose subject is `digest`: all pages, from the referrers API and the referrers tag. Empty if

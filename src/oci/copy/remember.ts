@@ -5,6 +5,7 @@ import { RegistryError, type RegistryErrorInfo } from '../errors.js';
 import { once } from '../content.js';
 import { withArtifactTypes } from '../registry/referrers-index.js';
 import type {
+  BlobOptions,
   CallOptions,
   FetchedManifest,
   ManifestOptions,
@@ -143,15 +144,13 @@ class RememberedReads implements ReadableRepository {
     return descriptor && bytes && isAsked ? { descriptor, bytes } : this.memory.pass(ask);
   }
 
-  async openBlob(
-    descriptor: Descriptor,
-    options: CallOptions & { offset?: number } = {},
-  ): Promise<AsyncIterable<Uint8Array>> {
-    const ask = (): Promise<AsyncIterable<Uint8Array>> => this.#inner.openBlob(descriptor, options);
+  async openBlob(descriptor: Descriptor, options: BlobOptions = {}): Promise<AsyncIterable<Uint8Array>> {
+    const ask = (more?: BlobOptions): Promise<AsyncIterable<Uint8Array>> =>
+      this.#inner.openBlob(descriptor, { ...options, ...more });
     const isSmall = descriptor.size <= REMEMBERED_BLOB_BYTES;
     if (!isSmall || (options.offset ?? 0) !== 0) return ask();
     const { bytes } = await this.memory.recall(this.question('blob', descriptor.digest), async () => {
-      return { bytes: await buffer(await ask()) };
+      return { bytes: await buffer(await ask({ freesChunks: false })) };
     });
     return bytes ? once(bytes) : ask();
   }

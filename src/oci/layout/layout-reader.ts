@@ -1,4 +1,10 @@
-import { type CallOptions, type FetchedManifest, OCTET_STREAM, type ReadableRepository } from '../store.js';
+import {
+  type BlobOptions,
+  type CallOptions,
+  type FetchedManifest,
+  OCTET_STREAM,
+  type ReadableRepository,
+} from '../store.js';
 import type { Descriptor } from '../descriptor.js';
 import { checkBytes, verified } from '../content.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
@@ -75,10 +81,7 @@ export class LayoutReader implements ReadableRepository {
     return { descriptor: { mediaType, digest, size }, bytes };
   }
 
-  async openBlob(
-    descriptor: Descriptor,
-    options: CallOptions & { offset?: number } = {},
-  ): Promise<AsyncIterable<Uint8Array>> {
+  async openBlob(descriptor: Descriptor, options: BlobOptions = {}): Promise<AsyncIterable<Uint8Array>> {
     const { offset = 0, signal } = options;
     signal?.throwIfAborted();
     const file = blobFile(descriptor.digest);

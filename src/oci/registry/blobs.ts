@@ -1,4 +1,4 @@
-import { type CallOptions, OCTET_STREAM } from '../store.js';
+import { type BlobOptions, type CallOptions, OCTET_STREAM } from '../store.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, type Digest } from '../digest.js';
 import { digestMismatch, sizeMismatch } from '../content.js';
@@ -112,6 +112,11 @@ async function openFrom(
   return { response, skipBytes: position };
 }
 
+/** Frees the memory of a chunk, unless it is shared with other chunks of the connection. */
+function freeMemory({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
+}
+
 /**
  * Opens a blob as a stream that resumes by Range after a broken connection, a limited number of times. It never yields
  * more bytes than the descriptor's size, and yields the last chunk only after the digest has been verified.
@@ -120,7 +125,7 @@ async function openFrom(
 export async function openBlob(
   context: RepositoryContext,
   descriptor: Descriptor,
-  options: CallOptions & { offset?: number } = {},
+  options: BlobOptions = {},
 ): Promise<AsyncIterable<Uint8Array>> {
   const start = options.offset ?? 0;
   if (start > 0 && start >= descriptor.size) return read(undefined);
@@ -155,6 +160,7 @@ export async function openBlob(
           digester?.update(chunk);
           if (position === descriptor.size) verify();
           yield chunk;
+          if (options.freesChunks === true) freeMemory(piece);
         }
       } catch (error) {
         options.signal?.throwIfAborted();

@@ -225,6 +225,19 @@ describe('a download', () => {
     );
   });
 
+  test.each([true, false])('frees the memory of chunks that were read: %s', async (freesChunks) => {
+    await using([{ request: GET, answer: ranged(100_000), times: 2 }], async (repository) => {
+      const chunks: Uint8Array[] = [];
+      const copies: Buffer[] = [];
+      for await (const chunk of await repository.openBlob(BLOB, { freesChunks })) {
+        chunks.push(chunk);
+        copies.push(Buffer.from(chunk));
+      }
+      expect(Buffer.concat(copies).equals(BYTES)).toBe(true);
+      expect(chunks.some(({ length }) => length === 0)).toBe(freesChunks);
+    });
+  });
+
   test('ends when it is aborted', async () => {
     const reason = new Error('enough');
     const controller = new AbortController();
