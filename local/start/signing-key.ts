@@ -1,7 +1,7 @@
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createSelfSignedCertificate } from '../../src/signing/index.js';
+import { parseSubject, pemCertifiedKey, selfSign } from '../../src/signing/index.js';
 
 /** Paths of the local signing key and its self-signed certificate, both PEM; created at the first start. */
 export interface SigningFiles {
@@ -26,11 +26,10 @@ export async function signingFiles(dataDir: string): Promise<SigningFiles> {
     ),
   );
   if (there.every(Boolean)) return files;
-  const { keyPem, certificatePem } = createSelfSignedCertificate({
-    commonName: 'acr-promoter local',
-    organization: 'acr-promoter',
-    days: 365,
-  });
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  const keyPem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  const subject = parseSubject('O=acr-promoter, CN=acr-promoter local');
+  const { pem: certificatePem } = await selfSign(pemCertifiedKey(keyPem), subject, { days: 365 });
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await writeFile(files.certificate, certificatePem);
   await writeFile(files.publicKey, createPublicKey(keyPem).export({ type: 'spki', format: 'pem' }));

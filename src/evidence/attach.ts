@@ -6,6 +6,7 @@ import {
   type Digest,
   type ReadableRepository,
 } from '../oci/index.js';
+import type { SourceRepository } from '../rules/rule.js';
 import { LAYER_TOO_SLOW } from '../sbom/index.js';
 import type { SbomRule } from './find-sbom.js';
 import { attachSbomStep } from './our-sbom.js';
@@ -31,17 +32,12 @@ const MOST_LINES = 80;
 export type AttachPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'callBounds' | 'now'> &
   StorePort<Attachments>;
 
-interface Place {
-  registry: string;
-  repository: string;
-}
-
 /** What is attached, and where. Default: at the source. */
 export interface Attaching {
   runId: string;
   rule: SbomRule;
-  source: Place;
-  at?: Place;
+  source: SourceRepository;
+  at?: SourceRepository;
 }
 
 export interface Attached {

@@ -34,7 +34,7 @@ export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/repor
 export { LEFT_OUT_REASONS, type LeftOut } from './copy/walk-context.js';
 export * from './copy/verify.js';
 export * from './copy/compare.js';
-export { isNothingMissing, missingAt, type Listing, type Missing } from './copy/missing.js';
+export { isNothingMissing, type Listing, type Missing } from './copy/missing.js';
 export { isDigestTag } from './copy/digest-tags.js';
 export { ACTIVE_MS, type RateSharing, type RequestCategory } from './registry/rate-sharing.js';
 export { createTransport, type TransportOptions } from './registry/create-transport.js';

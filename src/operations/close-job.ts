@@ -11,14 +11,7 @@ export async function closeJobStep(
   ports: Pick<Ports, 'engine' | 'documents' | 'queues' | 'paused' | 'now'> & StorePort<Runs>,
   input: InputOf<typeof closeJobContract>,
 ): Promise<null> {
-  const { outcome, code, reason, remedy, digest } = input.result;
-  await endRunRow(ports, input.runId, {
-    outcome,
-    ...(code !== undefined && { code }),
-    ...(reason !== undefined && { reason }),
-    ...(remedy !== undefined && { remedy }),
-    ...(digest !== undefined && { digest }),
-  });
+  await endRunRow(ports, input.runId, input.result);
   await sendResultEvent(ports, input.runId);
   return null;
 }

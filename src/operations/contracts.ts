@@ -1,12 +1,13 @@
 import { z } from 'zod';
-import { contract, long, digest, descriptor, tagName, resultSchema } from '../rows/steps.js';
+import { contract, long, digest, descriptor } from '../rows/steps.js';
+import { runResultSchema, sourceTagSchema } from '../rows/run-row.js';
 
 /** The first step of a job. It checks whether the app allows the job. */
 export const beginJobContract = contract(
   'beginJob',
   z.object({ runId: z.string() }),
   z.discriminatedUnion('operation', [
-    z.object({ operation: z.literal('promote'), source: tagName }),
+    z.object({ operation: z.literal('promote'), source: sourceTagSchema }),
     z.object({ operation: z.literal('copy') }),
     /** All other operations have one step. */
     z.object({ operation: z.literal('run'), name: z.string() }),
@@ -24,7 +25,7 @@ export const runOperationContract = long(
 
 export const incrementPromotionsContract = contract(
   'incrementPromotions',
-  z.object({ runId: z.string(), source: tagName }),
+  z.object({ runId: z.string(), source: sourceTagSchema }),
   z.array(z.object({ promotionId: z.string(), generation: z.number() })).min(1),
 );
 
@@ -32,7 +33,7 @@ export const incrementPromotionsContract = contract(
 export const awaitPromotionsContract = contract(
   'awaitPromotions',
   z.object({ runId: z.string(), promotions: z.array(z.object({ promotionId: z.string(), generation: z.number() })) }),
-  z.array(resultSchema),
+  z.array(runResultSchema),
 );
 
 /** Sets the tags of a job's copy, and stores its output. */
@@ -42,4 +43,8 @@ export const tagCopyContract = contract(
   z.object({ digest }),
 );
 
-export const closeJobContract = contract('closeJob', z.object({ runId: z.string(), result: resultSchema }), z.null());
+export const closeJobContract = contract(
+  'closeJob',
+  z.object({ runId: z.string(), result: runResultSchema }),
+  z.null(),
+);

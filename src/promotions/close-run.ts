@@ -53,7 +53,7 @@ export async function closeRunStep(
   const { result } = input;
   const row = await ports.store.getPromotion(promotionId);
   const about = { row: row?.value, run, generation: input.generation, waitedMs: waitedMs ?? 0 };
-  const ending = endingOf(about, withoutUndefined(result));
+  const ending = endingOf(about, result);
   if ('pauseMs' in ending) {
     progress.text(`the tag moved, and no event reported it: the next run starts in ${formatDuration(ending.pauseMs)}`);
     return { retryAfterMs: ending.pauseMs };
@@ -123,18 +123,6 @@ async function withDigest(ports: Pick<Ports, 'registries'>, source: SourceTag, i
     // The run ends even if the registry is down. The next trigger starts the next run.
     return input;
   }
-}
-
-function withoutUndefined(result: Input['result']): Parameters<typeof closePromotion>[3]['result'] {
-  const { outcome, code, reason, remedy, evidence, digest } = result;
-  return {
-    outcome,
-    ...(code !== undefined && { code }),
-    ...(reason !== undefined && { reason }),
-    ...(remedy !== undefined && { remedy }),
-    ...(evidence !== undefined && { evidence }),
-    ...(digest !== undefined && { digest }),
-  };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
-import { contract, long, digest, descriptor, lookedSchema, owned, resultSchema } from '../rows/steps.js';
+import { contract, long, digest, descriptor, lookedSchema, owned } from '../rows/steps.js';
+import { runResultSchema } from '../rows/run-row.js';
 
 /** Compares the source and the destination. A long step; its first call takes the row. */
 export const observeContract = long(
@@ -54,7 +55,7 @@ export const closeRunContract = contract(
   owned.extend({
     /** The generation that the run answers. Absent if it has read none. */
     generation: z.number().optional(),
-    result: resultSchema,
+    result: runResultSchema,
     /** The actions of the run, for the receipt. */
     did: z.array(z.string()),
     /** Absent if the run did not look for referrers. */

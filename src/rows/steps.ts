@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { isDigest, type Descriptor, type Digest } from '../oci/index.js';
-import { OUTCOMES } from './run-row.js';
 
 /**
  * The name, input and result of a step. Orchestrations know no more about it. Both input and result are stored in the
@@ -38,19 +37,8 @@ export const descriptor = z.object({
   size: z.number().int().nonnegative(),
 }) satisfies z.ZodType<Pick<Descriptor, 'mediaType' | 'digest' | 'size'>>;
 
-export const tagName = z.object({ registry: z.string(), repository: z.string(), tag: z.string() });
-
 /** The run that asks. A write by a run that does not own the row is refused. */
 export const owned = z.object({ promotionId: z.string(), runId: z.string() });
-
-export const resultSchema = z.object({
-  outcome: z.enum(OUTCOMES),
-  code: z.string().optional(),
-  reason: z.string().optional(),
-  remedy: z.string().optional(),
-  evidence: z.string().optional(),
-  digest: z.string().optional(),
-});
 
 /** Which of the reported referrers a run found. */
 export const lookedSchema = z.object({ seen: z.array(z.string()), unseen: z.array(z.string()) });

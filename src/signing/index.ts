@@ -4,14 +4,7 @@ export { hashOf, signingAlgorithmOf, type NotaryAlgorithm } from './signature-al
 export { loadPemSigner, type PemSigner } from './pem-signer.js';
 export { keyError, keyMismatch } from './signing-errors.js';
 export { chainFor, readPool } from './certificate-pool.js';
-export {
-  createSelfSignedCertificate,
-  pemCertifiedKey,
-  requestCertificate,
-  selfSign,
-  type CertifiedKey,
-  type SelfSignedOptions,
-} from './self-signed.js';
+export { pemCertifiedKey, requestCertificate, selfSign, type CertifiedKey } from './self-signed.js';
 export { describeSigner, type SignerStatus, type SignerWarning } from './signer-status.js';
 export { holdAgainst, type Present } from './certificate-pool.js';
 export { missingForNotation, parseSubject, type SubjectAttribute } from './subject.js';

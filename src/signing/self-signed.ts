@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { createPublicKey, sign, type KeyObject } from 'node:crypto';
 import { parseCertificate, readCertificates, type CodeSigningCertificate } from './certificate.js';
 import {
   bytesOf,
@@ -11,7 +11,7 @@ import {
 import { chainProblem } from './certificate-chain.js';
 import { readSigningKey } from './pem-signer.js';
 import { chainError } from './signing-errors.js';
-import { subjectOf, type SubjectAttribute } from './subject.js';
+import type { SubjectAttribute } from './subject.js';
 
 /** A key for which a certificate is made: in memory, or a remote key that only signs. */
 export interface CertifiedKey {
@@ -52,30 +52,5 @@ export function pemCertifiedKey(pem: string): CertifiedKey {
   return {
     publicKey: createPublicKey(key),
     signCertificate: async (bytes) => sign('sha256', bytes, key),
-  };
-}
-
-/** Subject and validity of a self-signed certificate. */
-export interface SelfSignedOptions extends CertificateTimes {
-  commonName: string;
-  /**
-   * Two capital letters. A trust policy of notation can name a subject only if it has country, state and organization.
-   */
-  country?: string;
-  state?: string;
-  organization?: string;
-}
-
-/**
- * Makes a new EC P-256 key and a self-signed certificate for it, for local use.
- * @throws ConfigurationError `SIGNING_CERTIFICATE_INVALID` if the options are invalid
- */
-export function createSelfSignedCertificate(options: SelfSignedOptions): { keyPem: string; certificatePem: string } {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
-  const { country: C, state: ST, organization: O, commonName: CN } = options;
-  const tbs = toBeSigned(createPublicKey(privateKey), subjectOf({ C, ST, O, CN }), options);
-  return {
-    keyPem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
-    certificatePem: certificatePem(tbs, sign('sha256', bytesOf(tbs), privateKey)),
   };
 }

@@ -13,6 +13,7 @@ import { claimDestination, type WithRules } from '../rows/claims.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { SourceTag } from '../rows/run-row.js';
+import type { TagName } from '../rules/match.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { tagDestinationContract } from './contracts.js';
 import { deletedTag, destinationLease, missingTag, underLease, writeAtDestination } from './registry-access.js';
@@ -29,7 +30,7 @@ export const CLOSING_LOOK_MS = 10_000;
 /** The tag's descriptor. Undefined if the tag or the repository does not exist. */
 export function resolveTag(
   ports: Pick<Ports, 'registries'>,
-  name: { registry: string; repository: string; tag: string },
+  name: TagName,
   signal: AbortSignal,
 ): Promise<Descriptor | undefined> {
   return resolveIfThere(ports.registries.repository(name.registry, name.repository), name.tag, { signal });
@@ -89,12 +90,6 @@ export async function throwIfStopped(store: Runs, runId: string): Promise<void> 
 
 /** A tag is no longer written if its lease ends within this time, in milliseconds. */
 const TAG_MARGIN_MS = 5_000;
-
-interface TagName {
-  registry: string;
-  repository: string;
-  tag: string;
-}
 
 /**
  * If a run is stopped, it may have written its tag already: the answer was lost, or the worker died. The tag is checked

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { userRegistries } from '../../local/start/push.js';
-import { createSelfSignedCertificate } from '../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../support/self-signed.js';
 import { describeWithPeers } from '../support/peers.js';
 import { ending, startEverything, until, type Everything } from '../support/stack/everything.js';
 import { discover } from '../support/stack/programs.js';

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { missingAt } from '../support/missing-at.js';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   copyGraph,
   isNothingMissing,
-  missingAt,
   openLayout,
   planGraph,
   verifyArrival,

@@ -6,13 +6,13 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startRegistry, type RunningRegistry } from '../../local/registry/server.js';
 import { digestOf, PromoterError, type Descriptor } from '../../src/oci/index.js';
 import {
-  createSelfSignedCertificate,
   isNotarySignature,
   loadPemSigner,
   readCertificates,
   signNotary,
   verifyNotary,
 } from '../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../support/self-signed.js';
 import { CERT_SIGN, issue, issueAuthority, issueChain, SIGN, type Issued } from '../support/certificates.js';
 import {
   AUTHENTIC,

@@ -22,7 +22,7 @@ import {
 import type { Explanation } from '../../src/promotions/explanation.js';
 import type { RunRow, RunSummary } from '../../src/rows/run-row.js';
 import type { StepProgress } from '../../src/rows/step-progress.js';
-import { createSelfSignedCertificate } from '../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../support/self-signed.js';
 import { startEverything, until, type Everything } from '../support/stack/everything.js';
 
 // Is my tag in staging, and if not, why not: asked of the app as `npm start` runs it, over HTTP and by the command.

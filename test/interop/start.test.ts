@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createSelfSignedCertificate } from '../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../support/self-signed.js';
 import { writeHeavyImage } from '../faults/promotion/images.js';
 import { waitForMoment } from '../faults/promotion/moments.js';
 import { describeWithPeers } from '../support/peers.js';

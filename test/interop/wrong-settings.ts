@@ -9,7 +9,7 @@ import { QueueServiceClient } from '@azure/storage-queue';
 import { expect } from '@jest/globals';
 import { startRegistry } from '../../local/registry/server.js';
 import { createRegistries, packArtifact, pushPacked, type Digest } from '../../src/oci/index.js';
-import { createSelfSignedCertificate } from '../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../support/self-signed.js';
 import { startAzurite } from '../support/azurite.js';
 import { freePort } from '../support/free-port.js';
 import { until, type Promotion } from '../support/stack/everything.js';

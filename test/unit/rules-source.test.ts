@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { ConfigurationError } from '../../src/oci/index.js';
 import { isRulesBlob, readText, rulesSource } from '../../src/rules-source.js';
 import type { RulesSource } from '../../src/ports/rules-source.js';
-import { createSelfSignedCertificate } from '../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../support/self-signed.js';
 
 const URL = 'https://account.blob.core.windows.net/rules/rules.json';
 const { certificatePem } = createSelfSignedCertificate({ commonName: 'release', days: 1 });

@@ -1,9 +1,9 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { getOrMake } from '../memo.js';
-import type { CallOptions, ReadableRepository } from '../store.js';
+import type { ReadableRepository } from '../store.js';
 import { allOrAbort } from '../concurrency.js';
-import { Budget, REQUESTS_AT_ONCE } from './budget.js';
+import { Budget } from './budget.js';
 import type { CopyPlan } from './plan.js';
 import { onSide, resolveIfThere } from './side.js';
 
@@ -105,17 +105,4 @@ export async function missingOf(
     ),
   ]);
   return missing;
-}
-
-/**
- * Checks a destination for everything in a plan except blobs, with one small request for each manifest and each
- * subject.
- */
-export function missingAt(
-  plan: CopyPlan,
-  destination: ReadableRepository,
-  options: CallOptions & { concurrency?: number } = {},
-): Promise<Missing> {
-  const requests = new Budget(options.concurrency ?? REQUESTS_AT_ONCE);
-  return missingOf(plan.manifests, askedOf(destination, requests), options.signal);
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { startRegistry, type RunningRegistry } from '../../../local/registry/server.js';
 import { run } from '../../../src/cli/run.js';
-import { createSelfSignedCertificate } from '../../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../../support/self-signed.js';
 import { writeImage } from '../../support/stack/images.js';
 import { DrawnTerminal } from '../../support/drawn-terminal.js';
 import { createMemoryIo } from '../../support/memory-io.js';

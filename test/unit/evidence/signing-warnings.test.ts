@@ -3,7 +3,8 @@ import { signingLog, signingWarnings } from '../../../src/evidence/signing-warni
 import { explainReference } from '../../../src/promotions/explain-reference.js';
 import { ConfigurationError } from '../../../src/oci/index.js';
 import { explanationText } from '../../../src/promotions/explanation-text.js';
-import { createSelfSignedCertificate, describeSigner, fixedSigner, loadPemSigner } from '../../../src/signing/index.js';
+import { describeSigner, fixedSigner, loadPemSigner } from '../../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../../support/self-signed.js';
 import type { Signer, SignerSource } from '../../../src/signing/index.js';
 import { rule } from '../../support/rules.fixture.js';
 import { newWorld, type World } from '../../support/world.js';

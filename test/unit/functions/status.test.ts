@@ -1,12 +1,8 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
 import { describe, expect, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
-import {
-  createSelfSignedCertificate,
-  fixedSigner,
-  loadPemSigner,
-  type SignerSource,
-} from '../../../src/signing/index.js';
+import { fixedSigner, loadPemSigner, type SignerSource } from '../../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../../support/self-signed.js';
 import { runningStatus, type RunningStatusPorts } from '../../../src/functions/http/running-status.js';
 import { memoryRunStore } from '../../support/memory-ports.js';
 import { registerOnly } from '../../support/registered.js';

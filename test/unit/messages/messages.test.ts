@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { parsePoison, poisonEnvelope } from '../../../src/messages/poison.js';
+import { poisonEnvelope } from '../../../src/messages/poison.js';
 import { openMessage, retryEnvelope } from '../../../src/messages/retry.js';
 import { propertyRuns } from '../../support/property-runs.js';
 
@@ -69,18 +69,17 @@ describe('retryEnvelope', () => {
 describe('poisonEnvelope', () => {
   const poison = { code: 'EVENT_INVALID', reason: 'id: missing' };
 
-  test('keeps the original and can be parsed again', () => {
+  test('keeps the original', () => {
     const original = { eventType: 'x', data: null };
     const { text, document } = poisonEnvelope({ ...poison, original });
     expect(document).toBeUndefined();
-    expect(parsePoison(text)).toEqual({ ...poison, original });
-    expect(parsePoison(JSON.parse(text))).toEqual({ ...poison, original });
-    expect(parsePoison(poisonEnvelope({ ...poison, original: JSON.stringify(original) }).text)).toEqual({
+    expect(JSON.parse(text)).toEqual({ ...poison, original });
+    expect(JSON.parse(poisonEnvelope({ ...poison, original: JSON.stringify(original) }).text)).toEqual({
       ...poison,
       original,
     });
-    expect(parsePoison(poisonEnvelope({ ...poison, original: 'no json' }).text)).toMatchObject({ original: 'no json' });
-    expect(parsePoison(poisonEnvelope({ ...poison, original: undefined }).text)).toEqual({
+    expect(JSON.parse(poisonEnvelope({ ...poison, original: 'no json' }).text)).toMatchObject({ original: 'no json' });
+    expect(JSON.parse(poisonEnvelope({ ...poison, original: undefined }).text)).toEqual({
       ...poison,
       original: null,
     });
@@ -91,7 +90,7 @@ describe('poisonEnvelope', () => {
     const { text, document } = poisonEnvelope({ ...poison, original });
     expect(Buffer.byteLength(text)).toBeLessThan(1024);
     expect(JSON.parse(Buffer.from(document?.bytes ?? []).toString())).toEqual(original);
-    expect(parsePoison(text)).toEqual({ ...poison, originalDocument: document?.name });
+    expect(JSON.parse(text)).toEqual({ ...poison, originalDocument: document?.name });
     expect(document?.name).toMatch(/^[0-9a-f]{64}\.json$/);
   });
 
@@ -99,15 +98,8 @@ describe('poisonEnvelope', () => {
     const original = { operation: 'copy', password: 'hunter2!', source: 'me:hunter2!@a.io/b:v1', keep: 'this' };
     const { text } = poisonEnvelope({ ...poison, original });
     expect(text).not.toContain('hunter2');
-    expect(parsePoison(text)).toMatchObject({ original: { operation: 'copy', keep: 'this' } });
+    expect(JSON.parse(text)).toMatchObject({ original: { operation: 'copy', keep: 'this' } });
     expect(poisonEnvelope({ ...poison, original: 'see https://me:hunter2!@a.io/' }).text).not.toContain('hunter2');
-  });
-
-  test('a message that the host moved is returned unchanged', () => {
-    const moved = { operation: 'promote', source: 'a.io/b:v1' };
-    expect(parsePoison(JSON.stringify(moved))).toMatchObject({ code: 'MOVED_BY_HOST', original: moved });
-    expect(parsePoison('not json')).toMatchObject({ code: 'MOVED_BY_HOST', original: 'not json' });
-    expect(parsePoison({ code: 1, reason: 'x' })).toMatchObject({ code: 'MOVED_BY_HOST' });
   });
 
   test('always fits into a message and keeps the reason', () => {
@@ -117,7 +109,7 @@ describe('poisonEnvelope', () => {
         const original = { filler: 'x'.repeat(length), value };
         const { text, document } = poisonEnvelope({ code: 'A', reason, original });
         expect(Buffer.byteLength(text)).toBeLessThanOrEqual(48 * 1024);
-        const read = parsePoison(text);
+        const read = JSON.parse(text);
         expect(read.code).toBe('A');
         expect(read.reason).toBe(reason.slice(0, 2000));
         expect(read.originalDocument).toBe(document?.name);

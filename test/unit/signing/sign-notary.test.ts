@@ -1,7 +1,6 @@
 import { createHash, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 import { describe, expect, test } from '@jest/globals';
 import {
-  createSelfSignedCertificate,
   isNotarySignature,
   keyHash,
   loadPemSigner,
@@ -9,6 +8,7 @@ import {
   signNotary,
   thumbprint,
 } from '../../../src/signing/index.js';
+import { createSelfSignedCertificate } from '../../support/self-signed.js';
 import { issue, issueChain, NOW } from '../../support/certificates.js';
 import { codeOf, SUBJECT, verifyWritten } from '../../support/envelopes.js';
 

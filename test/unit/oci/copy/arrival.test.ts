@@ -1,9 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
+import { missingAt } from '../../../support/missing-at.js';
 import {
   compareGraphs,
   copyGraph,
   isNothingMissing,
-  missingAt,
   planGraph,
   verifyArrival,
   type ArrivalProgress,

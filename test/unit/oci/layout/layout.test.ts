@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { missingAt } from '../../../support/missing-at.js';
 import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +9,6 @@ import {
   digestOf,
   encodeManifest,
   isNothingMissing,
-  missingAt,
   OCI_IMAGE_MANIFEST,
   openLayout,
   planGraph,
