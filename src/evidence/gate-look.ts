@@ -58,8 +58,7 @@ export async function lookAtGate(
   const listed = await listSignatures(repository, subject, options.signal);
   const findings: Finding[][] = [];
   for (const [index, policy] of policies.entries()) {
-    const policyLook = new PolicyLook(ports, step, repository, { ...options, subject, policy, index });
-    findings.push(await policyLook.findingsOf(listed));
+    findings.push(await findingsOf(ports, step, repository, listed, { ...options, subject, policy, index }));
   }
   return { decision: decideGate(policies, findings), evidence: hashOfList(listed) };
 }
@@ -77,82 +76,70 @@ interface Asked extends LookOptions {
   index: number;
 }
 
-/** The check of one policy. */
-class PolicyLook {
-  readonly #ports: LookPorts;
-  readonly #step: LookStep;
-  readonly #repository: ReadableRepository;
-  readonly #asked: Asked;
-  readonly #look: number;
-  readonly #certificates: readonly Uint8Array[];
-
-  /** @throws ConfigurationError `CERTIFICATE_UNREADABLE` */
-  constructor(ports: LookPorts, step: LookStep, repository: ReadableRepository, asked: Asked) {
-    this.#ports = ports;
-    this.#step = step;
-    this.#repository = repository;
-    this.#asked = asked;
-    this.#look = asked.look ?? 1;
-    this.#certificates = readCertificates(asked.policy.trustStore);
+/**
+ * The finding that satisfies one policy, or some of the reasons why no signature does.
+ * @throws ConfigurationError `CERTIFICATE_UNREADABLE`
+ */
+async function findingsOf(
+  ports: LookPorts,
+  step: LookStep,
+  repository: ReadableRepository,
+  listed: readonly Descriptor[],
+  asked: Asked,
+): Promise<Finding[]> {
+  const { index, look = 1 } = asked;
+  const certificates = readCertificates(asked.policy.trustStore);
+  const nameOf = ({ digest }: Descriptor): string => `gate ${index} ${digest}`;
+  const verdicts = new Map<string, Verdict>();
+  const unseen: Descriptor[] = [];
+  const again: { entry: Descriptor; known: Judged }[] = [];
+  for (const entry of rankSignatures(listed, new Set(certificates.map(thumbprint)))) {
+    // The value is what `judge` has returned in this call or an earlier one.
+    const known = step.noted(nameOf(entry)) as Judged | undefined;
+    if (known === undefined) unseen.push(entry);
+    else verdicts.set(entry.digest, known);
+    if (known === undefined || known.is === 'bad') continue;
+    if (known.look !== look) again.push({ entry, known });
+    else if (known.is === 'passed') return [known.finding];
   }
-
-  /** The finding that satisfies the policy, or some of the reasons why no signature does. */
-  async findingsOf(listed: readonly Descriptor[]): Promise<Finding[]> {
-    const ranked = rankSignatures(listed, new Set(this.#certificates.map(thumbprint)));
-    const verdicts = new Map<string, Verdict>();
-    const unseen: Descriptor[] = [];
-    const again: { entry: Descriptor; known: Judged }[] = [];
-    for (const entry of ranked) {
-      const known = this.#known(entry);
-      if (known === undefined) unseen.push(entry);
-      else verdicts.set(entry.digest, known);
-      if (known === undefined || known.is === 'bad') continue;
-      if (known.look !== this.#look) again.push({ entry, known });
-      else if (known.is === 'passed') return [known.finding];
+  const passedFirst = ({ is }: Judged): number => (is === 'passed' ? 0 : 1);
+  again.sort((a, b) => passedFirst(a.known) - passedFirst(b.known) || a.known.look - b.known.look);
+  const order = [...unseen, ...again.slice(0, MOST_AGAIN).map(({ entry }) => entry)];
+  for (let from = 0; from < order.length; from += SIGNATURES_AT_ONCE) {
+    const some = order.slice(from, from + SIGNATURES_AT_ONCE);
+    const judged = await mapConcurrently(some, SIGNATURES_AT_ONCE, (entry) =>
+      step.once<Judged>(
+        nameOf(entry),
+        async () => ({ ...(await judge(ports, repository, entry, certificates, asked)), look }),
+        (known) => known.is === 'bad' || known.look === look,
+      ),
+    );
+    for (const [at, verdict] of judged.entries()) {
+      if (verdict.is === 'passed') return [verdict.finding];
+      verdicts.set(some[at]?.digest ?? '', verdict);
     }
-    const passedFirst = ({ is }: Judged): number => (is === 'passed' ? 0 : 1);
-    again.sort((a, b) => passedFirst(a.known) - passedFirst(b.known) || a.known.look - b.known.look);
-    const order = [...unseen, ...again.slice(0, MOST_AGAIN).map(({ entry }) => entry)];
-    for (let from = 0; from < order.length; from += SIGNATURES_AT_ONCE) {
-      const some = order.slice(from, from + SIGNATURES_AT_ONCE);
-      const judged = await mapConcurrently(some, SIGNATURES_AT_ONCE, (entry) =>
-        this.#step.once<Judged>(
-          this.#nameOf(entry),
-          async () => ({ ...(await this.#judge(entry)), look: this.#look }),
-          ({ is, look }) => is === 'bad' || look === this.#look,
-        ),
-      );
-      for (const [at, verdict] of judged.entries()) {
-        if (verdict.is === 'passed') return [verdict.finding];
-        verdicts.set(some[at]?.digest ?? '', verdict);
-      }
-    }
-    const reasons = [...verdicts.values()].flatMap(({ is, finding }) => (is === 'passed' ? [] : (finding ?? [])));
-    return reasons.slice(0, MOST_REASONS);
   }
+  const reasons = [...verdicts.values()].flatMap(({ is, finding }) => (is === 'passed' ? [] : (finding ?? [])));
+  return reasons.slice(0, MOST_REASONS);
+}
 
-  #nameOf({ digest }: Descriptor): string {
-    return `gate ${this.#asked.index} ${digest}`;
-  }
-
-  #known(entry: Descriptor): Judged | undefined {
-    // The value is what #judge has returned in this call or an earlier one.
-    return this.#step.noted(this.#nameOf(entry)) as Judged | undefined;
-  }
-
-  async #judge(entry: Descriptor): Promise<Verdict> {
-    const { digest } = entry;
-    const { subject, policy, ours = 'never', signal } = this.#asked;
-    try {
-      const signature = await fetchSignature(this.#repository, subject, entry, signal);
-      if (signature === undefined) return { is: 'bad' };
-      const trust = { certificates: this.#certificates, identities: policy.identities };
-      const verified = await verifyNotary({ ...signature, subject, trust, now: this.#ports.now() });
-      if (ours === 'never' && (await isOurKey(this.#ports, verified.keyHash))) return { is: 'bad' };
-      return { is: 'passed', finding: { verdict: 'passed', signedBy: verified.signedBy, signature: digest } };
-    } catch (error) {
-      return verdictOf(error, digest);
-    }
+async function judge(
+  ports: LookPorts,
+  repository: ReadableRepository,
+  entry: Descriptor,
+  certificates: readonly Uint8Array[],
+  { subject, policy, ours = 'never', signal }: Asked,
+): Promise<Verdict> {
+  const { digest } = entry;
+  try {
+    const signature = await fetchSignature(repository, subject, entry, signal);
+    if (signature === undefined) return { is: 'bad' };
+    const trust = { certificates, identities: policy.identities };
+    const verified = await verifyNotary({ ...signature, subject, trust, now: ports.now() });
+    if (ours === 'never' && (await isOurKey(ports, verified.keyHash))) return { is: 'bad' };
+    return { is: 'passed', finding: { verdict: 'passed', signedBy: verified.signedBy, signature: digest } };
+  } catch (error) {
+    return verdictOf(error, digest);
   }
 }
 

@@ -110,15 +110,13 @@ const dataSchema = z.object({
 });
 
 /** @see https://learn.microsoft.com/azure/event-grid/event-schema-container-registry */
-const eventGridSchema = z.object({ id, topic: absent(text), eventTime: absent(time), data: dataSchema });
+const eventGridSchema = z
+  .object({ id, topic: absent(text), eventTime: absent(time), data: dataSchema })
+  .transform(({ topic: resource, eventTime, ...event }) => ({ ...event, resource, time: eventTime }));
 /** @see https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#required-attributes */
-const cloudEventSchema = z.object({
-  id,
-  source: absent(text),
-  time: absent(time),
-  specversion: z.literal('1.0'),
-  data: dataSchema,
-});
+const cloudEventSchema = z
+  .object({ id, source: absent(text), time: absent(time), specversion: z.literal('1.0'), data: dataSchema })
+  .transform(({ source: resource, ...event }) => ({ ...event, resource }));
 const typeSchema = z.union([z.object({ specversion: z.string(), type: id }), z.object({ eventType: id })]);
 
 /**
@@ -139,19 +137,20 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
       details: { type: type.slice(0, 200) },
     });
   }
-  const parsed = isCloudEvent ? fromCloudEvent(event) : fromEventGrid(event);
-  const { data } = parsed;
+  const parsed = (isCloudEvent ? cloudEventSchema : eventGridSchema).safeParse(event);
+  if (!parsed.success) throw invalidEvent(problemsOf(parsed.error));
+  const { data, resource } = parsed.data;
   const { repository, tag, digest, mediaType, artifactType } = data.target;
-  const registry = registryHost(parsed.resource, data.request?.host, servers);
+  const registry = registryHost(resource, data.request?.host, servers);
   const problems: Problem[] = [];
   if (registry === undefined) {
     problems.push({ path: 'data.request.host', message: 'missing, and the topic or source names no registry' });
   }
-  const at = parsed.time ?? data.timestamp;
+  const at = parsed.data.time ?? data.timestamp;
   if (at === undefined) problems.push({ path: isCloudEvent ? 'time' : 'eventTime', message: 'missing' });
   if (registry === undefined || at === undefined) throw invalidEvent(problems);
   return {
-    id: parsed.id,
+    id: parsed.data.id,
     kind,
     registry,
     repository,
@@ -182,25 +181,6 @@ export function parseRegistryEventMessage(
 export function formatRegistryEvent({ id, kind, registry, time, ...target }: RegistryEvent): object {
   const type = `${NAMESPACE}${kind === 'pushed' ? 'ImagePushed' : 'ImageDeleted'}`;
   return { specversion: '1.0', id, type, time, data: { target, request: { host: registry } } };
-}
-
-interface ParsedEvent {
-  id: string;
-  resource: string | undefined;
-  time: string | undefined;
-  data: z.infer<typeof dataSchema>;
-}
-
-function fromCloudEvent(event: unknown): ParsedEvent {
-  const result = cloudEventSchema.safeParse(event);
-  if (!result.success) throw invalidEvent(problemsOf(result.error));
-  return { ...result.data, resource: result.data.source, time: result.data.time };
-}
-
-function fromEventGrid(event: unknown): ParsedEvent {
-  const result = eventGridSchema.safeParse(event);
-  if (!result.success) throw invalidEvent(problemsOf(result.error));
-  return { ...result.data, resource: result.data.topic, time: result.data.eventTime };
 }
 
 function invalidEvent(problems: readonly Problem[]): InputError {

@@ -22,7 +22,7 @@ export async function mapConcurrently<T, R>(
       }
     }
   };
-  const ended = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, work));
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(Math.max(limit, 1), items.length) }, work));
   for (const end of ended) if (end.status === 'rejected') throw end.reason;
   return results;
 }

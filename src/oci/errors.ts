@@ -112,6 +112,25 @@ export class RegistryError extends PromoterError {
   }
 }
 
+/** The answer to a request. Undefined if the requested content does not exist (404). */
+export async function ifThere<T>(request: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await request();
+  } catch (error) {
+    if (error instanceof RegistryError && error.notFound) return undefined;
+    throw error;
+  }
+}
+
+/** The entries of a list. None if the listed content does not exist (404). */
+export async function* orNone<T>(list: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* list;
+  } catch (error) {
+    if (!(error instanceof RegistryError && error.notFound)) throw error;
+  }
+}
+
 /**
  * Creates a {@link RegistryError} with a code of ours, for an answer that is wrong in another way than its status.
  * @param answer.url without userinfo and query

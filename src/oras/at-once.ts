@@ -1,27 +1,5 @@
 /** Files that are checked, written or moved at once. */
 export const FILES_AT_ONCE = 16;
-/** Works on items, at most `most` at once. After a failure it starts no other item, waits for the running ones, and throws the first error. */
-export async function forEachAtOnce<T>(
-  items: readonly T[],
-  most: number,
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const rest = items.values();
-  const failures: unknown[] = [];
-  const worker = async (): Promise<void> => {
-    for (const item of rest) {
-      if (failures.length > 0) return;
-      try {
-        await work(item);
-      } catch (error) {
-        failures.push(error);
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(Math.max(most, 1), items.length) }, worker));
-  if (failures.length > 0) throw failures[0];
-}
-
 /** Work that is started one by one, at most `most` at once. */
 export class Tasks {
   readonly #most: number;

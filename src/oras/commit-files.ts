@@ -1,8 +1,8 @@
 import type { Stats } from 'node:fs';
 import { chmod, lstat, realpath, stat, utimes } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { InputError, makeFolder } from '../oci/index.js';
-import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
+import { InputError, makeFolder, mapConcurrently } from '../oci/index.js';
+import { FILES_AT_ONCE } from './at-once.js';
 import type { Claim } from './path-claims.js';
 import { fileErrorCode, isWithin } from './file-system.js';
 
@@ -101,7 +101,7 @@ export async function checkPlaces(
     } else if (await folders.isThere(path, claim)) refuseOld(path);
   }
   const bits = new Map<string, number>();
-  await forEachAtOnce(perhapsThere, FILES_AT_ONCE, async ([path, claim]) => {
+  await mapConcurrently(perhapsThere, FILES_AT_ONCE, async ([path, claim]) => {
     const here = await lookAt(path, lstat);
     if (here === undefined) return;
     if (here.isDirectory()) throw blocked(claim, `${path} is a folder`);

@@ -1,4 +1,11 @@
-import { CopyError, type CallOptions, type Descriptor, type Digest, type ReadableRepository } from '../oci/index.js';
+import {
+  CopyError,
+  mapConcurrently,
+  type CallOptions,
+  type Descriptor,
+  type Digest,
+  type ReadableRepository,
+} from '../oci/index.js';
 
 /** The most levels of referrers. `GRAPH_TOO_DEEP` */
 const DISCOVER_DEPTH = 16;
@@ -59,7 +66,7 @@ export async function discoverTree(
     if (reached > depth) break;
     if (reached > DISCOVER_DEPTH + 1) throw tooMuch('GRAPH_TOO_DEEP', root.digest, DISCOVER_DEPTH);
     const next: Placed[][] = level.map(() => []);
-    await forEachAtOnce([...level.entries()], LISTS_AT_ONCE, async ([at, parent]) => {
+    await mapConcurrently([...level.entries()], LISTS_AT_ONCE, async ([at, parent]) => {
       const listed = await list(parent.tree.descriptor.digest);
       count += listed.length;
       if (count > DISCOVER_NODES) throw tooMuch('GRAPH_TOO_WIDE', root.digest, DISCOVER_NODES);
@@ -89,12 +96,4 @@ function refuseCircle(parent: Placed, listed: ReadonlySet<Digest>): void {
       remedy: 'Look at fewer levels (--depth), and tell the registry’s operator.',
     });
   }
-}
-
-async function forEachAtOnce<T>(items: readonly T[], most: number, work: (item: T) => Promise<void>): Promise<void> {
-  const rest = items.values();
-  const worker = async (): Promise<void> => {
-    for (const item of rest) await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(most, items.length) }, worker));
 }

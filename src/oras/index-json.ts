@@ -6,7 +6,7 @@ function isEmpty(record: object | undefined): boolean {
 }
 
 /** Keys in byte order, as Go writes maps. */
-function sortedByKey(record: Record<string, string>): Record<string, string> {
+export function sortedByKey(record: Record<string, string>): Record<string, string> {
   const keys = Object.keys(record).sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return Object.fromEntries(keys.map((key) => [key, record[key] ?? '']));
 }

@@ -8,6 +8,7 @@ import {
   type OpenBody,
 } from '../oci/index.js';
 import { formatGoJson } from './go-json.js';
+import { sortedByKey, toGoDescriptor } from './index-json.js';
 import type { WantedPlatform } from './platform.js';
 
 /** Content that can be pushed. It can be opened several times. */
@@ -61,25 +62,6 @@ function contentOf(mediaType: string, bytes: Uint8Array, more: Partial<Descripto
   };
 }
 
-/** Keys in byte order, as Go writes maps; nothing for an empty map. */
-function sorted(record: Record<string, string> | undefined): Record<string, string> | undefined {
-  const entries = Object.entries(record ?? {});
-  if (entries.length === 0) return undefined;
-  return Object.fromEntries(entries.sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
-}
-
-/** A descriptor's fields in the order in which Go writes them. */
-function written({ mediaType, digest, size, annotations, data }: Descriptor): Descriptor {
-  const ordered = sorted(annotations);
-  return {
-    mediaType,
-    digest,
-    size,
-    ...(ordered && { annotations: ordered }),
-    ...(data !== undefined && { data }),
-  };
-}
-
 function checkType(type: string): void {
   if (MEDIA_TYPE.test(type)) return;
   throw new InputError(
@@ -117,7 +99,7 @@ function annotate(parts: ArtifactParts): Record<string, string> {
       },
     );
   }
-  return sorted({ ...parts.annotations, [CREATED]: created }) ?? {};
+  return sortedByKey({ ...parts.annotations, [CREATED]: created });
 }
 
 function formatSeconds(seconds: number): string {
@@ -144,8 +126,8 @@ export function packManifest(parts: ArtifactParts): PackedManifest {
       schemaVersion: 2,
       mediaType: OCI_IMAGE_MANIFEST,
       ...(ownType !== undefined && { artifactType: ownType }),
-      config: written(config.descriptor),
-      layers: layers.map(({ descriptor }) => written(descriptor)),
+      config: toGoDescriptor(config.descriptor),
+      layers: layers.map(({ descriptor }) => toGoDescriptor(descriptor)),
       ...(parts.subject && {
         subject: { mediaType: parts.subject.mediaType, digest: parts.subject.digest, size: parts.subject.size },
       }),

@@ -1,5 +1,7 @@
 import {
   formatPlatform,
+  isRecord,
+  readBlob,
   InputError,
   DOCKER_IMAGE_CONFIG,
   OCI_IMAGE_CONFIG,
@@ -52,20 +54,34 @@ function matches(platform: Platform | undefined, wanted: WantedPlatform): boolea
   return wanted.osVersion === undefined || platform['os.version'] === wanted.osVersion;
 }
 
-async function platformOfConfig(
+/** The platform in an image config. Undefined if a field is not a string: then it is no image config. */
+function platformIn(json: unknown): Platform | undefined {
+  if (!isRecord(json)) return undefined;
+  const { os = '', architecture = '', variant = '', 'os.version': version = '', 'os.features': features = [] } = json;
+  if (typeof os !== 'string' || typeof architecture !== 'string') return undefined;
+  if (typeof variant !== 'string' || typeof version !== 'string' || !Array.isArray(features)) return undefined;
+  if (os === '' && architecture === '') return undefined;
+  return {
+    architecture,
+    os,
+    ...(version !== '' && { 'os.version': version }),
+    ...(features.length > 0 && { 'os.features': features.filter((feature) => typeof feature === 'string') }),
+    ...(variant !== '' && { variant }),
+  };
+}
+
+/** The platform that a config names, if it is an image's. */
+export async function platformOfConfig(
   repository: ReadableRepository,
   config: Descriptor,
   options: CallOptions,
 ): Promise<Platform | undefined> {
-  if (!IMAGE_CONFIGS.has(config.mediaType) || config.size > MANIFEST_BYTES) return undefined;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of await repository.openBlob(config, options)) chunks.push(chunk);
+  if (config.size > MANIFEST_BYTES) return undefined;
+  const bytes = await readBlob(repository, config, MANIFEST_BYTES, options);
   try {
-    const json = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Partial<Platform> | null;
-    const { os, architecture } = json ?? {};
-    return typeof os === 'string' && typeof architecture === 'string' ? { ...json, os, architecture } : undefined;
+    return platformIn(JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    // The config of an artifact may be anything: it has no platform.
+    // The config of an artifact may be anything.
     return undefined;
   }
 }
@@ -88,6 +104,7 @@ export async function selectPlatform(
     if (child) return child;
   } else if (
     manifest.kind === 'image' &&
+    IMAGE_CONFIGS.has(manifest.config.mediaType) &&
     matches(await platformOfConfig(repository, manifest.config, options), wanted)
   ) {
     return root;

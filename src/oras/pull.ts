@@ -6,8 +6,8 @@ import {
   type CallOptions,
   type Descriptor,
   type ReadableRepository,
+  mapConcurrently,
 } from '../oci/index.js';
-import { forEachAtOnce } from './at-once.js';
 import { asFileError } from './file-system.js';
 import type { FileReference } from './file-reference.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
@@ -242,7 +242,7 @@ export async function pullFiles(
     const downloadedBytes = groups.reduce((sum, [first]) => sum + (first?.descriptor.size ?? 0), 0);
     const budget = new UnpackBudget(downloadedBytes, options.unpackLimitBytes);
     const download = new Download(repository, staged, budget, options);
-    await forEachAtOnce(groups, options.concurrency ?? CONCURRENCY, (same) => download.run(same));
+    await mapConcurrently(groups, options.concurrency ?? CONCURRENCY, (same) => download.run(same));
     signal?.throwIfAborted();
     await staged.commit();
   } catch (error) {

@@ -2,25 +2,20 @@ import { setTimeout as pause } from 'node:timers/promises';
 import {
   CopyError,
   digestAlgorithm,
+  ifThere,
   onSide,
-  RegistryError,
   type CallOptions,
   type Descriptor,
   type ReadableRepository,
 } from '../oci/index.js';
 
 /** Resolves a tag or digest. Undefined if it or the repository does not exist. */
-export async function resolveIfThere(
+export function resolveIfThere(
   repository: Pick<ReadableRepository, 'resolve'>,
   tagOrDigest: string,
   options: CallOptions,
 ): Promise<Descriptor | undefined> {
-  try {
-    return await repository.resolve(tagOrDigest, options);
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
+  return ifThere(() => repository.resolve(tagOrDigest, options));
 }
 
 /**

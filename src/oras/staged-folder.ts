@@ -1,8 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { chmod, copyFile, lutimes, open, readlink, rename, rm, stat, symlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createDigester, InputError, type Digest } from '../oci/index.js';
-import { forEachAtOnce, FILES_AT_ONCE } from './at-once.js';
+import { createDigester, InputError, type Digest, mapConcurrently } from '../oci/index.js';
+import { FILES_AT_ONCE } from './at-once.js';
 import { Claims, duplicate, type Claim } from './path-claims.js';
 import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
 import { fileErrorCode } from './file-system.js';
@@ -80,14 +80,14 @@ export class StagedFolder implements StagedFiles {
   }
 
   async commit(): Promise<void> {
-    await forEachAtOnce(this.#claims.twins(), FILES_AT_ONCE, async ([one, other]) => {
+    await mapConcurrently(this.#claims.twins(), FILES_AT_ONCE, async ([one, other]) => {
       if (!(await isSame(one, other))) throw duplicate(other);
     });
     const claims = this.#claims.parentsFirst();
     const { missing, bits } = await checkPlaces(claims, this.#options);
     const made = await makeFolders(missing, new Map(claims));
     const content = claims.filter(([, { kind }]) => kind !== 'folder');
-    await forEachAtOnce(content, FILES_AT_ONCE, async ([path, { kind, staged }]) => {
+    await mapConcurrently(content, FILES_AT_ONCE, async ([path, { kind, staged }]) => {
       // A file gets no more permissions than the file that it replaces.
       const kept = kind === 'file' ? bits.get(path) : undefined;
       if (kept !== undefined) await chmod(staged, kept);

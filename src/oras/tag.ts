@@ -1,5 +1,4 @@
-import { InputError, type CallOptions, type Descriptor, type Repository } from '../oci/index.js';
-import { forEachAtOnce } from './at-once.js';
+import { InputError, type CallOptions, type Descriptor, type Repository, mapConcurrently } from '../oci/index.js';
 import { checkTags, withoutOwnName } from './own-name.js';
 
 export interface TagOptions extends CallOptions {
@@ -13,7 +12,7 @@ export interface TagOptions extends CallOptions {
 const CONCURRENCY = 5;
 
 /** Pushes a manifest under tags, which may be written as references. */
-export function putTags(
+export async function putTags(
   repository: Repository,
   manifest: { bytes: Uint8Array; descriptor: Pick<Descriptor, 'mediaType' | 'digest'>; described?: Descriptor },
   tags: readonly string[],
@@ -21,7 +20,7 @@ export function putTags(
 ): Promise<void> {
   const { mediaType, digest } = manifest.descriptor;
   const described = manifest.described && { described: manifest.described };
-  return forEachAtOnce([...new Set(tags)], options.concurrency ?? CONCURRENCY, async (tag) => {
+  await mapConcurrently([...new Set(tags)], options.concurrency ?? CONCURRENCY, async (tag) => {
     const call = { signal: options.signal };
     await repository.pushManifest(manifest.bytes, mediaType, {
       ...call,

@@ -1,5 +1,4 @@
-import { type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
-import { forEachAtOnce } from './at-once.js';
+import { type CallOptions, type Descriptor, type Digest, type Repository, mapConcurrently } from '../oci/index.js';
 import type { Moving } from './moving.js';
 import { resolveIfThere } from './read-tag.js';
 import { TITLE, type PackedContent, type PackedManifest } from './pack-artifact.js';
@@ -62,7 +61,7 @@ async function uploadContents(
     if (same.some((other) => labelOf(other) === labelOf(content))) continue;
     byDigest.set(digest, [...same, content]);
   }
-  await forEachAtOnce([...byDigest.values()], options.concurrency, (same) => uploadBlob(repository, same, options));
+  await mapConcurrently([...byDigest.values()], options.concurrency, (same) => uploadBlob(repository, same, options));
 }
 
 /**

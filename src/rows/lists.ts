@@ -5,43 +5,33 @@ import { parseReference } from '../oci/index.js';
 
 export { globPrefix } from '../rules/match.js';
 
-/** Selects promotions. A field that is absent does not restrict. */
-export interface PromotionFilter {
+/** Names or, as `globs`, patterns as in rules: `*`, `**`, `{a,b}`, … */
+export interface NameGlobs {
   rule?: string;
   /** The source registry. */
   registry?: string;
   repository?: string;
   tag?: string;
+  /** `registry/repository:tag`, as in the row. */
+  destination?: string;
+}
+
+/** Selects promotions. A field that is absent does not restrict. */
+export interface PromotionFilter extends NameGlobs {
   /** With a repository, whose tags are listed in the order of {@link listedTag}: tags after this one. */
   afterTag?: string;
   /** With a repository: this tag and the tags after it, with those that begin with it. */
   fromTag?: string;
   state?: PromotionState;
-  /** `registry/repository:tag`, as in the row. */
-  destination?: string;
   globs?: NameGlobs;
   /** The last run was opened at or after this time. */
   since?: string;
 }
 
-/** Name patterns as in rules: `*`, `**`, `{a,b}`, … */
-export interface NameGlobs {
-  rule?: string;
-  registry?: string;
-  repository?: string;
-  tag?: string;
-  destination?: string;
-}
-
 /** Selects runs. */
-export interface RunFilter {
+export interface RunFilter extends Omit<NameGlobs, 'destination'> {
   /** `open`: pending or running. An outcome: ended with it. */
   state?: RunSummary['state'] | 'open' | Outcome;
-  rule?: string;
-  /** The source registry. */
-  registry?: string;
-  repository?: string;
-  tag?: string;
   /** A digest or its beginning. */
   digest?: string;
   kind?: RunSummary['kind'];

@@ -1,4 +1,4 @@
-import { PromoterError, RegistryError, type ChangedManifest, type ChangedTag } from '../oci/index.js';
+import { PromoterError, orNone, type ChangedManifest, type ChangedTag } from '../oci/index.js';
 import { subjectOfDigestTag } from '../rules/match.js';
 import { promotionId } from '../rules/rule.js';
 import type { Change } from '../promotions/change.js';
@@ -69,15 +69,6 @@ async function readLists(
     readNewest(orNone(lists.listNewestManifests({ signal })), cursor?.manifests, ({ digest }) => digest, now),
   ]);
   return { tags, manifests };
-}
-
-/** Yields nothing if the repository does not exist (yet). */
-async function* orNone<T>(pages: AsyncIterable<T[]>): AsyncGenerator<T[]> {
-  try {
-    yield* pages;
-  } catch (error) {
-    if (!(error instanceof RegistryError && error.notFound)) throw error;
-  }
 }
 
 function dropFingerprint(place: RepositoryScan): void {

@@ -1,4 +1,4 @@
-import { RegistryError, type TagDetails } from '../oci/index.js';
+import { orNone, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
 import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
@@ -61,20 +61,14 @@ export class DestinationTags {
     list.asked += tags.length;
     const isEnough = (): boolean =>
       list.isOver || list.last >= (tags.at(-1) ?? '') || list.read >= SCANNED_TAGS * (list.asked + 1);
-    try {
-      while (!isEnough()) {
-        const { done, value } = await list.entries.next();
-        if (done === true) list.isOver = true;
-        else {
-          list.read += 1;
-          list.last = value.name;
-          list.digests.set(value.name, value.digest);
-        }
+    while (!isEnough()) {
+      const { done, value } = await list.entries.next();
+      if (done === true) list.isOver = true;
+      else {
+        list.read += 1;
+        list.last = value.name;
+        list.digests.set(value.name, value.digest);
       }
-    } catch (error) {
-      // The repository does not exist yet.
-      if (!(error instanceof RegistryError && error.notFound)) throw error;
-      list.isOver = true;
     }
     return list.digests;
   }
@@ -85,7 +79,8 @@ export class DestinationTags {
     const last = first.slice(0, -1);
     const listing = repository.listTagDetails({ signal: this.#signal, onlyPages: true, ...(last !== '' && { last }) });
     const list: List = {
-      entries: listing[Symbol.asyncIterator](),
+      // The repository may not exist yet.
+      entries: orNone(listing),
       digests: new Map(),
       last: '',
       read: 0,

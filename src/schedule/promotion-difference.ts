@@ -1,10 +1,4 @@
-import {
-  RegistryError,
-  parseReference,
-  rememberReads,
-  type Descriptor,
-  type ReadableRepository,
-} from '../oci/index.js';
+import { ifThere, parseReference, rememberReads } from '../oci/index.js';
 import type { Rule } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { classifyGraph } from '../evidence/classify.js';
@@ -27,7 +21,7 @@ export async function hasDifference(
 ): Promise<boolean> {
   const { source, state, last } = row;
   const from = rememberReads(ports.registries.repository(source.registry, source.repository));
-  const root = await rootOf(from, source.tag, signal);
+  const root = await ifThere(() => from.resolve(source.tag, { signal }));
   // The tag was deleted or moved without an event. A run finds out and updates the row.
   if (root === undefined || root.digest !== last?.digest) return true;
   if (state === 'refused') return hashOfList(await listSignatures(from, root, signal)) !== last.evidence;
@@ -38,13 +32,4 @@ export async function hasDifference(
   const { images } = await classifyGraph(from, root, signal);
   const at = withResolved(rule.attachTo === 'source' ? from : destination, onBothSides);
   return (await attachmentDifferences(ports, rule, at, images, signal)).length > 0;
-}
-
-async function rootOf(from: ReadableRepository, tag: string, signal: AbortSignal): Promise<Descriptor | undefined> {
-  try {
-    return await from.resolve(tag, { signal });
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
 }

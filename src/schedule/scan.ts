@@ -1,4 +1,4 @@
-import { PromoterError, RegistryError, describeError, type TagDetails } from '../oci/index.js';
+import { PromoterError, RegistryError, describeError, orNone, type TagDetails } from '../oci/index.js';
 import { decideTag } from '../rules/decide.js';
 import { demandsEvidence, fingerprint, type Rule } from '../rules/rule.js';
 import { matchRules, type TagName } from '../rules/match.js';
@@ -140,17 +140,13 @@ interface TagsOptions {
  * Lists all tags of a repository with their digests, including those that the rule does not match. Yields nothing if
  * the repository does not exist (yet).
  */
-export async function* everyTagOf(
+export function everyTagOf(
   ports: Pick<Ports, 'listing'>,
   rule: Rule,
   repository: string,
   options: TagsOptions,
 ): AsyncGenerator<TagDetails> {
-  try {
-    yield* ports.listing.repository(rule.source.registry, repository).listTagDetails(options);
-  } catch (error) {
-    if (!(error instanceof RegistryError && error.notFound)) throw error;
-  }
+  return orNone(ports.listing.repository(rule.source.registry, repository).listTagDetails(options));
 }
 
 /** Increments the generation of a promotion, which starts a run, and counts the run. An error takes it back. */

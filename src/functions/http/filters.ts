@@ -64,20 +64,15 @@ const digest = z
     return z.NEVER;
   })
   .exactOptional();
+const names = { rule: name, registry: name, repository: name, tag: name };
 const promotionQuery = z.object({
-  rule: name,
-  registry: name,
-  repository: name,
-  tag: name,
+  ...names,
   state: z.enum(PROMOTION_STATES).exactOptional(),
   destination: name,
   since,
 });
 const runQuery = z.object({
-  rule: name,
-  registry: name,
-  repository: name,
-  tag: name,
+  ...names,
   state: z.enum(['open', 'pending', 'running', 'ended', ...OUTCOMES]).exactOptional(),
   digest,
   kind: z.enum(['promotion', 'job']).exactOptional(),

@@ -1,5 +1,5 @@
 import type { Descriptor } from '../descriptor.js';
-import { CopyError, PromoterError, RegistryError } from '../errors.js';
+import { CopyError, ifThere, PromoterError, RegistryError } from '../errors.js';
 import type { ReadableRepository, WritableRepository } from '../store.js';
 import type { Budget } from './budget.js';
 
@@ -23,18 +23,13 @@ export async function onSide<T>(side: 'source' | 'destination', operation: strin
 }
 
 /** Resolves a tag or digest. Undefined if it does not exist. */
-export async function resolveIfThere(
+export function resolveIfThere(
   repository: Pick<ReadableRepository, 'resolve'>,
   tagOrDigest: string,
   requests: Budget,
   signal: AbortSignal,
 ): Promise<Descriptor | undefined> {
-  try {
-    return await requests.run(() => repository.resolve(tagOrDigest, { signal }), signal);
-  } catch (error) {
-    if (error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
+  return ifThere(() => requests.run(() => repository.resolve(tagOrDigest, { signal }), signal));
 }
 
 /**

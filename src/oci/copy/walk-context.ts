@@ -1,6 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { CopyError, RegistryError } from '../errors.js';
+import { CopyError, ifThere } from '../errors.js';
 import {
   artifactTypeOf,
   childrenOf,
@@ -147,18 +147,15 @@ export function checkWidth({ started, blobs, source }: Context, more = 0): void 
 }
 
 /** Fetches a manifest. Undefined if it is optional and does not exist. */
-export async function fetchIfThere(
+export function fetchIfThere(
   context: Context,
   descriptor: Descriptor,
   optional: boolean,
   signal: AbortSignal,
 ): Promise<FetchedManifest | undefined> {
-  try {
-    return await context.requests.run(() => context.source.fetchManifest(bare(descriptor), { signal }), signal);
-  } catch (error) {
-    if (optional && error instanceof RegistryError && error.notFound) return undefined;
-    throw error;
-  }
+  const fetch = (): Promise<FetchedManifest> =>
+    context.requests.run(() => context.source.fetchManifest(bare(descriptor), { signal }), signal);
+  return optional ? ifThere(fetch) : fetch();
 }
 
 /** Records a referrer that is not copied. */

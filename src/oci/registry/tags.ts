@@ -1,6 +1,6 @@
 import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
-import { RegistryError } from '../errors.js';
+import { ifThere, RegistryError } from '../errors.js';
 import type { CallOptions } from '../store.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
 import { resolveManifest } from './manifests.js';
@@ -83,15 +83,10 @@ async function* resolveEach(context: RepositoryContext, options: ListOptions): A
   let batch: string[] = [];
   const resolveBatch = async (): Promise<TagDetails[]> => {
     const found = await Promise.all(
-      batch.map(async (name) => {
-        try {
-          return { name, digest: (await resolveManifest(context, name, options)).digest };
-        } catch (error) {
-          // The tag was deleted after it was listed.
-          if (error instanceof RegistryError && error.notFound) return undefined;
-          throw error;
-        }
-      }),
+      // A tag may be deleted after it was listed.
+      batch.map((name) =>
+        ifThere(async () => ({ name, digest: (await resolveManifest(context, name, options)).digest })),
+      ),
     );
     return found.filter((details) => details !== undefined);
   };

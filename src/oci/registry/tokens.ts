@@ -246,21 +246,13 @@ export class Tokens {
     signal: AbortSignal,
   ): Promise<Held> {
     const url = new URL('/oauth2/exchange', realm.url).href;
-    const answer = await this.#ask({
-      method: 'POST',
-      url,
-      kind: 'api',
-      repeatable: true,
-      signal,
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: form({
-        grant_type: 'access_token',
-        service: realm.service ?? realm.url.host,
-        tenant: credential.tenant,
-        access_token: credential.accessToken,
-      }),
-    });
-    return this.#held(answer, url, ['refresh_token'], DEFAULT_REFRESH_LIFETIME_S);
+    const fields = {
+      grant_type: 'access_token',
+      service: realm.service ?? realm.url.host,
+      tenant: credential.tenant,
+      access_token: credential.accessToken,
+    };
+    return this.#held(await this.#post(url, fields, signal), url, ['refresh_token'], DEFAULT_REFRESH_LIFETIME_S);
   }
 
   async #byPost(
@@ -270,22 +262,20 @@ export class Tokens {
     signal: AbortSignal,
   ): Promise<Held> {
     const acr = isAcrRealm(realm);
-    const answer = await this.#ask({
-      method: 'POST',
-      url: realm.url.href,
-      kind: 'api',
-      repeatable: true,
-      signal,
-      headers: { 'content-type': 'application/x-www-form-urlencoded' },
-      body: form({
-        ...grant,
-        service: realm.service,
-        // Docker's OAuth2 endpoints need a client id and one field with all scopes. ACR repeats the field.
-        client_id: acr ? undefined : 'acr-promoter',
-        scope: acr || scopes.length === 0 ? scopes : scopes.join(' '),
-      }),
-    });
-    return this.#held(answer, realm.url.href, ['access_token', 'token'], DEFAULT_LIFETIME_S);
+    const url = realm.url.href;
+    const fields = {
+      ...grant,
+      service: realm.service,
+      // Docker's OAuth2 endpoints need a client id and one field with all scopes. ACR repeats the field.
+      client_id: acr ? undefined : 'acr-promoter',
+      scope: acr || scopes.length === 0 ? scopes : scopes.join(' '),
+    };
+    return this.#held(await this.#post(url, fields, signal), url, ['access_token', 'token'], DEFAULT_LIFETIME_S);
+  }
+
+  #post(url: string, fields: Parameters<typeof form>[0], signal: AbortSignal): Promise<Record<string, unknown>> {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' };
+    return this.#ask({ method: 'POST', url, kind: 'api', repeatable: true, signal, headers, body: form(fields) });
   }
 
   async #byGet(
