@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { getOrMake } from '../memo.js';
 import type { ReadableRepository } from '../store.js';
 import { allOrAbort } from '../concurrency.js';
-import { Budget } from './budget.js';
+import type { Budget } from './budget.js';
 import type { CopyPlan } from './plan.js';
 import { onSide, resolveIfThere } from './side.js';
 
