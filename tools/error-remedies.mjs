@@ -135,7 +135,6 @@ export const REMEDIES = {
   MESSAGE_DELAY_INVALID: ['the app has a bug', 'Report it with the stack in the log.'],
   MESSAGE_INVALID: ['not a JSON object', 'Send one JSON object per message.'],
   MESSAGE_TOO_LARGE: ['the app has a bug', 'Report it with the stack in the log.'],
-  MOVED_BY_HOST: ['the handler failed five times', 'Read the host’s log; send the message again.'],
   NAME_UNKNOWN: ['no such repository', 'Check the name.'],
   NODE_TOO_OLD: ['Node is too old', 'Use the version that the message names.'],
   NOT_PROMOTED: ['explain --exit-code: the tag is not promoted', 'Read the output of explain.'],
