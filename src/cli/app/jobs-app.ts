@@ -82,8 +82,8 @@ export async function askApp(app: App, path: string, io: Io, body?: string): Pro
   }
   const value = parsed(text);
   if (response.ok) return value;
-  const { readProblem } = await import('./jobs-answers.js');
-  const said = readProblem(value);
+  const { readError } = await import('./answers.js');
+  const said = readError(value);
   if (said !== undefined) {
     const { problems } = said;
     // The message has the first problems.

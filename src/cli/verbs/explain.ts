@@ -37,7 +37,7 @@ function isSettled({ promotions }: Explanation): boolean {
 async function explain({ app, format, operands, values, io }: AppCall): Promise<void> {
   const timeoutSeconds = timeoutOf(values);
   const query = new URLSearchParams({ reference: operandAt(operands, 0) });
-  const { readExplanation } = await import('../app/seeing-answers.js');
+  const { readExplanation } = await import('../app/answers.js');
   const { explanationText } = await import('../../promotions/explanation-text.js');
   const colors = colorsOf(io);
   let before = '';

@@ -6,13 +6,12 @@ import type { Io } from '../io.js';
 import { formatResult, type ResultFormat } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import type { Run } from '../app/jobs-answers.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
 import { addCancelOptions, cancelRun } from '../app/cancel.js';
 import { askApp, type App } from '../app/jobs-app.js';
 import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
-import type { RunInList } from '../app/seeing-answers.js';
+import type { JobRun, RunInList } from '../app/answers.js';
 import type { Column } from '../output/table.js';
 import { RUN_COLUMNS } from './runs.js';
 
@@ -104,7 +103,7 @@ export function isGood(outcome: string): boolean {
 }
 
 /** Prints a run that has ended. @param output undefined if it has none */
-export type PrintRun = (run: Run, output: unknown) => Promise<void> | void;
+export type PrintRun = (run: JobRun, output: unknown) => Promise<void> | void;
 
 async function readJob(path: string, io: Io): Promise<string> {
   if (path === '-') return io.readInput();
@@ -118,25 +117,25 @@ async function readJob(path: string, io: Io): Promise<string> {
   }
 }
 
-async function askRun(app: App, id: string, io: Io): Promise<Run> {
+async function askRun(app: App, id: string, io: Io): Promise<JobRun> {
   const answer = await askApp(app, `jobs/${encodeURIComponent(id)}`, io);
-  return (await import('../app/jobs-answers.js')).readRun(answer);
+  return (await import('../app/answers.js')).readJobRun(answer);
 }
 
-function stateLine({ id, state, input, result }: Run): string {
+function stateLine({ id, state, input, result }: JobRun): string {
   const { operation, id: jobId } = input.job;
   const ended = result && `${result.outcome}${result.code === undefined ? '' : ` (${result.code})`}`;
   return onTerminal(`${jobId}: ${operation}, ${ended ?? state}, run ${id}`);
 }
 
-function stepLine({ step, state, text }: Run['steps'][number]): string {
+function stepLine({ step, state, text }: JobRun['steps'][number]): string {
   return onTerminal(`  ${step} ${state}${text === '' ? '' : `: ${text}`}`);
 }
 
 /** Polls until the run has ended. Prints the progress of its steps when it changes. */
-async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Promise<Run> {
+async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Promise<JobRun> {
   const shown = new Map<string, string>();
-  const ask = async (): Promise<Run | undefined> => {
+  const ask = async (): Promise<JobRun | undefined> => {
     const run = await askRun(app, id, io);
     for (const step of run.steps) {
       const line = stepLine(step);
@@ -149,7 +148,7 @@ async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Pr
 }
 
 /** Prints the output of the job. @throws PromoterError if the job did not succeed */
-async function finish(app: App, run: Run, print: PrintRun, io: Io): Promise<void> {
+async function finish(app: App, run: JobRun, print: PrintRun, io: Io): Promise<void> {
   await print(run, run.output && (await askApp(app, `runs/${encodeURIComponent(run.id)}/output`, io)));
   const { outcome = 'failed', code, reason, remedy } = run.result ?? {};
   io.err(`${stateLine(run)}\n`);
@@ -186,7 +185,7 @@ export async function submitText(text: string, submission: Submission): Promise<
   const { app, format, values, io, print = asFormatted(format, io) } = submission;
   const timeoutSeconds = timeoutOf(values);
   const answer = await askApp(app, 'jobs', io, text);
-  const submitted = (await import('../app/jobs-answers.js')).readSubmitted(answer);
+  const submitted = (await import('../app/answers.js')).readSubmitted(answer);
   if (values.wait === true) {
     return finish(app, await waitFor(app, submitted.runId, io, timeoutSeconds), print, io);
   }
@@ -195,7 +194,7 @@ export async function submitText(text: string, submission: Submission): Promise<
 }
 
 async function listJobs(call: AppCall): Promise<void> {
-  const { readRuns } = await import('../app/seeing-answers.js');
+  const { readRuns } = await import('../app/answers.js');
   const idOf = ({ runId }: JobInList): string => runId;
   const view = { path: 'runs', query: { kind: 'job' }, filters: FILTERS, name: 'jobs', columns: COLUMNS, idOf };
   const read = (answer: unknown): { items: JobInList[]; next?: string | undefined } => {

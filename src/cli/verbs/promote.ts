@@ -88,7 +88,7 @@ export function addPromote(parent: Command, context: VerbContext): void {
           return;
         }
         const query = new URLSearchParams({ repository: `${source.registry}/${source.repository}`, tag: source.tag });
-        const { readPromotions } = await import('../app/seeing-answers.js');
+        const { readPromotions } = await import('../app/answers.js');
         const { items } = readPromotions(await job.ask(`promotions?${query.toString()}`));
         const promotions = items.map(({ rule, destination, state, last }) => ({
           rule,

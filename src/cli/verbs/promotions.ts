@@ -9,7 +9,7 @@ import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } fr
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { askApp } from '../app/jobs-app.js';
 import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
-import type { Requested, ShownPromotion } from '../app/seeing-answers.js';
+import type { Requested, ShownPromotion } from '../app/answers.js';
 import { isGood } from './jobs.js';
 
 const LIST: VerbDescription = {
@@ -87,7 +87,7 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
       remedy: 'Write it as <registry>/<name>:<tag>.',
     });
   }
-  const { readPromotions } = await import('../app/seeing-answers.js');
+  const { readPromotions } = await import('../app/answers.js');
   const rule = textOf(values, 'rule');
   const find = async (query: Record<string, string>): Promise<string[]> => {
     const asked = new URLSearchParams({ ...query, ...(rule !== undefined && { rule }) });
@@ -107,7 +107,7 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
 
 /** The error for a tag without a promotion. Its remedy depends on whether a rule matches the tag and whether it exists. */
 async function unknownPromotion({ app, io }: Pick<AppCall, 'app' | 'io'>, tag: string): Promise<InputError> {
-  const { readExplanation } = await import('../app/seeing-answers.js');
+  const { readExplanation } = await import('../app/answers.js');
   const query = new URLSearchParams({ reference: tag });
   const { promotions, nearest } = readExplanation(await askApp(app, `promotions?${query.toString()}`, io));
   const because = (why: string, remedy: string): InputError =>
@@ -128,7 +128,7 @@ async function unknownPromotion({ app, io }: Pick<AppCall, 'app' | 'io'>, tag: s
  */
 async function waitFor(call: AppCall, { promotionId, generation }: Requested): Promise<ShownPromotion> {
   const { app, io, values } = call;
-  const { readPromotion } = await import('../app/seeing-answers.js');
+  const { readPromotion } = await import('../app/answers.js');
   const ask = async (): Promise<ShownPromotion | undefined> => {
     const row = readPromotion(await askApp(app, `promotions/${encodeURIComponent(promotionId)}`, io));
     const isAnswered = !row.runOpen && row.observedGeneration >= (generation ?? row.generation);
@@ -140,7 +140,7 @@ async function waitFor(call: AppCall, { promotionId, generation }: Requested): P
 async function runPromotions(call: AppCall): Promise<void> {
   const { app, format, operands, values, io } = call;
   timeoutOf(values);
-  const { readRequested } = await import('../app/seeing-answers.js');
+  const { readRequested } = await import('../app/answers.js');
   const requested: Requested[] = [];
   for (const id of await findPromotions(call, operandAt(operands, 0))) {
     requested.push(readRequested(await askApp(app, `promotions/${encodeURIComponent(id)}/run`, io, '{}')));
@@ -181,7 +181,7 @@ function throwUnlessGood(ended: readonly ShownPromotion[]): void {
 export function addPromotions(parent: Command, context: VerbContext): void {
   const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
   const list = defineAppVerb(parent, context, LIST, listed, async (call) => {
-    const { readPromotions } = await import('../app/seeing-answers.js');
+    const { readPromotions } = await import('../app/answers.js');
     const idOf = ({ id }: ShownPromotion): string => id;
     const view = { path: 'promotions', filters: FILTERS, name: 'promotions', columns: COLUMNS, idOf };
     await showList(call, { ...view, read: readPromotions });

@@ -9,7 +9,7 @@ import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } fr
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { addCancelOptions, cancelRun } from '../app/cancel.js';
 import { askApp } from '../app/jobs-app.js';
-import type { RunInList, ShownIgnored, ShownRun } from '../app/seeing-answers.js';
+import type { RunInList, ShownIgnored, ShownRun } from '../app/answers.js';
 
 const LIST: VerbDescription = {
   path: 'runs',
@@ -178,7 +178,7 @@ async function listIgnored(call: AppCall): Promise<void> {
       remedy: `Omit ${refused.join(', ')}: the only filter of ignored events is --since.`,
     });
   }
-  const { readIgnored } = await import('../app/seeing-answers.js');
+  const { readIgnored } = await import('../app/answers.js');
   await showList(call, {
     path: 'runs',
     query: { state: 'ignored' },
@@ -193,7 +193,7 @@ async function listIgnored(call: AppCall): Promise<void> {
 
 async function listRuns(call: AppCall): Promise<void> {
   if (textOf(call.values, 'state') === 'ignored') return listIgnored(call);
-  const { readRuns } = await import('../app/seeing-answers.js');
+  const { readRuns } = await import('../app/answers.js');
   const idOf = ({ id }: RunInList): string => id;
   await showList(call, { path: 'runs', filters: FILTERS, name: 'runs', columns: COLUMNS, idOf, read: readRuns });
 }
@@ -201,7 +201,7 @@ async function listRuns(call: AppCall): Promise<void> {
 async function showRun({ app, format, operands, values, io }: AppCall): Promise<void> {
   const answer = await askApp(app, `runs/${encodeURIComponent(operandAt(operands, 0))}`, io);
   if (format.kind !== 'text') return io.out(formatResult(format, answer));
-  const run = (await import('../app/seeing-answers.js')).readShownRun(answer);
+  const run = (await import('../app/answers.js')).readShownRun(answer);
   io.out(runText(run, tableStyleOf(io, values)));
 }
 

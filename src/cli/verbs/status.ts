@@ -6,7 +6,7 @@ import { onTerminal } from '../output/status-line.js';
 import type { VerbContext, VerbDescription } from '../verb.js';
 import { defineAppVerb } from '../app/app-verb.js';
 import { askApp } from '../app/jobs-app.js';
-import type { ShownStatus } from '../app/seeing-answers.js';
+import type { ShownStatus } from '../app/answers.js';
 
 const VERB: VerbDescription = {
   path: 'status',
@@ -79,7 +79,7 @@ function statusText(status: ShownStatus, colors: Colors): string {
 export function addStatus(parent: Command, context: VerbContext): void {
   defineAppVerb(parent, context, VERB, {}, async ({ app, format, io }) => {
     const answer = await askApp(app, 'status', io);
-    const status = (await import('../app/seeing-answers.js')).readStatus(answer);
+    const status = (await import('../app/answers.js')).readStatus(answer);
     io.out(format.kind === 'text' ? statusText(status, colorsOf(io)) : formatResult(format, answer));
     if (status.ok) return;
     const names = status.problems.map(({ setting, code }) => setting ?? code);

@@ -1,10 +1,10 @@
-import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { z } from 'zod';
 import { cancelRun, type CancelAnswer } from '../../rows/cancellation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
-import { errorAnswer } from './answers.js';
+import { errorAnswer, registerRoute } from './answers.js';
 import type { StorePort } from '../../ports/store.js';
 import type { Progress } from '../../ports/progress.js';
 import type { Promotions } from '../../ports/promotions.js';
@@ -24,14 +24,14 @@ const bodySchema = z.strictObject({
 
 /** `POST runs/{id}/cancel`, with `{"by": …, "reason": …}` or without a body. */
 export function registerCancelRun(ports: StaticPorts, engineOf: EngineOf): void {
-  app.http('cancelRun', {
-    methods: ['POST'],
-    authLevel: 'function',
-    route: 'runs/{id}/cancel',
-    extraInputs: [input.durableClient()],
-    handler: (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> =>
+  registerRoute(
+    'cancelRun',
+    'POST',
+    'runs/{id}/cancel',
+    (request, context) =>
       answerCancel({ ...ports, engine: engineOf(getClient(context)) }, request.params.id ?? '', request),
-  });
+    { extraInputs: [input.durableClient()] },
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { parseJob } from '../../operations/parse-job.js';
 import type { JobInput } from '../../operations/job-schema.js';
 import { type ReadText, INPUT_CHARS } from '../../messages/message-text.js';
@@ -7,7 +7,7 @@ import { repeatedNames } from '../../messages/problems.js';
 import { InputError, describeError } from '../../oci/index.js';
 import type { Ports } from '../../ports/ports.js';
 import { openJob } from '../../operations/start-job.js';
-import { errorAnswer } from './answers.js';
+import { errorAnswer, registerRoute } from './answers.js';
 import { describeRun } from './runs.js';
 import type { StorePort } from '../../ports/store.js';
 import type { JobIds } from '../../ports/job-ids.js';
@@ -22,24 +22,9 @@ type JobPorts = Pick<Ports, 'queues' | 'documents' | 'now'> & StorePort<Runs & P
  * which may be too large for the row.
  */
 export function registerJobs(ports: JobPorts): void {
-  app.http('submitJob', {
-    methods: ['POST'],
-    authLevel: 'function',
-    route: 'jobs',
-    handler: (request: HttpRequest): Promise<HttpResponseInit> => submitJob(ports, request),
-  });
-  app.http('getJob', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'jobs/{id}',
-    handler: (request: HttpRequest): Promise<HttpResponseInit> => getJob(ports, request.params.id ?? ''),
-  });
-  app.http('getRunOutput', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'runs/{id}/output',
-    handler: (request: HttpRequest): Promise<HttpResponseInit> => getOutput(ports, request.params.id ?? ''),
-  });
+  registerRoute('submitJob', 'POST', 'jobs', (request) => submitJob(ports, request));
+  registerRoute('getJob', 'GET', 'jobs/{id}', (request) => getJob(ports, request.params.id ?? ''));
+  registerRoute('getRunOutput', 'GET', 'runs/{id}/output', (request) => getOutput(ports, request.params.id ?? ''));
 }
 
 /**

@@ -1,7 +1,7 @@
-import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { explainReference } from '../../promotions/explain-reference.js';
 import type { StaticPorts } from '../activities.js';
-import { answering, unknownPromotion } from './answers.js';
+import { answering, registerRoute, unknownPromotion } from './answers.js';
 import { promotionFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 import { refuseUnknownNames } from './unknown-names.js';
@@ -14,18 +14,18 @@ type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paus
  * `GET promotions/{id}` returns a row and the steps of its run.
  */
 export function registerPromotions(ports: PromotionPorts): void {
-  app.http('listPromotions', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'promotions',
-    handler: answering((request) => listPromotions(ports, request)),
-  });
-  app.http('getPromotion', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'promotions/{id}',
-    handler: answering((request) => getPromotion(ports, request.params.id ?? '')),
-  });
+  registerRoute(
+    'listPromotions',
+    'GET',
+    'promotions',
+    answering((request) => listPromotions(ports, request)),
+  );
+  registerRoute(
+    'getPromotion',
+    'GET',
+    'promotions/{id}',
+    answering((request) => getPromotion(ports, request.params.id ?? '')),
+  );
 }
 
 async function listPromotions(ports: PromotionPorts, request: HttpRequest): Promise<HttpResponseInit> {

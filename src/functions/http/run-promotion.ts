@@ -1,4 +1,4 @@
-import { app, type HttpRequest, type HttpResponseInit, type InvocationContext } from '@azure/functions';
+import type { HttpResponseInit } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { PromoterError, describeError } from '../../oci/index.js';
 import { matchRules } from '../../rules/match.js';
@@ -6,7 +6,7 @@ import type { Rule } from '../../rules/rule.js';
 import { incrementGeneration } from '../../rows/generation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
-import { errorAnswer, unknownPromotion } from './answers.js';
+import { errorAnswer, registerRoute, unknownPromotion } from './answers.js';
 import type { StorePort } from '../../ports/store.js';
 import type { Progress } from '../../ports/progress.js';
 import type { Promotions } from '../../ports/promotions.js';
@@ -14,14 +14,13 @@ import type { Runs } from '../../ports/runs.js';
 
 /** `POST promotions/{id}/run`: starts a run, whatever the last outcome was. */
 export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): void {
-  app.http('runPromotion', {
-    methods: ['POST'],
-    authLevel: 'function',
-    route: 'promotions/{id}/run',
-    extraInputs: [input.durableClient()],
-    handler: (request: HttpRequest, context: InvocationContext): Promise<HttpResponseInit> =>
-      answerRun({ ...ports, engine: engineOf(getClient(context)) }, request.params.id ?? ''),
-  });
+  registerRoute(
+    'runPromotion',
+    'POST',
+    'promotions/{id}/run',
+    (request, context) => answerRun({ ...ports, engine: engineOf(getClient(context)) }, request.params.id ?? ''),
+    { extraInputs: [input.durableClient()] },
+  );
 }
 
 /** Answers 202 with the id of the run: a new one or the open one. If PROMOTION_PAUSED is set, the answer has no id. */

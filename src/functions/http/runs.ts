@@ -1,4 +1,4 @@
-import { app, type HttpRequest, type HttpResponseInit } from '@azure/functions';
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import type { IgnoredEvents } from '../../ports/ignored-events.js';
 import type { JobIds } from '../../ports/job-ids.js';
 import type { Ports } from '../../ports/ports.js';
@@ -8,7 +8,7 @@ import type { Runs } from '../../ports/runs.js';
 import type { StorePort } from '../../ports/store.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { StepProgress } from '../../rows/step-progress.js';
-import { answering, errorAnswer } from './answers.js';
+import { answering, errorAnswer, registerRoute } from './answers.js';
 import { ignoredFilterOf, runFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 import { refuseUnknownNames } from './unknown-names.js';
@@ -21,18 +21,18 @@ type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> &
  * `GET runs/{id}` returns a run with its steps and their durations.
  */
 export function registerRuns(ports: RunPorts): void {
-  app.http('listRuns', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'runs',
-    handler: answering((request) => listRuns(ports, request)),
-  });
-  app.http('getRun', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'runs/{id}',
-    handler: answering((request) => getRun(ports, request.params.id ?? '')),
-  });
+  registerRoute(
+    'listRuns',
+    'GET',
+    'runs',
+    answering((request) => listRuns(ports, request)),
+  );
+  registerRoute(
+    'getRun',
+    'GET',
+    'runs/{id}',
+    answering((request) => getRun(ports, request.params.id ?? '')),
+  );
 }
 
 async function listRuns(ports: RunPorts, request: HttpRequest): Promise<HttpResponseInit> {

@@ -1,4 +1,4 @@
-import { app, type HttpResponseInit } from '@azure/functions';
+import { registerRoute } from './answers.js';
 
 /** A problem, and what to do about it. It never holds the value of a setting. */
 export interface StatusProblem {
@@ -27,10 +27,5 @@ export interface Status extends AppIdentity {
 
 /** `GET status`, with a function key: all problems at once. */
 export function registerStatus(status: () => Promise<Status>): void {
-  app.http('status', {
-    methods: ['GET'],
-    authLevel: 'function',
-    route: 'status',
-    handler: async (): Promise<HttpResponseInit> => ({ jsonBody: await status() }),
-  });
+  registerRoute('status', 'GET', 'status', async () => ({ jsonBody: await status() }));
 }

@@ -26,6 +26,6 @@ test('a verb that runs on this machine does not load zod', async () => {
 });
 
 test('the test notices zod: a submitted job loads it to read the answer', () => {
-  const { status, stderr } = runChild('../../../src/cli/app/jobs-answers.js');
+  const { status, stderr } = runChild('../../../src/cli/app/answers.js');
   expect([status, stderr]).toEqual([1, expect.stringContaining('zod was loaded')]);
 });

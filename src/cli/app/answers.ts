@@ -1,9 +1,22 @@
 import { z } from 'zod';
 import { PROMOTION_STATES } from '../../rows/promotion-row.js';
 import type { Explanation } from '../../promotions/explanation.js';
-import { known } from './jobs-answers.js';
+import { answerInvalid } from '../output/job-output.js';
 
-// Answers of the app about promotions and runs: only the fields that are shown. The app may be newer than this command.
+// The answers of the app: only the fields that are shown. The app may be newer than this command. This file is loaded
+// only when the app is asked, because zod takes time to load.
+
+/** The error in an answer of the app. */
+const errorSchema = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    remedy: z.string().optional(),
+    problems: z.array(z.object({ path: z.string(), message: z.string() })).default([]),
+  }),
+});
+
+const submittedSchema = z.object({ id: z.string(), runId: z.string(), statusUrl: z.string() });
 
 const sourceSchema = z.looseObject({ registry: z.string(), repository: z.string(), tag: z.string().optional() });
 const resultSchema = z.looseObject({
@@ -56,15 +69,16 @@ const ignoredSchema = z.looseObject({
   reference: z.string(),
   reason: z.string(),
 });
-const inputSchema = z.union([
-  z.looseObject({
-    kind: z.literal('promotion'),
-    rule: z.looseObject({ name: z.string() }),
-    source: sourceSchema,
-    destination: z.string(),
-  }),
-  z.looseObject({ kind: z.literal('job'), job: z.looseObject({ operation: z.string(), id: z.string() }) }),
-]);
+const jobInputSchema = z.looseObject({
+  kind: z.literal('job'),
+  job: z.looseObject({ operation: z.string(), id: z.string() }),
+});
+const promotionInputSchema = z.looseObject({
+  kind: z.literal('promotion'),
+  rule: z.looseObject({ name: z.string() }),
+  source: sourceSchema,
+  destination: z.string(),
+});
 const stepSchema = z.looseObject({
   step: z.string(),
   state: z.string(),
@@ -83,9 +97,15 @@ const shownRunSchema = z.looseObject({
   durationMs: z.number(),
   trigger: triggerSchema.optional(),
   digest: z.string().optional(),
-  input: inputSchema,
+  input: z.union([promotionInputSchema, jobInputSchema]),
   result: resultSchema.optional(),
   steps: z.array(stepSchema),
+});
+/** The run of a job. */
+const jobRunSchema = shownRunSchema.pick({ id: true, state: true, result: true }).extend({
+  input: jobInputSchema.pick({ job: true }),
+  output: z.looseObject({ kind: z.string() }).optional(),
+  steps: z.array(stepSchema.pick({ step: true, state: true, text: true })).default([]),
 });
 const checkSchema = z.union([
   z.looseObject({ state: z.literal('there'), digest: z.string().optional() }),
@@ -148,48 +168,7 @@ const statusSchema = z.looseObject({
   poison: countsSchema.optional(),
 });
 
-export type ShownStatus = z.infer<typeof statusSchema>;
-export type ShownPromotion = z.infer<typeof promotionSchema>;
-export type RunInList = z.infer<typeof summarySchema>;
-export type ShownRun = z.infer<typeof shownRunSchema>;
-export type ShownIgnored = z.infer<typeof ignoredSchema>;
-
-interface ListPage<T> {
-  items: T[];
-  next?: string | undefined;
-}
-
-/** @throws PromoterError `APP_ANSWER_INVALID`, as all functions of this file */
-export function readPromotions(answer: unknown): ListPage<ShownPromotion> {
-  const { promotions, next } = known(
-    z.object({ promotions: z.array(promotionSchema), next: z.string().optional() }),
-    answer,
-  );
-  return { items: promotions, next };
-}
-
-export function readRuns(answer: unknown): ListPage<RunInList> {
-  const { runs, next } = known(z.object({ runs: z.array(summarySchema), next: z.string().optional() }), answer);
-  return { items: runs, next };
-}
-
-export function readIgnored(answer: unknown): ListPage<ShownIgnored> {
-  const { ignored, next } = known(z.object({ ignored: z.array(ignoredSchema), next: z.string().optional() }), answer);
-  return { items: ignored, next };
-}
-
-export function readShownRun(answer: unknown): ShownRun {
-  return known(shownRunSchema, answer);
-}
-
-export function readExplanation(answer: unknown): Explanation {
-  return known(explanationSchema, answer);
-}
-
-export function readStatus(answer: unknown): ShownStatus {
-  return known(statusSchema, answer);
-}
-
+/** The answer to a request to run a promotion. */
 const requestedSchema = z.looseObject({
   promotionId: z.string(),
   /** The request is answered when `observedGeneration` is at least this. */
@@ -197,13 +176,47 @@ const requestedSchema = z.looseObject({
   /** Absent if PROMOTION_PAUSED is set. */
   runId: z.string().optional(),
 });
-/** The answer to a request to run a promotion. */
-export type Requested = z.infer<typeof requestedSchema>;
 
-export function readRequested(answer: unknown): Requested {
-  return known(requestedSchema, answer);
+export type Requested = z.infer<typeof requestedSchema>;
+export type JobRun = z.infer<typeof jobRunSchema>;
+export type ShownStatus = z.infer<typeof statusSchema>;
+export type ShownPromotion = z.infer<typeof promotionSchema>;
+export type RunInList = z.infer<typeof summarySchema>;
+export type ShownRun = z.infer<typeof shownRunSchema>;
+export type ShownIgnored = z.infer<typeof ignoredSchema>;
+
+/** Reads an answer. @throws PromoterError `APP_ANSWER_INVALID` */
+type Read<T> = (answer: unknown) => T;
+
+function reader<S extends z.ZodType>(schema: S): Read<z.infer<S>> {
+  return (answer) => {
+    const parsed = schema.safeParse(answer);
+    if (parsed.success) return parsed.data;
+    throw answerInvalid();
+  };
 }
 
-export function readPromotion(answer: unknown): z.infer<typeof rowSchema> {
-  return known(rowSchema, answer);
+function pageReader<S extends z.ZodType>(
+  name: string,
+  schema: S,
+): Read<{ items: z.infer<S>[]; next?: string | undefined }> {
+  const read = reader(z.object({ [name]: z.array(schema) }));
+  const readNext = reader(z.object({ next: z.string().optional() }));
+  return (answer) => ({ items: read(answer)[name] ?? [], ...readNext(answer) });
+}
+
+export const readPromotions = pageReader('promotions', promotionSchema);
+export const readRuns = pageReader('runs', summarySchema);
+export const readIgnored = pageReader('ignored', ignoredSchema);
+export const readPromotion = reader(rowSchema);
+export const readRequested = reader(requestedSchema);
+export const readShownRun = reader(shownRunSchema);
+export const readExplanation: Read<Explanation> = reader(explanationSchema);
+export const readStatus = reader(statusSchema);
+export const readSubmitted = reader(submittedSchema);
+export const readJobRun = reader(jobRunSchema);
+
+/** The error in an answer. Undefined if the answer does not come from the app. */
+export function readError(answer: unknown): z.infer<typeof errorSchema>['error'] | undefined {
+  return errorSchema.safeParse(answer).data?.error;
 }
