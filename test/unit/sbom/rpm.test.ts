@@ -225,6 +225,18 @@ describe('hostile databases', () => {
     expect(gapsOf(found)).toEqual(['database-unreadable: 1 pages that cannot be read']);
   });
 
+  test('that state more entries than a page has room for are read no further than the page', async () => {
+    const bytes = berkeleyDb([simpleHeader('a'), simpleHeader('b')]);
+    bytes.writeUInt16LE(0xffff, 2 * 512 + 20);
+    const reading = await read(bytes);
+    expect(listed(reading)).toEqual(['a 1.0-1', 'b 1.0-1']);
+    expect(reading.gaps?.map(({ detail }) => detail)).toEqual([
+      '1 pages that state more entries than they have room for',
+      '120 entries that cannot be read',
+      '1 keys without a value',
+    ]);
+  });
+
   test('overflow pages in a circle are a gap', async () => {
     const bytes = berkeleyDb([simpleHeader('a', '1', '1', 2000)]);
     const last = bytes.length - 512;

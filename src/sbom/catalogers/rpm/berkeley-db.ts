@@ -72,7 +72,9 @@ function* itemsOf(
   room: { left: number },
   overflow: (first: number, length: number) => Uint8Array,
 ): Generator<Uint8Array> {
-  const items = page.u16(20);
+  const stated = page.u16(20);
+  const items = Math.min(stated, Math.floor((page.length - PAGE_HEADER_BYTES) / 2));
+  if (items < stated) skips.add('pages that state more entries than they have room for', 'database-unreadable');
   for (let item = 1; item < items; item += 2) {
     try {
       const keyAt = page.u16(PAGE_HEADER_BYTES + 2 * item - 2);
