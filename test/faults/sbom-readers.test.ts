@@ -2,6 +2,7 @@ import { afterAll, afterEach, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { CATALOGERS } from '../../src/sbom/catalogers/index.js';
 import { READERS } from '../fuzz/readers.js';
 import type { Answer, Task } from './sbom-readers.child.js';
 
@@ -43,6 +44,11 @@ afterEach(async () => {
   if (isBusy) await endThread();
 });
 afterAll(endThread);
+
+test('every cataloger is among the readers', () => {
+  const tried = new Set(READERS.flatMap(({ cataloger }) => cataloger ?? []));
+  expect([...tried].sort()).toEqual(CATALOGERS.map(({ name }) => name).sort());
+});
 
 test.each(READERS.map(({ name }, index) => [name, index + 1] as const))(
   '%s: changed inputs are read or refused, in little memory, and what is listed is well-formed',

@@ -30,6 +30,8 @@ import { checkCataloger, checkDocuments, type Place } from './well-formed.js';
 /** A reader of bytes that a stranger may have written. */
 export interface Reader {
   name: string;
+  /** Name of the cataloger, if it is one. */
+  cataloger?: string;
   /** Valid contents. */
   seeds(): Buffer[];
   /** Makes an input, mostly of a seed with a few changes. */
@@ -47,6 +49,7 @@ function ofCataloger(
 ): Reader {
   return {
     name,
+    cataloger: cataloger.name,
     seeds: () => seeds().map((seed) => Buffer.from(seed as string)),
     make,
     async read(input, { chunkBytes, thoroughly }) {
