@@ -1,5 +1,6 @@
 import type { Cataloger, Gap, LocatedPackage } from './catalogers/cataloger.js';
 import type { GapCause } from './gaps.js';
+import { areComparable } from './catalogers/file-digests.js';
 import { Folder, type FileTree } from './layers/file-tree.js';
 import { baseOf, cleanPath, parentOf } from './layers/path.js';
 
@@ -25,7 +26,7 @@ export interface UnownedProgram {
   path: string;
 }
 
-/** The `fileDigests` of a file of the tree, if they were computed. */
+/** Digests of a file of the tree. Undefined if it is no program and no file of a language package. */
 export type DigestsOf = (file: number) => readonly string[] | undefined;
 
 /** Where `env` looks for programs, in images that say nothing else. */
@@ -42,6 +43,8 @@ class Owned {
   readonly #digestsOf: DigestsOf;
   /** For each file and folder, the topmost layer from which files may come. */
   readonly #layers = new Map<number | Folder, number>();
+  /** Files without a digest that can be compared with the one that a package lists. */
+  readonly unread = new Set<number>();
   /** Folders by the path that leads there, because one folder has many files. */
   readonly #folders = new Map<string, Folder | undefined>();
   /** For folders that were asked for: the topmost layer of them and of all folders above them. */
@@ -74,7 +77,8 @@ class Owned {
       const listed = digests[at] ?? '';
       const real = listed === '' ? undefined : this.#digestsOf(node);
       if (real === undefined) this.#raise(node, layer);
-      else if (real.some((digest) => digest.startsWith(listed))) this.#raise(node, Infinity);
+      else if (real.includes(listed)) this.#raise(node, Infinity);
+      else if (!areComparable(real, listed)) this.unread.add(node);
     }
   }
 
@@ -127,9 +131,11 @@ class Owned {
  * @param found all packages, and the gaps in the files that were read
  * @param programs each path of each ELF file and script
  * @param layers digests, from the lowest layer up
- * @param digestsOf for all programs, and for all files of packages of languages
+ * @param digestsOf for all programs, and for all files of packages of languages; those that are unlikely to be listed may
+ *   be missing
  * @returns the packages and gaps to list, and the ELF files and script interpreters that belong to none of them. A program that
  *   scripts name is an interpreter and not one of the ELF files. Interpreters that are not in the image do not count.
+ *   `unread`: listed files without a digest that can be compared. They count as replaced.
  */
 export function compareOwners<P extends FoundPackage, G extends FoundGap>(
   found: { packages: readonly P[]; gaps: readonly G[] },
@@ -137,7 +143,7 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
   tree: FileTree,
   layers: readonly string[],
   digestsOf: DigestsOf,
-): { packages: P[]; gaps: G[]; unowned: UnownedProgram[] } {
+): { packages: P[]; gaps: G[]; unowned: UnownedProgram[]; unread: readonly number[] } {
   const ofSystem = new Owned(tree, digestsOf);
   // Without a digest, a file from a layer above the database was replaced after its package was installed.
   for (const each of found.packages)
@@ -189,6 +195,7 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
       ...unowned('unowned-binaries', binaries.values()),
       ...unowned('unowned-interpreters', interpreters.values()),
     ],
+    unread: [...new Set([...ofSystem.unread, ...ofOthers.unread])],
   };
 }
 

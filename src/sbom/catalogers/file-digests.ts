@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 
-/** The algorithms with which databases list the digests of files: dpkg, apk and old rpm, new rpm. */
-const ALGORITHMS = ['md5', 'sha1', 'sha256'] as const;
+/** The algorithms with which databases list the digests of files: dpkg and old rpm, apk, new rpm. */
+export const ALGORITHMS = ['md5', 'sha1', 'sha256'] as const;
+type FileAlgorithm = (typeof ALGORITHMS)[number];
 /** Hexadecimal digits that are compared: those of SHA-1, to which apk shortens SHA-256. */
 const MOST_DIGITS = 40;
 const LISTED_DIGITS: readonly number[] = [32, 40, 64];
@@ -11,9 +12,59 @@ export function listedDigest(hex: string): string {
   return LISTED_DIGITS.includes(hex.length) && /^[0-9a-f]+$/.test(hex) ? hex.slice(0, MOST_DIGITS) : '';
 }
 
-/** The digests of a file, one for each algorithm. One of them is the {@link listedDigest} of the same file. */
-export async function fileDigests(chunks: AsyncIterable<Uint8Array>): Promise<string[]> {
-  const hashes = ALGORITHMS.map((algorithm) => createHash(algorithm));
+/**
+ * Digests of a file, one for each algorithm. With all algorithms, one of them is the {@link listedDigest} of the same
+ * file.
+ */
+export async function fileDigests(
+  chunks: AsyncIterable<Uint8Array>,
+  algorithms: readonly FileAlgorithm[],
+): Promise<string[]> {
+  const hashes = algorithms.map((algorithm) => createHash(algorithm));
   for await (const chunk of chunks) for (const hash of hashes) hash.update(chunk);
   return hashes.map((hash) => hash.digest('hex').slice(0, MOST_DIGITS));
+}
+
+/** False if one more algorithm could give the digest that a database lists. */
+export function areComparable(digests: readonly string[], listed: string): boolean {
+  const algorithms = listed.length < MOST_DIGITS ? 1 : ALGORITHMS.length - 1;
+  return digests.filter(({ length }) => length === listed.length).length === algorithms;
+}
+
+/** Folders where distributions install programs. */
+const OF_DISTRIBUTIONS = /^(?:usr\/(?!local\/)|s?bin\/|lib\w*\/|opt\/|etc\/|var\/)/;
+/** Paths of distributions, and the algorithms of the digests that they list. Of Debian's kin, chisel lists SHA-256. */
+const KINDS: readonly { path: RegExp; algorithms: readonly FileAlgorithm[] }[] = [
+  { path: /^etc\/apt\//, algorithms: ['md5'] },
+  {
+    path: /^(?:etc\/(?:apk|rpm|yum|zypp|tdnf|dnf)\b|lib\/apk\/|usr\/lib\/(?:apk|rpm)\/)/,
+    algorithms: ['sha1', 'sha256'],
+  },
+  { path: /^(?:usr\/)?lib\/[a-z0-9_]+-linux-gnu/, algorithms: ['md5', 'sha256'] },
+];
+/** Folders of the system with Python packages, which list SHA-256. */
+const PYTHON = /^(?:opt|var)\/|-packages\//;
+const NODE = 'node_modules/';
+
+/**
+ * Tells which digests of a file are likely to be listed. Each algorithm takes half as much time as unpacking or more.
+ * The few files for which this guess leaves out too much are read once more if a package lists them.
+ */
+export class LikelyDigests {
+  /** Those of the first path that tells them; all before it. */
+  #ofSystem: readonly FileAlgorithm[] = ALGORITHMS;
+
+  /** Notes a path of the layer, in the order of the archive. */
+  note(path: string): void {
+    if (this.#ofSystem === ALGORITHMS)
+      this.#ofSystem = KINDS.find((kind) => kind.path.test(path))?.algorithms ?? ALGORITHMS;
+  }
+
+  /** The algorithms for a program or a file of a language package. */
+  algorithmsFor(path: string): readonly FileAlgorithm[] {
+    const isOfSystem = OF_DISTRIBUTIONS.test(path);
+    const ofSystem = isOfSystem ? this.#ofSystem : [];
+    const mayBePython = !path.includes(NODE) && (!isOfSystem || PYTHON.test(path));
+    return mayBePython && !ofSystem.includes('sha256') ? [...ofSystem, 'sha256'] : ofSystem;
+  }
 }

@@ -1,7 +1,7 @@
 import { createDigester, PromoterError, type Descriptor, type Digest } from '../../oci/index.js';
 import type { Counts, LayerBudget } from '../budget.js';
 import type { Cataloger, Gap, LayerFile, Reading } from '../catalogers/cataloger.js';
-import { fileDigests } from '../catalogers/file-digests.js';
+import { ALGORITHMS, fileDigests, LikelyDigests } from '../catalogers/file-digests.js';
 import type { SbomLimits } from '../limits.js';
 import { ChangeWriter } from './changes.js';
 import { EntryContent } from './layer-file.js';
@@ -40,15 +40,16 @@ export interface LayerReading {
   hasOpaque: boolean;
   files: FileReading[];
   programs: Program[];
-  /** What `fileDigests` gives for programs and for files of packages of languages. */
+  /** Digests of programs and of files of packages of languages; not those that are unlikely to be listed. */
   digests: { index: number; digests: string[] }[];
   gaps: (Gap & { path: string })[];
   counts: Counts;
 }
 
-/** The readers of a file: catalogers by name. `recognizers`: all that recognize its content. */
+/** The readers of a file: catalogers by name. `recognizers`: all that recognize its content. `digests`: all digests. */
 export type Readers = ReadonlySet<string>;
 export const RECOGNIZERS = 'recognizers';
+export const DIGESTS = 'digests';
 
 /** What {@link readLayer} needs. */
 export interface LayerOptions {
@@ -97,6 +98,7 @@ class LayerPass {
   readonly #options: LayerOptions;
   readonly #recognizers: readonly Cataloger[];
   readonly #changes = new ChangeWriter();
+  readonly #likely = new LikelyDigests();
   readonly #found: Omit<LayerReading, 'diffId' | 'counts' | 'changes' | 'hasOpaque'> = {
     files: [],
     programs: [],
@@ -120,6 +122,7 @@ class LayerPass {
     if (path === '') return;
     const index = this.#entries++;
     const name = baseOf(path);
+    this.#likely.note(path);
     if (this.#options.only === undefined) this.#note(entry, path, name);
     if (entry.type === 'file' && !name.startsWith('.wh.')) await this.#readFile(entry, index, path);
   }
@@ -162,7 +165,7 @@ class LayerPass {
     const recognizers = isRecognized
       ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
       : [];
-    await this.#read(entry, index, content, byPath, recognizers, isProgram);
+    await this.#read(entry, index, content, byPath, recognizers, isProgram || asked?.has(DIGESTS) === true);
   }
 
   /** @returns true for a program */
@@ -183,9 +186,9 @@ class LayerPass {
     content: EntryContent,
     byPath: readonly Cataloger[],
     recognizers: readonly Cataloger[],
-    isProgram: boolean,
+    isListed: boolean,
   ): Promise<void> {
-    const { budget, needMuchMemory } = this.#options;
+    const { budget, needMuchMemory, only } = this.#options;
     const isRecognized = (reader: Cataloger): boolean => !byPath.includes(reader);
     const wanting = [...byPath, ...recognizers];
     const reading = wanting.filter((reader) => {
@@ -194,11 +197,14 @@ class LayerPass {
       this.#keep(index, reader.name, isRecognized(reader), { gaps: [{ cause: 'file-too-large', detail }] });
       return false;
     });
-    // Whether a package of the distribution owns a file depends on its digest.
+    // Whether a package of the distribution owns a file depends on its digest. What is read once more gets all digests.
+    const mayBeListed = isListed || wanting.some(({ kind }) => kind !== 'os');
+    const algorithms = only === undefined ? this.#likely.algorithmsFor(cleanPath(entry.name)) : ALGORITHMS;
     const digest = async (file: LayerFile): Promise<void> => {
-      this.#found.digests.push({ index, digests: await fileDigests(file.chunks()) });
+      this.#found.digests.push({ index, digests: await fileDigests(file.chunks(), algorithms) });
     };
-    const hasDigest = isProgram || wanting.some(({ kind }) => kind !== 'os');
+    const hasDigest = mayBeListed && algorithms.length > 0;
+    if (mayBeListed && !hasDigest) this.#found.digests.push({ index, digests: [] });
     if (!hasDigest && reading.length === 0) return;
     const whole = reading.some(({ maxBytes }) => maxBytes < Infinity);
     if (whole) budget.take('readBytes', entry.size);

@@ -9,7 +9,7 @@ import { Gaps } from '../gaps.js';
 import type { Sbom } from '../generator.js';
 import { parseImageConfig } from '../image-config.js';
 import { FileTree } from '../layers/file-tree.js';
-import { RECOGNIZERS, type FileReading, type LayerReading } from '../layers/layer-reading.js';
+import { DIGESTS, RECOGNIZERS, type FileReading, type LayerReading } from '../layers/layer-reading.js';
 import { whyUnreadable } from '../layers/unpack.js';
 import type { SbomLimits } from '../limits.js';
 import type { SbomFormat } from '../tool.js';
@@ -40,7 +40,7 @@ export async function makeImageSboms(work: ImageWork, blobs: BlobSource): Promis
   const image = new Image(work, blobs);
   await image.readLayers();
   await image.readWhereLinksLead();
-  const found = image.catalog();
+  const found = await image.catalog();
   return makeSboms({ ...found, name: work.name, digest: work.digest }, work.formats, work.limits);
 }
 
@@ -97,25 +97,31 @@ class Image {
 
   /** Reads the files that catalogers want at their place, but not under their name in the archive: once for each layer. */
   async readWhereLinksLead(): Promise<void> {
-    const { layers, limits } = this.#work;
+    const { limits } = this.#work;
     const found = findFiles(this.#tree, CATALOGERS, limits.linkedPaths);
     this.#found = found;
     if (found.stoppedAt !== undefined) {
       this.#gaps.add('link-unresolved', `there are too many paths behind symbolic links (${found.stoppedAt})`);
     }
-    const missing: Map<number, Set<string>>[] = [];
-    const want = (file: number, reader: string): void => {
-      const { layer, index } = this.#tree.placeOf(file);
-      const files = (missing[layer] ??= new Map());
-      const readers = files.get(index) ?? new Set();
-      files.set(index, readers.add(reader));
-    };
+    const missing: [file: number, reader: string][] = [];
     for (const { file, cataloger } of found.wanted)
-      if (this.#readingOf(file, cataloger) === undefined) want(file, cataloger.name);
+      if (this.#readingOf(file, cataloger) === undefined) missing.push([file, cataloger.name]);
     for (const file of found.others.keys()) {
       const readings = this.#readingsOf(file);
       const isSeen = readings.some(({ isRecognized, cataloger }) => isRecognized || cataloger === RECOGNIZERS);
-      if (readings.length > 0 && !isSeen) want(file, RECOGNIZERS);
+      if (readings.length > 0 && !isSeen) missing.push([file, RECOGNIZERS]);
+    }
+    await this.#readMore(missing);
+  }
+
+  /** Reads files once more, for readers that have not seen them: once for each layer. */
+  async #readMore(files: readonly (readonly [file: number, reader: string])[]): Promise<void> {
+    const { layers, limits } = this.#work;
+    const missing: Map<number, Set<string>>[] = [];
+    for (const [file, reader] of files) {
+      const { layer, index } = this.#tree.placeOf(file);
+      const ofLayer = (missing[layer] ??= new Map());
+      ofLayer.set(index, (ofLayer.get(index) ?? new Set()).add(reader));
     }
     await inParallel([...missing.entries()], limits.layersAtOnce, async ([at, only]) => {
       const [layer, reading] = [layers[at], this.#readings[at]];
@@ -126,7 +132,7 @@ class Image {
   }
 
   /** What the catalogers say of all files at their places. */
-  catalog(): Omit<Parameters<typeof makeSboms>[0], 'name' | 'digest'> {
+  async catalog(): Promise<Omit<Parameters<typeof makeSboms>[0], 'name' | 'digest'>> {
     const files = this.#filesOfCatalogers();
     const located: (FoundPackage & { cataloger: Cataloger })[] = [];
     const doubtful: (FoundGap & { cataloger: Cataloger })[] = [];
@@ -140,7 +146,14 @@ class Image {
     }
     const layers = this.#work.layers.map(({ digest }) => digest);
     const found = { packages: located, gaps: doubtful };
-    const { packages, gaps, unowned } = compareOwners(found, this.#programs(), this.#tree, layers, this.#digests());
+    const compare = (): ReturnType<typeof compareOwners<(typeof located)[number], (typeof doubtful)[number]>> =>
+      compareOwners(found, this.#programs(), this.#tree, layers, this.#digests());
+    let compared = compare();
+    if (compared.unread.length > 0) {
+      await this.#readMore(compared.unread.map((file) => [file, DIGESTS]));
+      compared = compare();
+    }
+    const { packages, gaps, unowned } = compared;
     for (const { cataloger, cause, detail, path } of gaps) this.#gap(cataloger, cause, detail, path);
     for (const { cause, path } of unowned) this.#gaps.add(cause, path);
     const distro = distroOf(files);

@@ -17,7 +17,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 4;
+const SHAPE = 5;
 const HASH_BYTES = 32;
 
 type Algorithm = LayerOptions['algorithm'];

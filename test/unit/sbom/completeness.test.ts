@@ -294,6 +294,16 @@ describe('a file whose digest the database of the distribution has', () => {
     expect(await unowned([...installed, program('usr/bin/a')], [program('usr/bin/a')])).toEqual([]);
   });
 
+  test.each(DATABASES)('%s: has that digest also where and when others are expected', async (_, database) => {
+    for (const path of ['usr/bin/a', 'srv/a', 'usr/lib/node_modules/a.node', 'srv/node_modules/a.node']) {
+      for (const hint of ['etc/apt/a', 'etc/apk/a', 'usr/lib/x86_64-linux-gnu/a', 'etc/a']) {
+        const files: Entry[] = [[hint, ''], ...database(path, ELF)];
+        expect(await unowned([...files, program(path)])).toEqual([]);
+        expect(await unowned([...files, program(path, `${ELF}other`)])).toEqual([path]);
+      }
+    }
+  });
+
   test.each(DATABASES)('%s: hides no package that replaced the installed one', async (_, database) => {
     const path = 'usr/lib/node_modules/npm/package.json';
     const installed = '{"name":"npm","version":"1.0.0"}';
