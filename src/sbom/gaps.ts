@@ -18,7 +18,7 @@ export const GAP_CAUSES = [
   /** No cataloger reads this kind of package database. */
   'no-reader',
   'too-many-licences',
-  /** ELF files that belong to no listed package. */
+  /** ELF files, and PE files such as .NET assemblies, that belong to no listed package. */
   'unowned-binaries',
   /** Interpreters of scripts that belong to no listed package. */
   'unowned-interpreters',

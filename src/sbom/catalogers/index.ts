@@ -4,6 +4,7 @@ import type { Cataloger } from './cataloger.js';
 import { dotnetCataloger } from './dotnet.js';
 import { dpkgCataloger } from './dpkg.js';
 import { javaCataloger } from './java.js';
+import { javascriptCataloger } from './javascript.js';
 import { jdkCataloger } from './jdk.js';
 import { npmCataloger } from './npm.js';
 import { osReleaseCataloger } from './os-release.js';
@@ -19,6 +20,7 @@ export const CATALOGERS: readonly Cataloger[] = [
   apkCataloger,
   rpmCataloger,
   npmCataloger,
+  javascriptCataloger,
   pythonCataloger,
   javaCataloger,
   dotnetCataloger,

@@ -1,13 +1,23 @@
-import { LONGEST_NAME, type Cataloger, type Gap, type LocatedPackage, type Reading } from './cataloger.js';
+import {
+  LONGEST_NAME,
+  type Cataloger,
+  type Gap,
+  type LocatedPackage,
+  type Package,
+  type Reading,
+} from './cataloger.js';
 import { identify, type JavaArchive } from './java-identity.js';
 import { parseManifest, type JavaManifest } from './java-manifest.js';
 import { parsePomProperties, parsePomXml, type Pom } from './maven-pom.js';
 import { ZipBudget, ZipLimitError } from './zip-budget.js';
+import { unreadEcosystem } from './unread.js';
 import { readZip, startsAsJar } from './zip.js';
 
-const EXTENSION = /\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap)$/i;
+const EXTENSION = /\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap|zip|whl)$/i;
+/** Archives of other things, which may have Java archives inside. */
+const OTHER = /\.(?:zip|whl)$/i;
 const WANTED =
-  /(?:^|\/)pom\.properties$|(?:^|\/)META-INF\/maven\/[^/]+\/[^/]+\/pom\.xml$|^META-INF\/MANIFEST\.MF$|\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap)$/i;
+  /(?:^|\/)pom\.properties$|(?:^|\/)META-INF\/maven\/[^/]+\/[^/]+\/pom\.xml$|^META-INF\/MANIFEST\.MF$|\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap|zip|whl)$/i;
 /** A class of the archive itself: not at its root, and not one for newer Java versions only. */
 const CLASS = /^(?![A-Z]+-INF\/).+\/[^/]+\.class$/;
 /** Bytes of a manifest or pom. Of a longer manifest, the start counts: its main section is there. */
@@ -122,6 +132,13 @@ class FileReader {
   }
 }
 
+/** The packages of an archive. Without a manifest, an archive of other things is none itself. */
+function describedBy(archive: JavaArchive, path: string): Package[] {
+  const found = identify(archive, path);
+  const isOther = OTHER.test(archive.inner === '' ? path : archive.inner) && Object.keys(archive.manifest).length === 0;
+  return isOther ? found.filter(({ name }) => archive.poms.some(({ artifact }) => artifact === name)) : found;
+}
+
 /** The folder that contains both. Undefined contains nothing yet. */
 function commonFolder(one: string | undefined, other: string): string {
   if (one === undefined || one === other || other.startsWith(`${one}/`)) return (one ?? other).slice(0, LONGEST_NAME);
@@ -149,7 +166,7 @@ export const javaCataloger: Cataloger<Facts> = {
   name: 'java',
   kind: 'language',
   maxBytes: Infinity,
-  wants: (path) => EXTENSION.test(path),
+  wants: (path) => EXTENSION.test(path) && unreadEcosystem(path) === undefined,
   recognizes: (head) => startsAsJar(head),
   async read(file): Promise<Reading<Facts>> {
     // An empty file has nothing to hide, and a real RAR archive is no Java program.
@@ -169,7 +186,7 @@ export const javaCataloger: Cataloger<Facts> = {
     const packages = found.flatMap(({ path, layer, reading }) => {
       const listed = new Map<string, LocatedPackage>();
       for (const archive of reading.facts?.archives ?? []) {
-        for (const one of identify(archive, path)) {
+        for (const one of describedBy(archive, path)) {
           const key = JSON.stringify([one.namespace, one.name, one.version]);
           if (!listed.has(key)) listed.set(key, { ...one, path, layer });
         }

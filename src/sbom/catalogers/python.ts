@@ -146,8 +146,8 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
   const described = new Set<string>();
   for (const { path, reading } of found) {
     const folder = folderOf(path);
-    if (!path.endsWith('/RECORD')) described.add(folder);
-    if (reading.facts === undefined) continue;
+    if (!/\/(?:RECORD|INSTALLER)$/.test(path)) described.add(folder);
+    if (reading.facts === undefined || path.endsWith('/INSTALLER')) continue;
     const list = lists.get(folder) ?? { owns: [], digests: [], dependsOn: [] };
     const { owns, digests } = boundedFiles(folder, reading.facts);
     lists.set(folder, {
@@ -172,8 +172,9 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
       });
     }
     const isList = !/(?:METADATA|PKG-INFO|\.egg-info)$/.test(path);
-    if (isList ? path.endsWith('/RECORD') && !described.has(folder) : isEmpty(reading)) {
-      const detail = isList ? 'a list of files without METADATA' : 'metadata without headers';
+    if (isList ? path.startsWith(folder) && !described.has(folder) : isEmpty(reading)) {
+      described.add(folder);
+      const detail = isList ? 'a package without METADATA' : 'metadata without headers';
       gaps.push({ cause: 'database-unreadable', detail, path });
     }
   }
@@ -193,6 +194,7 @@ export const pythonCataloger: Cataloger<PythonFacts> = {
     switch (path.slice(path.lastIndexOf('/') + 1)) {
       case 'METADATA':
       case 'RECORD':
+      case 'INSTALLER':
         return /\.dist-info\/[^/]+$/.test(path);
       case 'PKG-INFO':
       case 'requires.txt':

@@ -23,7 +23,7 @@ export interface FileReading {
 /** A file that the kernel can start. */
 export interface Program {
   index: number;
-  /** What the first line of a script names: its interpreter and perhaps arguments; absent for ELF files. */
+  /** What the first line of a script names: its interpreter and perhaps arguments; absent for ELF and PE files. */
   interpreter?: string;
 }
 
@@ -67,6 +67,8 @@ export interface LayerOptions {
 /** Larger files are read one at a time over all layers. */
 const MUCH_MEMORY = 16 * 1024 * 1024;
 const ELF = '\x7fELF';
+/** The offset of the second header of PE files: .NET assemblies, which run on Linux as well. */
+const PE_OFFSET_AT = 0x3c;
 const SPARSE: Gap = { cause: 'sparse-file', detail: 'a sparse file' };
 /** Libraries need no permission to run. */
 const LIBRARY = /\.so(?:\.[0-9.]+)?$/;
@@ -171,7 +173,7 @@ class LayerPass {
   /** @returns true for a program */
   #noteProgram(head: Uint8Array, mode: number, index: number): boolean {
     const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, ELF.length)).toString('latin1');
-    if (start === ELF) this.#found.programs.push({ index });
+    if (start === ELF || isPe(head)) this.#found.programs.push({ index });
     else if (start.startsWith('#!') && (mode & 0o111) !== 0) {
       const interpreter = INTERPRETER.exec(Buffer.from(head).toString())?.[1];
       if (interpreter !== undefined) this.#found.programs.push({ index, interpreter });
@@ -220,6 +222,15 @@ class LayerPass {
     budget.take('packageChars', charsOf(reading));
     this.#found.files.push({ index, cataloger, isRecognized, reading });
   }
+}
+
+/** @see https://learn.microsoft.com/windows/win32/debug/pe-format */
+function isPe(head: Uint8Array): boolean {
+  const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
+  if (bytes.length < PE_OFFSET_AT + 4 || bytes.toString('latin1', 0, 2) !== 'MZ') return false;
+  const at = bytes.readUInt32LE(PE_OFFSET_AT);
+  // A header behind the first bytes is not looked at: what begins as a program counts as one.
+  return at + 4 > bytes.length || bytes.toString('latin1', at, at + 4) === 'PE\0\0';
 }
 
 /** True if a file may be a program or library. */

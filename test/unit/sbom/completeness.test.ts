@@ -33,6 +33,28 @@ async function unowned(...layers: Entry[][]): Promise<unknown> {
 describe('an ELF file', () => {
   test.each<[string, Entry[], string[]]>([
     ['of no package is a gap', [program('opt/b'), program('opt/a')], ['opt/a', 'opt/b']],
+    [
+      'or a .NET assembly of no package is a gap',
+      [
+        program('app/a.dll', `MZ${'\0'.repeat(58)}\x80\0\0\0${'\0'.repeat(64)}PE\0\0`),
+        program('app/b', 'MZ no program'),
+      ],
+      ['app/a.dll'],
+    ],
+    [
+      'or a .NET assembly that a deps.json file lists is none',
+      [
+        [
+          'app/a.deps.json',
+          JSON.stringify({
+            targets: { t: { 'a/1': { runtime: { 'lib/net8.0/a.dll': {} } } } },
+            libraries: { 'a/1': { type: 'package' } },
+          }),
+        ],
+        program('app/a.dll', `MZ${'\0'.repeat(58)}\x80\0\0\0${'\0'.repeat(64)}PE\0\0`),
+      ],
+      [],
+    ],
     ['of a package of the distribution is none', [...apk('a', 'usr/bin/a'), program('usr/bin/a')], []],
     ['is found where a link leads', [...apk('a', 'bin/a'), link('bin', 'usr/bin'), program('usr/bin/a')], []],
     [

@@ -34,6 +34,32 @@ async function names(path: string, ...entries: RawEntry[]): Promise<string[]> {
   return packages.map(({ namespace, name, version }) => `${namespace}:${name}@${version}`);
 }
 
+describe('a zip archive or wheel', () => {
+  const jar = rawZip([manifest('Implementation-Version: 9'), properties('g', 'a', '1')]);
+  const inner = (name: string): RawEntry => ({ name, content: jar });
+
+  test.each(['opt/app.zip', 'wheels/pyspark-3.5.whl'])('%s lists the jars inside it, and not itself', async (path) => {
+    const entries = [inner('pyspark/jars/a-1.jar'), { name: 'pyspark/x.class', content: 'x' }];
+    expect(await names(path, ...entries)).toEqual(['g:a@1']);
+    expect(await names('all.zip', { name: 'in/app.zip', content: rawZip(entries) })).toEqual(['g:a@1']);
+    expect(await names(path, { name: 'readme.txt', content: 'x' })).toEqual([]);
+  });
+
+  test('that is a jar by its content is listed', async () => {
+    expect(await names('opt/a.zip', manifest('Implementation-Version: 1'), classes)).toEqual(['com.example:a@1']);
+    expect(await names('opt/b.zip', properties('g', 'a', '1'))).toEqual(['g:a@1']);
+  });
+
+  test('with a jar that cannot be read has a gap', async () => {
+    const { reading } = await find('a.zip', rawZip([{ name: 'a.jar', content: 'no archive' }]));
+    expect(reading.gaps).toEqual([{ cause: 'archive-doubtful', detail: 'a.jar is no zip archive' }]);
+  });
+
+  test('in the cache of Yarn is left to the gap for it', () => {
+    expect(javaCataloger.wants('app/.yarn/cache/a.zip')).toBe(false);
+  });
+});
+
 describe('a jar', () => {
   test('is the artifact of its pom.properties', async () => {
     const jar = [manifest('Implementation-Version: 9'), classes, properties('org.example', 'tool', '1.2.3')];

@@ -75,16 +75,16 @@ describe('layers that were read before', () => {
   });
 
   test('give the same gaps, also for a sparse file that is not where its name says', async () => {
-    const link = await tarOf([['node_modules', { type: 'symlink', linkname: 'data' }]]);
+    const link = await tarOf([['a.dist-info', { type: 'symlink', linkname: 'data' }]]);
     const sparse = Buffer.concat([
       file({ name: 'pax', type: 'x' }, pax('GNU.sparse.major=0', 'GNU.sparse.minor=1', 'GNU.sparse.map=0,0')),
-      header({ name: 'node_modules/a/package.json', bytes: [[100, Buffer.from('0000755')]] }),
+      header({ name: 'a.dist-info/METADATA', bytes: [[100, Buffer.from('0000755')]] }),
     ]);
     const lower = Buffer.concat([link.subarray(0, -END.length), sparse, END]);
-    const image = [{ mediaType: PLAIN_LAYER, bytes: lower }, await layerOf(['.wh.node_modules', ''])];
+    const image = [{ mediaType: PLAIN_LAYER, bytes: lower }, await layerOf(['.wh.a.dist-info', ''])];
     const { layers } = memory();
     const first = await sbomOf(image, { layers });
-    expect(first.gaps).toEqual(['a sparse file (data/a/package.json)']);
+    expect(first.gaps).toEqual(['a sparse file (data/METADATA)']);
     expect((await sbomOf(image, { layers })).bytes).toEqual(first.bytes);
   });
 

@@ -98,6 +98,14 @@ describe('the python cataloger', () => {
     ]);
   });
 
+  test('takes the name of the installer for no requirement', async () => {
+    const { packages, gaps } = await readAll({
+      'a.dist-info/METADATA': 'Name: a\nVersion: 1\n',
+      'a.dist-info/INSTALLER': 'pip\n',
+    });
+    expect([packages[0]?.dependsOn, gaps]).toEqual([undefined, []]);
+  });
+
   test.each([
     ['License: MIT\nClassifier: License :: OSI Approved', ['MIT']],
     ['License: BSD\nClassifier: License :: OSI Approved :: BSD License', ['BSD']],
@@ -123,6 +131,8 @@ describe('the python cataloger', () => {
     ['blanks', { 'a.egg-info': ' \n \n' }],
     ['a list where the metadata should be', { 'a.egg-info/PKG-INFO': 'a/b.py,,\n' }],
     ['a list of files without metadata', { 'a.dist-info/RECORD': 'a/b.py,,\n' }],
+    ['only the name of the installer', { 'a.dist-info/INSTALLER': 'pip\n' }],
+    ['the installer and a list', { 'a.dist-info/INSTALLER': 'pip\n', 'a.dist-info/RECORD': 'a/b.py,,\n' }],
   ] as [string, Record<string, string>][])('%s is a gap', async (_, files) => {
     const { packages, gaps } = await readAll(files);
     expect(packages).toEqual([]);
