@@ -15,11 +15,11 @@ function namesOf(value: unknown): string[] {
 }
 
 /**
- * The folder of a package in `vendor`. Plugins of Composer install to other places, which `install-path` names: they
+ * The folder of a package in `vendor`; a metapackage has none. Plugins of Composer install to other places, which `install-path` names: they
  * hold PHP code, and somebody else's files.
  */
-function folderOf(name: string): string | undefined {
-  return PACKAGE_NAME.test(name) ? `../${name}/` : undefined;
+function folderOf(entry: Record<string, unknown>, name: string): string | undefined {
+  return PACKAGE_NAME.test(name) && entry['install-path'] !== null ? `../${name}/` : undefined;
 }
 
 function toPackage(entry: unknown): Package | undefined {
@@ -28,7 +28,7 @@ function toPackage(entry: unknown): Package | undefined {
   if (!isUsable(name) || !isUsable(version)) return undefined;
   const slash = name.indexOf('/');
   const licenses = [license].flat().filter(isUsable).slice(0, MOST_LICENSES);
-  const folder = folderOf(name);
+  const folder = folderOf(entry, name);
   const dependsOn = namesOf(entry['require']);
   const provides = [name, ...namesOf(entry['provide']), ...namesOf(entry['replace'])];
   const hex = isRecord(dist) ? dist['shasum'] : undefined;
