@@ -16,7 +16,8 @@ import { inVirtualTime } from './virtual-time.js';
 // - A run is opened by a rule as it stands, or as it stood when the caller that opens it began to work.
 // - A run of a rule that observes writes to no registry; one of a rule that attaches at the destination doesn't write to the source.
 // - The schedule opens no run of a promotion that was stopped, observed or refused (EVIDENCE_MISSING, DESTINATION_TAKEN,
-//   DESTINATION_LOCKED and RULE_GONE apart), while digest and rule are what its last run saw and nothing else was wanted.
+//   DESTINATION_LOCKED and RULE_GONE apart), while digest and rule are what its last run saw and nothing else was wanted. A referrer
+//   that no trigger has reported to its row is looked for once, even if the last run has found it: the row has no list of all of them.
 // - Housekeeping takes no run, and no promotion, that isn't at rest, or hasn't been for so long.
 // - A run that has ended is not ended again, nor opened again; a step that begins later writes to no registry and no promotion's row.
 // - A promotion's row is written by the run that it names, or by the caller that opens the next one; it goes back to none that it named before.

@@ -226,9 +226,17 @@ export class Watches {
     const hasMoved =
       (this.#movedAt.get(`${source.registry}/${source.repository}`) ?? -1) >= since ||
       (digest !== undefined && digest !== this.#digestOf(source));
+    // Its event came before a run had written the subject index: whether the run has listed it, no row says.
+    const isReferrerNew = (row.news?.referrerCount ?? 0) > (before.news?.referrerCount ?? 0);
     const { from = -1, rules = [] } = this.#rules.at(-1) ?? {};
     const rule = rules.find(({ name }) => name === row.rule);
-    if (!hasMoved && from < beganAt && rule !== undefined && fingerprint(rule) === before.last?.fingerprint)
+    if (
+      !hasMoved &&
+      !isReferrerNew &&
+      from < beganAt &&
+      rule !== undefined &&
+      fingerprint(rule) === before.last?.fingerprint
+    )
       this.problems.add(`${label} opens a run of promotion ${row.id}, which is ${before.last?.outcome}`);
   }
 }
