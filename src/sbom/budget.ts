@@ -111,6 +111,11 @@ export class LayerBudget {
     this.#image.take(name, amount);
   }
 
+  /** Takes back what the layer has cost so far, because it is read again from its start. */
+  giveBack(): void {
+    for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.#image.take(name, -this.counts[name]);
+  }
+
   /** Counts a frame of a zstd layer. @throws InputError `SBOM_LIMIT` */
   takeFrame(windowBytes: number): void {
     const { zstdWindowBytes } = this.#limits;

@@ -82,7 +82,7 @@ async function readAnyLayer(input: Buffer, mediaType: string): Promise<void> {
       limits: LIMITS,
       budget: budget.layer(),
       algorithm: 'sha256',
-      needMuchMemory: () => Promise.resolve(),
+      needMuchMemory: () => Promise.resolve(() => {}),
     });
     if (reading.counts.unpackedBytes > LIMITS.unpackedBytes) throw new Error('it unpacked more than it may');
     const tree = new FileTree({ onMemory: () => {}, onStep: () => {}, onDoubt: () => {} });

@@ -58,8 +58,11 @@ export interface LayerOptions {
   budget: LayerBudget;
   /** Algorithm of the digest of the unpacked layer. */
   algorithm: 'sha256' | 'sha512';
-  /** Waits until no other layer needs much memory. The permit lasts until the layer is read. */
-  needMuchMemory: () => Promise<void>;
+  /**
+   * Waits until no other layer needs much memory, or throws what ends the reading. The permit lasts until the layer is
+   * read, or for a file until the returned function is called.
+   */
+  needMuchMemory: (user: 'layer' | 'file') => Promise<() => void>;
   /** By index, the files to read and their readers. Default: those that a cataloger wants by path or recognizes. */
   only?: ReadonlyMap<number, Readers>;
 }
@@ -88,7 +91,7 @@ export async function readLayer(
   const digester = createDigester(algorithm);
   const unpacked = unpackLayer(packed, layer, async (windowBytes) => {
     budget.takeFrame(windowBytes);
-    if (windowBytes > MUCH_MEMORY / 2) await needMuchMemory();
+    if (windowBytes > MUCH_MEMORY / 2) await needMuchMemory('layer');
   });
   const pass = new LayerPass(options);
   const hashed = budget.unpacked(unpacked, (bytes) => digester.update(bytes));
@@ -210,9 +213,14 @@ class LayerPass {
     if (!hasDigest && reading.length === 0) return;
     const whole = reading.some(({ maxBytes }) => maxBytes < Infinity);
     if (whole) budget.take('readBytes', entry.size);
-    if (whole && entry.size > MUCH_MEMORY) await needMuchMemory();
+    const end = whole && entry.size > MUCH_MEMORY ? await needMuchMemory('file') : undefined;
     const readers = reading.map((reader) => (file: LayerFile) => readSafely(reader, file, content));
-    const read = await content.readBy<Reading | void>(hasDigest ? [...readers, digest] : readers);
+    let read: (Reading | void)[];
+    try {
+      read = await content.readBy<Reading | void>(hasDigest ? [...readers, digest] : readers);
+    } finally {
+      end?.();
+    }
     for (const [at, reader] of reading.entries()) this.#keep(index, reader.name, isRecognized(reader), read[at] ?? {});
   }
 

@@ -6,6 +6,7 @@ import type { Cataloger } from '../catalogers/cataloger.js';
 import { readLayer, type LayerOptions, type LayerReading } from '../layers/layer-reading.js';
 import type { SbomLimits } from '../limits.js';
 import { TOOL_VERSION } from '../tool.js';
+import { MemoryPermit, MemoryTaken } from './memory-permit.js';
 
 /** The blobs of an image, and what is kept of layers that were read before. */
 export interface BlobSource {
@@ -30,8 +31,7 @@ export class LayerReader {
   readonly #budget: Budget;
   readonly #version: string;
   readonly #readings = new Map<string, Promise<LayerReading>>();
-  /** Resolves when the layer that needs much memory has been read. */
-  #much: Promise<void> = Promise.resolve();
+  readonly #memory = new MemoryPermit();
 
   constructor(blobs: BlobSource, catalogers: readonly Cataloger[], limits: SbomLimits, budget: Budget) {
     this.#blobs = blobs;
@@ -82,21 +82,29 @@ export class LayerReader {
 
   async #readNow(layer: Descriptor, algorithm: Algorithm, only?: LayerOptions['only']): Promise<LayerReading> {
     let end: (() => void) | undefined;
-    const needMuchMemory = async (): Promise<void> => {
-      if (end !== undefined) return;
-      const before = this.#much;
-      this.#much = new Promise((resolve) => (end = resolve));
-      await before;
+    const needMuchMemory = async (user: 'layer' | 'file'): Promise<() => void> => {
+      if (end === undefined && user === 'file') return await this.#memory.takeForFile();
+      end ??= this.#memory.takeForOpenLayer();
+      return () => {};
     };
     try {
-      return await readLayer(layer, this.#blobs.open(layer), {
-        catalogers: this.#catalogers,
-        limits: this.#limits,
-        budget: only === undefined ? this.#budget.layer() : this.#budget.layerAgain(),
-        algorithm,
-        needMuchMemory,
-        ...(only && { only }),
-      });
+      for (;;) {
+        const budget = only === undefined ? this.#budget.layer() : this.#budget.layerAgain();
+        try {
+          return await readLayer(layer, this.#blobs.open(layer), {
+            catalogers: this.#catalogers,
+            limits: this.#limits,
+            budget,
+            algorithm,
+            needMuchMemory,
+            ...(only && { only }),
+          });
+        } catch (error) {
+          if (!(error instanceof MemoryTaken)) throw error;
+          budget.giveBack();
+          end = await this.#memory.takeForLayer();
+        }
+      }
     } finally {
       end?.();
     }
