@@ -217,9 +217,23 @@ describe('an ecosystem without a cataloger', () => {
     ['packed Python eggs', 'usr/lib/python3/site-packages/a-1.0-py3.11.egg'],
     ['the cache of Yarn', 'app/.yarn/cache/a-npm-1.0.0-0-10.zip'],
     ['conda', 'opt/conda/conda-meta/numpy-1.26.json'],
+    ['the cache of Yarn', 'root/.yarn/berry/cache/a-npm-1.0.0-0-10.zip'],
+    ["Yarn Plug'n'Play", 'app/.pnp.cjs'],
+    ['gems that Bundler took from Git', 'usr/local/bundle/bundler/gems/rails-0123456789ab/rails.gemspec'],
+    ['Perl', 'usr/local/lib/perl5/site_perl/5.38.2/x86_64-linux-gnu/auto/JSON/PP/.packlist'],
+    ['R', 'usr/local/lib/R/site-library/ggplot2/Meta/package.rds'],
+    ['LuaRocks', 'usr/local/lib/luarocks/rocks-5.1/lpeg/1.1.0-1/rock_manifest'],
+    ['Erlang', 'opt/rabbitmq/plugins/rabbit-3.13.0/ebin/rabbit.app'],
   ])('%s: %s', async (ecosystem, path) => {
     expect((await read([path, 'content'])).gaps).toEqual([`no reader for ${ecosystem} (${path})`]);
   });
+
+  test.each(['usr/lib/R/library/base/Meta/package.rds', 'usr/lib64/erlang/lib/kernel-9/ebin/kernel.app'])(
+    'is not reported for %s, which is a file of a package of the distribution',
+    async (path) => {
+      expect(await read([path, 'content'])).toEqual({ purls: [], gaps: [] });
+    },
+  );
 
   test.each(['opt/jar', 'opt/METADATA', 'rpmdb.sqlite', 'a.jar/', 'x.gemspec'])(
     'is not reported for %s',

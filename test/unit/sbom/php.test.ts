@@ -59,6 +59,11 @@ describe('installed.json', () => {
     },
   );
 
+  test('owns nothing as a metapackage', async () => {
+    const { packages } = (await read([{ ...LOG, 'install-path': null }])) as { packages: { owns?: string[] }[] };
+    expect(packages.map(({ owns }) => owns)).toEqual([undefined]);
+  });
+
   test('with packages without name or version names how many', async () => {
     expect(await read([null, {}, { name: 'a/b' }, { name: 'a/b', version: 1 }, { version: '1' }])).toEqual({
       packages: [],
