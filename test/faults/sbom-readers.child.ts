@@ -19,7 +19,7 @@ export interface Answer {
 }
 
 /** An input has at most 16 KiB, and states lengths of gigabytes. */
-const MOST_ALLOCATED = 16 * 1024 ** 2;
+const MOST_ALLOCATED = 8 * 1024 ** 2;
 
 async function work({ reader: name, tries, seed }: Task): Promise<Answer> {
   const reader = READERS.find((each) => each.name === name);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds images from real package managers, as OCI layouts, each with the list of packages that its own package manager gives (truth/TYPE:
 # one `name version` a line). Needs root, overlayfs, debootstrap, p7zip, rpm, npm, pip, Go, Ruby,
-# Composer, Cargo and cargo-auditable (in PEERS or on PATH), and their registries.
+# Composer and Cargo, and their registries. PEERS: a folder bin with programs in Go, where cargo-auditable is installed if it is missing.
 # Usage: build.sh FOLDER [debian|large|alpine|rpm|dotnet|languages ...]; an image that is there is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -182,6 +182,7 @@ build_languages() { # Ruby gems and Composer packages made here, a Rust program 
   printf '[package]\nname = "sample"\nversion = "0.1.0"\nedition = "2021"\n[dependencies]\nserde_json = "1"\nsemver = "1"\n[build-dependencies]\ncc = "1"\n' >"$work/rust/Cargo.toml"
   printf 'fn main() { println!("{} {}", serde_json::json!({"a": 1}), semver::Version::new(1, 2, 3)); }\n' >"$work/rust/src/main.rs"
   printf 'fn main() {}\n' >"$work/rust/build.rs"
+  PATH="$PEERS:$PATH" command -v cargo-auditable >/dev/null || cargo install --quiet --locked --root "$PEERS/.." cargo-auditable@0.7.7
   (cd "$work/rust" && PATH="$PEERS:$PATH" cargo auditable build --release --quiet)
   cp "$work/rust/target/release/sample" "$root/usr/local/bin/sample"
   layer
