@@ -39,9 +39,10 @@ go_modules() { # the modules of a Go binary and the standard library
 }
 python_truth() { python3 -m pip list --path "$1" --format json | python3 -c 'import json,sys
 for p in json.load(sys.stdin): print(p["name"], p["version"])'; }
-npm_truth() { # folder with node_modules
-  find "$1" -path '*/node_modules/*' -name package.json | node -e 'const fs=require("fs");
-for (const f of fs.readFileSync(0,"utf8").trim().split("\n")) { if (!/node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(f)) continue; const p=JSON.parse(fs.readFileSync(f)); if (p.name&&p.version) console.log(p.name,p.version); }'
+npm_truth() { # folder of an app; npm also complains of what was removed
+  (cd "$1" && npm ls --all --json 2>/dev/null || true) | node -e 'const found = new Set();
+const walk = (tree) => { for (const [name, each] of Object.entries(tree.dependencies ?? {})) { if (each.version && !each.missing) found.add(`${name} ${each.version}`); walk(each); } };
+walk(JSON.parse(require("fs").readFileSync(0, "utf8"))); console.log([...found].join("\n"));'
 }
 
 build_debian() {
@@ -104,7 +105,7 @@ build_alpine() {
   cp -a "$work/disk/." "$root/"
   [ -e "$root/etc/os-release" ] || cp "$root/usr/lib/os-release" "$root/etc/os-release"
   [ -e "$root/lib/apk/db/installed" ] || { echo 'alpine: no apk database found' >&2; return 1; }
-  awk -F: '$1=="P"{p=$2} $1=="V"{print p, $2}' "$root/lib/apk/db/installed" | sort >"$out/alpine/truth/apk"
+  chroot "$root" /sbin/apk info -v --no-network 2>/dev/null | sed -E 's/^(.+)-([^-]+-r[0-9]+)$/\1 \2/' | sort >"$out/alpine/truth/apk"
   finish alpine
 }
 
