@@ -10,8 +10,10 @@ import { startAzurite, type Azurite } from '../support/azurite.js';
 import { pushImage, pushMultiPlatform } from '../support/images.js';
 import { newPlayedWorld, outcomes } from '../support/played-world.js';
 import { register } from '../support/registered.js';
-import { atEnd, start } from '../support/registry-harness.js';
+import { atEnd, cleanUpAfterEach, start } from '../support/registry-harness.js';
 import { rule } from '../support/rules.fixture.js';
+
+cleanUpAfterEach();
 
 // HTTP requests of one run, from its push event to its result event, at Azurite's tables and at two registries with
 // sign-in. test/unit/functions/run-requests.test.ts counts calls of ports. The figures may only shrink.

@@ -20,6 +20,7 @@ import {
   Validity,
   Version,
 } from '@peculiar/asn1-x509';
+import { rsaKey } from './rsa-key.js';
 
 export interface Issued {
   der: Uint8Array;
@@ -149,7 +150,7 @@ function spkiOf(key: KeyObject, compressed = false): SubjectPublicKeyInfo {
 function makeKey(kind: Exclude<IssueOptions['key'], KeyObject | undefined>): KeyObject {
   if (kind === 'Ed25519') return generateKeyPairSync('ed25519').privateKey;
   const [type, size] = kind.split('-');
-  if (type === 'RSA') return generateKeyPairSync('rsa', { modulusLength: Number(size) }).privateKey;
+  if (type === 'RSA') return rsaKey(Number(size));
   return generateKeyPairSync('ec', { namedCurve: kind }).privateKey;
 }
 

@@ -9,9 +9,13 @@ export const IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const INDEX = 'application/vnd.oci.image.index.v1+json';
 
 const cleanups: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
-});
+
+/** Closes registries and removes folders after each test. Each file must call it: files share this module. */
+export function cleanUpAfterEach(): void {
+  afterEach(async () => {
+    for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  });
+}
 
 /** Functions to run after the test, last one first. */
 export function atEnd(cleanup: () => Promise<void>): void {

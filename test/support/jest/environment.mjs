@@ -1,9 +1,14 @@
 // The process that runs the test files. What a file changes in it is put back when the file ends.
 import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { memoryFolder } from './memory-folder.mjs';
 
 const requireJest = createRequire(createRequire(import.meta.url).resolve('jest'));
 const { ModernFakeTimers } = requireJest('@jest/fake-timers');
 const { ModuleMocker } = requireJest('jest-mock');
+
+/** For unit tests only: the others write more. */
+let folder;
 
 export default class SharedProcess {
   global = globalThis;
@@ -14,8 +19,12 @@ export default class SharedProcess {
   #exitCode = process.exitCode;
   #folder = process.cwd();
   #env = { ...process.env };
+  #isUnit;
+  #cache;
 
   constructor({ projectConfig }) {
+    this.#isUnit = projectConfig.displayName.name === 'unit';
+    this.#cache = join(projectConfig.cacheDirectory, 'node');
     this.fakeTimersModern = new ModernFakeTimers({ config: projectConfig, global: globalThis });
   }
 
@@ -27,7 +36,13 @@ export default class SharedProcess {
     return null;
   }
 
-  async setup() {}
+  async setup() {
+    if (!this.#isUnit) return;
+    folder ??= memoryFolder();
+    if (folder !== undefined) process.env.TMPDIR ??= folder;
+    // Child processes that run Node start sooner.
+    process.env.NODE_COMPILE_CACHE ??= this.#cache;
+  }
 
   async teardown() {
     this.fakeTimersModern.dispose();

@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { rsaKey } from '../rsa-key.js';
 import { ANSWERS, type Answer } from './answers.js';
 import { signEcdsa, signRsa } from './sign-digest.js';
 
@@ -22,10 +23,7 @@ export interface KeyVersion {
 export function newKeyVersion(id: string, kind: KeyKind, createdMs: number, count: number): KeyVersion {
   const version = createHash('sha256').update(`${id} ${count}`).digest('hex').slice(0, 32);
   const [type, bits] = kind.split('-');
-  const { privateKey } =
-    type === 'RSA'
-      ? generateKeyPairSync('rsa', { modulusLength: Number(bits) })
-      : generateKeyPairSync('ec', { namedCurve: kind });
+  const privateKey = type === 'RSA' ? rsaKey(Number(bits)) : generateKeyPairSync('ec', { namedCurve: kind }).privateKey;
   return {
     id: `${id}/${version}`,
     version,

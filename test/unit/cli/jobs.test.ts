@@ -8,6 +8,9 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { run } from '../../../src/cli/run.js';
 import { createMemoryIo, type MemoryIoOptions } from '../../support/memory-io.js';
+import { shortPauses } from '../../support/short-pauses.js';
+
+shortPauses();
 
 interface Asked {
   method: string;

@@ -12,6 +12,9 @@ import { formatLeftOut } from '../../../src/cli/output/left-out.js';
 import { run } from '../../../src/cli/run.js';
 import { putRealGraph } from '../../support/graphs.js';
 import { createMemoryIo } from '../../support/memory-io.js';
+import { shortPauses } from '../../support/short-pauses.js';
+
+shortPauses();
 
 let folder = '';
 let layout = '';

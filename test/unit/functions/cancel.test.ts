@@ -252,18 +252,19 @@ describe('a run that is stopped', () => {
     });
   });
 
-  test('during a step ends within two seconds, even if the step waits for an answer', async () => {
+  test('during a step ends it, even if the step waits for an answer', async () => {
     await pushImage(source(), { tag: SOURCE.tag });
     const run = await openRun(world);
     world.sbom = {
-      generate: ({ signal }) =>
-        new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(new Error('STALLED: no')))),
+      generate: async ({ signal }) => {
+        await stop(run.runId);
+        return new Promise((_resolve, reject) =>
+          signal?.addEventListener('abort', () => reject(new Error('STALLED: no'))),
+        );
+      },
     };
     app = register(world);
-    setTimeout(() => void stop(run.runId), 300);
-    const before = Date.now();
     expect((await play(run.runId)).output).toMatchObject({ outcome: 'cancelled' });
-    expect(Date.now() - before).toBeLessThan(10_000);
     expect(await source().listReferrers((await source().resolve(SOURCE.tag)).digest)).toEqual([]);
   });
 

@@ -81,6 +81,26 @@ describe('promotions', () => {
     }
   });
 
+  test.each(['nope', 'nope/', `${REGISTRY}/nope`, `${REGISTRY}/nope/app:v1`, 'elsewhere.io/**'])(
+    'destination=%s is no destination of a rule: it is reported with the destinations that there are',
+    async (destination) => {
+      world.ruleList = [rule()];
+      expect(await get('listPromotions', `destination=${encodeURIComponent(destination)}`)).toMatchObject({
+        status: 400,
+        jsonBody: { error: { code: 'DESTINATION_UNKNOWN', remedy: expect.stringContaining('{repository}:{tag}') } },
+      });
+    },
+  );
+
+  test('a destination that a rule can write to and that has no promotion yet is an empty list', async () => {
+    world.ruleList = [rule()];
+    for (const destination of [DESTINATION, `${DESTINATION.split('/')[0]}/**`, '**/*:v1']) {
+      expect(await body('listPromotions', `destination=${encodeURIComponent(destination)}`)).toEqual({
+        promotions: [],
+      });
+    }
+  });
+
   test('a rule that is gone is found as long as a promotion or run of it is kept', async () => {
     await incrementGeneration(world, rule({ name: 'gone' }), SOURCE, { kind: 'push' });
     world.ruleList = [rule()];

@@ -1,5 +1,5 @@
 import { HttpRequest, InvocationContext, type HttpResponseInit } from '@azure/functions';
-import { describe, expect, test } from '@jest/globals';
+import { describe, expect, jest, test } from '@jest/globals';
 import { TransportError } from '../../../src/oci/index.js';
 import { fixedSigner, loadPemSigner, type SignerSource } from '../../../src/signing/index.js';
 import { createSelfSignedCertificate } from '../../support/self-signed.js';
@@ -141,7 +141,13 @@ describe('health of an app that works', () => {
       () => Promise.reject(new Error('down')),
       () => new Promise<never>(() => undefined),
     ];
+    const { setTimeout: wait } = globalThis;
+    const timers = jest
+      .spyOn(globalThis, 'setTimeout')
+      .mockImplementation(((end: () => void, ms = 0, value?: unknown) =>
+        wait(end, ms === 2_000 ? 20 : ms, value)) as typeof setTimeout);
     for (const tickedAt of answers) expect(await health(tickedAt)()).toEqual({ jsonBody: { status: 'ok' } });
+    timers.mockRestore();
   });
 
   test('reads the table once for all who ask within ten seconds', async () => {

@@ -176,7 +176,7 @@ test('an event of more promotions than one call triggers is continued from the q
   for (const id of ids) expect((await rowOf(world, id)).news?.referrers).toMatchObject([{ digest }]);
 });
 
-test('an event of 2,000 promotions is answered in time, even if each table request takes 40 ms', async () => {
+test('an event of 2,000 promotions takes few table requests one after the other', async () => {
   const source = world.registries.repository(REGISTRY, SOURCE.repository);
   const root = await pushImage(source, { tag: SOURCE.tag });
   const place = { registry: REGISTRY, repository: SOURCE.repository, digest: root.digest };
@@ -191,25 +191,36 @@ test('an event of 2,000 promotions is answered in time, even if each table reque
   }
   const { digest } = await pushArtifact(source, 'application/x-report', { subject: root });
   const { store } = world;
-  const slow = new Proxy(store, {
+  // Requests that are under way together are answered together: one round.
+  let rounds = 0;
+  let answers: Promise<void> | undefined;
+  const nextRound = (): Promise<void> =>
+    (answers ??= new Promise((resolve) => {
+      setTimeout(() => {
+        rounds += 1;
+        answers = undefined;
+        resolve();
+      }, 5);
+    }));
+  const inRounds = new Proxy(store, {
     get: (target, key) => {
       const value: unknown = Reflect.get(target, key);
       if (typeof value !== 'function') return value;
       return async (...args: unknown[]): Promise<unknown> => {
-        await new Promise((resolve) => setTimeout(resolve, 40));
+        await nextRound();
         return value.apply(target, args) as unknown;
       };
     },
   });
-  app = register({ ...world, store: slow });
-  const startedMs = performance.now();
+  app = register({ ...world, store: inRounds });
   await deliver('onRegistryEvent', {
     id: 'e1',
     eventType: 'Microsoft.ContainerRegistry.ImagePushed',
     eventTime: '2026-01-01T00:00:00Z',
     data: { target: { repository: SOURCE.repository, digest }, request: { host: REGISTRY } },
   });
-  expect(performance.now() - startedMs).toBeLessThan(10_000);
+  // A request takes 40 ms at most: four seconds.
+  expect(rounds).toBeLessThan(100);
   expect(world.queues.sent).toMatchObject([{ queue: 'registry-events', delaySeconds: 0 }]);
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { hideCredentials, InputError, parseReference, quoted } from '../../../src/oci/index.js';
+import { cpuTimer } from '../../support/cpu-timer.js';
 
 const PASSWORD = 'S3cretQ9';
 const HEX = 'a'.repeat(64);
@@ -56,10 +57,10 @@ test('the message and the details of an error never contain credentials', () => 
 test('the time is proportional to the length of the text', () => {
   for (const piece of ['a', ':', '@', '?', '"', '\\"', '"\\', '//', 'a:b@', '"a ']) {
     const text = piece.repeat(200_000);
-    const startedMs = performance.now();
+    const cpuMs = cpuTimer();
     expect(hideCredentials(text).length).toBeLessThanOrEqual(text.length + 3);
     // An earlier version took 2 s for 64 KiB of repeated `"\\`.
-    expect(performance.now() - startedMs).toBeLessThan(1000);
+    expect(cpuMs()).toBeLessThan(1000);
   }
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import {
   NO_NEWS,
-  hear,
+  addNews,
   isAnsweredBy,
   lateTag,
   believed,
@@ -22,7 +22,7 @@ const lastOf = (digest: string): { last: { digest: string } } => ({ last: { dige
 function heard(...told: (TriggerReport & { at: string })[]): News {
   let news = NO_NEWS;
   for (const each of told)
-    ({ news } = hear({ news }, each, new Date(Math.max(Date.parse(each.at), START + 3_600_000))));
+    ({ news } = addNews({ news }, each, new Date(Math.max(Date.parse(each.at), START + 3_600_000))));
   return news;
 }
 
@@ -38,34 +38,34 @@ describe('the news of a tag', () => {
   });
 
   test('counts a timestamp in the future as now', () => {
-    const { news } = hear({}, { digest: A, at: at(600) }, now(1));
+    const { news } = addNews({}, { digest: A, at: at(600) }, now(1));
     expect(news.tag).toEqual({ digest: A, at: at(1) });
-    expect(hear({ news }, { digest: B, at: at(2) }, now(2)).news.tag?.digest).toBe(B);
+    expect(addNews({ news }, { digest: B, at: at(2) }, now(2)).news.tag?.digest).toBe(B);
   });
 
   test('has the newest event even if a host’s clock is an hour slow', () => {
     const before = heard({ digest: A, at: at(50) });
-    const { news } = hear({ news: before }, { digest: B, at: at(60) }, now(0));
+    const { news } = addNews({ news: before }, { digest: B, at: at(60) }, now(0));
     expect(news.tag?.digest).toBe(B);
-    expect(hear({ news }, { digest: A, at: at(50) }, now(0)).news.tag?.digest).toBe(B);
+    expect(addNews({ news }, { digest: A, at: at(50) }, now(0)).news.tag?.digest).toBe(B);
   });
 
   test('knows the same digest at the same time, but not the same digest pushed again', () => {
     const news = heard({ digest: A, at: at(1) });
-    expect(hear({ news }, { digest: A, at: at(1) }, now(2)).isKnown).toBe(true);
-    expect(hear({ news }, { digest: A, at: at(2) }, now(2)).isKnown).toBe(false);
+    expect(addNews({ news }, { digest: A, at: at(1) }, now(2)).isKnown).toBe(true);
+    expect(addNews({ news }, { digest: A, at: at(2) }, now(2)).isKnown).toBe(false);
   });
 
   test('knows an older event only if it knows its digest', () => {
     const news = heard({ digest: B, at: at(2) });
-    expect(hear({ news }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(false);
-    expect(hear({ news, ...lastOf(A) }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(true);
+    expect(addNews({ news }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(false);
+    expect(addNews({ news, ...lastOf(A) }, { digest: A, at: at(1) }, now(3)).isKnown).toBe(true);
   });
 
   test('does not change if an event is delivered again after a run has seen another digest', () => {
     // No event reported the push of B, and a run has read it.
     const moved = answered(heard({ digest: A, at: at(1) }), A, B, now(5));
-    expect(hear({ news: moved, ...lastOf(B) }, { digest: A, at: at(1) }, now(6))).toEqual({
+    expect(addNews({ news: moved, ...lastOf(B) }, { digest: A, at: at(1) }, now(6))).toEqual({
       news: moved,
       isKnown: true,
     });
@@ -73,19 +73,19 @@ describe('the news of a tag', () => {
 
   test('keeps a push after a deletion that is reported late', () => {
     const news = heard({ digest: A, at: at(1) }, { digest: A, at: at(3) });
-    expect(hear({ news }, { digest: A, deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
+    expect(addNews({ news }, { digest: A, deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
   });
 
   test('stores nothing without a time, and counts the trigger as new', () => {
-    expect(hear({}, { digest: A }, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
-    expect(hear({}, {}, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
+    expect(addNews({}, { digest: A }, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
+    expect(addNews({}, {}, now(1))).toEqual({ news: NO_NEWS, isKnown: false });
   });
 
   test('removes a deleted manifest only from the tag that named it last', () => {
     const news = heard({ digest: A, at: at(1) }, { digest: A, deleted: true, at: at(5) });
     expect(news.tag).toEqual({ digest: A, deleted: true, at: at(1) });
     // Moved before the deletion, and reported after it.
-    expect(hear({ news }, { digest: B, at: at(3) }, now(6)).news.tag).toEqual({ digest: B, at: at(3) });
+    expect(addNews({ news }, { digest: B, at: at(3) }, now(6)).news.tag).toEqual({ digest: B, at: at(3) });
     expect(heard({ digest: B, at: at(1) }, { digest: A, deleted: true, at: at(5) }).tag).toEqual({
       digest: B,
       at: at(1),
@@ -110,7 +110,7 @@ describe('the digest that a tag reads', () => {
   test('is stale if it was replaced recently, unless the news names it', () => {
     const news = answered(heard({ digest: B, at: at(2) }), A, B, now(3));
     expect(lateTag({ news, ...lastOf(B) }, A, now(4))).toMatchObject({ digest: A, replacedAt: at(3) });
-    const back = hear({ news }, { digest: A, at: at(5) }, now(5)).news;
+    const back = addNews({ news }, { digest: A, at: at(5) }, now(5)).news;
     expect(lateTag({ news: back, ...lastOf(B) }, A, now(6))).toBeUndefined();
     // Two hosts' clocks may be an hour apart.
     expect(lateTag({ news, ...lastOf(B) }, A, now(70))).toBeDefined();
@@ -118,7 +118,7 @@ describe('the digest that a tag reads', () => {
   });
 
   test('is stale if an event reports it with an older time than the news', () => {
-    const { news } = hear({ news: heard({ digest: B, at: at(2) }) }, { digest: C, at: at(1) }, now(3));
+    const { news } = addNews({ news: heard({ digest: B, at: at(2) }) }, { digest: C, at: at(1) }, now(3));
     expect(lateTag({ news, ...lastOf(B) }, C, now(4))).toMatchObject({ digest: C });
   });
 
@@ -146,7 +146,7 @@ describe('after a run has read a digest, the news', () => {
     expect(lateTag({ news, ...lastOf(B) }, B, now(31))).toBeUndefined();
     expect(lateTag({ news, ...lastOf(B) }, A, now(31))).toMatchObject({ replacedAt: at(30) });
     // The event comes after all.
-    expect(hear({ news, ...lastOf(B) }, { digest: B, at: at(20) }, now(32)).news.tag).toEqual({
+    expect(addNews({ news, ...lastOf(B) }, { digest: B, at: at(20) }, now(32)).news.tag).toEqual({
       digest: B,
       at: at(20),
     });
@@ -156,7 +156,7 @@ describe('after a run has read a digest, the news', () => {
     const news = answered(heard({ digest: A, at: at(1) }, { deleted: true, at: at(2) }), A, A, now(3));
     expect(news.tag).toEqual({ digest: A, at: new Date(Date.parse(at(2)) + 1).toISOString(), seen: true });
     // The deletion is told again.
-    expect(hear({ news, ...lastOf(A) }, { deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
+    expect(addNews({ news, ...lastOf(A) }, { deleted: true, at: at(2) }, now(4))).toEqual({ news, isKnown: true });
   });
 });
 

@@ -13,6 +13,7 @@ import {
 } from '../../support/sbom-image.js';
 import { propertyRuns } from '../../support/property-runs.js';
 import { END, header } from './raw-tar.js';
+import { cpuTimer } from '../../support/cpu-timer.js';
 
 const IS_FULL = process.env['FULL'] === '1';
 const a = npmPackage('node_modules/a', 'a', '1.0.0');
@@ -89,11 +90,11 @@ describe('paths and links', () => {
   test('that multiply at each step are bounded', async () => {
     const chain = Array.from({ length: 60 }, (_, index) => link(`l${index}`, `l${index + 1}/../l${index + 1}`));
     const files = Array.from({ length: 200 }, (_, index): Entry => [`l0/x${index}`, '']);
-    const startedMs = performance.now();
+    const cpuMs = cpuTimer();
     await sbomOf([plain(await tarOf([...chain, ...files]))]).catch((error: unknown) =>
       expect(error).toMatchObject(REFUSED),
     );
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    expect(cpuMs()).toBeLessThan(10_000);
   });
 });
 
@@ -107,8 +108,8 @@ test('a million entries take time that is proportional to their number', async (
   }
   const tail = await tarOf([a]);
   const bytes = Buffer.concat([...entries, tail.subarray(0, -1024), END]);
-  const startedMs = performance.now();
+  const cpuMs = cpuTimer();
   expect(await purlsOf(plain(bytes))).toEqual(['pkg:npm/a@1.0.0']);
-  // It is 10 µs for an entry on a quiet machine.
-  expect(performance.now() - startedMs).toBeLessThan(5000 + count / 10);
+  // It is 10 µs for an entry.
+  expect(cpuMs()).toBeLessThan(5000 + count / 10);
 }, 300_000);

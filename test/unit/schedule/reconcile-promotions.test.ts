@@ -1,22 +1,199 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { PromoterError } from '../../../src/oci/index.js';
+import { closePromotion } from '../../../src/rows/generation.js';
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunResult } from '../../../src/rows/run-row.js';
+import { sendResultEvent } from '../../../src/promotions/close-run.js';
+import { handleTickMessage, reviveClock } from '../../../src/schedule/clock.js';
 import { reconcilePromotions, retryFailed } from '../../../src/schedule/reconcile-promotions.js';
+import { reconcileRuns } from '../../../src/schedule/reconcile-runs.js';
+import { promotionId } from '../../../src/rules/rule.js';
+import { countStoreCalls } from '../../support/counted-store.js';
+import { rule } from '../../support/rules.fixture.js';
 import { copying, endRuns, pushTo, scanAll } from '../../support/scan-world.js';
-import { REGISTRY, SOURCE, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
+import { REGISTRY, SOURCE, begin, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
+
+const MINUTE = 60_000;
+const DAY = 24 * 60 * MINUTE;
+const FAILED: RunResult = { outcome: 'failed', code: 'SOURCE_NOT_WRITABLE', reason: 'no' };
 
 let world: World;
+/** The requests to the table, by name. */
+let asked: string[];
 
-beforeEach(() => {
-  world = newWorld(copying());
-});
+beforeEach(() => use(newWorld(rule())));
 
-/** What a tick does. */
-async function retried(): Promise<{ started: number; problems: string[] }> {
-  const { failed } = await reconcilePromotions(world, 0);
-  return retryFailed(world, failed, 0);
+function use(fresh: World): void {
+  world = fresh;
+  asked = countStoreCalls(world);
 }
 
+const id = (tag = SOURCE.tag): string => promotionId(world.ruleList[0]?.name ?? '', { ...SOURCE, tag });
+const starts = (): number => world.engine.starts.length;
+
+/** Opens a run and marks it as begun. */
+async function opened(tag = SOURCE.tag): Promise<{ promotionId: string; runId: string }> {
+  const run = await openRun(world, undefined, { ...SOURCE, tag });
+  await begin(world, run);
+  return run;
+}
+
+async function ended(result: RunResult, tag = SOURCE.tag): Promise<PromotionRow> {
+  const { runId = '' } = await rowOf(world, id(tag));
+  const which = world.ruleList[0] ?? rule();
+  const { generation } = await rowOf(world, id(tag));
+  await closePromotion(world, id(tag), runId, { generation, result, rule: which });
+  world.engine.setState(runId, 'ended');
+  return rowOf(world, id(tag));
+}
+
+/** What a tick does. */
+async function reconciled(): Promise<{ started: number; problems: string[] }> {
+  const { started, failed, problems } = await reconcilePromotions(world, 0);
+  const retried = await retryFailed(world, failed, started);
+  return { started: started + retried.started, problems: [...problems, ...retried.problems] };
+}
+
+describe('a quiet minute', () => {
+  test.each([0, 500])('costs two table requests besides the clock’s row, with %i promotions', async (count) => {
+    for (let index = 0; index < count; index += 1) {
+      await opened(`v${index}`);
+      const { last } = await ended(index % 2 === 0 ? { outcome: 'unchanged' } : FAILED, `v${index}`);
+      await sendResultEvent(world, last?.runId ?? '');
+    }
+    await reviveClock(world);
+    const { text } = world.queues.sent.at(-1) ?? { text: '' };
+    asked.length = 0;
+    await handleTickMessage(world, text, async (state) => {
+      await reconcileRuns(world);
+      await reconciled();
+      return state;
+    });
+    expect(asked).toEqual(['getNote', 'listDueRuns', 'listDuePromotions', 'putNote']);
+  });
+});
+
+describe('an orphaned run', () => {
+  test.each(['missing', 'ended'] as const)('is replaced by the next tick if its instance is %s', async (state) => {
+    const { runId } = await opened();
+    world.engine.setState(runId, state);
+    // The loop ticks once a minute.
+    world.nowMs += MINUTE;
+    await reconciled();
+    expect(starts()).toBe(2);
+    expect(await rowOf(world, id())).toMatchObject({ runOpen: true, previousRunId: runId });
+  });
+
+  test('a run that waits for evidence is not disturbed', async () => {
+    const { runId } = await opened();
+    const current = await world.store.getPromotion(id());
+    if (current === undefined) throw new Error('no row');
+    const waiting: PromotionRow = { ...current.value, state: 'waiting', waitingFor: 'evidence-1' };
+    await world.store.replacePromotion(waiting, current.version);
+    world.nowMs += MINUTE;
+    await reconciled();
+    expect(world.engine.notified).toEqual([]);
+    expect(await rowOf(world, id())).toMatchObject({ runId, runOpen: true });
+  });
+
+  test('one tick handles 300 open rows, even if one of them is broken', async () => {
+    for (let index = 0; index < 300; index += 1) await opened(`v${index}`);
+    for (const { id: runId } of world.engine.starts) world.engine.setState(runId, 'missing');
+    const before = starts();
+    await reconciled();
+    expect(starts() - before).toBe(300);
+  });
+
+  test('rows that a tick has no time for are handled by the next one', async () => {
+    for (let index = 0; index < 250; index += 1) await opened(`v${index}`);
+    for (const { id: runId } of world.engine.starts) world.engine.setState(runId, 'missing');
+    const before = starts();
+    // The time is over after the first page.
+    await reconcilePromotions(world, 0, () => true);
+    expect(starts() - before).toBe(100);
+    await reconcilePromotions(world, 0);
+    expect(starts() - before).toBe(250);
+  });
+});
+
+describe('a failed promotion', () => {
+  test('is retried after five minutes, then after twice as long each time, up to a day', async () => {
+    await opened();
+    const pauses: number[] = [];
+    for (let failures = 1; failures <= 12; failures += 1) {
+      const failedMs = world.nowMs;
+      const { retryAt = '' } = await ended(FAILED);
+      pauses.push((Date.parse(retryAt) - failedMs) / MINUTE);
+      const before = starts();
+      world.nowMs = Date.parse(retryAt) - 1;
+      expect(await reconciled()).toEqual({ started: 0, problems: [] });
+      world.nowMs += 1;
+      expect(await reconciled()).toEqual({ started: 1, problems: [] });
+      expect(starts() - before).toBe(1);
+      await begin(world, { promotionId: id(), runId: (await rowOf(world, id())).runId ?? '' });
+    }
+    expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 320, 640, 1280, 1440, 1440, 1440]);
+  });
+
+  test('has no retry time after it succeeded', async () => {
+    await opened();
+    await ended(FAILED);
+    world.nowMs += 5 * MINUTE;
+    await reconciled();
+    await begin(world, { promotionId: id(), runId: (await rowOf(world, id())).runId ?? '' });
+    expect(await ended({ outcome: 'promoted' })).not.toHaveProperty('retryAt');
+    world.nowMs += 2 * DAY;
+    expect(await reconciled()).toEqual({ started: 0, problems: [] });
+  });
+
+  test('is left to the scans if its tag is gone or its rule has no schedule', async () => {
+    await opened();
+    expect(await ended({ outcome: 'failed', code: 'SOURCE_GONE', reason: 'gone' })).not.toHaveProperty('retryAt');
+    use(newWorld(rule({ triggers: ['push'] })));
+    await opened();
+    expect(await ended(FAILED)).not.toHaveProperty('retryAt');
+  });
+
+  test('is checked only once if its rule is gone or no longer has the trigger schedule', async () => {
+    const { promotionId: kept } = await opened();
+    await ended(FAILED);
+    world.ruleList = [];
+    world.nowMs += 5 * MINUTE;
+    await reconciled();
+    expect(await rowOf(world, kept)).not.toHaveProperty('retryAt');
+    asked.length = 0;
+    await reconciled();
+    expect(asked).toEqual(['listDuePromotions']);
+    expect(starts()).toBe(1);
+  });
+
+  test('waits while promotions are paused or maxRunsPerTick is reached', async () => {
+    for (const tag of ['v1', 'v2', 'v3']) {
+      await opened(tag);
+      await ended(FAILED, tag);
+    }
+    world.nowMs += 5 * MINUTE;
+    world.paused = true;
+    expect(await reconciled()).toEqual({ started: 0, problems: [] });
+    world.paused = false;
+    world.maxRunsPerTick = 2;
+    expect(await reconciled()).toEqual({ started: 2, problems: [] });
+    expect(await reconciled()).toEqual({ started: 1, problems: [] });
+    expect(starts()).toBe(6);
+  });
+
+  test('is retried once by two ticks at the same time', async () => {
+    await opened();
+    await ended(FAILED);
+    world.nowMs += 5 * MINUTE;
+    await Promise.all([reconciled(), reconciled()]);
+    expect(starts()).toBe(2);
+  });
+});
+
 describe('open promotions', () => {
+  beforeEach(() => use(newWorld(copying())));
+
   test('a run that the engine does not have is started, a running one is left alone', async () => {
     const { runId } = await openRun(world);
     world.engine.setState(runId, 'missing');
@@ -110,29 +287,29 @@ describe('open promotions', () => {
   });
 });
 
-describe('a failed promotion', () => {
-  const MINUTE_MS = 60_000;
+describe('a failed promotion, of which a scan may see more', () => {
+  beforeEach(() => use(newWorld(copying())));
 
   test('recorded by a clock that was years ahead is found by a scan', async () => {
     await pushTo(world, 'samples/app', 'v1');
     await openRun(world);
-    world.nowMs += 10 * 365 * 24 * 60 * MINUTE_MS;
+    world.nowMs += 10 * 365 * 24 * 60 * MINUTE;
     await endRuns(world, { outcome: 'failed', code: 'X' });
-    world.nowMs -= 10 * 365 * 24 * 60 * MINUTE_MS;
-    expect(await retried()).toMatchObject({ started: 0 });
+    world.nowMs -= 10 * 365 * 24 * 60 * MINUTE;
+    expect(await reconciled()).toMatchObject({ started: 0 });
     expect(await scanAll(world)).toMatchObject({ started: 1 });
     // If the clock was only a little ahead, there is no immediate retry.
     world.nowMs += 2_000;
     await endRuns(world, { outcome: 'failed', code: 'X' });
     world.nowMs -= 2_000;
-    expect(await retried()).toMatchObject({ started: 0 });
+    expect(await reconciled()).toMatchObject({ started: 0 });
   });
 
   test('is left to the scans if its tag is gone', async () => {
     await openRun(world);
     await endRuns(world, { outcome: 'failed', code: 'SOURCE_GONE' });
-    world.nowMs += 60 * MINUTE_MS;
-    expect(await retried()).toMatchObject({ started: 0 });
+    world.nowMs += 60 * MINUTE;
+    expect(await reconciled()).toMatchObject({ started: 0 });
     await pushTo(world, 'samples/app', 'v1');
     expect(await scanAll(world)).toMatchObject({ started: 1 });
   });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,12 +110,15 @@ describe('a blob that is too large for one call', () => {
     const hasty = { ...ports, callBounds: { ...ports.callBounds, ms: 300 } };
     let calls = 0;
     const seen: [number, number][] = [];
+    const now = performance.now.bind(performance);
+    let laterMs = 0;
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + laterMs);
     const slow = {
       ...newCall().progress,
       bytes: (done: number, all: number) => {
         seen.push([done, all]);
         // Each piece takes a third of the time that a call has.
-        for (const endMs = performance.now() + 100; performance.now() < endMs;);
+        laterMs += 100;
       },
     };
     let reply: StepReply<unknown>;
@@ -123,6 +126,7 @@ describe('a blob that is too large for one call', () => {
       reply = await copy(copied, { ...newCall(), progress: slow }, hasty);
       calls += 1;
     } while (!('done' in reply) && calls < 30);
+    clock.mockRestore();
     const bytes = LAYER.length + CONFIG.length + copied.root.size;
     expect(reply).toMatchObject({ done: { state: 'copied', copied: 3, existed: 0, mounted: 0, bytes } });
     expect(calls).toBeGreaterThan(2);

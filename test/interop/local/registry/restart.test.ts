@@ -6,16 +6,19 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import {
   atEnd,
+  cleanUpAfterEach,
   IMAGE,
   locationOf,
   putBlob,
+  type Send,
   sender,
   sha256,
   start,
   temporaryFolder,
-  type Send,
 } from '../../../support/registry-harness.js';
 import type { RunningRegistry } from '../../../../local/registry/server.js';
+
+cleanUpAfterEach();
 
 /** The registry as its own process is compiled anew, so that no old build is tested. */
 const BUILD = join('out', `registry-process-${process.pid}`);

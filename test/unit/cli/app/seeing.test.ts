@@ -13,6 +13,9 @@ import { rule } from '../../../support/rules.fixture.js';
 import { pushImage } from '../../../support/images.js';
 import { DESTINATION, REGISTRY, SOURCE, newWorld, openRun, type World } from '../../../support/world.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
+import { shortPauses } from '../../../support/short-pauses.js';
+
+shortPauses();
 
 // `promotions`, `runs` and `explain` against the app's own HTTP functions, over ports in memory.
 
@@ -464,7 +467,7 @@ describe('explain', () => {
     };
     const reference = `${REGISTRY}/samples/app:v1`;
     const { code, out, err } = await acrPromoter('explain', reference);
-    expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('(PROMOTION_UNKNOWN)') });
+    expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('(PROMOTION_UNCHECKED)') });
     expect(out).toMatch(/\(rule staging\): in_sync since \S+Z\n.*could not be checked\n/);
     expect(out).toMatch(/ {2}could not check the source \S+ since \S+Z: CONNECT_FAILED: nobody answers\n/);
     const asJson = await acrPromoter('explain', '--format', 'json', reference);

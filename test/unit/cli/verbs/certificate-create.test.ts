@@ -7,6 +7,7 @@ import { run } from '../../../../src/cli/run.js';
 import { loadPemSigner } from '../../../../src/signing/index.js';
 import { issue } from '../../../support/certificates.js';
 import { createMemoryIo } from '../../../support/memory-io.js';
+import { rsaKey } from '../../../support/rsa-key.js';
 
 const SUBJECT = 'C=US, ST=WA, O=Example, CN=release';
 const DAY_MS = 86_400_000;
@@ -31,15 +32,11 @@ function keyFile(key: KeyObject = generateKeyPairSync('ec', { namedCurve: 'P-256
   return path;
 }
 
-function rsa(modulusLength: number): KeyObject {
-  return generateKeyPairSync('rsa', { modulusLength }).privateKey;
-}
-
 describe('a self-signed certificate', () => {
   test.each<[string, () => KeyObject]>([
     ['EC P-256', () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey],
-    ['RSA 2048', () => rsa(2048)],
-    ['RSA 3072', () => rsa(3072)],
+    ['RSA 2048', () => rsaKey(2048)],
+    ['RSA 3072', () => rsaKey(3072)],
   ])('around an %s key signs, by Notary’s rules', async (_what, make) => {
     const key = keyFile(make());
     const { code, out, err } = await cli(key, '--subject', SUBJECT, '--days', '10');
@@ -144,7 +141,7 @@ describe('is refused', () => {
 
   test.each<[string, () => KeyObject]>([
     ['P-384', () => generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey],
-    ['RSA 1024', () => rsa(1024)],
+    ['RSA 1024', () => rsaKey(1024)],
     ['Ed25519', () => generateKeyPairSync('ed25519').privateKey],
   ])('a key of %s', async (_what, make) => {
     const { code, err } = await cli(keyFile(make()), '--subject', SUBJECT);

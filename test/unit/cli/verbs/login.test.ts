@@ -57,6 +57,11 @@ test('a credential is stored for the owner only, in one write, and only if the r
   // Nobody is signed in any more: said with what it is about, and what to type.
   const out = await acrPromoter(['repo', 'ls', host], 'docker');
   expect(out.err).toMatch(/^Error: (\S+): not signed in to \1: .* \(NOT_SIGNED_IN\)\nSign in: acr-promoter login \1;/);
+  // Signed in to the Docker config that the command names, and not to another.
+  const other = await acrPromoter(['repo', 'ls', '--registry-config', join(folder, 'my auth.json'), host], 'docker');
+  expect(other.err).toContain(
+    `\nSign in: acr-promoter login --registry-config '${join(folder, 'my auth.json')}' ${host}; for an`,
+  );
   const resolve = await acrPromoter(['resolve', `${host}/some/app:v1`], 'docker');
   expect(resolve.err).toContain(`Error: ${host}/some/app:v1: not signed in to ${host}: `);
   const wrongly = await acrPromoter(['resolve', `${host}/some/app:v1`, '-u', 'x', '-p', 'y'], 'docker');

@@ -2,7 +2,18 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from '@jest/globals';
 import { startIdentity } from '../../../../local/identity/server.js';
 import type { RunningRegistry } from '../../../../local/registry/server.js';
-import { atEnd, putBlob, putImage, sender, sha256, start, temporaryFolder } from '../../../support/registry-harness.js';
+import {
+  atEnd,
+  cleanUpAfterEach,
+  putBlob,
+  putImage,
+  sender,
+  sha256,
+  start,
+  temporaryFolder,
+} from '../../../support/registry-harness.js';
+
+cleanUpAfterEach();
 
 const USERS = [
   { name: 'admin', password: 'top:secret' },

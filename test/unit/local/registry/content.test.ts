@@ -1,5 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
-import { IMAGE, INDEX, putBlob, putImage, sender, sha256, sha512, start } from '../../../support/registry-harness.js';
+import {
+  cleanUpAfterEach,
+  IMAGE,
+  INDEX,
+  putBlob,
+  putImage,
+  sender,
+  sha256,
+  sha512,
+  start,
+} from '../../../support/registry-harness.js';
+
+cleanUpAfterEach();
 
 const subjectOf = (digest: string, text: string) => ({
   subject: { mediaType: IMAGE, digest, size: Buffer.byteLength(text) },

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
   atEnd,
+  cleanUpAfterEach,
   IMAGE,
   putBlob,
   putImage,
@@ -14,6 +15,8 @@ import {
   temporaryFolder,
   until,
 } from '../../../support/registry-harness.js';
+
+cleanUpAfterEach();
 
 interface Delivery {
   url: string;

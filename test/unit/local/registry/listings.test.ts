@@ -1,5 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
-import { IMAGE, INDEX, putImage, sender, sha256, start, type Send } from '../../../support/registry-harness.js';
+import {
+  cleanUpAfterEach,
+  IMAGE,
+  INDEX,
+  putImage,
+  type Send,
+  sender,
+  sha256,
+  start,
+} from '../../../support/registry-harness.js';
+
+cleanUpAfterEach();
 
 /** Follows `Link` to the end. @returns the body of each page */
 async function pages<T>(send: Send, path: string): Promise<T[]> {

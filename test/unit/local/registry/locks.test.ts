@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
-import { putImage, sender, start, type Send } from '../../../support/registry-harness.js';
+import { cleanUpAfterEach, putImage, type Send, sender, start } from '../../../support/registry-harness.js';
+
+cleanUpAfterEach();
 
 const LOCKED = { status: 405, code: 'REGISTRY_DISALLOWED_OPERATION' };
 const lock = (send: Send, path: string, writeEnabled: boolean) =>

@@ -3,16 +3,19 @@ import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
 import {
+  cleanUpAfterEach,
   locationOf,
   putBlob,
+  type Send,
   sender,
   sha256,
   sha512,
   start,
   temporaryFolder,
   until,
-  type Send,
 } from '../../../support/registry-harness.js';
+
+cleanUpAfterEach();
 
 const open = async (send: Send) => await send('POST', '/v2/samples/app/blobs/uploads/');
 const patch = async (send: Send, location: string, range: string, body: string) =>

@@ -24,6 +24,7 @@ import { MemoryRepository } from '../../../support/memory-repository.js';
 import { putBlob, putIndex, putIndexOf, putReferrer, putRunnable, text } from '../../../support/graphs.js';
 import { GRAPH_DEPTH } from '../../../../src/oci/copy/walk-context.js';
 import { MOST_HELD_MANIFESTS } from '../../../../src/oci/copy/referrers-to-copy.js';
+import { cpuTimer } from '../../../support/cpu-timer.js';
 
 // Tests of `artifactsOnly`: the referrers that a promotion copies.
 
@@ -231,9 +232,9 @@ describe('images among the referrers are not copied', () => {
     const artifact = await putArtifact('listed often');
     const inner = await putIndexOf(source, Array<Descriptor>(10_000).fill(artifact));
     const outer = await putIndexOf(source, Array<Descriptor>(10_000).fill(inner), { subject: image });
-    const startedMs = performance.now();
+    const cpuMs = cpuTimer();
     const planned = await plan();
-    expect(performance.now() - startedMs).toBeLessThan(5_000);
+    expect(cpuMs()).toBeLessThan(5_000);
     expect(digestsOf(planned).sort()).toEqual([image, sbom, artifact, inner, outer].map(({ digest }) => digest).sort());
   }, 120_000);
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { nextLink } from '../../../../src/oci/registry/link.js';
+import { cpuTimer } from '../../../support/cpu-timer.js';
 
 describe('the next page of a Link header', () => {
   test.each<[string, string | undefined, string | undefined]>([
@@ -46,7 +47,7 @@ describe('the next page of a Link header', () => {
       ),
       { numRuns: 300 },
     );
-    const before = performance.now();
+    const cpuMs = cpuTimer();
     for (const header of [
       '<a>' + ';a'.repeat(7000),
       '<a>; b="' + '\\"'.repeat(7000),
@@ -54,17 +55,17 @@ describe('the next page of a Link header', () => {
       '<a>' + '; '.repeat(7000),
     ])
       nextLink(header);
-    expect(performance.now() - before).toBeLessThan(2000);
+    expect(cpuMs()).toBeLessThan(2000);
   });
 });
 
 describe('a header is parsed in linear time', () => {
   test.each([' ', '\t', '; a=', '; a = ', '; a', ';a="b"'])('%j again and again', (piece) => {
     for (const start of ['</a>;a=', '</a>', '</a>;a="']) {
-      const startedMs = performance.now();
+      const cpuMs = cpuTimer();
       expect(nextLink(`${start}${piece.repeat(15_000 / piece.length)}"`)).toBeUndefined();
       // An earlier version took two seconds for 15,000 spaces after an =.
-      expect(performance.now() - startedMs).toBeLessThan(500);
+      expect(cpuMs()).toBeLessThan(500);
     }
   });
 
