@@ -55,6 +55,7 @@ export const REMEDIES = {
   DESCRIPTOR_MISMATCH: ['an index gives a wrong type or size for a child', 'Build the index again.'],
   DESTINATION_LOCKED: ['the destination is locked', 'Unlock it: az acr repository update --write-enabled true.'],
   DESTINATION_TAKEN: ['another promotion owns the destination tag', 'Change the destination of one rule.'],
+  DESTINATION_UNKNOWN: ['no rule or row has this name', 'Correct the filter.'],
   DIGEST_INVALID: ['malformed digest', 'Write sha256:<64 hex digits>.'],
   DIGEST_MISMATCH: ['content does not match its digest', 'Try again, or push again.'],
   DOCKER_CONFIG_INVALID: ['the Docker config is malformed or not writable', 'Correct it, or set --registry-config.'],
@@ -168,10 +169,8 @@ export const REMEDIES = {
     'no such platform',
     'Write os[/arch][/variant][:os_version]; choose one that the message names.',
   ],
-  PROMOTION_UNKNOWN: [
-    'a registry could not be asked, or the promotion does not exist',
-    'Repeat the command; check the id.',
-  ],
+  PROMOTION_UNCHECKED: ['explain: a registry could not be asked', 'Repeat the command when the registry answers.'],
+  PROMOTION_UNKNOWN: ['no such promotion', 'List them with acr-promoter promotions --wide.'],
   REALM_NOT_TRUSTED: [
     'the token server is on another host',
     'Add it to ALLOWED_REGISTRIES if it belongs to the registry.',

@@ -177,7 +177,10 @@ async function credentialsFor(
   const kept = keptCredentials(options, io);
   // An Azure token is valid for all registries of the account, so it is sent only to hosts whose TLS name is verified.
   const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
-  return signIns === undefined ? kept : signIns.after(registry, kept, { azure: !isUnproven });
+  const [config] = options.registryConfig ?? [];
+  return signIns === undefined
+    ? kept
+    : signIns.after(registry, kept, { azure: !isUnproven, ...(config !== undefined && { config }) });
 }
 
 function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } {

@@ -3,7 +3,7 @@ import { InconclusiveError, PromoterError } from '../../oci/index.js';
 /** The exit code if `explain` has printed an answer, but a registry could not be asked. */
 export class UnknownAnswer extends InconclusiveError {
   constructor(reference: string) {
-    super('PROMOTION_UNKNOWN', `whether ${reference} is promoted could not be checked`, {
+    super('PROMOTION_UNCHECKED', `whether ${reference} is promoted could not be checked`, {
       remedy:
         'The output names each registry that did not answer, and why. Repeat the command when the registry answers.',
     });

@@ -57,7 +57,7 @@ function addOptions(command: Command): void {
       '--exclude-artifact-type <type...>',
       'do not copy referrers of these types, nor their own referrers (default Azure’s artifact streaming)',
     )
-    .option('--format <format>', 'text, or json for a receipt of the copy', 'text')
+    .option('--format <format>', 'json for a receipt of the copy (default text)')
     .option('--from-oci-layout', 'the source is an OCI image layout')
     .option('--from-oci-layout-path <path>', 'the source is in the OCI image layout at this path')
     .option('--to-oci-layout', 'the destination is an OCI image layout')
@@ -87,11 +87,11 @@ function listOf(value: unknown): string[] | undefined {
 
 /** Blobs can be mounted from the source if both are in one registry. */
 function mountFrom(source: Target, destination: Target, values: Values): string[] {
-  const told = listOf(values.mountFrom) ?? [];
-  if (source.kind !== 'registry' || destination.kind !== 'registry') return told;
+  const given = listOf(values.mountFrom) ?? [];
+  if (source.kind !== 'registry' || destination.kind !== 'registry') return given;
   const [from, to] = [source.reference, destination.reference];
   const sameRegistry = from.registry === to.registry && from.repository !== to.repository;
-  return sameRegistry ? [from.repository, ...told] : told;
+  return sameRegistry ? [from.repository, ...given] : given;
 }
 
 function summary(digest: string, from: Target, to: Target): string {
@@ -156,7 +156,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
       };
       const source = openedOf(await session.open(from, connectionOf(values, 'from')));
       const destination = openedOf(await session.open(to, connectionOf(values, 'to'), { create: true }));
-      const lines = chooseFormat(values.format, ['text', 'json']) === 'text';
+      const lines = chooseFormat(values.format ?? 'text', ['text', 'json']) === 'text';
       return withTransfers(io, values, { lines }, async (transfers) => {
         const copyLines = new CopyLines(transfers);
         const done = await run({ ...how, source, destination }, input, undefined, {
@@ -169,7 +169,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
       });
     },
     print(operands, values) {
-      const format = chooseFormat(values.format, ['text', 'json']);
+      const format = chooseFormat(values.format ?? 'text', ['text', 'json']);
       const [from, to] = readTargets(operands, values);
       return async ({ output, job }) => {
         if (job === undefined) return printReceipt(io, format, output, from, to);
