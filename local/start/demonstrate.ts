@@ -64,8 +64,8 @@ export async function demonstrate(demonstration: Demonstration): Promise<void> {
       if (row === undefined) return;
       summaries.push(await summarize(demonstration, api, registries, row, image));
     }
-    const told = summaries.find(({ error }) => error !== undefined) ?? summaries[0];
-    if (told !== undefined) demonstration.onSummary(told);
+    const shown = summaries.find(({ error }) => error !== undefined) ?? summaries[0];
+    if (shown !== undefined) demonstration.onSummary(shown);
     if (!options.once) {
       terminal.say(
         '\nThe app and the registries keep running; push with any client. Ctrl-C stops them; the next npm start continues.',

@@ -95,10 +95,10 @@ function* untilDone(
   untilMs: number,
 ): Generator<Task, unknown, unknown> {
   // The time of the first call, so that all calls of a long step are shown as one.
-  const told = step.isLong ? { ...input, startedMs: nowOf(context) } : input;
+  const whole = step.isLong ? { ...input, startedMs: nowOf(context) } : input;
   let attempt: Attempt | undefined;
   for (let inARow = 1; ;) {
-    const given = attempt === undefined ? told : { ...told, attempt: { ...attempt, nowMs: nowOf(context) } };
+    const given = attempt === undefined ? whole : { ...whole, attempt: { ...attempt, nowMs: nowOf(context) } };
     const reply = yield* callOnce(context, step, given);
     if ('failed' in reply) throw new StepFailed(reply.failed);
     if ('done' in reply) return reply.done;
@@ -111,9 +111,9 @@ function* untilDone(
       continue;
     }
     const at = nowOf(context);
-    const putOff = attemptOnce(attempt, trouble, at, untilMs);
-    if (at >= untilMs) throw givenUp(step.name, trouble, putOff, at);
-    attempt = putOff;
+    const next = attemptOnce(attempt, trouble, at, untilMs);
+    if (at >= untilMs) throw givenUp(step.name, trouble, next, at);
+    attempt = next;
     // The last try is at the deadline.
     yield* pause(context, Math.min(at + retryAfterMs, untilMs), event === undefined ? [] : [event]);
   }
@@ -155,7 +155,7 @@ function failureOf(error: unknown): { code: string; message: string } | undefine
 }
 
 /**
- * Waits until a time or one of the events. Each wait has its own event names, so an event that comes late wakes no
+ * Waits until a time or one of the events. Each wait has its own event names, so an event that comes late ends no
  * later wait.
  */
 function* pause(

@@ -52,7 +52,7 @@ interface Failing {
 export async function failedStep(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, attempt, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
-  if (passes !== undefined && !isOverdue(passes, attempt, now)) return putOff(error, passes, failing);
+  if (passes !== undefined && !isOverdue(passes, attempt, now)) return backOff(error, passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);
@@ -70,7 +70,7 @@ export async function failedStep(error: unknown, failing: Failing): Promise<Acti
 }
 
 /** Backs off, and writes to the step's progress row which error it waits for. */
-async function putOff(error: unknown, passes: Passing, failing: Failing): Promise<ActivityReply> {
+async function backOff(error: unknown, passes: Passing, failing: Failing): Promise<ActivityReply> {
   const { ports, attempt, now, progress, log, run } = failing;
   const { code, message: whole, remedy: advice } = passes.trouble;
   const remedy = remedyFor(code, advice);

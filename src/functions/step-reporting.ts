@@ -54,7 +54,7 @@ function lastTrouble(attempt: Attempt | undefined): string {
 
 /**
  * If the input names no run (steps of the schedule), nothing is written.
- * @param isPart true for a part of a step; only the whole step can be woken
+ * @param isPart true for a part of a step; only the whole step can be notified
  */
 export function stepProgress(
   ports: Pick<Ports, 'now'> & StorePort<Progress>,

@@ -85,8 +85,8 @@ const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
   pull: (call) =>
     pull.run(opened(call), call.job, pullToTarget(call.ports.files, call), {
       ...seen(call),
-      event: (told) => {
-        if (told.state === 'downloading') call.progress.text(`downloading ${told.descriptor.digest}`);
+      event: (progress) => {
+        if (progress.state === 'downloading') call.progress.text(`downloading ${progress.descriptor.digest}`);
       },
     }),
   'manifest.push': async (call) =>

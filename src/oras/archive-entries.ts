@@ -5,7 +5,7 @@ import { InputError } from '../oci/index.js';
 export const SMALL_FILE_BYTES = 128 * 1024;
 
 /** The entry at a path of an archive that is being unpacked. */
-export type Standing = { kind: 'folder' } | { kind: 'file'; sizeBytes: number } | { kind: 'link'; target: string };
+export type ArchiveEntry = { kind: 'folder' } | { kind: 'file'; sizeBytes: number } | { kind: 'link'; target: string };
 
 function refuse(name: string, why: string): InputError {
   return new InputError('ARCHIVE_UNSAFE', `the archive's entry ${JSON.stringify(name.slice(0, 500))} ${why}`, {
@@ -19,7 +19,7 @@ const LINKS = 40;
 /** Checks that the entries of one archive stay within the folder that has its title. Paths begin there. */
 export class ArchiveEntries {
   readonly #title: string;
-  readonly #standing = new Map<string, Standing>();
+  readonly #entries = new Map<string, ArchiveEntry>();
 
   constructor(title: string) {
     this.#title = posix.normalize(title).replace(/(?<=.)\/+$/, '');
@@ -45,8 +45,8 @@ export class ArchiveEntries {
     return refuse(path, `is a ${kind}: neither file, nor folder, nor link`);
   }
 
-  note(path: string, standing: Standing): void {
-    this.#standing.set(path, standing);
+  note(path: string, entry: ArchiveEntry): void {
+    this.#entries.set(path, entry);
   }
 
   /**
@@ -60,8 +60,8 @@ export class ArchiveEntries {
       candidates.push(posix.normalize(target.slice(this.#title.length + 1)));
     }
     for (const candidate of candidates) {
-      const standing = this.#standing.get(candidate);
-      if (standing?.kind === 'file') return { path: candidate, sizeBytes: standing.sizeBytes };
+      const entry = this.#entries.get(candidate);
+      if (entry?.kind === 'file') return { path: candidate, sizeBytes: entry.sizeBytes };
     }
     throw refuse(path, `is a hard link to ${JSON.stringify(target)}, which is no file of the archive before it`);
   }
@@ -71,8 +71,8 @@ export class ArchiveEntries {
    * @throws InputError `ARCHIVE_UNSAFE`
    */
   checkLinks(): void {
-    for (const [path, standing] of this.#standing) {
-      if (standing.kind === 'link') this.#follow(path, standing.target);
+    for (const [path, entry] of this.#entries) {
+      if (entry.kind === 'link') this.#follow(path, entry.target);
     }
   }
 
@@ -87,7 +87,7 @@ export class ArchiveEntries {
         if (at.pop() === undefined) throw refuse(path, `is a link to ${JSON.stringify(target)}, which leads out`);
         continue;
       }
-      const here = this.#standing.get([...at, segment].join('/'));
+      const here = this.#entries.get([...at, segment].join('/'));
       if (here?.kind !== 'link') {
         at.push(segment);
         continue;

@@ -20,5 +20,5 @@ export interface SubjectIndex {
   /** All entries, of all digests, in no order. */
   listSubjectIndex(options?: PageOptions): Promise<Page<KeptSubjectIndexEntry>>;
   /** @returns false if the entry was recorded again since it was listed */
-  removeFromSubjectIndex(standing: KeptSubjectIndexEntry): Promise<boolean>;
+  removeFromSubjectIndex(entry: KeptSubjectIndexEntry): Promise<boolean>;
 }

@@ -155,8 +155,8 @@ export async function sendResultEvent(
   await untilWritten(runId, async () => {
     current ??= await ports.store.getRun(runId);
     if (current === undefined || current.value.eventSentAt !== undefined) return true;
-    const told = { ...current.value, eventSentAt: ports.now().toISOString() };
-    if (await ports.store.replaceRun(told, current.version)) return true;
+    const sent = { ...current.value, eventSentAt: ports.now().toISOString() };
+    if (await ports.store.replaceRun(sent, current.version)) return true;
     current = undefined;
     return undefined;
   });

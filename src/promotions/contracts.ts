@@ -44,7 +44,7 @@ export const markWaitingContract = contract(
     generation: z.number(),
     event: z.string(),
     reasons: z.array(z.string()),
-    /** How long pushes do not wake the run, in milliseconds, because it has checked often enough. */
+    /** How long pushes do not notify the run, in milliseconds, because it has checked often enough. */
     pauseMs: z.number(),
   }),
   z.enum(['waiting', 'again', 'gone']),

@@ -132,7 +132,7 @@ async function handleDeletion(
  * Maximum promotions that one call triggers, so that it takes only seconds. Event Grid waits 30 seconds for an answer.
  */
 const INCREMENTS_PER_CALL = 50;
-const RAISED_AT_ONCE = 8;
+const INCREMENTS_AT_ONCE = 8;
 
 /** The cause that the row stores for the change. */
 function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 'push'): Omit<TriggerCause, 'at'> {
@@ -197,15 +197,15 @@ async function incrementBySubject(
   knows: Knows = () => false,
 ): Promise<Handled> {
   const { registry, repository } = change;
-  const standing = new Set<string>();
+  const containing = new Set<string>();
   for (const digest of subjects) {
-    for (const id of await ports.store.listPromotionsOfSubject({ registry, repository, digest })) standing.add(id);
+    for (const id of await ports.store.listPromotionsOfSubject({ registry, repository, digest })) containing.add(id);
   }
-  if (standing.size === 0 && missing !== undefined) return unreadable(reference, missing);
-  const left = [...standing].filter((id) => id > from).toSorted();
+  if (containing.size === 0 && missing !== undefined) return unreadable(reference, missing);
+  const left = [...containing].filter((id) => id > from).toSorted();
   const { incremented, runs, increment } = incrementer(ports);
   const some = left.slice(0, Math.min(most, INCREMENTS_PER_CALL));
-  await mapConcurrently(some, RAISED_AT_ONCE, async (id) => {
+  await mapConcurrently(some, INCREMENTS_AT_ONCE, async (id) => {
     const row = (await ports.store.getPromotion(id))?.value;
     const rule = row && currentRule(rules, row.rule, row.source);
     if (row === undefined || rule === undefined || knows(id, rule)) return;
@@ -229,8 +229,8 @@ function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[])
   const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;
   // A referrers tag is a list, which each new referrer changes.
   if (isDigestTag && !tag.includes('.')) return {};
-  const told = { referrer: digest, ...(subject !== undefined && { referrerSubject: subject }), at };
-  return isDigestTag ? { ...told, referrerTag: tag } : told;
+  const report = { referrer: digest, ...(subject !== undefined && { referrerSubject: subject }), at };
+  return isDigestTag ? { ...report, referrerTag: tag } : report;
 }
 
 function referenceOf({

@@ -11,7 +11,7 @@ import { throwIfStopped } from '../transfer/tag.js';
 const EARLY_MS = 1_000;
 
 /**
- * Writes to the row that the run waits, and the event that wakes it. There is no such event until the run's pause is
+ * Writes to the row that the run waits, and the event that notifies it. There is no such event until the run's pause is
  * over: until then, pushes only increment the generation.
  */
 export async function markWaitingStep(
@@ -24,7 +24,7 @@ export async function markWaitingStep(
   if (leftMs > EARLY_MS)
     return (await writePausing(ports, promotionId, runId)) ? { retryAfterMs: leftMs } : { done: 'gone' };
   const marked = await writeWaiting(ports, promotionId, runId, generation, event);
-  // A request to stop writes its flag first and then reads the event that wakes the run.
+  // A request to stop writes its flag first and then reads the event that notifies the run.
   await throwIfStopped(ports.store, runId);
   return { done: marked };
 }

@@ -172,7 +172,7 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
 /**
  * Passed if the rule requires nothing, or if the digest at the destination has passed before under the same rule:
  * expired evidence does not affect an image that is already promoted.
- * @param standing the digest at the destination, if it was read
+ * @param current the digest at the destination, if it was read
  */
 async function gateOf(
   ports: StorePort<Promotions>,

@@ -144,7 +144,7 @@ function* waitAtGate(
         remedy: 'Sign the image as the rule asks; the push of the signature starts the next run.',
       };
     }
-    // Each wait has its own event name, so an event that comes late wakes no later wait.
+    // Each wait has its own event name, so an event that comes late ends no later wait.
     const event = `evidence-${look}`;
     const pauseMs = Math.min(pauseBeforeNext(look, at - since), deadline - at);
     const waiting = { ...key, generation: seen.generation, event, reasons: seen.reasons, pauseMs };

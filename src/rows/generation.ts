@@ -1,7 +1,7 @@
 import { type TagName, currentRule } from '../rules/match.js';
 import { promotionId, fingerprint, type Rule } from '../rules/rule.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import { NO_NEWS, hear, isAnsweredBy, type TriggerReport } from './news.js';
+import { NO_NEWS, addNews, isAnsweredBy, type TriggerReport } from './news.js';
 import type { TriggerCause, RunRow, Trigger } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './row-writes.js';
@@ -36,7 +36,7 @@ export async function incrementGeneration(
   ports: RunPorts,
   rule: Rule,
   source: TagName,
-  { kind, id: causeId, reason, ...told }: RowTrigger,
+  { kind, id: causeId, reason, ...report }: RowTrigger,
 ): Promise<Incremented> {
   const id = promotionId(rule.name, source);
   const name = { registry: source.registry, repository: source.repository, tag: source.tag };
@@ -49,7 +49,7 @@ export async function incrementGeneration(
       at: now.toISOString(),
     };
     const current = await ports.store.getPromotion(id);
-    const { news, isKnown } = hear(current?.value ?? {}, told, now);
+    const { news, isKnown } = addNews(current?.value ?? {}, report, now);
     const withNews = news === NO_NEWS ? {} : { news };
     if (current === undefined) {
       const fresh: PromotionRow = {
@@ -79,7 +79,8 @@ export async function incrementGeneration(
     const repeated = kind === 'job' ? before.jobs?.find((job) => job.id === causeId) : undefined;
     if (
       repeated !== undefined ||
-      (isKnown && (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, told, rule)))
+      (isKnown &&
+        (before.runOpen || before.generation > before.observedGeneration || hasAnswered(before, report, rule)))
     ) {
       // The process of the first trigger may have crashed before it started or notified the run.
       if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))

@@ -73,14 +73,14 @@ export const NO_NEWS: News = { referrers: [], referrerCount: 0, replaced: [] };
  * Adds a trigger's report to a row's news.
  * @returns isKnown: the report has no new digest and no new time, because the event is late or was delivered twice
  */
-export function hear(
+export function addNews(
   { news = NO_NEWS, last }: KnownNews,
   report: TriggerReport,
   now: Date,
 ): { news: News; isKnown: boolean } {
   const { at } = report;
   if (at === undefined || Number.isNaN(Date.parse(at))) return { news, isKnown: false };
-  if (report.referrer !== undefined) return hearReferrer(news, { ...report, referrer: report.referrer, at }, now);
+  if (report.referrer !== undefined) return addReferrerNews(news, { ...report, referrer: report.referrer, at }, now);
   const { tag } = news;
   const timeMs = countedMs(at, now);
   const { digest } = report;
@@ -96,9 +96,9 @@ export function hear(
   const isTie = tag !== undefined && timeMs === Date.parse(tag.at) && tag.digest !== digest;
   if (isLater || isTie) {
     const before = tag?.digest !== undefined && tag.digest !== digest ? [tag.digest] : [];
-    const heard = digest === undefined ? {} : { digest };
+    const named = digest === undefined ? {} : { digest };
     const next = {
-      ...heard,
+      ...named,
       ...(report.deleted === true && { deleted: true as const }),
       at: new Date(timeMs).toISOString(),
     };
@@ -120,7 +120,7 @@ function countedMs(at: string, now: Date): number {
   return timeMs > now.getTime() + CLOCKS_MS ? now.getTime() : timeMs;
 }
 
-function hearReferrer(
+function addReferrerNews(
   news: News,
   {
     referrer: digest,
@@ -135,8 +135,8 @@ function hearReferrer(
   if (known !== undefined && timeMs <= Date.parse(known.at)) return { news, isKnown: true };
   // A digest tag names one referrer; the earlier one under the same tag is no longer there.
   const others = news.referrers.filter((each) => each.digest !== digest && (tag === undefined || each.tag !== tag));
-  const heard = { digest, at: new Date(timeMs).toISOString(), ...(subject && { subject }), ...(tag && { tag }) };
-  const referrers = [...others, heard].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-MOST_NAMED);
+  const added = { digest, at: new Date(timeMs).toISOString(), ...(subject && { subject }), ...(tag && { tag }) };
+  const referrers = [...others, added].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-MOST_NAMED);
   const referrerCount = news.referrerCount + (known === undefined ? 1 : 0);
   return { news: { ...news, referrers, referrerCount }, isKnown: false };
 }

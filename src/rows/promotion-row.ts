@@ -45,7 +45,7 @@ export const promotionRowSchema = z.object({
   /** Set by the run's first step. It shows that the engine has the run. */
   runBegun: z.boolean(),
   previousRunId: z.string().exactOptional(),
-  /** The external event that wakes a run that waits for evidence. Absent while the run pauses between two checks. */
+  /** The external event that notifies a run that waits for evidence. Absent while the run pauses between two checks. */
   waitingFor: z.string().exactOptional(),
   /** When the last final run's outcome and digest first appeared. */
   since: z.string().exactOptional(),

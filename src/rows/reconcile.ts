@@ -31,7 +31,7 @@ export const OVERDUE_MS = 48 * 3_600_000;
  * - An instance that was never created is started under the same id.
  * - A run whose instance is gone, has ended without closing its row, or has been pending or silent for too long, is
  * followed by the next run. After three such runs in a row without progress, the promotion fails.
- * - A run that waits for evidence is woken, unless `notifies` is false.
+ * - A run that waits for evidence is notified, unless `notifies` is false.
  * - If the rule is gone, no run follows and the row is closed.
  * @returns false if another writer was first and the row must be read again
  */
@@ -277,7 +277,7 @@ function closeCancelled(
 /**
  * What the schedule does with a row that has an open run or an unanswered trigger. Does not increment `generation`.
  * @param rule undefined if it is gone
- * @param options.notifies false if a run that waits for evidence is not woken
+ * @param options.notifies false if a run that waits for evidence is not notified
  */
 export async function reconcilePromotion(
   ports: RunPorts,

@@ -100,7 +100,7 @@ export function believeTag(
 }
 
 /**
- * Writes that the run waits for evidence, without an event that wakes it.
+ * Writes that the run waits for evidence, without an event that notifies it.
  * @returns false if another run owns the row
  */
 export async function writePausing(ports: OwnedPorts, id: string, runId: string): Promise<boolean> {
@@ -109,7 +109,7 @@ export async function writePausing(ports: OwnedPorts, id: string, runId: string)
 }
 
 /**
- * Writes that the run waits for evidence, and the event that wakes it. Does so only if `generation` has not changed
+ * Writes that the run waits for evidence, and the event that notifies it. Does so only if `generation` has not changed
  * since the run's check.
  * @returns `waiting`; `again` if a trigger came meanwhile; `gone` if another run owns the row
  */

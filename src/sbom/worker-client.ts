@@ -217,7 +217,7 @@ class LayerProgress {
   readonly #read = new Map<Digest, number>();
   readonly #totalBytes: number;
   #readBytes = 0;
-  #isTold = false;
+  #isReported = false;
 
   constructor(layers: readonly Descriptor[], report: SbomInput['onProgress']) {
     this.#report = report;
@@ -241,9 +241,9 @@ class LayerProgress {
   }
 
   #tell(readBytes: number): void {
-    if (readBytes === this.#readBytes && this.#isTold) return;
+    if (readBytes === this.#readBytes && this.#isReported) return;
     this.#readBytes = readBytes;
-    this.#isTold = true;
+    this.#isReported = true;
     this.#report?.(readBytes, this.#totalBytes);
   }
 }

@@ -232,9 +232,9 @@ async function removeFromIndex(house: House): Promise<Page> {
   const page = await pageFrom(note.subjectIndexFrom, (from) =>
     store.listSubjectIndex({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
   );
-  const removed = await removeEach(house, page.items, async (standing) => {
-    const row = (await store.getPromotion(standing.promotionId))?.value;
-    return isLeft(standing, row, cutoff) && store.removeFromSubjectIndex(standing);
+  const removed = await removeEach(house, page.items, async (entry) => {
+    const row = (await store.getPromotion(entry.promotionId))?.value;
+    return isLeft(entry, row, cutoff) && store.removeFromSubjectIndex(entry);
   });
   return { removed, next: page.next };
 }

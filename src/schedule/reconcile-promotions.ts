@@ -39,7 +39,7 @@ export async function reconcilePromotions(
   const found: ReconciledPromotions = { started: 0, failed: [], problems: [] };
   const by = ports.now();
   let limits: Promise<Limits> | undefined;
-  const putOff: Startable[] = [];
+  const startable: Startable[] = [];
   await workInTurn(
     ports.store,
     NOTE,
@@ -53,12 +53,14 @@ export async function reconcilePromotions(
       limits ??= limitsOf(ports, before);
       const { rules } = await limits;
       const rule = currentRule(rules, row.rule, row.source);
-      if (rule !== undefined && !row.runOpen) putOff.push({ row, rule });
+      if (rule !== undefined && !row.runOpen) startable.push({ row, rule });
       else await isolated(found, nameOf(row), () => reconcilePromotion(ports, row.id, rule, { notifies: false }));
     },
   );
   const most = (await limits)?.most ?? 0;
-  await startEach(found, ports.paused ? [] : putOff, most, ({ row, rule }) => reconcilePromotion(ports, row.id, rule));
+  await startEach(found, ports.paused ? [] : startable, most, ({ row, rule }) =>
+    reconcilePromotion(ports, row.id, rule),
+  );
   return found;
 }
 

@@ -94,12 +94,12 @@ const TAG_MARGIN_MS = 5_000;
 /**
  * If a run is stopped, it may have written its tag already: the answer was lost, or the worker died. The tag is checked
  * before the run ends as cancelled.
- * @param standing returns the result of the step if the tag is written, otherwise undefined
+ * @param writtenResult returns the result of the step if the tag is written, otherwise undefined
  */
 export async function unlessStopped<T>(
   { signal, finish = signal }: StepCall,
   work: () => Promise<StepReply<T>>,
-  standing: (signal: AbortSignal) => Promise<T | undefined>,
+  writtenResult: (signal: AbortSignal) => Promise<T | undefined>,
 ): Promise<StepReply<T>> {
   try {
     signal.throwIfAborted();
@@ -108,7 +108,7 @@ export async function unlessStopped<T>(
     if (!signal.aborted && !isCancelled(error)) throw error;
     const look = AbortSignal.any([finish, AbortSignal.timeout(CLOSING_LOOK_MS)]);
     // If the check fails, the run ends as cancelled.
-    const done = await standing(look).catch(() => undefined);
+    const done = await writtenResult(look).catch(() => undefined);
     if (done === undefined) throw error;
     return { done };
   }

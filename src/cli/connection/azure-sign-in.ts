@@ -53,11 +53,11 @@ export class AzureSignIn {
 
   /** Replaces a 401 to an anonymous request with the reason why nobody is signed in. */
   explain(error: unknown): unknown {
-    const told = causeOf(error, RegistryError);
-    if (told?.info.status !== 401 || !URL.canParse(told.info.url)) return error;
-    const reason = this.#reasons.get(new URL(told.info.url).host);
+    const answer = causeOf(error, RegistryError);
+    if (answer?.info.status !== 401 || !URL.canParse(answer.info.url)) return error;
+    const reason = this.#reasons.get(new URL(answer.info.url).host);
     if (reason === undefined) return error;
-    return new RegistryError(`${told.message}; ${reason.message}`, told.info, {
+    return new RegistryError(`${answer.message}; ${reason.message}`, answer.info, {
       code: reason.code,
       cause: error,
       ...(reason.remedy !== undefined && { remedy: reason.remedy }),

@@ -6,8 +6,8 @@ import type { Io } from '../io.js';
 /** The credentials of one command, and the message for a registry that refuses an anonymous request. */
 export class SignIns {
   readonly #azure: AzureSignIn;
-  /** Registries that were asked anonymously, by host. */
-  readonly #anonymous = new Map<string, string>();
+  /** Registries that were asked anonymously, by host, and the Docker config without an entry, if an option named it. */
+  readonly #anonymous = new Map<string, { registry: string; config?: string }>();
   /** References of the command, by registry, for the message. */
   readonly #references = new Map<string, string[]>();
 
@@ -25,12 +25,13 @@ export class SignIns {
    * Returns the stored credentials. For a registry without one, with `azure`, uses the account that is signed in to
    * Azure.
    */
-  after(registry: string, kept: Credentials, { azure }: { azure: boolean }): Credentials {
+  after(registry: string, kept: Credentials, { azure, config }: { azure: boolean; config?: string }): Credentials {
     const credentials = azure ? this.#azure.after(kept) : kept;
     return {
       get: async (host, signal) => {
         const found = await credentials.get(host, signal);
-        if (found.kind === 'anonymous') this.#anonymous.set(host.toLowerCase(), registry);
+        if (found.kind === 'anonymous')
+          this.#anonymous.set(host.toLowerCase(), { registry, ...(config !== undefined && { config }) });
         else this.#anonymous.delete(host.toLowerCase());
         return found;
       },
@@ -39,18 +40,25 @@ export class SignIns {
 
   /** Explains a 401 to an anonymous request, with the command to sign in. */
   explain(error: unknown): unknown {
-    const said = this.#azure.explain(error);
-    const told = causeOf(error, RegistryError);
-    if (said !== error || told?.info.status !== 401 || !URL.canParse(told.info.url)) return said;
+    const explained = this.#azure.explain(error);
+    const answer = causeOf(error, RegistryError);
+    if (explained !== error || answer?.info.status !== 401 || !URL.canParse(answer.info.url)) return explained;
     const [only, ...others] = this.#anonymous.values();
     // The token endpoint may be on another host than the registry.
-    const registry = this.#anonymous.get(new URL(told.info.url).host) ?? (others.length === 0 ? only : undefined);
-    if (registry === undefined) return error;
+    const asked = this.#anonymous.get(new URL(answer.info.url).host) ?? (others.length === 0 ? only : undefined);
+    if (asked === undefined) return error;
+    const { registry, config } = asked;
+    const option = config === undefined ? '' : `--registry-config ${shellWord(config)} `;
     const about = this.#references.get(registry)?.join(', ') ?? registry;
-    return new RegistryError(`${about}: not signed in to ${registry}: ${told.message}`, told.info, {
+    return new RegistryError(`${about}: not signed in to ${registry}: ${answer.message}`, answer.info, {
       code: 'NOT_SIGNED_IN',
       cause: error,
-      remedy: `Sign in: acr-promoter login ${registry}; for an Azure Container Registry, az login is enough.`,
+      remedy: `Sign in: acr-promoter login ${option}${registry}; for an Azure Container Registry, az login is enough.`,
     });
   }
+}
+
+/** Quotes a word for a shell if it needs quotes. */
+function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

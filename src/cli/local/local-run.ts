@@ -168,7 +168,7 @@ async function doPart<T>(
 /** Prints lines of parallel parts in the order in which the parts began. */
 class LinesInOrder {
   readonly #lines: ((() => void) | undefined)[] = [];
-  #told = 0;
+  #printed = 0;
   #isHeld: boolean;
 
   /** @param isHeld true to print nothing before the end, because of bars on the screen */
@@ -191,9 +191,9 @@ class LinesInOrder {
 
   #tellOn(): void {
     if (this.#isHeld) return;
-    for (let tell = this.#lines[this.#told]; tell !== undefined; tell = this.#lines[this.#told]) {
+    for (let tell = this.#lines[this.#printed]; tell !== undefined; tell = this.#lines[this.#printed]) {
       tell();
-      this.#told += 1;
+      this.#printed += 1;
     }
   }
 }

@@ -121,11 +121,11 @@ function stepsHere(
       doStep(io, (call) => step(contract.input.parse(input), call), { ...view, run }),
     );
   };
-  const told = (verb: string): StepView => ({ tell: (text) => tell(lineOf(verb, text)) });
+  const saying = (verb: string): StepView => ({ tell: (text) => tell(lineOf(verb, text)) });
   const request = copyRequestOfPromotion(openedBy({ run }));
   const copyBar = { values, word: 'Copying', title: destination };
-  add(observeContract, told('Observed'), (input, call) => observeStep(ports, input, call));
-  add(checkEvidenceContract, told('Checked'), (input, call) => checkEvidenceStep(ports, input, call));
+  add(observeContract, saying('Observed'), (input, call) => observeStep(ports, input, call));
+  add(checkEvidenceContract, saying('Checked'), (input, call) => checkEvidenceStep(ports, input, call));
   add(markWaitingContract, {}, refuse);
   add(
     attachContract,
@@ -141,10 +141,10 @@ function stepsHere(
   steps.set(copyContract.name, (input) => {
     const asked = copyContract.input.parse(input);
     const bar = asked.root === undefined ? {} : { bar: { ...copyBar, digest: asked.root } };
-    return doStep(io, (call) => copyStep(ports, request, asked, call), { ...told('Copied'), ...bar, run });
+    return doStep(io, (call) => copyStep(ports, request, asked, call), { ...saying('Copied'), ...bar, run });
   });
-  add(verifyArrivalContract, told('Arrived'), (input, call) => verifyArrivalStep(ports, request, input, call));
-  add(tagDestinationContract, told('Tagged'), (input, call) => tagDestinationStep(ports, input, call));
+  add(verifyArrivalContract, saying('Arrived'), (input, call) => verifyArrivalStep(ports, request, input, call));
+  add(tagDestinationContract, saying('Tagged'), (input, call) => tagDestinationStep(ports, input, call));
   // The rows are in memory: nothing to close.
   add(closeRunContract, {}, async () => ({ done: 'closed' as const }));
   return async (name, input) => {

@@ -72,8 +72,8 @@ export class CopyLines {
 
   #tellSkipped({ blobs }: PlannedManifest): void {
     for (const blob of blobs) {
-      const told = this.#titles.get(blob.digest);
-      if (told !== undefined && told !== titleIn(blob)) this.#transfers.end('Skipped', blob);
+      const title = this.#titles.get(blob.digest);
+      if (title !== undefined && title !== titleIn(blob)) this.#transfers.end('Skipped', blob);
     }
   }
 }
