@@ -24,11 +24,11 @@ describe('quirks', () => {
     const lateReadsMs = 3_600_000;
     const waiting: (() => void)[] = [];
     const { setTimeout: real } = globalThis;
-    const timers = jest.spyOn(globalThis, 'setTimeout').mockImplementation(((work: () => void, ms?: number) => {
+    const timers = jest.spyOn(globalThis, 'setTimeout').mockImplementation((work, ms) => {
       if (ms !== lateReadsMs) return real(work, ms);
       waiting.push(work);
       return real(() => undefined, 0);
-    }) as typeof setTimeout);
+    });
     atEnd(async () => timers.mockRestore());
     const hourPasses = (): void => waiting.splice(0).forEach((work) => work());
     const send = sender(await start({ dataDir, quirks: { lateReadsMs } }));
