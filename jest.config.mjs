@@ -10,6 +10,6 @@ export default {
   maxWorkers: '100%',
   testSequencer: '<rootDir>/test/support/slow-first.cjs',
   // Machines are shared: a test is no place to measure time.
-  testTimeout: 30_000,
+  testTimeout: 60_000,
   projects: ['unit', 'interop', 'faults', 'bench'].map(project),
 };

@@ -68,7 +68,7 @@ async function eventsOf(
       const { digest } = await repository.pushManifest(manifest, OCI_IMAGE_MANIFEST, { tag: '1.2.0' });
       await repository.deleteManifest(digest);
     }
-    for (const until = Date.now() + 10_000; received.length < 4 && Date.now() < until;) {
+    for (const until = Date.now() + 60_000; received.length < 4 && Date.now() < until;) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   } finally {

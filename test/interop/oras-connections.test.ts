@@ -75,7 +75,7 @@ describeWithPeers('connections to a registry, compared with oras', ['oras'], ([o
     for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content);
     const pushed = await runProgram(oras, ['push', `localhost:${registry.port}/app:v1`, 'hi.txt'], { cwd: folder });
     expect(pushed.code).toBe(0);
-  }, 30_000);
+  });
   afterAll(async () => {
     front.close();
     await registry.close();

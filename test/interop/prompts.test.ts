@@ -58,14 +58,14 @@ test('login reads user and password from a pipe and ends though the pipe stays o
     err: '',
   });
   expect(await readFile(join(folder, 'docker', 'config.json'), 'utf8')).toContain(host);
-}, 30_000);
+});
 
 test('login that is interrupted at a prompt exits with 130', async () => {
   const { child, ended, printed } = start('login', host);
   await printed('Username: ');
   child.kill('SIGINT');
   expect(await ended).toMatchObject({ code: 130, err: 'Error: interrupted (INTERRUPTED)\n' });
-}, 30_000);
+});
 
 test('a large blob passes through the standard streams byte for byte', async () => {
   const content = randomBytes(20_000_000);

@@ -179,7 +179,7 @@ for (const peer of PEERS) {
       running = await peer.start(programs.filter((program) => program !== undefined));
       clientOptions = { credentials: anonymousCredentials, retry: { baseMs: 10 }, ...peer.options?.(running.host) };
       client = createRegistries(clientOptions);
-    }, 30_000);
+    });
 
     afterAll(async () => {
       await client.close();

@@ -494,7 +494,7 @@ describeWithPeers(
     let peer: RunningPeer;
     beforeAll(async () => {
       peer = await startBehindNginx(nginx, dockerRegistry);
-    }, 30_000);
+    });
     afterAll(() => peer.stop());
 
     test('a wrong password is refused; the right one is stored and works for both programs', async () => {

@@ -40,4 +40,4 @@ test('a child whose parent was killed keeps its data, though nobody reads its ou
   child.disconnect();
   await ended;
   expect(await readFile(kept, 'utf8')).toBe('all of it');
-}, 30_000);
+});

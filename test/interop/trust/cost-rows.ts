@@ -1,4 +1,5 @@
 import { expect } from '@jest/globals';
+import { availableParallelism, loadavg } from 'node:os';
 import { gzipSync } from 'node:zlib';
 import {
   OCI_IMAGE_CONFIG,
@@ -13,10 +14,12 @@ import type { Row } from './row.js';
 import type { Pushed, Stage } from './stage.js';
 
 const TAG = 'v1';
-/** Longest that `GET /api/health` may take while an attack is worked on, in milliseconds: seconds on a busy machine, not the 49 of before. */
+/** Longest that `GET /api/health` may take while an attack is worked on, in milliseconds: seconds, not the 49 of before. */
 const HEALTH_MS = 8_000;
 /** Longest until a neighbour's image is in staging meanwhile, in milliseconds. */
 const NEIGHBOUR_MS = 60_000;
+/** Runnable threads for each processor: how much longer all takes on a busy machine. */
+const busy = (): number => Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
 
 /** An image of one layer, whose config says what the layer unpacks to. */
 async function pushLayer(at: Repository, packed: Uint8Array, diffId: string, mediaType: string): Promise<Descriptor> {
@@ -91,13 +94,13 @@ async function othersGoOn(stage: Stage, attack: Pushed): Promise<void> {
     const startedMs = performance.now();
     const root = await pushImage(stage.source(repository), { tag: TAG, contains: 'left-pad' });
     await stage.expectPromoted({ repository, tag: TAG, root, images: [{ image: root, contains: 'left-pad' }] });
-    expect(performance.now() - startedMs).toBeLessThan(NEIGHBOUR_MS);
+    expect(performance.now() - startedMs).toBeLessThan(busy() * NEIGHBOUR_MS);
     await stage.ended(attack);
   } finally {
     over.abort();
     await watching;
   }
-  expect(longestMs).toBeLessThan(HEALTH_MS);
+  expect(longestMs).toBeLessThan(busy() * HEALTH_MS);
 }
 
 /** It is promoted: what it holds is only odd. Its SBOM names what it holds. */

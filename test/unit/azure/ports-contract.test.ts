@@ -856,7 +856,7 @@ describe('in Azure Storage', () => {
   let azurite: Azurite;
   beforeAll(async () => {
     azurite = await startAzurite();
-  }, 30_000);
+  });
   afterAll(async () => {
     await azurite.stop();
   });

@@ -31,7 +31,7 @@ describe('Azure Storage', () => {
       { onUnreadableRow: (error) => unreadable.push(`${error.code} ${String(error.details['rowKey'])}`) },
     );
     await storage.ensureCreated();
-  }, 30_000);
+  });
   afterAll(async () => {
     await azurite.stop();
   });

@@ -14,7 +14,7 @@ beforeAll(async () => {
   azurite = await startAzurite();
   client = TableClient.fromConnectionString(azurite.newAccount(), 'rates', { allowInsecureConnection: true });
   await client.createTable();
-}, 30_000);
+});
 afterAll(() => azurite.stop());
 
 /** Makes the rows older, except the row of the calling process. */

@@ -239,4 +239,4 @@ test('if only the list of referrers fails, only the evidence is unknown', async 
       },
     ],
   });
-}, 20_000);
+});

@@ -42,7 +42,7 @@ describe('hosts that start and end on one file', () => {
     expect(db.all('SELECT id FROM messages WHERE lockedUntil > 0')).toEqual([]);
     expect(db.all('SELECT id FROM hosts')).toEqual([]);
     db.close();
-  }, 30_000);
+  });
 
   test('an activity that takes longer than its message is invisible is started once', async () => {
     const host = await start();
@@ -50,7 +50,7 @@ describe('hosts that start and end on one file', () => {
     await host.ended('long');
     expect(readEffects(folder.effectsPath).filter((line) => line.startsWith('slow long'))).toHaveLength(2);
     await host.end();
-  }, 30_000);
+  });
 
   test('of two hosts one is killed, and the other completes the work', async () => {
     const [one, two] = await Promise.all([start(), start()]);

@@ -7,7 +7,7 @@ let host: HostProcess;
 
 beforeAll(async () => {
   host = await HostProcess.start('durable', folder);
-}, 30_000);
+});
 afterAll(async () => {
   await host.end();
 });

@@ -365,7 +365,7 @@ test('any graph is copied completely, leaves first, and nothing is fetched or pu
     }),
     { numRuns: propertyRuns(40) },
   );
-}, 30_000);
+});
 
 test('the empty config of many referrers is pushed once', async () => {
   const source = new MemoryRepository('source/app');

@@ -97,8 +97,9 @@ describe('sending', () => {
     await withRawServer(
       answer,
       async (origin) => {
+        const timeouts = { TIMEOUT: { firstByteMs: 300 }, STALLED: { stallMs: 300 } }[code] ?? {};
         const run = withSend(async (send) => readAll((await send({ url: `${origin}/secret?token=hidden` })).body), {
-          timeouts: { firstByteMs: 300, stallMs: 300 },
+          timeouts,
         });
         const error = await failureOf(run);
         expect(error).toMatchObject({ code, transient: true });

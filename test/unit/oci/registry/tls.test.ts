@@ -155,7 +155,8 @@ describe('HTTP/2', () => {
     ['a body that breaks off', (response) => response.write('he', () => response.stream.close(2)), 'CONNECTION_CLOSED'],
   ])('%s is an error', async (_, reply, code) => {
     answer = (__, response) => reply(response);
-    const transport = createSend({ ...trusting, timeouts: { firstByteMs: 200, stallMs: 200 } });
+    const timeouts = { TIMEOUT: { firstByteMs: 200 }, STALLED: { stallMs: 200 } }[code] ?? {};
+    const transport = createSend({ ...trusting, timeouts });
     const read = transport
       .send({ method: 'GET', kind: 'api', url: `https://localhost:${port}/x` })
       .then(({ body }) => readAll(body));
