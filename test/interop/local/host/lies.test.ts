@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from '@jest/globals';
-import { eventually, HostProcess, newHostFolder, readEffects } from '../../../support/host/host-process.js';
+import { HostProcess, newHostFolder, readEffects } from '../../../support/host/host-process.js';
 
 // What Microsoft's host was seen to do when its worker dies or it stops, one at a time: facts that the app must stand.
 
