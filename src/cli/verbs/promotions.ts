@@ -95,7 +95,7 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
       return readPromotions(await askApp(app, `promotions?${asked.toString()}`, io)).items.map(({ id }) => id);
     } catch (error) {
       // Reported below, as a promotion that is not there.
-      if (error instanceof InputError && /^(?:REGISTRY|REPOSITORY)_UNKNOWN$/.test(error.code)) return [];
+      if (error instanceof InputError && /^(?:REGISTRY|REPOSITORY|DESTINATION)_UNKNOWN$/.test(error.code)) return [];
       throw error;
     }
   };

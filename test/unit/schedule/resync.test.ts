@@ -367,8 +367,10 @@ describe('comparisons that fail', () => {
     const killers = ['t1', 't4'];
     const isDead = new Error('the process died');
     /** A world whose process dies during a comparison: from then on its calls do nothing. */
-    const dying = (): World => {
+    const dying = (): { ports: World; died: Promise<void> } => {
       let dead = false;
+      let die = (): void => undefined;
+      const died = new Promise<void>((resolve) => (die = resolve));
       const store = new Proxy(world.store, {
         get: (target, key) => {
           const value: unknown = Reflect.get(target, key);
@@ -379,17 +381,19 @@ describe('comparisons that fail', () => {
       });
       source.fault = ({ method, what }) => {
         if (method === 'resolve' && killers.includes(what)) dead = true;
-        if (dead) throw isDead;
+        if (!dead) return;
+        die();
+        throw isDead;
       };
-      return { ...world, store };
+      return { ports: { ...world, store }, died };
     };
     const MOST = 25;
     let ticks = 0;
     for (; ticks < MOST && looked().filter((tag) => tag === 't5').length < 3; ticks += 1) {
       world.nowMs += MINUTE_MS;
-      const looking = resyncTick(world, { ports: dying() });
+      const { ports, died } = dying();
       // A call of the dead process never ends.
-      await Promise.race([looking, new Promise((resolve) => setTimeout(resolve, 30))]);
+      await Promise.race([resyncTick(world, { ports }), died]);
     }
     expect(ticks).toBeLessThan(MOST);
     source.fault = undefined;
