@@ -15,7 +15,11 @@ const UNREAD: readonly { ecosystem: string; pattern: RegExp; isOfSystem?: RegExp
   { ecosystem: 'Perl', pattern: /\/auto\/(?:[^/]+\/)+\.packlist$/, isOfSystem: OF_SYSTEM },
   { ecosystem: 'R', pattern: /(?:^|\/)(?:site-)?library\/[^/]+\/Meta\/package\.rds$/, isOfSystem: OF_SYSTEM },
   { ecosystem: 'LuaRocks', pattern: /\/rocks(?:-[\d.]+)?\/[^/]+\/[^/]+\/rock_manifest$/, isOfSystem: OF_SYSTEM },
-  { ecosystem: 'Erlang', pattern: /\/ebin\/[^/]+\.app$/, isOfSystem: OF_SYSTEM },
+  { ecosystem: 'Erlang', pattern: /\/ebin\/[^/]+\.app$|\.ez$/, isOfSystem: OF_SYSTEM },
+  // Archives with whole programs and the packages that they need.
+  { ecosystem: 'Python archives', pattern: /\.(?:pex|pyz)$/ },
+  { ecosystem: 'Electron archives', pattern: /\.asar$/ },
+  { ecosystem: 'PHP archives', pattern: /\.phar$/, isOfSystem: OF_SYSTEM },
 ];
 
 /** The ecosystem of the package database at this path, if no cataloger reads it. */

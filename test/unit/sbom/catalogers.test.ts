@@ -224,6 +224,10 @@ describe('an ecosystem without a cataloger', () => {
     ['R', 'usr/local/lib/R/site-library/ggplot2/Meta/package.rds'],
     ['LuaRocks', 'usr/local/lib/luarocks/rocks-5.1/lpeg/1.1.0-1/rock_manifest'],
     ['Erlang', 'opt/rabbitmq/plugins/rabbit-3.13.0/ebin/rabbit.app'],
+    ['Erlang', 'opt/rabbitmq/plugins/cowlib-2.12.1.ez'],
+    ['Python archives', 'app/service.pex'],
+    ['Electron archives', 'opt/app/resources/app.asar'],
+    ['PHP archives', 'usr/local/bin/wp-cli.phar'],
   ])('%s: %s', async (ecosystem, path) => {
     expect((await read([path, 'content'])).gaps).toEqual([`no reader for ${ecosystem} (${path})`]);
   });
