@@ -17,8 +17,9 @@ import {
 } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
 import type { Image } from './contracts.js';
-import { LABEL_CHARACTERS } from '../transfer/labels.js';
 
+/** Maximum characters of a manifest's label in a run. The rest is cut off. */
+const LABEL_CHARACTERS = 100;
 /** Maximum manifests under one root that get an attachment. `TOO_MANY_IMAGES` */
 const MOST_IMAGES = 100;
 /** Maximum children of its indexes that are no manifests, such as the layers of a build cache. `TOO_MANY_IMAGES` */

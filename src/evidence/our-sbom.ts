@@ -10,7 +10,14 @@ import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
 import type { SourceRepository } from '../rules/rule.js';
-import type { Sbom, SbomFormat, SbomInput } from '../sbom/index.js';
+import {
+  describeSbom,
+  generateSboms,
+  type Generated,
+  type Sbom,
+  type SbomFormat,
+  type SbomInput,
+} from '../sbom/index.js';
 import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
 import type { Image } from './contracts.js';
 import {
@@ -22,7 +29,6 @@ import {
   type OurSbom,
   type SbomRule,
 } from './find-sbom.js';
-import { describeSbom, generateSboms, type Generated } from './generate-sboms.js';
 import { signerOf, signSubject } from './our-signature.js';
 import { sbomClaim } from './signature-checks.js';
 
@@ -143,7 +149,7 @@ async function generate(
     ...(input.layersAtOnce !== undefined && { layersAtOnce: input.layersAtOnce }),
     ...(input.manifests && { manifests: input.manifests }),
   };
-  return readAt(input, () => generateSboms(ports, named, signal, onProgress));
+  return readAt(input, () => generateSboms(ports.sbom, named, signal, onProgress));
 }
 
 /** @param replaced the SBOM by an older version that this one replaces */

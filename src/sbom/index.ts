@@ -1,6 +1,7 @@
 /** Makes SBOMs from the blobs of a registry. It does not depend on Azure or Functions. */
 export * from './generator.js';
 export { diffSboms, type PackageChange } from './diff.js';
+export { describeSbom, generateSboms, type Generated } from './generate-sboms.js';
 export { GAP_CAUSES, type GapCause, type GapCount } from './gaps.js';
 export { createStreamingSbomGenerator, type StreamingSbomOptions } from './streaming.js';
 export { readSbom, type ReadSbom, type SbomPackage } from './read-document.js';

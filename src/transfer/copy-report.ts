@@ -4,15 +4,13 @@ import {
   parsePlan,
   type CopyPlan,
   LEFT_OUT_REASONS,
-  isDigest,
   type ArrivalReport,
   type CopyReport,
-  type Digest,
   type LeftOut,
 } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
+import { digest } from '../rows/steps.js';
 import { z } from 'zod';
-import { LABEL_CHARACTERS } from './labels.js';
 
 /** The name of the document with the copy plan of a run. */
 export function planNameOf(runId: string): string {
@@ -61,7 +59,6 @@ export async function readPlan(ports: Pick<Ports, 'documents'>, name: string): P
 
 type DocumentPorts = Pick<Ports, 'documents'>;
 
-const digest = z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest');
 const node = z.object({
   kind: z.enum(['manifest', 'blob']),
   mediaType: z.string(),
@@ -139,6 +136,8 @@ export async function readReceipt(
   return plan && arrival && report && { report, leftOut: plan.leftOut, arrival };
 }
 
+/** Maximum characters of a referrer's artifact type in a receipt. The rest is cut off. */
+const TYPE_CHARACTERS = 100;
 /** Maximum referrers in a receipt that a promotion did not copy. Further ones are only counted. */
 export const MOST_LEFT_BEHIND = 50;
 
@@ -175,7 +174,7 @@ export function leftBehindOf(leftOut: readonly LeftOut[]): LeftBehind {
     .toSorted((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason) || (a.digest < b.digest ? -1 : 1));
   const referrers = named.slice(0, MOST_LEFT_BEHIND).map(({ digest, artifactType, reason }) => ({
     digest,
-    ...(artifactType !== undefined && { artifactType: artifactType.slice(0, LABEL_CHARACTERS) }),
+    ...(artifactType !== undefined && { artifactType: artifactType.slice(0, TYPE_CHARACTERS) }),
     code: WHY[reason].code,
   }));
   return { count: named.length, referrers };

@@ -11,7 +11,6 @@ import {
   CopyError,
   type Digest,
   type LeftOut,
-  isDigest,
   joinPlans,
   mapConcurrently,
   type GraphOptions,
@@ -20,7 +19,7 @@ import {
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { type Looked, type News, lookFor } from '../rows/news.js';
 import { openedBy, writeDigest } from '../rows/row-writes.js';
-import type { InputOf } from '../rows/steps.js';
+import { digest, type InputOf } from '../rows/steps.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy.js';
 import { findPlan, keepPlan, planNameOf } from './copy-report.js';
@@ -223,7 +222,7 @@ const READ_AT_ONCE = 8;
 
 /** An attachment that a run has made or found at its source. */
 const attachmentSchema = z.object({
-  digest: z.custom<Digest>((value) => typeof value === 'string' && isDigest(value), 'not a digest'),
+  digest,
   /** For messages: `SBOM of linux/amd64`. */
   what: z.string(),
 });

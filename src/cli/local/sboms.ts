@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { InputError, type Digest } from '../../oci/index.js';
 import { classifyGraph } from '../../evidence/classify.js';
-import { describeSbom, generateSboms } from '../../evidence/generate-sboms.js';
 import { resolveRoot, type Opened } from '../../operations/operation.js';
 import {
+  describeSbom,
+  generateSboms,
   readSbom,
   SBOM_LIMITS,
   type GapCount,
@@ -59,7 +60,7 @@ async function makeSbom(
   const { sboms } = await doStep(
     io,
     async ({ signal, progress }) => ({
-      done: await generateSboms(ports, named, signal, (done, total) => progress.bytes(done, total)),
+      done: await generateSboms(ports.sbom, named, signal, (done, total) => progress.bytes(done, total)),
     }),
     isQuiet ? {} : { bar },
   );

@@ -1,6 +1,5 @@
 import { type Descriptor, type PackedArtifact, type Repository } from '../../../src/oci/index.js';
-import { createStreamingSbomGenerator } from '../../../src/sbom/index.js';
-import { generateSboms } from '../../../src/evidence/generate-sboms.js';
+import { createStreamingSbomGenerator, generateSboms } from '../../../src/sbom/index.js';
 import { packSbom } from '../../../src/evidence/our-sbom.js';
 
 /**
@@ -9,7 +8,7 @@ import { packSbom } from '../../../src/evidence/our-sbom.js';
  */
 export async function foreseeSbom(repository: Repository, name: string, image: Descriptor): Promise<PackedArtifact> {
   const never = new AbortController().signal;
-  const generator = { sbom: createStreamingSbomGenerator() };
+  const generator = createStreamingSbomGenerator();
   const input = { repository, name, image, formats: ['cyclonedx'] as const };
   const { subject, sboms } = await generateSboms(generator, input, never, () => {});
   const [sbom] = sboms;

@@ -1,6 +1,6 @@
 import { InputError, parseManifest, type Descriptor, type ReadableRepository } from '../oci/index.js';
-import type { Ports } from '../ports/ports.js';
-import type { Sbom, SbomFormat, SbomInput } from '../sbom/index.js';
+import type { Sbom, SbomGenerator, SbomInput } from './generator.js';
+import type { SbomFormat } from './tool.js';
 
 /** The SBOMs of an image. */
 export interface Generated {
@@ -14,24 +14,19 @@ export interface Generated {
  * @throws InputError `NOT_AN_IMAGE`; as the generator
  */
 export async function generateSboms(
-  { sbom }: Pick<Ports, 'sbom'>,
+  generator: SbomGenerator,
   {
     repository,
     name,
     image,
     formats,
-    layers,
-    layersAtOnce,
     manifests = repository,
-  }: {
+    ...how
+  }: Pick<SbomInput, 'layers' | 'layersAtOnce'> & {
     repository: ReadableRepository;
     name: string;
     image: Descriptor;
     formats: readonly SbomFormat[];
-    /** Stores what layers contribute. */
-    layers?: SbomInput['layers'];
-    /** Layers that are read at the same time. Default: the limit of the generator. */
-    layersAtOnce?: number;
     /** Returns the manifests that this run has read already. Default: the repository. */
     manifests?: Pick<ReadableRepository, 'fetchManifest'>;
   },
@@ -46,7 +41,8 @@ export async function generateSboms(
       remedy: 'Name one of the images of the index: only an image has layers to look into.',
     });
   }
-  const sboms = await sbom.generate({
+  const sboms = await generator.generate({
+    ...how,
     name,
     descriptor,
     manifest,
@@ -57,8 +53,6 @@ export async function generateSboms(
     hasBlob: (blob, blobSignal) => repository.hasBlob(blob, { signal: blobSignal }),
     signal,
     onProgress,
-    ...(layers && { layers }),
-    ...(layersAtOnce !== undefined && { layersAtOnce }),
   });
   return { subject: descriptor, sboms };
 }
