@@ -1,76 +1,81 @@
-import type { IgnoredEvent } from '../rows/ignored-event.js';
-import type { PromotionState } from '../rows/promotion-row.js';
-
-/** The answer of a registry to one check, or why there is none. */
-export type Check =
-  /** `digest` only for a tag. */
-  { state: 'there'; digest?: string | undefined } | { state: 'missing' } | Unknown;
+import { z } from 'zod';
+import { ignoredEventSchema } from '../rows/ignored-event.js';
+import { PROMOTION_STATES } from '../rows/promotion-row.js';
 
 /** The check failed. `since`: the first failed check in the row, otherwise this one. */
-export interface Unknown {
-  state: 'unknown';
-  since: string;
-  code: string;
-  reason: string;
-  remedy?: string | undefined;
-}
+const unknownSchema = z.object({
+  state: z.literal('unknown'),
+  since: z.string(),
+  code: z.string(),
+  reason: z.string(),
+  remedy: z.string().optional(),
+});
+export type Unknown = z.infer<typeof unknownSchema>;
 
+const checkSchema = z.discriminatedUnion('state', [
+  /** `digest` only for a tag. */
+  z.object({ state: z.literal('there'), digest: z.string().optional() }),
+  z.object({ state: z.literal('missing') }),
+  unknownSchema,
+]);
+/** The answer of a registry to one check, or why there is none. */
+export type Check = z.infer<typeof checkSchema>;
+
+const checksSchema = z.object({ source: checkSchema, destination: checkSchema, evidence: checkSchema.optional() });
 /** The checks of an answer. Evidence is checked only if everything else says that the promotion is in sync. */
-export interface Checks {
-  source: Check;
-  destination: Check;
-  evidence?: Check | undefined;
-}
+export type Checks = z.infer<typeof checksSchema>;
 
-/** One rule's answer. */
-export interface ExplainedPromotion {
+const explainedPromotionSchema = z.object({
   /** Absent if there is no promotion yet. */
-  promotionId?: string;
-  rule: string;
-  source: string;
-  destination: string;
+  promotionId: z.string().exactOptional(),
+  rule: z.string(),
+  source: z.string(),
+  destination: z.string(),
   /**
    * The state of the promotion. `in_sync` is what the last run found. `waiting` includes a promotion whose next run
    * waits for an event, for the schedule, or for PROMOTION_PAUSED=false. Absent if there is no promotion yet.
    */
-  state?: PromotionState;
+  state: z.enum(PROMOTION_STATES).exactOptional(),
   /**
    * True if the destination has what the rule requires now; null if that could not be checked; absent if no rule
    * matches any more.
    */
-  promoted?: boolean | null | undefined;
+  promoted: z.boolean().nullable().optional(),
   /** One sentence or two. */
-  text: string;
+  text: z.string(),
   /** The time since when it is in this state; absent if unknown. */
-  since?: string;
+  since: z.string().exactOptional(),
   /** The digest of the last run. */
-  digest?: string;
-  runId?: string;
+  digest: z.string().exactOptional(),
+  runId: z.string().exactOptional(),
   /** The step of an open run. */
-  step?: string;
-  code?: string;
-  reason?: string;
-  remedy?: string;
+  step: z.string().exactOptional(),
+  code: z.string().exactOptional(),
+  reason: z.string().exactOptional(),
+  remedy: z.string().exactOptional(),
   /** The answers of the registries. Absent if they were not asked. */
-  checks?: Checks;
-}
+  checks: checksSchema.exactOptional(),
+});
+/** One rule's answer. */
+export type ExplainedPromotion = z.infer<typeof explainedPromotionSchema>;
 
-/** Whether a tag, a repository or a digest is promoted, and if not, why not. */
-export interface Explanation {
-  reference: string;
+export const explanationSchema = z.object({
+  reference: z.string(),
   /**
    * True if every promotion is promoted; false if one is not, or if there is none; null if a registry could not be
    * asked.
    */
-  promoted: boolean | null;
-  promotions: ExplainedPromotion[];
+  promoted: z.boolean().nullable(),
+  promotions: z.array(explainedPromotionSchema),
   /**
    * For a tag without a promotion: the rule with the most conditions met, and the first condition that the tag fails.
    */
-  nearest?: string;
+  nearest: z.string().exactOptional(),
   /** Why a digest or a repository has no promotion, or where the others are listed. */
-  note?: string;
-  ignored: IgnoredEvent[];
+  note: z.string().exactOptional(),
+  ignored: z.array(ignoredEventSchema),
   /** Warnings about the signing key. */
-  warnings?: { code: string; message: string; remedy: string }[];
-}
+  warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })).exactOptional(),
+});
+/** Whether a tag, a repository or a digest is promoted, and if not, why not. */
+export type Explanation = z.infer<typeof explanationSchema>;

@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { PROMOTION_STATES } from '../../rows/promotion-row.js';
-import type { Explanation } from '../../promotions/explanation.js';
+import { explanationSchema } from '../../promotions/explanation.js';
+import { ignoredEventSchema } from '../../rows/ignored-event.js';
 import { answerInvalid } from '../output/job-output.js';
 
 // The answers of the app: only the fields that are shown. The app may be newer than this command. This file is loaded
@@ -62,13 +62,6 @@ const summarySchema = z.looseObject({
   digest: z.string().optional(),
   result: resultSchema.optional(),
 });
-const ignoredSchema = z.looseObject({
-  at: z.string(),
-  times: z.number().exactOptional(),
-  firstAt: z.string().exactOptional(),
-  reference: z.string(),
-  reason: z.string(),
-});
 const jobInputSchema = z.looseObject({
   kind: z.literal('job'),
   job: z.looseObject({ operation: z.string(), id: z.string() }),
@@ -106,42 +99,6 @@ const jobRunSchema = shownRunSchema.pick({ id: true, state: true, result: true }
   input: jobInputSchema.pick({ job: true }),
   output: z.looseObject({ kind: z.string() }).optional(),
   steps: z.array(stepSchema.pick({ step: true, state: true, text: true })).default([]),
-});
-const checkSchema = z.union([
-  z.looseObject({ state: z.literal('there'), digest: z.string().optional() }),
-  z.looseObject({ state: z.literal('missing') }),
-  z.looseObject({
-    state: z.literal('unknown'),
-    since: z.string(),
-    code: z.string(),
-    reason: z.string(),
-    remedy: z.string().optional(),
-  }),
-]);
-const explanationSchema = z.looseObject({
-  reference: z.string(),
-  promoted: z.boolean().nullable(),
-  promotions: z.array(
-    z.looseObject({
-      promotionId: z.string().exactOptional(),
-      rule: z.string(),
-      source: z.string(),
-      destination: z.string(),
-      state: z.enum(PROMOTION_STATES).exactOptional(),
-      promoted: z.boolean().nullable().optional(),
-      text: z.string(),
-      since: z.string().exactOptional(),
-      runId: z.string().exactOptional(),
-      remedy: z.string().exactOptional(),
-      checks: z
-        .looseObject({ source: checkSchema, destination: checkSchema, evidence: checkSchema.optional() })
-        .exactOptional(),
-    }),
-  ),
-  nearest: z.string().exactOptional(),
-  note: z.string().exactOptional(),
-  ignored: z.array(ignoredSchema),
-  warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })).exactOptional(),
 });
 
 const problemSchema = z.looseObject({
@@ -183,7 +140,6 @@ export type ShownStatus = z.infer<typeof statusSchema>;
 export type ShownPromotion = z.infer<typeof promotionSchema>;
 export type RunInList = z.infer<typeof summarySchema>;
 export type ShownRun = z.infer<typeof shownRunSchema>;
-export type ShownIgnored = z.infer<typeof ignoredSchema>;
 
 /** Reads an answer. @throws PromoterError `APP_ANSWER_INVALID` */
 type Read<T> = (answer: unknown) => T;
@@ -207,11 +163,11 @@ function pageReader<S extends z.ZodType>(
 
 export const readPromotions = pageReader('promotions', promotionSchema);
 export const readRuns = pageReader('runs', summarySchema);
-export const readIgnored = pageReader('ignored', ignoredSchema);
+export const readIgnored = pageReader('ignored', ignoredEventSchema.loose());
 export const readPromotion = reader(rowSchema);
 export const readRequested = reader(requestedSchema);
 export const readShownRun = reader(shownRunSchema);
-export const readExplanation: Read<Explanation> = reader(explanationSchema);
+export const readExplanation = reader(explanationSchema);
 export const readStatus = reader(statusSchema);
 export const readSubmitted = reader(submittedSchema);
 export const readJobRun = reader(jobRunSchema);

@@ -9,7 +9,8 @@ import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } fr
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { addCancelOptions, cancelRun } from '../app/cancel.js';
 import { askApp } from '../app/jobs-app.js';
-import type { RunInList, ShownIgnored, ShownRun } from '../app/answers.js';
+import type { IgnoredEvent } from '../../rows/ignored-event.js';
+import type { RunInList, ShownRun } from '../app/answers.js';
 
 const LIST: VerbDescription = {
   path: 'runs',
@@ -102,7 +103,7 @@ const COLUMNS: readonly Column<RunInList>[] = [
   { heading: 'DIGEST', text: ({ digest = '' }) => digest, isWide: true },
   { heading: 'TRIGGER', text: ({ trigger }) => triggerText(trigger), isWide: true },
 ];
-const IGNORED_COLUMNS: readonly Column<ShownIgnored>[] = [
+const IGNORED_COLUMNS: readonly Column<IgnoredEvent>[] = [
   { heading: 'AGE', text: ({ at }) => ageOf(at), wideHeading: 'LAST SEEN', wideText: ({ at }) => at },
   { heading: 'TIMES', text: ({ times = 1 }) => `${times}` },
   {
