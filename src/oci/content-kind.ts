@@ -7,7 +7,7 @@ import { DOCKER_IMAGE_CONFIG, DOCKER_MANIFEST, OCI_IMAGE_CONFIG } from './media-
 import { remember } from './memo.js';
 import { readBlob } from './content.js';
 import { refuseRepeatedNames } from './strict-json.js';
-import type { CallOptions, ReadableRepository } from './store.js';
+import type { CallOptions, ReadableRepository } from './repository.js';
 import { isAnyUnpackable } from './unpackable.js';
 
 /** Maximum bytes of a config that is read to decide a manifest's kind. `TOO_LARGE` */

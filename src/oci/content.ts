@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import type { Descriptor } from './descriptor.js';
 import { createDigester, digestAlgorithm, digestOf } from './digest.js';
 import { IntegrityError } from './errors.js';
-import type { CallOptions, ReadableRepository } from './store.js';
+import type { CallOptions, ReadableRepository } from './repository.js';
 
 /** Creates `SIZE_MISMATCH`. @param actual the number of bytes, or `more` if the content was not read to its end */
 export function sizeMismatch(what: string, expected: number, actual: number | string): IntegrityError {

@@ -11,7 +11,7 @@ export * from './descriptor.js';
 export * from './manifest.js';
 export * from './content-kind.js';
 export { repeatedNames } from './strict-json.js';
-export * from './store.js';
+export * from './repository.js';
 export { once, readBlob } from './content.js';
 export * from './lease.js';
 export * from './tar-header.js';
@@ -58,7 +58,7 @@ export {
 } from './registry/docker-config.js';
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';
 export * from './layout/open-layout.js';
-export { onSide } from './copy/side.js';
+export { onSide, resolveIfThere } from './copy/side.js';
 export { rootBytes } from './copy/bodies.js';
 export { rememberReads, rememberRepository, type Answer, type Memory } from './copy/remember.js';
 export { mapConcurrently } from './concurrency.js';

@@ -3,7 +3,7 @@ import { digestOf } from './digest.js';
 import { RegistryError } from './errors.js';
 import { once } from './content.js';
 import { OCI_EMPTY, OCI_IMAGE_MANIFEST } from './media-types.js';
-import type { CallOptions, WritableRepository } from './store.js';
+import type { CallOptions, WritableRepository } from './repository.js';
 
 /** Bytes and the descriptor that names them. */
 export interface PackedBlob {

@@ -2,7 +2,7 @@ import type { Descriptor } from './descriptor.js';
 import type { Digest } from './digest.js';
 import { remember } from './memo.js';
 import { mapConcurrently } from './concurrency.js';
-import type { CallOptions, ReadableRepository } from './store.js';
+import type { CallOptions, ReadableRepository } from './repository.js';
 import { hasTarChecksum, TAR_BLOCK } from './tar-header.js';
 
 /**

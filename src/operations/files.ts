@@ -6,7 +6,7 @@ import type { Files } from '../ports/files.js';
 import type { StepCall } from '../ports/step.js';
 import type { KeepBlob } from './blob-fetch.js';
 import { contentOf } from './content.js';
-import { isBlobFolder, walkBlobFolder } from './folder.js';
+import { isBlobFolder, walkBlobFolder } from './blob-folder.js';
 import type { PackingFiles } from './packing.js';
 import type { PullFiles } from './pull.js';
 

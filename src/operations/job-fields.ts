@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { describeError, isRegistryHost, isRepository, isTag, parseReference, type Reference } from '../oci/index.js';
 import { ID, ID_CHARS } from '../messages/id.js';
 import { INLINE_BYTES } from '../messages/message-text.js';
-import { pathProblem, PATH_CHARS } from './folder.js';
+import { pathProblem, PATH_CHARS } from './blob-folder.js';
 
 /** The most entries of one list in a job. `JOB_INVALID` */
 const MOST_LIST_ENTRIES = 100;

@@ -1,4 +1,5 @@
 import {
+  resolveIfThere,
   copyGraph,
   compareGraphs,
   InputError,
@@ -20,7 +21,7 @@ import {
   type ReadableRepository,
   type Repository,
 } from '../oci/index.js';
-import { checkTag, resolveIfThere } from './read-tag.js';
+import { checkTag } from './read-tag.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 
 /** Pauses in milliseconds before a tag is read back again. `TAG_LOST` */

@@ -1,4 +1,5 @@
 import {
+  resolveIfThere,
   digestAlgorithm,
   digestOf,
   InputError,
@@ -11,7 +12,6 @@ import {
   MANIFEST_BYTES,
 } from '../oci/index.js';
 import { putTags } from './tag.js';
-import { resolveIfThere } from './read-tag.js';
 import type { UploadProgress } from './upload.js';
 
 export interface PushManifestOptions extends CallOptions {

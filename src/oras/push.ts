@@ -1,4 +1,11 @@
-import { InputError, type CallOptions, type Descriptor, type Digest, type Repository } from '../oci/index.js';
+import {
+  resolveIfThere,
+  InputError,
+  type CallOptions,
+  type Descriptor,
+  type Digest,
+  type Repository,
+} from '../oci/index.js';
 import type { ArtifactAnnotations } from './annotations.js';
 import type { FileReference } from './file-reference.js';
 import type { FileSource } from './file-source.js';
@@ -7,7 +14,6 @@ import { packManifest, UNKNOWN_ARTIFACT, UNKNOWN_CONFIG, type PackedManifest } f
 import type { WantedPlatform } from './platform.js';
 import { withTempFolder } from './file-system.js';
 import type { Moving } from './moving.js';
-import { resolveIfThere } from './read-tag.js';
 import { uploadArtifact, type UploadOptions, type UploadProgress } from './upload.js';
 
 export type PushProgress = LoadProgress | UploadProgress | Moving;

@@ -2,21 +2,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import {
   CopyError,
   digestAlgorithm,
-  ifThere,
   onSide,
+  resolveIfThere,
   type CallOptions,
   type Descriptor,
   type ReadableRepository,
 } from '../oci/index.js';
-
-/** Resolves a tag or digest. Undefined if it or the repository does not exist. */
-export function resolveIfThere(
-  repository: Pick<ReadableRepository, 'resolve'>,
-  tagOrDigest: string,
-  options: CallOptions,
-): Promise<Descriptor | undefined> {
-  return ifThere(() => repository.resolve(tagOrDigest, options));
-}
 
 /**
  * Reads a tag back after it was set: a registry may accept it and lose it, or a replica may be stale.

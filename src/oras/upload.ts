@@ -1,6 +1,12 @@
-import { type CallOptions, type Descriptor, type Digest, type Repository, mapConcurrently } from '../oci/index.js';
+import {
+  resolveIfThere,
+  type CallOptions,
+  type Descriptor,
+  type Digest,
+  type Repository,
+  mapConcurrently,
+} from '../oci/index.js';
 import type { Moving } from './moving.js';
-import { resolveIfThere } from './read-tag.js';
 import { TITLE, type PackedContent, type PackedManifest } from './pack-artifact.js';
 
 export interface UploadProgress {

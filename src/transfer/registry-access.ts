@@ -1,5 +1,5 @@
-import { resolveIfThere } from '../oras/index.js';
 import {
+  resolveIfThere,
   PromoterError,
   RegistryError,
   formatReference,

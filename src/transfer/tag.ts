@@ -1,5 +1,6 @@
-import { checkTag, resolveIfThere } from '../oras/index.js';
+import { checkTag } from '../oras/index.js';
 import {
+  resolveIfThere,
   type Descriptor,
   PromoterError,
   formatReference,

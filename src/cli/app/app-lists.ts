@@ -5,7 +5,7 @@ import { Option, type Command } from 'commander';
 import { parseCount } from '../option-values.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
 import type { AppCall } from './app-verb.js';
-import { askApp } from './jobs-app.js';
+import { askApp } from './ask-app.js';
 
 /** Filters that a list takes: the option's name, its value in the help, what it means. */
 export type Filters = readonly (readonly [name: string, value: string, meaning: string])[];

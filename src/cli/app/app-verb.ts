@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Io } from '../io.js';
 import { addFormatOptions, resultFormat, type ResultFormat } from '../output/result.js';
 import { defineVerb, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { addAppOptions, appOf, type App } from './jobs-app.js';
+import { addAppOptions, appOf, type App } from './ask-app.js';
 
 /** The call of a verb that asks the app. */
 export interface AppCall {

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { textOf } from '../verb.js';
 import type { AppCall } from './app-verb.js';
-import { askApp } from './jobs-app.js';
+import { askApp } from './ask-app.js';
 
 /** Options of a verb that cancels a run or a job. */
 export function addCancelOptions(command: Command): void {

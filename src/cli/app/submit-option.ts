@@ -4,8 +4,8 @@ import type { Io } from '../io.js';
 import type { SubmittedVerb } from '../operation-verb.js';
 import { resultFormat } from '../output/result.js';
 import type { SubmitDoor } from '../verb.js';
-import { addAppOptions, appOf, askApp, type App } from './jobs-app.js';
-import { inputToSend } from './jobs-files.js';
+import { addAppOptions, appOf, askApp, type App } from './ask-app.js';
+import { inputToSend } from './inline-files.js';
 import { addWaitOptions } from './poll.js';
 import { isGood, submitText, type PrintRun } from '../verbs/jobs.js';
 

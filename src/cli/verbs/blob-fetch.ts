@@ -9,7 +9,7 @@ import { defineOperation, openOperand } from '../operation-verb.js';
 import { bytesIn, describedIn, recordIn } from '../output/job-output.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorText } from './fetched.js';
+import { descriptorText } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'blob fetch',

@@ -11,7 +11,7 @@ import { textsOf } from '../option-values.js';
 import { describedIn } from '../output/job-output.js';
 import { addTtyOption, tellUpload, withTransfers } from '../output/transfers.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorText } from './fetched.js';
+import { descriptorText } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'blob push',

@@ -8,7 +8,7 @@ import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import type { OperationVerb } from '../operation-verb.js';
 import type { Values } from '../verb.js';
-import { descriptorText } from './fetched.js';
+import { descriptorText } from './print-fetched.js';
 
 /** The options of verbs that delete. */
 export function addDeletionOptions(command: Command): void {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { Explanation } from '../../promotions/explanation.js';
 import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
-import { askApp } from '../app/jobs-app.js';
+import { askApp } from '../app/ask-app.js';
 import { colorsOf } from '../output/colors.js';
 import { NotPromoted, UnknownAnswer } from '../output/exit-codes.js';
 import { formatResult } from '../output/result.js';

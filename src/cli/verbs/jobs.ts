@@ -9,7 +9,7 @@ import { operandAt, type Values, type VerbContext, type VerbDescription } from '
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
 import { addCancelOptions, cancelRun } from '../app/cancel.js';
-import { askApp, type App } from '../app/jobs-app.js';
+import { askApp, type App } from '../app/ask-app.js';
 import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
 import type { JobRun, RunInList } from '../app/answers.js';
 import type { Column } from '../output/table.js';

@@ -5,7 +5,7 @@ import { defineOperation, openNamed } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
 import { bytesIn, describedIn } from '../output/job-output.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorAlone, printFetched, readPrinting } from './fetched.js';
+import { descriptorAlone, printFetched, readPrinting } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch-config',

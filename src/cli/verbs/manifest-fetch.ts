@@ -10,7 +10,7 @@ import { bytesIn, describedIn } from '../output/job-output.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { collect, listOf } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorAlone, printFetched, readPrinting, type Printing } from './fetched.js';
+import { descriptorAlone, printFetched, readPrinting, type Printing } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch',

@@ -11,7 +11,7 @@ import { addConcurrencyOption, concurrencyOf, distributionSpecOf, textsOf } from
 import { describedIn, textsIn } from '../output/job-output.js';
 import { formatStatus } from '../output/status-line.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorText } from './fetched.js';
+import { descriptorText } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest push',

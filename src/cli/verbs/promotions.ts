@@ -7,7 +7,7 @@ import { onTerminal } from '../output/status-line.js';
 import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
-import { askApp } from '../app/jobs-app.js';
+import { askApp } from '../app/ask-app.js';
 import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
 import type { Requested, ShownPromotion } from '../app/answers.js';
 import { isGood } from './jobs.js';

@@ -8,7 +8,7 @@ import { operandAt, refuseSubcommand, textOf, type VerbContext, type VerbDescrip
 import { addListOptions, NAME_FILTERS, showList, SINCE_FILTER, type Filters } from '../app/app-lists.js';
 import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { addCancelOptions, cancelRun } from '../app/cancel.js';
-import { askApp } from '../app/jobs-app.js';
+import { askApp } from '../app/ask-app.js';
 import type { IgnoredEvent } from '../../rows/ignored-event.js';
 import type { RunInList, ShownRun } from '../app/answers.js';
 

@@ -5,7 +5,7 @@ import { formatResult } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
 import type { VerbContext, VerbDescription } from '../verb.js';
 import { defineAppVerb } from '../app/app-verb.js';
-import { askApp } from '../app/jobs-app.js';
+import { askApp } from '../app/ask-app.js';
 import type { ShownStatus } from '../app/answers.js';
 
 const VERB: VerbDescription = {

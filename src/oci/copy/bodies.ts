@@ -2,7 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import { digestOf, digestAlgorithm } from '../digest.js';
 import { CopyError } from '../errors.js';
 import { once } from '../content.js';
-import type { CallOptions, ReadableRepository } from '../store.js';
+import type { CallOptions, ReadableRepository } from '../repository.js';
 import { Budget } from './budget.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';

@@ -2,7 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { isIndexMediaType } from '../manifest.js';
 import { getOrMake } from '../memo.js';
-import type { ReadableRepository } from '../store.js';
+import type { ReadableRepository } from '../repository.js';
 import { allOrAbort } from '../concurrency.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { askedOf, missingOf, type Asked, type Expected, type Missing } from './missing.js';

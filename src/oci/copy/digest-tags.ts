@@ -1,6 +1,6 @@
 import type { Digest } from '../digest.js';
 import { RegistryError } from '../errors.js';
-import type { ReadableRepository } from '../store.js';
+import type { ReadableRepository } from '../repository.js';
 import type { Budget } from './budget.js';
 import { resolveIfThere } from './side.js';
 
@@ -80,7 +80,12 @@ export class DigestTags {
     const asked = await Promise.all(
       SUFFIXES.map(async (suffix) => {
         const tag = `${digest.replace(':', '-')}.${suffix}`;
-        return (await resolveIfThere(this.#source, tag, this.#requests, this.#signal)) ? [tag] : [];
+        return (await this.#requests.run(
+          () => resolveIfThere(this.#source, tag, { signal: this.#signal }),
+          this.#signal,
+        ))
+          ? [tag]
+          : [];
       }),
     );
     return asked.flat();

@@ -1,7 +1,7 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { getOrMake } from '../memo.js';
-import type { ReadableRepository } from '../store.js';
+import type { ReadableRepository } from '../repository.js';
 import { allOrAbort } from '../concurrency.js';
 import type { Budget } from './budget.js';
 import type { CopyPlan } from './plan.js';
@@ -69,7 +69,9 @@ async function unlistedOf(
 export function askedOf(destination: ReadableRepository, requests: Budget): Asked {
   return {
     find: (target, signal) =>
-      onSide('destination', 'resolve', () => resolveIfThere(destination, target, requests, signal)),
+      onSide('destination', 'resolve', () =>
+        requests.run(() => resolveIfThere(destination, target, { signal }), signal),
+      ),
     listed: async (subject, tagSchema, signal) => {
       const options = { signal, artifactTypes: false, tagSchema };
       const listed = await onSide('destination', 'list referrers', () =>

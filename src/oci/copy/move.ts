@@ -1,7 +1,7 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
-import type { CallOptions, ReadableRepository, Repository } from '../store.js';
+import type { CallOptions, ReadableRepository, Repository } from '../repository.js';
 import { allOrAbort } from '../concurrency.js';
 import { manifestBytes } from './bodies.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
@@ -66,7 +66,7 @@ async function moveManifest(move: Move, planned: PlannedManifest, needed: Promis
   const { destination, requests, signal, reporter } = move;
   const { descriptor, blobs } = planned;
   const there = await onSide('destination', 'resolve manifest', () =>
-    resolveIfThere(destination, descriptor.digest, requests, signal),
+    requests.run(() => resolveIfThere(destination, descriptor.digest, { signal }), signal),
   );
   // In a layout, a crash may leave a truncated file under the right name.
   const isWhole = there?.size === descriptor.size;
@@ -83,7 +83,9 @@ async function moveManifest(move: Move, planned: PlannedManifest, needed: Promis
 /** @returns the tag if it had to be written, otherwise an empty list */
 async function setDigestTag(sides: Sides, planned: PlannedManifest, tag: string): Promise<string[]> {
   const { destination, requests, signal } = sides;
-  const there = await onSide('destination', 'resolve tag', () => resolveIfThere(destination, tag, requests, signal));
+  const there = await onSide('destination', 'resolve tag', () =>
+    requests.run(() => resolveIfThere(destination, tag, { signal }), signal),
+  );
   if (there?.digest === planned.descriptor.digest) return [];
   await push(sides, planned, tag);
   return [tag];

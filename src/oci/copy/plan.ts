@@ -1,7 +1,7 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError } from '../errors.js';
-import type { CallOptions, ReadableRepository } from '../store.js';
+import type { CallOptions, ReadableRepository } from '../repository.js';
 import { orderFromLeaves } from './order.js';
 import type { LeftOut, Walked, WalkedNode, WalkOptions } from './walk-context.js';
 import { walkGraph } from './walk.js';

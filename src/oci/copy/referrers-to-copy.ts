@@ -4,7 +4,7 @@ import type { Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
 import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
 import { getOrMake } from '../memo.js';
-import type { FetchedManifest } from '../store.js';
+import type { FetchedManifest } from '../repository.js';
 import {
   checkWidth,
   describe,

@@ -13,7 +13,7 @@ import type {
   ReadableRepository,
   ReferrersOptions,
   Repository,
-} from '../store.js';
+} from '../repository.js';
 import { PLAN_BYTES } from './plan.js';
 import { DIGEST_TAG_SCAN } from './digest-tags.js';
 

@@ -1,7 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import { CopyError, ifThere, PromoterError, RegistryError } from '../errors.js';
-import type { ReadableRepository, WritableRepository } from '../store.js';
-import type { Budget } from './budget.js';
+import type { CallOptions, ReadableRepository, WritableRepository } from '../repository.js';
 
 /**
  * Runs one operation of a copy and names the operation and its side in errors.
@@ -22,14 +21,13 @@ export async function onSide<T>(side: 'source' | 'destination', operation: strin
   }
 }
 
-/** Resolves a tag or digest. Undefined if it does not exist. */
+/** Resolves a tag or digest. Undefined if it or the repository does not exist. */
 export function resolveIfThere(
   repository: Pick<ReadableRepository, 'resolve'>,
   tagOrDigest: string,
-  requests: Budget,
-  signal: AbortSignal,
+  options: CallOptions,
 ): Promise<Descriptor | undefined> {
-  return ifThere(() => requests.run(() => repository.resolve(tagOrDigest, { signal }), signal));
+  return ifThere(() => repository.resolve(tagOrDigest, options));
 }
 
 /**

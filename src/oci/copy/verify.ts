@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDigest, type Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
-import type { CallOptions, ReadableRepository, Repository } from '../store.js';
+import type { CallOptions, ReadableRepository, Repository } from '../repository.js';
 import { manifestBytes } from './bodies.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import {

@@ -9,7 +9,7 @@ import {
   schema1Error,
   type Manifest,
 } from '../manifest.js';
-import type { FetchedManifest, ReadableRepository } from '../store.js';
+import type { FetchedManifest, ReadableRepository } from '../repository.js';
 import type { Budget } from './budget.js';
 import type { DigestTags } from './digest-tags.js';
 import type { Misplaced } from './overlooked.js';
@@ -238,7 +238,7 @@ export async function readDigestTags(
   const tags = (await context.digestTags?.find(digest)) ?? [];
   const resolved = await Promise.all(
     tags.map(async (tag) => {
-      const descriptor = await resolveIfThere(context.source, tag, context.requests, signal);
+      const descriptor = await context.requests.run(() => resolveIfThere(context.source, tag, { signal }), signal);
       // GitLab resolves such tags to the subject itself.
       return descriptor && descriptor.digest !== digest ? [{ tag, descriptor }] : [];
     }),

@@ -2,7 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
-import type { FetchedManifest, ReadableRepository } from '../store.js';
+import type { FetchedManifest, ReadableRepository } from '../repository.js';
 import { allOrAbort } from '../concurrency.js';
 import { Budget } from './budget.js';
 import { DigestTags } from './digest-tags.js';

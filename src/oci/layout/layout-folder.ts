@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { chmod, open, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { BlobRepository, CallOptions, OpenBody } from '../store.js';
+import type { BlobRepository, CallOptions, OpenBody } from '../repository.js';
 import type { Descriptor } from '../descriptor.js';
 import { verified } from '../content.js';
 import { digestAlgorithm, digestOf, type Digest } from '../digest.js';

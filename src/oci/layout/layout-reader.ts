@@ -4,7 +4,7 @@ import {
   type FetchedManifest,
   OCTET_STREAM,
   type ReadableRepository,
-} from '../store.js';
+} from '../repository.js';
 import type { Descriptor } from '../descriptor.js';
 import { checkBytes, verified } from '../content.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';

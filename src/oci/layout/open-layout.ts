@@ -2,7 +2,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InputError } from '../errors.js';
 import { makeFolder } from '../make-folder.js';
-import type { BlobRepository } from '../store.js';
+import type { BlobRepository } from '../repository.js';
 import { FolderFiles, isMissingFile, writing } from './folder-files.js';
 import { checkMarker, encodeIndex, INDEX_FILE, MARKER, MARKER_FILE, readIndex } from './index-file.js';
 import { LayoutFolder } from './layout-folder.js';

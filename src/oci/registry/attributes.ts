@@ -1,6 +1,6 @@
 import { isRecord, parseObject } from '../descriptor.js';
 import { RegistryError } from '../errors.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { askWhole, scopesFor, type RepositoryContext } from './endpoint.js';
 import { ANSWER_BYTES, NOT_SERVED } from './pages.js';
 

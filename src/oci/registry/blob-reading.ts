@@ -1,4 +1,4 @@
-import type { OpenBody } from '../store.js';
+import type { OpenBody } from '../repository.js';
 
 /** Opens a blob at an offset. */
 export type OpenAt = (offset: number) => Promise<AsyncIterable<Uint8Array>>;

@@ -1,4 +1,4 @@
-import { type BlobOptions, type CallOptions, OCTET_STREAM } from '../store.js';
+import { type BlobOptions, type CallOptions, OCTET_STREAM } from '../repository.js';
 import type { Descriptor } from '../descriptor.js';
 import { createDigester, digestAlgorithm, type Digest } from '../digest.js';
 import { digestMismatch, sizeMismatch } from '../content.js';

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { askHeaders, type Endpoint } from './endpoint.js';
 import { listIn, readPages, PAGE_ENTRIES } from './pages.js';
 import { CATALOG_SCOPE } from './scopes.js';

@@ -1,5 +1,5 @@
 import { answerError, PolicyError, TransportError } from '../errors.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { drain, readBounded } from './body.js';
 import { registryErrorFrom } from './error-from-answer.js';
 import { pauseMs, sleepMs } from './retry.js';

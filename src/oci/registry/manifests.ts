@@ -6,7 +6,7 @@ import { answerError, InputError } from '../errors.js';
 import { bareMediaType, MANIFEST_BYTES } from '../manifest.js';
 import { MANIFEST_ACCEPT, OCI_IMAGE_MANIFEST } from '../media-types.js';
 import { isTag } from '../reference.js';
-import type { CallOptions, FetchedManifest, ManifestOptions } from '../store.js';
+import type { CallOptions, FetchedManifest, ManifestOptions } from '../repository.js';
 import { apiRequest, askHeaders, askWhole, type RepositoryContext } from './endpoint.js';
 import type { TransportRequest } from './transport.js';
 import { redactUrl } from './urls.js';

@@ -2,7 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import { quoted } from '../credentials-in-text.js';
 import { InputError, PromoterError, RegistryError } from '../errors.js';
 import { isRepository } from '../reference.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { drain } from './body.js';
 import { apiRequest, follow, scopesFor, type RepositoryContext } from './endpoint.js';
 import { registryErrorFrom } from './error-from-answer.js';

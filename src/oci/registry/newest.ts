@@ -1,7 +1,7 @@
 import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
 import { answerError, PromoterError, RegistryError } from '../errors.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { scopesFor, type RepositoryContext } from './endpoint.js';
 import { ACR_PAGE_ENTRIES, listIn, NOT_SERVED, readPages, type Listing, type Page } from './pages.js';
 import { parseTagDetails, type TagDetails } from './tags.js';

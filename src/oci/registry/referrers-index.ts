@@ -4,7 +4,7 @@ import type { Digest } from '../digest.js';
 import { CopyError, PolicyError, PromoterError, RegistryError } from '../errors.js';
 import { artifactTypeOf, isManifestMediaType, parseManifest } from '../manifest.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
-import type { CallOptions, FetchedManifest } from '../store.js';
+import type { CallOptions, FetchedManifest } from '../repository.js';
 import type { RepositoryContext } from './endpoint.js';
 import { type FetchedWithETag, fetchManifest } from './manifests.js';
 import { ENTRIES_AT_ONCE } from './pages.js';

@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { PromoterError, RegistryError } from '../errors.js';
 import type { HeldLease, Lease } from '../lease.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { abortable, Shared } from '../concurrency.js';
 import type { RepositoryContext } from './endpoint.js';
 import { putManifest, removeManifest } from './manifests.js';

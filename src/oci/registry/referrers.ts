@@ -4,7 +4,7 @@ import { ConfigurationError, CopyError, PromoterError, RegistryError } from '../
 import { artifactTypeOf, parseManifest, type Manifest } from '../manifest.js';
 import { remember } from '../memo.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
-import type { CallOptions, ReferrersOptions } from '../store.js';
+import type { CallOptions, ReferrersOptions } from '../repository.js';
 import { abortable } from '../concurrency.js';
 import { hasEntry, MOST_REFERRERS, parseReferrers, readReferrersIndex, withArtifactTypes } from './referrers-index.js';
 import { apiUrl, scopesFor, type RepositoryContext, type WholeAnswer } from './endpoint.js';

@@ -1,4 +1,4 @@
-import type { BlobRepository, CallOptions, Registries } from '../store.js';
+import type { BlobRepository, CallOptions, Registries } from '../repository.js';
 import { quoted } from '../credentials-in-text.js';
 import { InputError, PolicyError, PromoterError } from '../errors.js';
 import type { Lease } from '../lease.js';

@@ -1,7 +1,7 @@
 import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
 import { ifThere, RegistryError } from '../errors.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
 import { resolveManifest } from './manifests.js';
 import {

@@ -2,7 +2,7 @@ import { sizeMismatch } from '../content.js';
 import type { Descriptor } from '../descriptor.js';
 import { digestAlgorithm, isDigest } from '../digest.js';
 import { IntegrityError, type PromoterError, RegistryError, TransportError } from '../errors.js';
-import type { CallOptions } from '../store.js';
+import type { CallOptions } from '../repository.js';
 import { BlobReading, type OpenAt } from './blob-reading.js';
 import { drain } from './body.js';
 import { follow, type NextRequest, type RepositoryContext, scopesFor } from './endpoint.js';

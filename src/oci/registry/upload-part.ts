@@ -1,6 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import { RegistryError, TransportError, type PromoterError } from '../errors.js';
-import type { CallOptions, OpenUpload, PartOptions } from '../store.js';
+import type { CallOptions, OpenUpload, PartOptions } from '../repository.js';
 import { hasBlob } from './blobs.js';
 import type { OpenAt } from './blob-reading.js';
 import { askStatus, pushPieces, type Reached, SessionLost } from './upload-chunks.js';

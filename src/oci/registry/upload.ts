@@ -1,6 +1,6 @@
 import type { Descriptor } from '../descriptor.js';
 import { type PromoterError, RegistryError, TransportError } from '../errors.js';
-import type { CallOptions, OpenBody } from '../store.js';
+import type { CallOptions, OpenBody } from '../repository.js';
 import { hasBlob } from './blobs.js';
 import { drain } from './body.js';
 import { skipping } from './blob-reading.js';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { createFolderSource, pushFiles, type FolderEntry } from '../../../src/oras/index.js';
-import { walkBlobFolder, PUSHED_FOLDER_BYTES } from '../../../src/operations/folder.js';
+import { walkBlobFolder, PUSHED_FOLDER_BYTES } from '../../../src/operations/blob-folder.js';
 import { newJobWorld, perform, valueOf } from '../../support/job-world.js';
 import { REGISTRY, type World } from '../../support/world.js';
 

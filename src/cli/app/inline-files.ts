@@ -1,7 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { JobFile } from '../../operations/job-fields.js';
-import { pathProblem, PATH_CHARS } from '../../operations/folder.js';
+import { pathProblem, PATH_CHARS } from '../../operations/blob-folder.js';
 import { InputError } from '../../oci/index.js';
 import {
   checkPaths,
