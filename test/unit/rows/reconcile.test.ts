@@ -305,6 +305,19 @@ describe('runs that are orphaned one after the other', () => {
     expect(await runOf(world, runId)).toMatchObject({ result: { outcome: 'promoted' } });
   });
 
+  test('the third in a row does not fail the promotion if it had ended as promoted', async () => {
+    for (let times = 1; times < 3; times += 1) {
+      await lose();
+      await tick();
+    }
+    const runId = await lose();
+    await endRunRow(world, runId, { outcome: 'promoted', digest: 'sha256:a' });
+    expect(await tick()).toBe(false);
+    const row = await rowOf(world, promotionId);
+    expect(row).toMatchObject({ state: 'in_sync', failures: 0, last: { runId, outcome: 'promoted' } });
+    expect(row).not.toHaveProperty('interrupted');
+  });
+
   test('a trigger in between gets a run at once', async () => {
     await lose();
     const second = await openRun(world);
