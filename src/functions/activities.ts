@@ -1,11 +1,11 @@
 import { app as durable, getClient, input as durableInput, type DurableClient } from 'durable-functions';
 import type { InvocationContext } from '@azure/functions';
 import type { z } from 'zod';
-import { InputError, PromoterError, isRecord } from '../oci/index.js';
+import { InputError, PromoterError } from '../oci/index.js';
 import type { Engine } from '../ports/engine.js';
 import { failingSigner, type Signer, type SignerSource } from '../signing/index.js';
-import type { ActivityReply } from './durable-driver.js';
-import { attemptSchema, type Attempt, busyPauseMs, outlastsCall } from '../promotions/backoff.js';
+import { callOf, type ActivityReply } from './durable-driver.js';
+import { type Attempt, busyPauseMs, outlastsCall } from '../promotions/backoff.js';
 import { attachStep } from '../evidence/attach.js';
 import { checkEvidenceStep } from '../evidence/check-evidence.js';
 import { closeRunStep } from '../promotions/close-run.js';
@@ -30,13 +30,14 @@ import { beginJobStep } from '../operations/begin-job.js';
 import { closeJobStep } from '../operations/close-job.js';
 import { markWaitingStep } from '../promotions/mark-waiting.js';
 import { observeStep } from '../promotions/observe.js';
+import { asSourceError } from '../promotions/source-gone.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { runOperationStep } from '../operations/run-operation.js';
 import { tagCopyStep } from '../operations/tag-copy.js';
 import { tagDestinationStep } from '../transfer/tag.js';
-import { failedStep, understood } from './failed-step.js';
-import { watchForCancel } from './cancel-watch.js';
+import { failedStep } from './failed-step.js';
+import { CLOSES, watchForCancel } from './cancel-watch.js';
 import { stepLog, stepProgress, type StepProgressRow } from './step-reporting.js';
 
 /**
@@ -62,8 +63,6 @@ const LONG_STEPS = 2;
  */
 const NEXT_PERMIT_MS = 3_000;
 const PERMIT_MS = 2_000;
-/** Steps that take only a moment. Their progress is written when they end or wait. */
-const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
 
 interface Registration {
   ports: StaticPorts;
@@ -112,10 +111,11 @@ function register<I extends z.ZodType, R extends z.ZodType>(
   durable.activity(contract.name, {
     extraInputs: [durableInput.durableClient()],
     handler: async (raw: unknown, context: InvocationContext): Promise<ActivityReply> => {
-      const progress = stepProgress(ports, contract.name, raw);
-      const attempt = attemptOf(raw);
-      const cancel = watchForCancel(ports, contract.name, raw);
-      const log = stepLog(context, progress.step, raw);
+      const called = callOf(raw);
+      const { runId, attempt } = called;
+      const progress = stepProgress(ports, contract.name, called);
+      const cancel = watchForCancel(ports, contract.name, runId);
+      const log = stepLog(context, progress.step, runId);
       const startedMs = performance.now();
       // Waits are measured by the engine's clock, because the clocks of two hosts may differ.
       const nowMs = (): number =>
@@ -164,7 +164,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         const reply = await log
           .during(work)
           .catch(async (error: unknown) =>
-            answer(cancel.signal.aborted ? cancel.signal.reason : await understood(ports, raw, error)),
+            answer(cancel.signal.aborted ? cancel.signal.reason : await asSourceError(ports, runId, error)),
           );
         if (!('retryAfterMs' in reply)) return reply;
         // The event that ends the wait is already written. A request to stop writes its flag first and then reads the
@@ -219,11 +219,6 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContrac
       remedy: 'If another version of the app asked, do nothing: the next run starts from the beginning.',
     },
   );
-}
-
-/** The driver's record of the calls before this one. */
-function attemptOf(raw: unknown): Attempt | undefined {
-  return isRecord(raw) ? attemptSchema.safeParse(raw.attempt).data : undefined;
 }
 
 /** Limits how much work of one kind a process does at once. */

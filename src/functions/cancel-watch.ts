@@ -1,20 +1,26 @@
-import { isRecord, type PromoterError } from '../oci/index.js';
+import type { PromoterError } from '../oci/index.js';
+import { beginJobContract, closeJobContract, tagCopyContract } from '../operations/contracts.js';
+import { closeRunContract, observeContract } from '../promotions/contracts.js';
 import { cancelledError, endedError } from '../rows/cancellation.js';
 import type { RunRow } from '../rows/run-row.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
+import { tagDestinationContract } from '../transfer/contracts.js';
 
 /** How often the run's row is read while a step works, in milliseconds. */
 const LOOK_MS = 1_000;
 
-/** Steps that close a run. A run that is stopped needs them, too. */
-const UNSTOPPABLE: ReadonlySet<string> = new Set(['closeRun', 'closeJob']);
+/**
+ * Steps that close a run. A run that is stopped needs them, too. They take only a moment: their progress is written when
+ * they end or wait.
+ */
+export const CLOSES: ReadonlySet<string> = new Set([closeRunContract.name, closeJobContract.name]);
 
 /** Steps that check before they stop whether an earlier call has already done the work. */
-const STOP_THEMSELVES: ReadonlySet<string> = new Set(['tagDestination', 'tagCopy']);
+const STOP_THEMSELVES: ReadonlySet<string> = new Set([tagDestinationContract.name, tagCopyContract.name]);
 
 /** The first step of a run handles by itself that the run has ended or was removed. */
-const REFUSE_ENDED: ReadonlySet<string> = new Set(['observe', 'beginJob']);
+const REFUSE_ENDED: ReadonlySet<string> = new Set([observeContract.name, beginJobContract.name]);
 
 /**
  * Checks whether the run of a step must stop or has ended: before the step begins, and once a second while it works. If
@@ -52,12 +58,11 @@ function whyToStop(run: RunRow | undefined, runId: string, step: string): Promot
   return run.cancel && cancelledError(run.cancel);
 }
 
-/** If the input names no run (steps of the schedule), nothing is checked. */
-export function watchForCancel(ports: StorePort<Runs>, step: string, input: unknown): CancelWatch {
-  const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
+/** Without a run (steps of the schedule), nothing is checked. */
+export function watchForCancel(ports: StorePort<Runs>, step: string, runId: string | undefined): CancelWatch {
   const stop = new AbortController();
   let isLeftToStep = STOP_THEMSELVES.has(step);
-  if (runId === undefined || UNSTOPPABLE.has(step)) {
+  if (runId === undefined || CLOSES.has(step)) {
     const never = async (): Promise<undefined> => undefined;
     return {
       signal: stop.signal,

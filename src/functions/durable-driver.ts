@@ -2,32 +2,50 @@ import { RetryOptions, type OrchestrationContext, type Task } from 'durable-func
 import { z } from 'zod';
 import { isRecord, ConfigurationError } from '../oci/index.js';
 import { formatDuration } from '../rules/duration.js';
-import { attemptOnce, troubleSchema, type Attempt, type Trouble } from '../promotions/backoff.js';
+import { attemptOnce, attemptSchema, troubleSchema, type Attempt, type Trouble } from '../promotions/backoff.js';
 import { StepFailed, type AnyContract, type Effect, type Order } from '../rows/steps.js';
 import { runJob } from '../operations/run-job.js';
 import { promote } from '../promotions/promote.js';
 import { JOB_MS } from '../rows/job-instance.js';
 import { ORCHESTRATION_VERSION } from '../promotions/orchestration-version.js';
 
-/** The reply of an activity. It throws only for bugs and dead workers. */
-export type ActivityReply =
-  | { done: unknown }
-  | { failed: { code: string; message: string; remedy?: string; refused: boolean } }
-  /**
-   * The step asks to be called again after a pause, or with 0 at once. The activity decides the pause, because an
-   * orchestrator must not use randomness.
-   * @param trouble the error to wait for; absent if there is none
-   * @param event the event that ends the wait early
-   */
-  | { retryAfterMs: number; trouble?: Trouble; event?: string };
+const callSchema = z.object({
+  /** The run of the step. Steps of the schedule have none. */
+  runId: z.string().optional(),
+  /** Distinguishes steps of one name. */
+  label: z.string().optional(),
+  /** Added by the driver to the input of a long step: when it was first called, in epoch milliseconds. */
+  startedMs: z.number().optional(),
+  /** Added by the driver if the step is called again. */
+  attempt: attemptSchema.optional().catch(undefined),
+});
+/** What an activity reads of its input, whatever the step: the driver's part, and the names that progress shows. */
+export type ActivityCall = z.infer<typeof callSchema>;
+
+/** Reads what all steps have in common. Input of another version counts as empty; the step then refuses it. */
+export function callOf(raw: unknown): ActivityCall {
+  return callSchema.safeParse(raw).data ?? {};
+}
 
 const replySchema = z.union([
   z.object({
     failed: z.object({ code: z.string(), message: z.string(), remedy: z.string().optional(), refused: z.boolean() }),
   }),
-  z.object({ retryAfterMs: z.number().min(0), trouble: troubleSchema.optional(), event: z.string().optional() }),
+  z.object({
+    /**
+     * The step asks to be called again after this pause, or with 0 at once. The activity decides the pause, because an
+     * orchestrator must not use randomness.
+     */
+    retryAfterMs: z.number().min(0),
+    /** The error to wait for; absent if there is none. */
+    trouble: troubleSchema.optional(),
+    /** The event that ends the wait early. */
+    event: z.string().optional(),
+  }),
   z.object({ done: z.unknown() }),
 ]);
+/** The reply of an activity. It throws only for bugs and dead workers. */
+export type ActivityReply = z.infer<typeof replySchema>;
 
 /** Maximum calls of a long step in a row. `STEP_TOO_LONG` */
 const MOST_CALLS = 500;
@@ -123,7 +141,7 @@ function* callOnce(
   context: OrchestrationContext,
   { name }: AnyContract,
   input: object,
-): Generator<Task, z.infer<typeof replySchema>, unknown> {
+): Generator<Task, ActivityReply, unknown> {
   let raw: unknown;
   try {
     raw = yield context.df.callActivityWithRetry(name, retryOptions(), input);

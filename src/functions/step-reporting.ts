@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { PromoterError, isRecord, REQUEST_CHANNEL } from '../oci/index.js';
+import type { ActivityCall } from './durable-driver.js';
 import type { StepProgress } from '../rows/step-progress.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepProgressSink } from '../ports/step.js';
-import { attemptSchema, type Attempt, passing } from '../promotions/backoff.js';
+import { type Attempt, passing } from '../promotions/backoff.js';
 import type { StorePort } from '../ports/store.js';
 import type { Progress } from '../ports/progress.js';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -29,45 +30,26 @@ export interface StepProgressRow extends StepProgressSink {
   wait(text: string, waitsFor: NonNullable<StepProgress['waitsFor']>): Promise<void>;
 }
 
-/** The label that distinguishes steps of one name. */
-function labelOf(input: unknown): string {
-  return isRecord(input) && typeof input.label === 'string' ? ` ${input.label}` : '';
-}
-
-function attemptOf(input: unknown): Attempt | undefined {
-  return isRecord(input) ? attemptSchema.safeParse(input.attempt).data : undefined;
-}
-
-/**
- * When a step was first called. The input of a long step has this time. For other steps, it is the time of the first
- * backoff.
- */
-function firstCallOf(input: unknown, attempt: Attempt | undefined): Date | undefined {
-  const startedMs = isRecord(input) && typeof input.startedMs === 'number' ? input.startedMs : attempt?.sinceMs;
-  return startedMs === undefined ? undefined : new Date(startedMs);
-}
-
 /** The last error, which is shown until the step reports something else. */
 function lastTrouble(attempt: Attempt | undefined): string {
   return attempt?.code === undefined ? '' : `tried again, after ${attempt.code} ${attempt.count} times`;
 }
 
 /**
- * If the input names no run (steps of the schedule), nothing is written.
+ * Without a run (steps of the schedule), nothing is written.
  * @param isPart true for a part of a step; only the whole step can be notified
  */
 export function stepProgress(
   ports: Pick<Ports, 'now'> & StorePort<Progress>,
   name: string,
-  input: unknown,
+  { runId, label, attempt, startedMs = attempt?.sinceMs }: ActivityCall,
   isPart = false,
 ): StepProgressRow {
-  const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
-  const attempt = attemptOf(input);
-  const started = (firstCallOf(input, attempt) ?? ports.now()).toISOString();
+  // The first call of a long step, the first backoff of another step, or now.
+  const started = (startedMs === undefined ? ports.now() : new Date(startedMs)).toISOString();
   const row: StepProgress = {
     runId: runId ?? '',
-    step: `${name}${labelOf(input)}`,
+    step: label === undefined ? name : `${name} ${label}`,
     state: 'working',
     text: lastTrouble(attempt),
     startedAt: started,
@@ -99,9 +81,9 @@ export function stepProgress(
     get said() {
       return row.text;
     },
-    async part(step, { label }, work) {
+    async part(step, { label: of }, work) {
       // Written when the part reports progress or ends, because most parts take less than a second.
-      const part = stepProgress(ports, step, { runId, label }, true);
+      const part = stepProgress(ports, step, { runId, label: of }, true);
       try {
         const done = await work(part);
         await part.end('done');
@@ -167,10 +149,8 @@ export interface StepLog {
 
 /**
  * @param step with its label
- * @param input names the run, if there is one
  */
-export function stepLog(sink: Sink, step: string, input: unknown): StepLog {
-  const runId = isRecord(input) && typeof input.runId === 'string' ? input.runId : undefined;
+export function stepLog(sink: Sink, step: string, runId: string | undefined): StepLog {
   const prefix = `${runId === undefined ? '' : `${runIdText(runId)} `}step=${JSON.stringify(step)}`;
   const warn = (text: string): void => sink.warn(`${prefix} ${text}`);
   return {
