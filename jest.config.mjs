@@ -11,5 +11,7 @@ export default {
   testSequencer: '<rootDir>/test/support/slow-first.cjs',
   // Machines are shared: a test is no place to measure time.
   testTimeout: 60_000,
+  // On a busy machine, a process that has ended its work takes a while to exit.
+  workerGracefulExitTimeout: 30_000,
   projects: ['unit', 'interop', 'faults', 'bench'].map(project),
 };

@@ -14,6 +14,8 @@ export type ReadBlob = (url: string) => Promise<string>;
 interface RulesOptions {
   /** The setting PROMOTION_RULES: inline JSON, the URL of a blob, or a path. */
   setting: string | undefined;
+  /** What errors call it. Default: PROMOTION_RULES. */
+  name?: string;
   /** The package's folder; paths are relative to it. */
   root: string;
   readBlob: ReadBlob;
@@ -66,12 +68,15 @@ export function isRulesBlob(setting: string | undefined): boolean {
   return setting !== undefined && /^https?:\/\//.test(setting);
 }
 
-async function read({ setting, root, readBlob }: RulesOptions, parse: typeof parseRules): Promise<RulesDocument> {
-  if (setting === undefined) return parse('{"rules":[]}', 'PROMOTION_RULES');
-  if (setting.trimStart().startsWith('{')) return withTrustStores(parse(setting, 'PROMOTION_RULES'), root);
+async function read(
+  { setting, name = 'PROMOTION_RULES', root, readBlob }: RulesOptions,
+  parse: typeof parseRules,
+): Promise<RulesDocument> {
+  if (setting === undefined) return parse('{"rules":[]}', name);
+  if (setting.trimStart().startsWith('{')) return withTrustStores(parse(setting, name), root);
   if (isRulesBlob(setting)) return withTrustStores(parse(await readBlob(setting), 'the rules blob'), root);
   const path = isAbsolute(setting) ? setting : resolve(root, setting);
-  return withTrustStores(parse(await readText(path, 'RULES_UNREADABLE', 'PROMOTION_RULES'), path), dirname(path));
+  return withTrustStores(parse(await readText(path, 'RULES_UNREADABLE', name), path), dirname(path));
 }
 
 /** Reads a file. @throws ConfigurationError with the given code */
@@ -83,7 +88,7 @@ export async function readText(path: string, code: string, setting: string): Pro
     const shown = looksSecret(path) || path.includes('\n') ? 'what it names' : path;
     throw new ConfigurationError(code, `${setting}: ${shown} cannot be read`, {
       cause,
-      remedy: `Set ${setting} to an existing file that the app can read.`,
+      remedy: `Set ${setting} to a file that exists and can be read.`,
     });
   }
 }

@@ -182,7 +182,7 @@ export async function callVault<T>(
     try {
       const bound = AbortSignal.timeout(KEY_ANSWER_MS);
       const either = signal === undefined ? bound : AbortSignal.any([signal, bound]);
-      // Credentials ignore their signal.
+      // Azure's credentials continue after their signal has aborted: stop waiting for them.
       return await unlessAborted(call(either), either);
     } catch (thrown) {
       signal?.throwIfAborted();

@@ -6,8 +6,8 @@ import type { CallOptions, ReadableRepository } from './repository.js';
 import { hasTarChecksum, TAR_BLOCK } from './tar-header.js';
 
 /**
- * Maximum number and total bytes of the layers without a known type that are read to see whether a runtime would unpack
- * one. If a manifest has more, it counts as if one would be unpacked.
+ * Layers without a known type are read to see whether a runtime would unpack one: at most so many of a manifest, and so
+ * many bytes. If the manifest has more, a runtime is assumed to unpack one.
  */
 export const MOST_SNIFFED_LAYERS = 1000;
 export const SNIFFED_BYTES = 64 * 1024 * 1024;

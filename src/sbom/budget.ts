@@ -77,7 +77,7 @@ export class Budget {
     for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.take(name, counts[name]);
   }
 
-  /** Beyond `freeUnpackedBytes`, for files of zeros, the unpacked bytes are limited by the packed ones. */
+  /** Above `freeUnpackedBytes`, which allows files of zeros, unpacked bytes are limited to a multiple of the packed ones. */
   #checkRatio(): void {
     const { freeUnpackedBytes, unpackedRatio } = this.#limits;
     const { unpackedBytes } = this.#counts;

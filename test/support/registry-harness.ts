@@ -114,9 +114,9 @@ export async function putImage(
   return { digest, text, answer };
 }
 
-/** Waits until a condition holds, for at most ten seconds. */
+/** Waits until a condition holds, for less than the time that a test has. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + 50_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('it did not come to hold');
     await new Promise((resolve) => setTimeout(resolve, 10));

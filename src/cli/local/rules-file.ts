@@ -20,7 +20,8 @@ export function rulesHere(values: Values, { env }: Pick<Io, 'env'>): RulesSource
   }
   const unread = (): Promise<never> =>
     Promise.reject(new InputError('RULES_INVALID', 'on the command line, rules must be a file'));
-  return rulesSource({ setting, root: process.cwd(), readBlob: unread, now: Date.now });
+  const name = asked === undefined ? 'PROMOTION_RULES' : '--rules';
+  return rulesSource({ setting, name, root: process.cwd(), readBlob: unread, now: Date.now });
 }
 
 /**

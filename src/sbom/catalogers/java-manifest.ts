@@ -23,8 +23,8 @@ const MOST_LICENSES = 20;
 export type JavaManifest = Record<string, string>;
 
 /**
- * Reads a manifest. An attribute of a section below the main one counts if the main one lacks it: old archives describe
- * themselves there.
+ * Reads a manifest. If the main section lacks an attribute, that of a later section counts, because old archives
+ * describe themselves there.
  * @see https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html#jar-manifest
  */
 export function parseManifest(text: string): JavaManifest {

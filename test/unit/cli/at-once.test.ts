@@ -83,6 +83,12 @@ test('long work shows a progress bar on a terminal, and standard output stays th
   expect(promoted.out).toContain('Promoted [here] ');
 });
 
+test('a rules document that does not exist is reported with the option that named it', async () => {
+  const { code, err } = await cli('promote', '--rules', join(folder, 'none.yaml'), image);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^Error: --rules: \S+none\.yaml cannot be read \(RULES_UNREADABLE\)\nSet --rules to a file /);
+});
+
 test('key, certificate chain and rules are read from the settings of the app in the environment', async () => {
   await writeRules();
   expect(await cli('sign', image)).toMatchObject({ code: 0, err: '' });

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -87,8 +87,8 @@ describe('uploads', () => {
     });
     request.on('error', () => undefined);
     request.write('the beginning of it');
-    await until(() => readdirSync(join(registry.logFile, '..', 'uploads')).length === 1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const folder = join(registry.logFile, '..', 'uploads');
+    await until(() => readdirSync(folder).some((name) => statSync(join(folder, name)).size > 0));
     request.destroy();
     await until(() => registry.log.some(({ status }) => status === 499));
     const state = await send('GET', locationOf(opened));
