@@ -33,7 +33,7 @@ export type DigestsOf = (file: number) => readonly string[] | undefined;
 const PATH = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
 /** Folders in which all have their files: the root and those of the Filesystem Hierarchy Standard. */
 const SHARED =
-  /^(?:(?:usr\/(?:local\/)?)?(?:(?:s?bin|lib(?:32|64|x32|exec)?|share|include|src|games|etc)(?:\/[\w.-]+-linux-[\w.-]+)?)?|usr|usr\/local|opt|srv|home|root|var|var\/lib|var\/opt|run|tmp)$/;
+  /^(?:(?:usr\/(?:local\/)?|opt\/)?(?:(?:s?bin|lib(?:32|64|x32|exec)?|share|include|src|games|etc)(?:\/[\w.-]+-linux-[\w.-]+)?)?|usr|usr\/local|opt|srv|home|root|var|var\/lib|var\/opt|run|tmp)$/;
 /** Maximum characters of a path that a package owns, as Linux's PATH_MAX. */
 const LONGEST_PATH = 4096;
 

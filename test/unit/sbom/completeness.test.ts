@@ -153,11 +153,18 @@ describe('an ELF file', () => {
         ['release', 'JAVA_VERSION="21"\n'],
         ['usr/release', 'JAVA_VERSION="21"\n'],
         ['usr/local/release', 'JAVA_VERSION="21"\n'],
-        ...['bin/a', 'lib/a', 'usr/bin/a', 'usr/lib/a', 'usr/lib/x86_64-linux-gnu/a', 'usr/local/bin/a'].map((path) =>
-          program(path),
-        ),
+        ['opt/release', 'JAVA_VERSION="21"\n'],
+        ...[
+          'bin/a',
+          'lib/a',
+          'usr/bin/a',
+          'usr/lib/a',
+          'usr/lib/x86_64-linux-gnu/a',
+          'usr/local/bin/a',
+          'opt/lib/a',
+        ].map((path) => program(path)),
       ],
-      ['bin/a', 'lib/a', 'usr/bin/a', 'usr/lib/a', 'usr/lib/x86_64-linux-gnu/a', 'usr/local/bin/a'],
+      ['bin/a', 'lib/a', 'opt/lib/a', 'usr/bin/a', 'usr/lib/a', 'usr/lib/x86_64-linux-gnu/a', 'usr/local/bin/a'],
     ],
     [
       'of a Composer package is none in its folder of vendor, and one where install-path leads',
