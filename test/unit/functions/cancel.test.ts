@@ -279,6 +279,23 @@ describe('a run that is stopped', () => {
     expect(played.timersMs).toEqual([]);
   });
 
+  test('when a step is about to wait for a lease does not wait', async () => {
+    await pushImage(source(), { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const acquire = world.lease.acquire.bind(world.lease);
+    let tries = 0;
+    world.lease.acquire = async (name, options) => {
+      if (!name.startsWith('subject ') || (tries += 1) > 1) return acquire(name, options);
+      // The request finds no wait to end, because the step has not written yet that it waits.
+      await stop(run.runId);
+      return undefined;
+    };
+    const played = await play(run.runId);
+    expect(tries).toBe(1);
+    expect(played.output).toMatchObject({ outcome: 'cancelled' });
+    expect(played.timersMs).toEqual([]);
+  });
+
   test('at the gate ends', async () => {
     const release = newSigner('release');
     world.ruleList = [rule({ verify: { signatures: [{ format: 'notary', trustStore: release.certificatePem }] } })];

@@ -29,6 +29,7 @@ import {
   newCall,
   newWorld,
   openRun,
+  rowOf,
   runOf,
   type World,
 } from '../../support/world.js';
@@ -87,6 +88,21 @@ describe('the start of a run', () => {
       runBegun: true,
       state: 'working',
     });
+  });
+
+  test('in several calls answers the generation of its first read of the tag', async () => {
+    world.callBounds = { ...world.callBounds, requests: 1 };
+    await pushImage(source, { tag: SOURCE.tag });
+    const run = await openRun(world);
+    const first = await observeStep(world, run, await callOf(world, run.runId));
+    expect(first).toEqual({ retryAfterMs: 0 });
+    // What the first call has listed may lack what this trigger reports.
+    await openRun(world);
+    let reply = first;
+    for (let calls = 0; 'retryAfterMs' in reply && calls < 50; calls += 1)
+      reply = await observeStep(world, run, await callOf(world, run.runId));
+    expect(reply).toMatchObject({ done: { state: 'found', generation: 1 } });
+    expect(await rowOf(world, run.promotionId)).toMatchObject({ generation: 2 });
   });
 
   test('returns the generation even if there is nothing to promote', async () => {
