@@ -32,7 +32,7 @@ export function areComparable(digests: readonly string[], listed: string): boole
 }
 
 /** Folders where distributions install programs. */
-const OF_DISTRIBUTIONS = /^(?:usr\/(?!local\/)|s?bin\/|lib\w*\/|opt\/|etc\/|var\/)/;
+const OF_DISTRIBUTIONS = /^(?:usr\/(?!local\/)|s?bin\/|lib\w*\/|opt\/|etc\/|var\/|boot\/)/;
 /** Paths of distributions, and the algorithms of the digests that they list. Of Debian's kin, chisel lists SHA-256. */
 const KINDS: readonly { path: RegExp; algorithms: readonly FileAlgorithm[] }[] = [
   { path: /^etc\/apt\//, algorithms: ['md5'] },
