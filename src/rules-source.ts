@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import { looksSecret } from './messages/secrets.js';
 import { ConfigurationError, InputError } from './oci/index.js';
-import { parseRules, sizeProblem, type RulesDocument } from './rules/rules-file.js';
+import { sizeProblem } from './rules/rule.js';
+import { parseRules, type RulesDocument } from './rules/rules-file.js';
 import type { RulesSource, TickLimit } from './ports/rules-source.js';
 
 /** How long a rules blob is cached, in milliseconds. */

@@ -147,3 +147,15 @@ export function parseDuration(text: string): number | undefined {
   const unitMs = Object.entries(UNITS).find(([name]) => name === unit)?.[1];
   return unitMs === undefined ? undefined : Number(count) * unitMs;
 }
+
+/** The most bytes of one rule as JSON, with its trust stores: each run carries its rule as input. `RULES_INVALID` */
+const RULE_BYTES = 30_000;
+
+/**
+ * Reports that a rule, with its trust stores, is too large to be the input of a run. Undefined if it is small enough.
+ */
+export function sizeProblem(rule: Rule): string | undefined {
+  const bytes = Buffer.byteLength(JSON.stringify(rule));
+  if (bytes <= RULE_BYTES) return undefined;
+  return `rule ${rule.name} has ${bytes} bytes; the maximum is ${RULE_BYTES}`;
+}

@@ -3,12 +3,10 @@ import { z } from 'zod';
 import { InputError, isRegistryHost, parseReference } from '../oci/index.js';
 import { plainMessage } from '../messages/zod-messages.js';
 import { findCycle } from './cycles.js';
-import { ruleSchema, type Rule } from './rule.js';
+import { ruleSchema, sizeProblem, type Rule } from './rule.js';
 
 /** The most rules in one document. `RULES_INVALID` */
 const MOST_RULES = 200;
-/** The most bytes of one rule as JSON, with its trust stores: each run carries its rule as input. `RULES_INVALID` */
-const RULE_BYTES = 30_000;
 /** The most bytes of the rules document. `RULES_INVALID` */
 const DOCUMENT_BYTES = 1_000_000;
 /** The maximum and the default of `maxRunsPerTick`. `RULES_INVALID` */
@@ -55,15 +53,6 @@ function ruleProblems(rule: Rule, index: number): string[] {
   const size = sizeProblem(rule);
   if (size !== undefined) add('', size);
   return problems;
-}
-
-/**
- * Reports that a rule, with its trust stores, is too large to be the input of a run. Undefined if it is small enough.
- */
-export function sizeProblem(rule: Rule): string | undefined {
-  const bytes = Buffer.byteLength(JSON.stringify(rule));
-  if (bytes <= RULE_BYTES) return undefined;
-  return `rule ${rule.name} has ${bytes} bytes; the maximum is ${RULE_BYTES}`;
 }
 
 /**
