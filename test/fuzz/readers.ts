@@ -9,6 +9,7 @@ import { dpkgCataloger } from '../../src/sbom/catalogers/dpkg.js';
 import { offsetOf, readSegments } from '../../src/sbom/catalogers/elf.js';
 import { CATALOGERS } from '../../src/sbom/catalogers/index.js';
 import { javaCataloger } from '../../src/sbom/catalogers/java.js';
+import { javascriptCataloger } from '../../src/sbom/catalogers/javascript.js';
 import { jdkCataloger } from '../../src/sbom/catalogers/jdk.js';
 import { npmCataloger } from '../../src/sbom/catalogers/npm.js';
 import { osReleaseCataloger } from '../../src/sbom/catalogers/os-release.js';
@@ -229,6 +230,10 @@ export const READERS: readonly Reader[] = [
   ofCataloger('rpm ndb', rpmCataloger, { path: 'usr/lib/sysimage/rpm/Packages.db' }, () => [ndbDatabase(HEADERS())]),
   ofCataloger('rpmmanifest', rpmCataloger, { path: 'var/lib/rpmmanifest/container-manifest-2' }, () => [RPM_MANIFEST]),
   ofCataloger('npm package.json', npmCataloger, { path: 'node_modules/a/package.json' }, () => [NPM, NPM_OLD]),
+  ofCataloger('package.json of a program', javascriptCataloger, { path: 'opt/yarn/package.json' }, () => [
+    '{"name":"yarn","version":"1.22.22","license":"BSD-2-Clause","main":"lib/cli.js","bin":{"yarn":"./bin/yarn.js","yarnpkg":"./bin/../x"}}',
+    '{"name":"@s/a","version":"1.0.0","bin":"cli"}',
+  ]),
   ofCataloger('Python metadata', pythonCataloger, { path: 'a.dist-info/METADATA', beside: { 'a.dist-info/RECORD': RECORD } }, () => [METADATA, RECORD, REQUIRES]), // prettier-ignore
   ofCataloger('Python lists', pythonCataloger, { path: 'a.dist-info/RECORD', beside: { 'a.dist-info/METADATA': METADATA } }, () => [RECORD, REQUIRES]), // prettier-ignore
   ofCataloger('Go build info', binariesCataloger, { path: 'a' }, ...packedBy(goProgram, GO_LIST)),

@@ -67,7 +67,7 @@ async function catalog(
   for (const [name, text] of Object.entries(beside))
     found.push({ path: name, layer: LAYER, reading: await cataloger.read(layerFile(text)) });
   found.sort((one, other) => (one.path < other.path ? -1 : 1));
-  const combined = cataloger.combine?.(found, { has: (name) => name === path || name in beside });
+  const combined = cataloger.combine?.(found, { has: () => true });
   const packages = found.flatMap((each) =>
     (each.reading.packages ?? []).map((one) => ({ ...one, path, layer: LAYER })),
   );
