@@ -64,7 +64,7 @@ function changeOnce(random: Random, bytes: Buffer, others: readonly Buffer[]): B
     case 6:
       return bytes.subarray(0, at);
     case 7:
-      return spliced(bytes, at, 1 + below(random, 40), Buffer.alloc(0));
+      return spliced(bytes, at, 1 + below(random, random() < 0.5 ? 2 : 40), Buffer.alloc(0));
     case 8:
       return spliced(bytes, at, below(random, 4), Buffer.from(pick(random, WORDS)));
     case 9:

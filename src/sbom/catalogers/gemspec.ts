@@ -63,7 +63,7 @@ function readStrings(text: string): string[] {
     rest = read.rest.replace(/^\.freeze/, '').replace(/^\s*,\s*/, '');
     if (strings.length === MOST_LICENSES) break;
   }
-  return strings;
+  return strings.filter((each) => each !== '');
 }
 
 const ESCAPES: Partial<Record<string, string>> = { n: '\n', t: '\t', r: '\r', e: '\x1b', s: ' ', 0: '\0' };

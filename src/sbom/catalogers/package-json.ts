@@ -42,8 +42,9 @@ export function readPackageJson(bytes: Uint8Array): Reading & { json?: Record<st
   if ('reason' in parsed) return unreadable(`a package.json that ${parsed.reason}`);
   const json = isRecord(parsed.json) ? parsed.json : {};
   const { name, version } = json;
-  if (!isUsable(name) || !isUsable(version)) return unreadable('a package.json without a usable name or version');
-  const slash = name.startsWith('@') ? name.indexOf('/') : -1;
+  const slash = isUsable(name) && name.startsWith('@') ? name.indexOf('/') : -1;
+  if (!isUsable(name) || slash === name.length - 1 || !isUsable(version))
+    return unreadable('a package.json without a usable name or version');
   const { licenses, gaps } = licensesOf(json);
   return {
     json,

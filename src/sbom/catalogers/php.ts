@@ -25,7 +25,7 @@ function folderOf(entry: Record<string, unknown>, name: string): string | undefi
 function toPackage(entry: unknown): Package | undefined {
   if (!isRecord(entry)) return undefined;
   const { name, version, license, dist } = entry;
-  if (!isUsable(name) || !isUsable(version)) return undefined;
+  if (!isUsable(name) || name.endsWith('/') || !isUsable(version)) return undefined;
   const slash = name.indexOf('/');
   const licenses = [license].flat().filter(isUsable).slice(0, MOST_LICENSES);
   const folder = folderOf(entry, name);

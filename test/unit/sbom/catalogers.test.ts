@@ -185,6 +185,7 @@ describe('npm', () => {
     ['is empty', '', 'a package.json that is not JSON'],
     ['is a list', '[]', 'a package.json without a usable name or version'],
     ['has no version', '{"name":"a"}', 'a package.json without a usable name or version'],
+    ['has a scope and no name', '{"name":"@a/","version":"1"}', 'a package.json without a usable name or version'],
     ['has a number for a name', '{"name":1,"version":"1"}', 'a package.json without a usable name or version'],
     [
       'has a name without end',

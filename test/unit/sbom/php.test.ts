@@ -65,9 +65,18 @@ describe('installed.json', () => {
   });
 
   test('with packages without name or version names how many', async () => {
-    expect(await read([null, {}, { name: 'a/b' }, { name: 'a/b', version: 1 }, { version: '1' }])).toEqual({
+    expect(
+      await read([
+        null,
+        {},
+        { name: 'a/b' },
+        { name: 'a/b', version: 1 },
+        { version: '1' },
+        { name: 'a/', version: '1' },
+      ]),
+    ).toEqual({
       packages: [],
-      gaps: [{ cause: 'entry-skipped', detail: '5 packages without a usable name or version' }],
+      gaps: [{ cause: 'entry-skipped', detail: '6 packages without a usable name or version' }],
     });
   });
 

@@ -18,7 +18,7 @@ Gem::Specification.new do |s|
   s.metadata = { "source_code_uri" => "s.version = \\"9\\"" } if s.respond_to? :metadata=
   s.authors = ["Andr\\u00E9".freeze]
   s.description = "first\\n  s.version = \\"9\\"".freeze
-  s.licenses = ["MIT".freeze, "Ruby \\u{e9}, \\#{x}".freeze]
+  s.licenses = ["MIT".freeze, "", "Ruby \\u{e9}, \\#{x}".freeze]
   s.add_runtime_dependency(%q<webrick>.freeze, ["~> 1.8".freeze])
   s.add_development_dependency(%q<minitest>.freeze, ["~> 5.0".freeze])
   s.add_dependency("base64".freeze)
