@@ -29,11 +29,11 @@ interface Reason {
 /** Every reason for which another tool lists what we do not, or the other way round. */
 const REASONS: readonly Reason[] = [
   {
-    why: 'belongs to a Debian package, which is listed once',
+    why: 'file of a listed Debian package',
     isTheirs: true,
     place: /^\/usr\/(?:share\/(?:nodejs|java|maven-repo)|lib\/python3\/dist-packages)\//,
   },
-  { why: 'package.json of an app, which npm did not install', isTheirs: true, place: /^\/srv\/app\/package\.json$/ },
+  { why: 'package.json of an app itself', isTheirs: true, place: /^\/srv\/app\/package\.json$/ },
   {
     why: "part of Alpine's kernel, listed as linux-virt",
     isTheirs: true,
@@ -42,7 +42,7 @@ const REASONS: readonly Reason[] = [
   },
   { why: 'version of a DLL; the package has its own', isTheirs: true, place: /\.dll$/, purl: /^nuget\// },
   {
-    why: "an app's own project, which we list as `generic`",
+    why: 'project of an app, which we list as `generic`',
     isTheirs: true,
     place: /nbgv\.deps\.json$|^\/$/,
     purl: /^nuget\/(?:nbgv|nerdbank\.gitversioning(?:\.core)?)@/,
