@@ -188,7 +188,8 @@ async function closeAsItEnded(
   const generation = run.generation ?? row.generation;
   const now = ports.now();
   const answer = rowAfterRun(row, run.id, { generation, read: generation, result, rule: answers }, now);
-  if (answer.isFinal && answer.row.generation === generation) {
+  // If the app is paused, the row is closed with `generation` ahead. The schedule opens the next run later.
+  if (ports.paused || (answer.isFinal && answer.row.generation === generation)) {
     return ports.store.replacePromotion(closedRow(answer.row, result), version);
   }
   const trigger = { kind: 'follow-up', id: run.id, at: now.toISOString() } as const;

@@ -318,6 +318,25 @@ describe('runs that are orphaned one after the other', () => {
     expect(row).not.toHaveProperty('interrupted');
   });
 
+  test('while the app is paused, no run follows one that had ended as promoted after a cancel request', async () => {
+    const runId = await lose();
+    await writeBegun(world, runId, 1, { digest: DIGEST });
+    await cancelRun(world, runId, { by: 'me' });
+    await endRunRow(world, runId, { outcome: 'promoted', digest: DIGEST });
+    world.paused = true;
+    await openRun(world);
+    await tick();
+    expect(await rowOf(world, promotionId)).toMatchObject({
+      runId,
+      runOpen: false,
+      generation: 2,
+      observedGeneration: 1,
+      last: { runId, outcome: 'promoted' },
+    });
+    world.paused = false;
+    expect(await tick()).toBe(true);
+  });
+
   test('a trigger in between gets a run at once', async () => {
     await lose();
     const second = await openRun(world);
