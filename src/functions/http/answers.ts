@@ -1,22 +1,5 @@
-import {
-  app,
-  type HttpFunctionOptions,
-  type HttpHandler,
-  type HttpRequest,
-  type HttpResponseInit,
-} from '@azure/functions';
+import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { InputError, describeError } from '../../oci/index.js';
-
-/** Registers an HTTP function that needs a function key. */
-export function registerRoute(
-  name: string,
-  method: 'GET' | 'POST',
-  route: string,
-  handler: HttpHandler,
-  more: Pick<HttpFunctionOptions, 'extraInputs'> = {},
-): void {
-  app.http(name, { methods: [method], authLevel: 'function', route, handler, ...more });
-}
 
 /** An error answer. All HTTP functions use this form. */
 export function errorAnswer(

@@ -1,10 +1,11 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { explainReference } from '../../promotions/explain-reference.js';
 import type { StaticPorts } from '../activities.js';
-import { answering, registerRoute, unknownPromotion } from './answers.js';
+import { answering, unknownPromotion } from './answers.js';
 import { promotionFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 import { refuseUnknownNames } from './unknown-names.js';
+import { registerRoute } from './register-route.js';
 
 type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paused' | 'signing' | 'now'>;
 

@@ -6,11 +6,12 @@ import type { Rule } from '../../rules/rule.js';
 import { incrementGeneration } from '../../rows/generation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
-import { errorAnswer, registerRoute, unknownPromotion } from './answers.js';
+import { errorAnswer, unknownPromotion } from './answers.js';
 import type { StorePort } from '../../ports/store.js';
 import type { Progress } from '../../ports/progress.js';
 import type { Promotions } from '../../ports/promotions.js';
 import type { Runs } from '../../ports/runs.js';
+import { registerRoute } from './register-route.js';
 
 /** `POST promotions/{id}/run`: starts a run, whatever the last outcome was. */
 export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): void {

@@ -8,10 +8,11 @@ import type { Runs } from '../../ports/runs.js';
 import type { StorePort } from '../../ports/store.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { StepProgress } from '../../rows/step-progress.js';
-import { answering, errorAnswer, registerRoute } from './answers.js';
+import { answering, errorAnswer } from './answers.js';
 import { ignoredFilterOf, runFilterOf } from './filters.js';
 import { pageOf } from './page.js';
 import { refuseUnknownNames } from './unknown-names.js';
+import { registerRoute } from './register-route.js';
 
 type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & Pick<Ports, 'rules' | 'now'>;
 

@@ -1,4 +1,4 @@
-import { registerRoute } from './answers.js';
+import { registerRoute } from './register-route.js';
 
 /** A problem, and what to do about it. It never holds the value of a setting. */
 export interface StatusProblem {
