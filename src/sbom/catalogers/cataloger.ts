@@ -88,7 +88,7 @@ export interface FoundFile<F = unknown> {
 
 /** The files of the image. */
 export interface ImageFiles {
-  /** True if the path leads to a file or folder. Follows links. @param path clean, relative to the root */
+  /** True if the path leads to a file. Follows links. @param path clean, relative to the root */
   has(path: string): boolean;
 }
 

@@ -135,6 +135,12 @@ export class FileTree {
     return { node: folder, folder: folder.parent ?? folder, name: folder.name };
   }
 
+  /** True if the path leads to a file. Follows links. */
+  hasFile(path: string): boolean {
+    const found = this.find(path);
+    return found !== undefined && !(found.node instanceof Folder);
+  }
+
   #apply({ index, kind, names, sameNames, target }: Change): void {
     const name = names.at(-1);
     if (name === undefined) return;

@@ -140,7 +140,7 @@ class Image {
       const found = (files.get(cataloger) ?? []).sort((one, other) => (one.path < other.path ? -1 : 1));
       for (const { path, reading } of found)
         for (const gap of reading.gaps ?? []) doubtful.push({ ...gap, path, cataloger });
-      const combined = cataloger.combine?.(found, { has: (path) => this.#tree.find(path) !== undefined });
+      const combined = cataloger.combine?.(found, { has: (path) => this.#tree.hasFile(path) });
       for (const gap of combined?.gaps ?? []) doubtful.push({ ...gap, cataloger });
       for (const each of combined?.packages ?? found.flatMap(packagesAt)) located.push({ ...each, cataloger });
     }

@@ -16,12 +16,15 @@ describe('a package.json outside of node_modules', () => {
     ['a main module without its ending', { main: './lib/cli' }, 'lib/cli.js'],
     ['a main folder', { main: 'lib' }, 'lib/index.js'],
     ['an index', {}, 'index.js'],
+    ['an empty main module and an index', { main: '' }, 'index.js'],
   ])('with %s is a package, as in the images of Node', async (_, more, file) => {
     expect(await purls(manifest('opt/yarn-v1.22.22', more), [`opt/yarn-v1.22.22/${file}`, ''])).toEqual(LISTED);
   });
 
   test.each<[string, Entry[]]>([
     ['a program that is missing', [manifest('opt/yarn', { bin: 'bin/yarn.js' })]],
+    ['no main module', [manifest('opt/yarn', { main: '' }), ['opt/yarn/other.js', '']]],
+    ['a main folder without an index', [manifest('opt/yarn', { main: './lib' }), ['opt/yarn/lib/other.js', '']]],
     ['a program of others', [manifest('opt/yarn', { bin: '../other.js', main: '/x' }), ['opt/other.js', '']]],
     [
       'neither name nor version',
