@@ -28,7 +28,10 @@ export const REMEDIES = {
   ],
   AZURE_NOT_SIGNED_IN: ['nobody is signed in to Azure', 'Run az login, or acr-promoter login.'],
   AZURE_SIGN_IN_FAILED: ['nobody is signed in to Azure', 'Run az login, or acr-promoter login.'],
-  BASELINE_INCOMPLETE: ['the baseline of existing: ignore is damaged', 'Delete the named documents and scan row.'],
+  BASELINE_INCOMPLETE: [
+    'the record of existing tags (existing: ignore) is damaged',
+    'Delete the named documents and scan row.',
+  ],
   BLOB_UNKNOWN: ['the blob is not in the repository', 'Check the digest, or push again.'],
   CA_FILE_UNREADABLE: ['the CA file cannot be read', 'Name a readable PEM file.'],
   CERTIFICATE_INVALID: ['not an X.509 certificate', 'Give PEM.'],

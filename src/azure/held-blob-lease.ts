@@ -55,7 +55,8 @@ export class HeldBlobLease implements HeldLease {
     try {
       await this.#client.releaseLease();
     } catch {
-      // The lease was lost or the service is not reachable. It ends by itself, and the work under it is done.
+      // The lease was lost, or the service cannot be reached. The lease expires by itself, and the work that it
+      // protected is done.
     }
   }
 

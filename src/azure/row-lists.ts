@@ -27,7 +27,10 @@ function dueKeyOf({ runOpen, generation, observedGeneration, state, retryAt }: P
   return state === 'failed' && retryAt !== undefined ? [encodeKey(retryAt)] : [];
 }
 
-/** The end of the list of due promotions: after those due by a time, or after those with an open or due run. */
+/**
+ * The key that ends the list of due promotions.
+ * @param by include those whose retry is due by then; otherwise only those with an open or due run
+ */
 export function dueEnd(by: Date | undefined): string {
   return by === undefined ? `${DUE}1` : `${DUE}${encodeKey(by.toISOString())}~`;
 }

@@ -53,8 +53,9 @@ export interface ReadLine {
 }
 
 /**
- * Rewrites flags as commander takes them. oras accepts `--plain-http=false`, `-l=true`, `-o=file` and `-ko=folder`; commander accepts
- * neither a value with a flag that has none nor an equals sign behind a letter. The word that follows a flag as its value stays as it is.
+ * Rewrites flags as commander takes them. oras accepts `--plain-http=false`, `-l=true`, `-o=file` and `-ko=folder`;
+ * commander accepts no value for a flag that takes none, and no equals sign after a short flag. The word that follows a
+ * flag as its value stays as it is.
  */
 export function readLine(argv: readonly string[], program: Command): ReadLine {
   let command = program;

@@ -6,7 +6,7 @@ export function collect(value: string, before: readonly string[] | undefined): s
   return [...(before ?? []), value];
 }
 
-/** The values of such an option. */
+/** The values of a repeatable option. */
 export function listOf(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : [];
 }

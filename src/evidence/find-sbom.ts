@@ -24,7 +24,7 @@ import { LOOKED_AT_ONCE } from './classify.js';
 import { findOurSignature } from './our-signature.js';
 import { sbomClaim } from './signature-checks.js';
 
-/** Maximum SBOMs of one image without a record that are checked. Further ones are skipped. */
+/** Maximum number of an image's unrecorded SBOMs that are checked. Further ones are skipped. */
 const MOST_FOREIGN_SBOMS = 100;
 
 /** Which SBOMs a rule makes, and whether it signs attachments. */

@@ -72,7 +72,7 @@ type Judged = Verdict & { look: number };
 interface Asked extends LookOptions {
   subject: Descriptor;
   policy: SignaturePolicy;
-  /** Of the policy among the policies of its rule. */
+  /** The position of the policy in its rule. */
   index: number;
 }
 

@@ -160,7 +160,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const answer = (error: unknown): Promise<ActivityReply> =>
         failedStep(error, { ports, name: contract.name, attempt, now: nowMs(), progress, log, run: cancel.run });
       try {
-        // If the run was stopped, that is the error, whatever the step made of it.
+        // If the run was stopped, the reason for that is the error, even if the step threw another one.
         const reply = await log
           .during(work)
           .catch(async (error: unknown) =>
@@ -193,8 +193,8 @@ async function waitForPermit(
 }
 
 /**
- * A step that waits, or, with 0, a long step that continues. It keeps waiting for the same error if that can last
- * longer than a call.
+ * Answers that a step waits, or, with 0, that a long step continues. An error that may last longer than one call is
+ * named again.
  */
 function callAgain(retryAfterMs: number, attempt: Attempt | undefined, now: number): ActivityReply {
   const pauseMs = retryAfterMs === 0 ? 0 : busyPauseMs(retryAfterMs, attempt, now);

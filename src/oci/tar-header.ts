@@ -146,7 +146,8 @@ export function parseTarHeader(block: Uint8Array): TarHeader | string {
   }
   let prefix = '';
   if (isPosix) prefix = text(block, 345, isStar ? 131 : 155);
-  // GNU tar stores times in these bytes, but an old version of Go wrote a name prefix there. So Go reads a prefix if they are no numbers.
+  // GNU tar stores times in these bytes, but an old version of Go wrote a name prefix there. So Go reads a prefix if
+  // they are no numbers.
   else if (isGnu && !GNU_TIMES.every((field) => block[field[0]] === NUL || isNumber(field))) {
     const end = block.subarray(345, 500).indexOf(NUL);
     const field = block.subarray(345, end < 0 ? 500 : 345 + end);
@@ -190,7 +191,7 @@ const WITHOUT_ZEROS = new Set(['path', 'linkpath', 'uname', 'gname']);
 /** Digits that a length needs at most: headers have less than a gigabyte. Zeros before them are not counted. */
 const MOST_DIGITS = 9;
 
-/** The used records of a pax header. An empty value is that of a record that counts as absent. */
+/** The records of a pax header that are used. A record with an empty value counts as absent. */
 export interface PaxRecords extends ReadonlyMap<string, string> {}
 
 /**

@@ -21,7 +21,7 @@ export function pathProblem(path: string): string | undefined {
 
 /** The most blobs of a folder that a job pushes. `TOO_MANY_FILES` */
 const MOST_PUSHED_FILES = 10_000;
-/** The most bytes of such a folder, because it is packed on the function's disk. `TOO_LARGE` */
+/** Maximum bytes of a pushed folder, because it is packed on the function's disk. `TOO_LARGE` */
 export const PUSHED_FOLDER_BYTES = 1024 * 1024 * 1024;
 
 /** Permissions in the archive. Blobs have none. */

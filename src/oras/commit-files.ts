@@ -79,8 +79,8 @@ class Folders {
 }
 
 /**
- * Checks every target path before the first change: it is refused if it exists and may not be replaced, is of another kind, or is outside
- * of the folder through a link.
+ * Checks every target path before the first change. A path is refused if a file there may not be replaced, if something
+ * of another kind is there, or if a link leads out of the folder.
  * @returns the folders to make, each after its parent, and the permissions of the files that are replaced
  * @throws InputError `FILE_EXISTS`, `PATH_BLOCKED`, `PATH_OUTSIDE`
  */
@@ -113,7 +113,10 @@ export async function checkPlaces(
   return { missing: folders.missing, bits };
 }
 
-/** Makes folders that this process can write to until {@link settleFolders}. @returns the claimed ones, with their permissions */
+/**
+ * Makes folders that this process can write to until {@link settleFolders}. @returns the claimed ones, with their
+ * permissions
+ */
 export async function makeFolders(
   missing: ReadonlySet<string>,
   claims: ReadonlyMap<string, Claim>,

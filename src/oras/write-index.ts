@@ -58,7 +58,7 @@ export async function writeIndex(
   if (wanted !== undefined && wanted !== digest) {
     throw new InputError('DIGEST_MISMATCH', `the index has the digest ${digest}, not ${wanted}`, {
       details: { expected: wanted, actual: digest },
-      remedy: 'Use a tag or no name: the digest depends on the content of the index.',
+      remedy: 'Give a tag, or only the repository: the digest depends on the content of the index.',
     });
   }
   const { mediaType, artifactType, annotations } = index;

@@ -227,7 +227,7 @@ export interface Looked {
 }
 
 /**
- * Looks for referrers in a graph. A referrer whose subject the rule leaves out of the graph is not waited for.
+ * Looks for referrers in a graph. If the subject of a referrer is not copied, the run does not wait for the referrer.
  * @param graph the manifests that are copied, and those that are left out for other reasons than the rule
  */
 export function lookFor(

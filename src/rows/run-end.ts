@@ -64,7 +64,7 @@ export function rowAfterRun(
 
 /** What a run answers. */
 export interface Answer {
-  /** The generation that is answered, and the generation that the run has read. */
+  /** The generation that the run answers. `read` is the one that the run has read. */
   generation: number;
   read: number;
   result: RunResult;

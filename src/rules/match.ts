@@ -35,7 +35,7 @@ function isMatch(glob: string, text: string): boolean {
   let matcher = compiled.get(glob);
   if (matcher === undefined) {
     if (compiled.size >= MOST_COMPILED) compiled.clear();
-    // `dot`: repositories and tags have no hidden files.
+    // `dot`: in repositories and tags, `*` also matches names that begin with a dot.
     matcher = picomatch(glob, { dot: true, nonegate: true, strictSlashes: true });
     compiled.set(glob, matcher);
   }

@@ -13,7 +13,7 @@ const COUNTED = {
 } as const;
 type Counted = keyof typeof COUNTED;
 
-/** What the stream of a layer costs, whatever is read of it. */
+/** Counts that depend only on the stream of a layer, not on which of its files are read. */
 const STREAMED: ReadonlySet<string> = new Set<keyof Counts>([
   'unpackedBytes',
   'zstdFrames',
@@ -77,7 +77,10 @@ export class Budget {
     for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.take(name, counts[name]);
   }
 
-  /** Above `freeUnpackedBytes`, which allows files of zeros, unpacked bytes are limited to a multiple of the packed ones. */
+  /**
+   * Above `freeUnpackedBytes`, which allows files of zeros, unpacked bytes are limited to a multiple of the packed
+   * ones.
+   */
   #checkRatio(): void {
     const { freeUnpackedBytes, unpackedRatio } = this.#limits;
     const { unpackedBytes } = this.#counts;

@@ -8,7 +8,7 @@ import { baseOf, cleanPath, parentOf } from './layers/path.js';
 export interface ProgramFile {
   /** Clean, relative to the root, without symbolic links. */
   path: string;
-  /** Its number in the tree. */
+  /** The number of the file in the file tree of the image. */
   file: number;
   /** What follows `#!` in a script: the interpreter and perhaps an argument. Absent for ELF files. */
   interpreter?: string;
@@ -31,7 +31,7 @@ export type DigestsOf = (file: number) => readonly string[] | undefined;
 
 /** Where `env` looks for programs, in images that say nothing else. */
 const PATH = ['usr/local/sbin', 'usr/local/bin', 'usr/sbin', 'usr/bin', 'sbin', 'bin'];
-/** Folders in which all have their files: the root and those of the Filesystem Hierarchy Standard. */
+/** Folders that many packages share: the root and those of the Filesystem Hierarchy Standard. */
 const SHARED =
   /^(?:(?:usr\/(?:local\/)?|opt\/)?(?:(?:s?bin|lib(?:32|64|x32|exec)?|share|include|src|games|etc)(?:\/[\w.-]+-linux-[\w.-]+)?)?|usr|usr\/local|opt|srv|home|root|var|var\/lib|var\/opt|run|tmp)$/;
 /** Maximum characters of a path that a package owns, as Linux's PATH_MAX. */

@@ -42,7 +42,7 @@ export interface Sbom {
   format: SbomFormat;
   /** `application/vnd.cyclonedx+json`: the referrer's artifact type and the media type of its layer. */
   mediaType: string;
-  /** `sbom.cdx.json`: the title of that layer. */
+  /** Title of the layer that has the document, such as `sbom.cdx.json`. */
   fileName: string;
   /** The same image and tool version give the same bytes. */
   bytes: Uint8Array;

@@ -13,7 +13,7 @@ export interface FailedWork extends SerializedError {
 export type FromWorker =
   /** Opens a layer by its position in the manifest. Bytes follow, up to the allowed number of pieces. */
   | { type: 'open'; id: number; layer: number }
-  /** A piece was used: one more may be sent, in its memory. */
+  /** The thread has used a piece. The next one may be sent, in the same memory. */
   | { type: 'pull'; id: number; memory?: ArrayBuffer }
   | { type: 'close'; id: number }
   /** The bytes of the layer are not needed. */

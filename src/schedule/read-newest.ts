@@ -66,7 +66,7 @@ export async function readNewest<T extends Entry>(
   return { fresh: fresh.toReversed(), next, isCut };
 }
 
-/** True if the registry shows no earlier entry after this time any more. */
+/** True if so much time has passed that no entry with an earlier time can still appear in the registry's list. */
 export function isSettled(ms: number, now: Date): boolean {
   return now.getTime() - ms > SETTLED_MS;
 }

@@ -27,7 +27,7 @@ const KEEP_EVERY_MS = 20_000;
 const STALE_MS = 15 * 60_000;
 /**
  * After this many documents, all results are merged into one, if they have at most MERGED_BYTES. A large upload writes
- * about a thousand notes.
+ * its progress about a thousand times.
  */
 const MOST_PIECES = 32;
 const MERGED_BYTES = 4 * 1024 * 1024;
@@ -272,7 +272,7 @@ export class RecalledAnswers implements Memory {
       await keepAnswers(this.#ports, this.#checkpoint.documentOf(name), piece);
       await this.#checkpoint.advance(name, isMerged);
     } catch (error) {
-      // A result that came meanwhile is newer.
+      // A result that arrived during the write is newer, so it stays.
       for (const [question, answer] of piece) if (!this.#fresh.has(question)) this.#fresh.set(question, answer);
       throw error;
     }

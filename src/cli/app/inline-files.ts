@@ -16,7 +16,7 @@ import type { Io } from '../io.js';
 import { leftOutLine } from '../output/status-line.js';
 import { INLINE_BYTES } from '../../messages/message-text.js';
 
-/** The most bytes of a folder: packed, it may fit into a job. `FILE_TOO_LARGE` */
+/** Maximum bytes of a folder before it is packed: a larger one is not likely to fit into a job. `FILE_TOO_LARGE` */
 const FOLDER_BYTES = 16 * 1024 * 1024;
 
 const TITLE = 'org.opencontainers.image.title';

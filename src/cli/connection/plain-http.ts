@@ -53,7 +53,7 @@ function hasCause({ details }: TransportError, pattern: RegExp): boolean {
   return Array.isArray(details.causes) && details.causes.some((code) => typeof code === 'string' && pattern.test(code));
 }
 
-/** The flag of a command with two sides is for the side whose operand names the host. */
+/** For a command with two sides, the flag of the side whose operand names the host. */
 function flagFor(host: string, command: Command, operands: readonly string[]): string {
   if (command.options.some(({ long }) => long === '--plain-http')) return '--plain-http';
   return operands[0]?.startsWith(`${host}/`) === true ? '--from-plain-http' : '--to-plain-http';

@@ -32,7 +32,7 @@ export function parseHeaders(flags: readonly string[]): Record<string, string> {
       validateHeaderName(name);
       validateHeaderValue(name, value);
     } catch {
-      // The message of this error repeats the value.
+      // Not kept as the cause: the message of this error repeats the value, which may be a secret.
       throw invalid();
     }
     if (OF_THE_CONNECTION.has(name)) continue;

@@ -6,7 +6,10 @@ import type { Io } from '../io.js';
 /** The credentials of one command, and the message for a registry that refuses an anonymous request. */
 export class SignIns {
   readonly #azure: AzureSignIn;
-  /** Registries that were asked anonymously, by host, and the Docker config without an entry, if an option named it. */
+  /**
+   * Registries that were asked anonymously, by host. `config`: the Docker config that an option named and that has no
+   * entry.
+   */
   readonly #anonymous = new Map<string, { registry: string; config?: string }>();
   /** References of the command, by registry, for the message. */
   readonly #references = new Map<string, string[]>();

@@ -43,13 +43,13 @@ export async function policiesByRules(io: Io, target: Target, values: Values): P
   if (policies.length > 0) return policies;
   throw rules.length === 0
     ? new ConfigurationError('NO_RULE_MATCHES', `no rule matches ${target.text}: ${nearest ?? ''}`, {
-        remedy: 'Name the rule with --rule, or what is trusted with --trust-store.',
+        remedy: 'Name the rule with --rule, or give trusted certificates with --trust-store.',
       })
     : new ConfigurationError(
         'NO_SIGNATURES_ASKED',
         `${rules.map(({ name }) => name).join(', ')} requires no signatures`,
         {
-          remedy: 'Name another rule, or what is trusted with --trust-store.',
+          remedy: 'Name another rule, or give trusted certificates with --trust-store.',
         },
       );
 }

@@ -9,7 +9,10 @@ export const LOCK_LIMITS = {
   staleMs: 20_000,
   /** The pause between two checks of a held lock in milliseconds, before jitter. */
   lookMs: 40,
-  /** Checks that find a higher number before the lock counts as lost: a late process takes its higher number back. */
+  /**
+   * If this many checks in a row find a higher number, the lock counts as lost. A process that was too late removes its
+   * number again.
+   */
   looks: 10,
   /** Milliseconds that an unused lock stays in the folder. */
   keepMs: 60 * 60 * 1000,

@@ -9,8 +9,8 @@ function titleIn({ annotations }: Descriptor): string {
 }
 
 /**
- * Prints a copy as oras does, node by node. oras walks down from the root and stops at nodes that exist. So of existing nodes,
- * those that a copied manifest needs are printed, and those that no manifest needs. Further names of one blob are `Skipped`.
+ * Prints a copy as oras does, node by node. oras walks down from the root and stops at nodes that exist. So an existing
+ * node is printed if a copied manifest needs it, or if no manifest needs it. Further names of one blob are `Skipped`.
  */
 export class CopyLines {
   readonly #transfers: Transfers;

@@ -94,7 +94,7 @@ async function findPromotions({ app, io, values }: AppCall, text: string): Promi
     try {
       return readPromotions(await askApp(app, `promotions?${asked.toString()}`, io)).items.map(({ id }) => id);
     } catch (error) {
-      // Reported below, as a promotion that is not there.
+      // No promotion has this name. The caller throws `PROMOTION_UNKNOWN`, with a remedy.
       if (error instanceof InputError && /^(?:REGISTRY|REPOSITORY|DESTINATION)_UNKNOWN$/.test(error.code)) return [];
       throw error;
     }

@@ -115,7 +115,7 @@ export function addPush(parent: Command, context: VerbContext): void {
         return run(opened, input, packingFiles(values, io), {
           signal: io.signal,
           event(progress) {
-            // oras is silent if the tag is all that a registry lacks.
+            // As in oras, nothing is printed if the registry has the manifest and only the tag is new.
             const isManifest = progress.state === 'exists' && progress.descriptor.artifactType !== undefined;
             if (!(isManifest && kind === 'registry' && tags.length > 0)) tellPush(transfers, progress);
           },

@@ -30,7 +30,7 @@ export interface Answer {
   yes?: boolean | undefined;
   /** When the event first happened, in milliseconds since 1970. */
   at?: number | undefined;
-  /** The content does not exist: the parts from which the error is made again. */
+  /** Set if the content does not exist: what is needed to throw the same error again. */
   missing?: { code: string; message: string; info: RegistryErrorInfo; remedy?: string | undefined } | undefined;
 }
 

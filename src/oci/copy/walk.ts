@@ -140,7 +140,7 @@ async function visitAll(context: Context, root: Descriptor, signal: AbortSignal)
   for (let found = findOverlooked(nodes, misplaced); found.length > 0; found = findOverlooked(nodes, misplaced)) {
     for (const { digest, descriptor, referrerOf } of found) {
       if (nodes.has(digest)) continue;
-      // Only once, because it may be left out again for its type.
+      // Visited again only once: it may be left out a second time, because of its type.
       misplaced.delete(digest);
       started.delete(digest);
       const target = descriptor ?? (await requests.run(() => source.resolve(digest, { signal }), signal));

@@ -49,7 +49,7 @@ export class ByteScanner {
   /** Position in the window before which everything was searched. */
   #searched = 0;
   #waiting: Waiting[] = [];
-  /** Bytes for which all of them wait. */
+  /** Bytes for which all captures wait, added up. */
   #waitingBytes = 0;
 
   constructor(finders: readonly Finder[]) {
@@ -97,7 +97,7 @@ export class ByteScanner {
   #feed(piece: Uint8Array): void {
     if (this.#waiting.length === 0) return;
     const start = this.#base + this.#filled - piece.length;
-    // Those that these ask for are added at the end and have this piece already, from the window.
+    // `done` may add captures to the list. Those have this piece already, from the window, so they are not visited.
     for (const waiting of this.#waiting.splice(0)) {
       const from = Math.max(0, waiting.offset + waiting.length - start);
       const part = piece.subarray(from, from + waiting.wanted - waiting.length);

@@ -11,7 +11,7 @@ interface Facts {
   libraries: DotnetLibrary[];
 }
 
-/** The packages of one deps.json file. The one whose name the file has also owns the program that starts it. */
+/** The packages of one deps.json file. The package with the name of the file also owns the executable of that name. */
 function packagesOf({ path, layer, reading }: FoundFile<Facts>): LocatedPackage[] {
   const stem = DEPS.exec(path)?.[2] ?? '';
   return (reading.facts?.libraries ?? []).map(({ name, version, isPackage, sha512, dependsOn, assets }) => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** The algorithms with which databases list the digests of files: dpkg and old rpm, apk, new rpm. */
 export const ALGORITHMS = ['md5', 'sha1', 'sha256'] as const;
 type FileAlgorithm = (typeof ALGORITHMS)[number];
-/** Hexadecimal digits that are compared: those of SHA-1, to which apk shortens SHA-256. */
+/** How many hexadecimal digits are compared. A SHA-1 digest has 40, and apk shortens SHA-256 to that length. */
 const MOST_DIGITS = 40;
 const LISTED_DIGITS: readonly number[] = [32, 40, 64];
 
@@ -47,11 +47,11 @@ const PYTHON = /^(?:opt|var)\/|-packages\//;
 const NODE = 'node_modules/';
 
 /**
- * Tells which digests of a file are likely to be listed. Each algorithm takes half as much time as unpacking or more.
- * The few files for which this guess leaves out too much are read once more if a package lists them.
+ * Guesses which digests of a file a package database lists, because each algorithm takes at least half as long as
+ * unpacking. If the guess leaves out a digest that a package lists, the file is read once more.
  */
 export class LikelyDigests {
-  /** Those of the first path that tells them; all before it. */
+  /** All algorithms, until the first path that shows which ones this distribution lists. */
   #ofSystem: readonly FileAlgorithm[] = ALGORITHMS;
 
   /** Notes a path of the layer, in the order of the archive. */

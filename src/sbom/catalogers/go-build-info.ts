@@ -50,7 +50,10 @@ export class GoBuildInfo {
   #info: { version: string; modules: string } | undefined;
   /** True if there is a header with addresses. */
   #hasAddresses = false;
-  /** The version and the list that the addresses need, found by what they look like: before the header, mostly. */
+  /**
+   * Possible versions, by offset. They are collected because they usually come before the header that has their
+   * addresses.
+   */
   readonly #versions = new Map<number, string>();
   #versionAt: { offset: number; length: number } | undefined;
   #list: string | undefined;

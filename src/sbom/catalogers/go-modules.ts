@@ -56,7 +56,8 @@ export function readGoModules(goVersion: string | undefined, info: string): { pa
       if (found === undefined || modules.length === MOST_MODULES) bad += 1;
       else modules.push({ ...found, isMain: fields[0] === 'mod' });
     } else if (fields[0] === '=>') {
-      // What was built is the replacement. A folder has no name of its own.
+      // The replacement was built, so it is listed. If it is a local folder, which has no name, the module keeps its
+      // name.
       const replaced = modules.at(-1);
       const found = parseModule(fields);
       if (found === undefined || replaced === undefined) bad += 1;

@@ -109,8 +109,8 @@ function toPackage(pom: Coordinates, manifest: JavaManifest): Package {
 const DOTTED = /^[a-z][\w-]*(?:\.[\w-]+)+$/;
 
 /**
- * The group of an archive without a pom: what the attributes of the manifest state that Maven and its bundle plugin fill
- * from it, else the package of the classes.
+ * The group of an archive without a POM: from the manifest attributes that Maven and its bundle plugin fill with the
+ * group, otherwise the Java package of the classes.
  */
 function groupOf({ manifest, root }: JavaArchive, artifact: string): string | undefined {
   const stated = [manifest['Group-Id'], manifest['Implementation-Vendor-Id']].find(
@@ -126,7 +126,7 @@ function groupOf({ manifest, root }: JavaArchive, artifact: string): string | un
   return artifact.split(/[-_]/).includes(last) ? withoutArtifact(root, last) : root;
 }
 
-/** What has no artifact below it: a top-level domain, or the Apache projects. */
+/** Names that are no group of an artifact: a top-level domain, or `org.apache`, which all Apache projects share. */
 const NO_GROUP = /^(?:[a-z]+|org\.apache)$/;
 
 /**

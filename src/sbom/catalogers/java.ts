@@ -20,7 +20,7 @@ const WANTED =
   /(?:^|\/)pom\.properties$|(?:^|\/)META-INF\/maven\/[^/]+\/[^/]+\/pom\.xml$|^META-INF\/MANIFEST\.MF$|\.(?:jar|war|ear|par|sar|rar|nar|kar|far|hpi|jpi|lpkg|zap|zip|whl)$/i;
 /** A class of the archive itself: not at its root, and not one for newer Java versions only. */
 const CLASS = /^(?![A-Z]+-INF\/).+\/[^/]+\.class$/;
-/** Bytes of a manifest or pom. Of a longer manifest, the start counts: its main section is there. */
+/** Maximum bytes of a manifest or POM. Only the start of a longer manifest is parsed: it has the main section. */
 const LONGEST_ENTRY = 1024 * 1024;
 /** Archives inside archives: a war in an ear that contains jars is the third. */
 const DEEPEST = 6;
@@ -132,7 +132,10 @@ class FileReader {
   }
 }
 
-/** The packages of an archive. Without a manifest, an archive of other things is none itself. */
+/**
+ * The packages of an archive. A zip or wheel without a manifest is not a Java package: only what its POMs name is
+ * listed.
+ */
 function describedBy(archive: JavaArchive, path: string): Package[] {
   const found = identify(archive, path);
   const isOther = OTHER.test(archive.inner === '' ? path : archive.inner) && Object.keys(archive.manifest).length === 0;
@@ -158,8 +161,8 @@ function gapsOf(unread: readonly string[]): Gap[] {
 }
 
 /**
- * Reads Java archives and the archives inside them, in the order in which they pass: a file of any size takes the memory
- * of its central directory.
+ * Reads Java archives and the archives inside them, in the order in which they pass: a file of any size takes the
+ * memory of its central directory.
  * @see https://docs.oracle.com/en/java/javase/21/docs/specs/jar/jar.html
  */
 export const javaCataloger: Cataloger<Facts> = {

@@ -3,7 +3,7 @@ import type { Package, Reading } from './cataloger.js';
 
 /** Maximum different versions that are kept of one file. */
 const MOST_VERSIONS = 50;
-/** Of the folder for programs that embed Python. */
+/** Platforms in the name of the `config-…` folder, which programs that embed Python use. */
 const PLATFORMS = ['gnu', 'musl'].flatMap((libc) => [`x86_64-linux-${libc}`, `aarch64-linux-${libc}`]);
 
 function matchIn(bytes: Buffer, pattern: RegExp): string | undefined {
@@ -72,7 +72,7 @@ export class KnownPrograms {
     return undefined;
   }
 
-  /** A version that ends its text. Python also has the version of an old Unicode database, 3.2.0. */
+  /** Keeps a version that a zero byte follows. Python also contains 3.2.0, the version of an old Unicode database. */
   #keepPython(bytes: Buffer): undefined {
     const version = matchIn(bytes, /^[^\d.]((?:2\.7|3\.\d{1,2})\.\d{1,2}(?:(?:a|b|rc)\d{1,2})?\+?)\0/);
     return this.#keep('python', version === '3.2.0' ? undefined : version);

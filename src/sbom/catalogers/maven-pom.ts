@@ -59,7 +59,7 @@ export function parsePomXml(text: string): Pom {
   };
 }
 
-/** Leaves out what names nothing: nothing, too long or unresolved. */
+/** Leaves out values that are empty, too long or unresolved. */
 function coordinates(group?: string, artifact?: string, version?: string): Pom {
   const usable = (value: string | undefined): value is string =>
     value !== undefined && value !== '' && value.length <= LONGEST_VALUE && !/[${}\s]/.test(value);
@@ -86,7 +86,10 @@ interface Project {
   dependencies: Fields[];
 }
 
-/** Collects the elements of interest by their place. Tags that do not match are skipped: Maven wrote the file. */
+/**
+ * Collects the elements of interest by their place. A closing tag is not compared with its opening tag, because Maven
+ * wrote the file.
+ */
 function readProject(text: string): Project {
   const project: Project = { own: {}, parent: {}, properties: new Map(), licenses: [], dependencies: [] };
   const path: string[] = [];

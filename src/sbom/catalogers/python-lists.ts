@@ -5,7 +5,7 @@ const MOST_FILES = 200_000;
 /** Maximum requirements of one package that are kept. */
 const MOST_REQUIREMENTS = 2000;
 const LONGEST_PATH = 4096;
-/** Python code is neither a program of its own nor an interpreter: completeness never asks who owns it. */
+/** Python code is not a program or an interpreter, so an SBOM can be complete even if no package owns it. */
 const CODE = /\.py[ci]?$/;
 /** The hash and the size at the end of a line of RECORD. */
 const HASH_AND_SIZE = /,(?:(\w+)=([\w-]*)=*)?,\d*$/;

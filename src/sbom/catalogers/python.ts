@@ -109,7 +109,7 @@ function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/') + 1);
 }
 
-/** The folder where packages are installed, and that of its Python. */
+/** Matches a folder where packages are installed. The group is the folder that contains its Python. */
 const SITE = /^(.*\/)?lib(?:32|64)?\/(?:python|pypy)[^/]*\/(?:site|dist)-packages\/$/;
 
 /**

@@ -4,7 +4,9 @@ import type { Finder } from './byte-scanner.js';
 import { LONGEST_NAME, type Package, type Reading } from './cataloger.js';
 import { parseJson } from './json.js';
 
-/** The section that cargo-auditable adds has a zlib stream, packed or packed best. */
+/**
+ * First bytes of the section that cargo-auditable adds: a zlib stream, at the default or the best compression level.
+ */
 const ZLIB_STARTS = [Buffer.from([0x78, 0x9c]), Buffer.from([0x78, 0xda])];
 /** Bytes that show whether a zlib stream is this one. */
 const PROBE_BYTES = 128;
@@ -43,7 +45,7 @@ function mayInflate(bytes: Buffer): boolean {
   if (type === 1) return ((start >> 3) & 0xff) === 0xd5 || ((start >> 3) & 0x7f) === 0;
   const [lengths, distances, count] = [(start >> 3) & 31, (start >> 8) & 31, ((start >> 13) & 15) + 4];
   if (lengths > 29 || distances > 29) return false;
-  // A code is complete if its words fill the room of words of 7 bits.
+  // Dynamic codes: a Huffman code is complete if the shares of its words (128 / 2^length) add up to 128.
   let room = 0;
   for (let at = 0, bit = 17; at < Math.min(count, LENGTH_SYMBOLS); at += 1, bit += 3) {
     const length = (bytes.readUInt16LE(bit >> 3) >> (bit & 7)) & 7;

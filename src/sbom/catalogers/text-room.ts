@@ -2,7 +2,7 @@
  * Characters of the names, relations and paths that one database may contribute. The largest real ones have 20 million.
  */
 const MOST_CHARS = 64 * 1024 * 1024;
-/** Memory of a string beyond its characters, about. */
+/** Approximate memory of a string besides its characters, in characters. */
 const STRING_CHARS = 16;
 
 /**

@@ -56,8 +56,8 @@ function componentOf(component: Component, { licences }: DocumentInput): object 
 }
 
 /**
- * Trivy looks up vulnerabilities of distributions by the source package, and reads it only from these properties. It
- * has the release of an rpm apart.
+ * Trivy looks up vulnerabilities of distributions by the source package, and reads it only from these properties. The
+ * release of an rpm is a separate property.
  */
 function sourceProperties(type: string, { name, version = '' }: NonNullable<Component['source']>): object[] {
   const dash = type === 'rpm' ? version.lastIndexOf('-') : -1;
@@ -86,7 +86,10 @@ function* componentsOf(input: DocumentInput): Generator<object> {
   for (const component of input.components) yield componentOf(component, input);
 }
 
-/** The image depends on the operating system and on all other packages, the operating system on its own. */
+/**
+ * The image depends on the operating system and on the packages that do not belong to it; the operating system depends
+ * on its packages.
+ */
 function* dependenciesOf(root: string, { distro, components }: DocumentInput): Generator<object> {
   const isBelow = (component: Component): boolean => distro !== undefined && isOsPackage(component);
   const refs = (wanted: (component: Component) => boolean): string[] => components.filter(wanted).map(({ ref }) => ref);

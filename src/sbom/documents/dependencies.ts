@@ -21,7 +21,7 @@ function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/') + 1);
 }
 
-/** The places of a package, nearest first. The names of dependencies count within them. */
+/** The places to which a package belongs, nearest first. Its dependencies are looked up there. */
 function placesOf({ type, path }: LocatedPackage): string[] {
   switch (type) {
     case 'deb':
@@ -31,7 +31,8 @@ function placesOf({ type, path }: LocatedPackage): string[] {
     case 'npm':
       return [`npm:${path.slice(0, path.lastIndexOf(MODULES))}`];
     default: {
-      // One database lists all packages; or each has a file, or a folder, of its own beside the others.
+      // Either one database lists all packages, or each package has its own file or folder, next to those of the
+      // others.
       const folder = folderOf(path);
       return [path, folder, folderOf(folder.slice(0, -1))].map((place) => `${type}:${place}`);
     }

@@ -63,7 +63,10 @@ export function propertiesOf({ covered, gaps }: DocumentInput): { name: string; 
   ];
 }
 
-/** The version with the epoch, as `rpm -q` and `dpkg-query` print it. Package URLs have the epoch of an rpm apart. */
+/**
+ * The version with the epoch, as `rpm -q` and `dpkg-query` print it. In a package URL, the epoch of an rpm is a
+ * qualifier.
+ */
 export function versionOf({ type, version, qualifiers }: Component): string {
   const epoch = qualifiers?.epoch;
   return type !== 'rpm' || epoch === undefined || epoch === '0' ? version : `${epoch}:${version}`;
@@ -77,7 +80,7 @@ const ORGANIZATION =
 
 /** A supplier as declared: `Debian OpenSSL Team <pkg-openssl@example.org>`. Undefined if the text names none. */
 export function supplierOf(declared = ''): { name: string; email?: string; isPerson: boolean } | undefined {
-  // Bounded before any pattern sees it.
+  // Cut to a maximum length before a regular expression reads it.
   const text = declared
     .slice(0, 2 * LONGEST_SUPPLIER)
     .replaceAll(/[\s\p{Cc}]+/gu, ' ')

@@ -4,7 +4,7 @@ import { cleanPath } from './path.js';
 /** Approximate bytes of memory for a name (besides its characters) and for a folder (besides its names). */
 const NAME_BYTES = 64;
 const FOLDER_BYTES = 256;
-/** Maximum links on the way to one file: by Linux when it opens one, by containerd when it unpacks one. */
+/** Maximum symbolic links that Linux follows when it opens one file, and containerd when it unpacks one. */
 const MOST_LINKS_READING = 40;
 const MOST_LINKS_UNPACKING = 255;
 /** Maximum characters of a path whose links are resolved, as Linux's PATH_MAX. */

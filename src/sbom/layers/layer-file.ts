@@ -64,7 +64,7 @@ export class EntryContent {
   }
 }
 
-/** The pieces of one stream for several readers. A piece is read when all that still read wait for it. */
+/** The pieces of one stream for several readers. The next piece is read once every remaining reader waits for it. */
 class SharedPieces {
   readonly #next: () => Promise<Uint8Array | undefined>;
   #readers: number;

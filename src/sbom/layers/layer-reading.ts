@@ -73,7 +73,7 @@ const ELF = '\x7fELF';
 /** The offset of the second header of PE files: .NET assemblies, which run on Linux as well. */
 const PE_OFFSET_AT = 0x3c;
 const SPARSE: Gap = { cause: 'sparse-file', detail: 'a sparse file' };
-/** Libraries need no permission to run. */
+/** Libraries are loaded even without an execute permission. */
 const LIBRARY = /\.so(?:\.[0-9.]+)?$/;
 /** Linux cuts off longer lines. */
 const INTERPRETER = /^#![ \t]*([^ \t\r\n\0][^\r\n\0]*)/;

@@ -130,7 +130,7 @@ async function* through(
     for await (const chunk of transform as AsyncIterable<Buffer>) {
       const { buffer, byteOffset, length } = chunk;
       yield new Uint8Array(buffer, byteOffset, length);
-      // Freed now, and not when V8 collects garbage. Until it is full, the decompressor goes on in it.
+      // The decompressor fills a buffer piece by piece. Free it after the last piece, not when V8 collects garbage.
       if (byteOffset + length === buffer.byteLength) freeMemory(buffer);
     }
     whole = true;

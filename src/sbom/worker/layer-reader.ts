@@ -128,7 +128,7 @@ function parseKept(kept: Uint8Array | undefined): LayerReading | undefined {
   if (kept === undefined || kept.length <= HASH_BYTES) return undefined;
   const bytes = kept.subarray(HASH_BYTES);
   const hash = createHash('sha256').update(bytes).digest();
-  // The key names the version, so that the shape is known.
+  // The key contains the version of the app, so the data has the shape that this version wrote.
   return hash.equals(kept.subarray(0, HASH_BYTES)) ? (deserialize(bytes) as LayerReading) : undefined;
 }
 
