@@ -18,7 +18,7 @@ export interface PythonList {
   digests: string[];
   /** Lines of `requires.txt` that apply without extras. */
   requirements: string[];
-  /** Number of lines that are neither, and of lines beyond the limits. */
+  /** Number of lines that name neither a file nor a requirement, and of lines beyond the limits. */
   bad: number;
 }
 
