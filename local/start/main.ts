@@ -71,7 +71,7 @@ async function run(options: StartOptions): Promise<number> {
     signal,
     onGivenUp: (error) => stopping.abort(error),
   });
-  // The command line finds the app by it (src/cli/app/local-app.ts).
+  // The command line finds the app by it (src/cli/app/find-local-app.ts).
   const appFile = join(options.dataDir, 'app.json');
   writeFileSync(appFile, JSON.stringify({ url: stack.hostUrl, pid: process.pid }));
   try {

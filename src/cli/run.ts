@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { describeError } from '../oci/index.js';
 import { readLine } from './boolean-flags.js';
-import { addExamples, subcommandTerm } from './command-list.js';
+import { addExamples, subcommandTerm } from './help-text.js';
 import { formatWrongUse, UsageError } from './errors.js';
 import { addHelpCommand, withoutVainHelp } from './help-command.js';
 import type { Io } from './io.js';

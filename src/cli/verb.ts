@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
 import { InputError, quoted } from '../oci/index.js';
-import { addExamples, subcommandTerm, type Examples } from './command-list.js';
+import { addExamples, subcommandTerm, type Examples } from './help-text.js';
 import { UsageError } from './errors.js';
 import type { Io } from './io.js';
 import { explainPlainHttp } from './connection/plain-http.js';

@@ -1,7 +1,7 @@
 import { isRegistryHost, quoted, InputError, isDigest, isRepository, isTag, type Digest } from '../oci/index.js';
 import { z } from 'zod';
 import { listProblems, problemsOf, type Problem } from './problems.js';
-import { ID_CHARS } from './id.js';
+import { ID_CHARS } from './id-forms.js';
 import { openMessage, type Retry } from './retry.js';
 
 /** The most entries of REGISTRY_IDS. `SETTINGS_INVALID` */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InputError } from '../oci/index.js';
-import { ID } from './id.js';
+import { ID } from './id-forms.js';
 import { readMessageText, type ReadText, MESSAGE_BYTES, INPUT_CHARS } from './message-text.js';
 import { listProblems, problemsOf, type Problem } from './problems.js';
 import { shapeProblem } from './shape.js';

@@ -29,7 +29,7 @@ export {
   type PlannedManifest,
 } from './copy/plan.js';
 export { movePart, type MovedPart, type MovePartOptions } from './copy/move-blob.js';
-export * from './copy/move.js';
+export * from './copy/copy-graph.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
 export { LEFT_OUT_REASONS, type LeftOut } from './copy/walk-context.js';
 export * from './copy/verify.js';
@@ -59,6 +59,6 @@ export {
 export { eraseDockerCredential, storeDockerCredential } from './registry/docker-config-store.js';
 export * from './layout/open-layout.js';
 export { onSide, resolveIfThere } from './copy/side.js';
-export { rootBytes } from './copy/bodies.js';
+export { rootBytes } from './copy/open-content.js';
 export { rememberReads, rememberRepository, type Answer, type Memory } from './copy/remember.js';
 export { mapConcurrently } from './concurrency.js';

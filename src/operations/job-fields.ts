@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { describeError, isRegistryHost, isRepository, isTag, parseReference, type Reference } from '../oci/index.js';
-import { ID, ID_CHARS } from '../messages/id.js';
+import { ID, ID_CHARS } from '../messages/id-forms.js';
 import { INLINE_BYTES } from '../messages/message-text.js';
 import { pathProblem, PATH_CHARS } from './blob-folder.js';
 

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { InputError, isRecord, quoted } from '../oci/index.js';
-import { RUN_ID } from '../messages/id.js';
+import { RUN_ID } from '../messages/id-forms.js';
 import { plainMessage } from '../messages/zod-messages.js';
 import { JOB_OPERATIONS, jobSchema, type JobInput } from './job-schema.js';
 import { listProblems, problemsOf, type Problem, MOST_PROBLEMS } from '../messages/problems.js';

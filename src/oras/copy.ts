@@ -21,7 +21,7 @@ import {
   type ReadableRepository,
   type Repository,
 } from '../oci/index.js';
-import { checkTag } from './read-tag.js';
+import { checkTag } from './check-tag.js';
 import { selectPlatform, type WantedPlatform } from './platform.js';
 
 /** Pauses in milliseconds before a tag is read back again. `TAG_LOST` */

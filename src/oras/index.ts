@@ -4,7 +4,7 @@ export * from './discover-formats.js';
 export * from './go-json.js';
 export * from './platform.js';
 export * from './copy.js';
-export * from './read-tag.js';
+export * from './check-tag.js';
 export * from './manifest-formats.js';
 export * from './tags.js';
 export * from './go-template.js';

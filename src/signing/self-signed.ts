@@ -7,7 +7,7 @@ import {
   requestPem,
   toBeSigned,
   type CertificateTimes,
-} from './certificate-parts.js';
+} from './encode-certificate.js';
 import { chainProblem } from './certificate-chain.js';
 import { readSigningKey } from './pem-signer.js';
 import { chainError } from './signing-errors.js';

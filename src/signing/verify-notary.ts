@@ -2,8 +2,8 @@ import { InconclusiveError, isRecord, VerificationError, type Descriptor } from 
 import { keyHash, parseCertificate, thumbprint, type CodeSigningCertificate } from './certificate.js';
 import { chainProblem, invalidAt } from './certificate-chain.js';
 import { invalidSignature, readJson, type NotaryEnvelope } from './envelope.js';
-import { readCoseEnvelope } from './envelope-cose.js';
-import { readJwsEnvelope } from './envelope-jws.js';
+import { readCoseEnvelope } from './read-cose-envelope.js';
+import { readJwsEnvelope } from './read-jws-envelope.js';
 import {
   AUTHENTIC_SIGNING_TIME,
   EXPIRY,

@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
-import { bytesOf, certificatePem, toBeSigned, type CertificateTimes } from '../../src/signing/certificate-parts.js';
+import { bytesOf, certificatePem, toBeSigned, type CertificateTimes } from '../../src/signing/encode-certificate.js';
 import { subjectOf } from '../../src/signing/subject.js';
 
 interface SelfSignedOptions extends CertificateTimes {

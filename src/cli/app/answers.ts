@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { explanationSchema } from '../../promotions/explanation.js';
 import { ignoredEventSchema } from '../../rows/ignored-event.js';
-import { answerInvalid } from '../output/job-output.js';
+import { answerInvalid } from '../output/read-job-output.js';
 
 // The answers of the app: only the fields that are shown. The app may be newer than this command. This file is loaded
 // only when the app is asked, because zod takes time to load.

@@ -4,7 +4,7 @@ import type { Io } from '../io.js';
 import { PROBLEMS_IN_MESSAGE } from '../../messages/problems.js';
 import { onTerminal } from '../output/status-line.js';
 import { textOf, type Values } from '../verb.js';
-import { localAppUrl } from './local-app.js';
+import { localAppUrl } from './find-local-app.js';
 
 /** The deployed app. */
 export interface App {

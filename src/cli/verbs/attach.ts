@@ -7,7 +7,7 @@ import type { Target } from '../connection/target.js';
 import { UsageError } from '../errors.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
-import { describedIn, recordIn } from '../output/job-output.js';
+import { describedIn, recordIn } from '../output/read-job-output.js';
 import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';

@@ -6,7 +6,7 @@ import { addTargetOptions } from '../connection/single-target.js';
 import { writeOutput, writeStream } from '../files.js';
 import type { Io } from '../io.js';
 import { defineOperation, openOperand } from '../operation-verb.js';
-import { bytesIn, describedIn, recordIn } from '../output/job-output.js';
+import { bytesIn, describedIn, recordIn } from '../output/read-job-output.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorText } from './print-fetched.js';

@@ -8,7 +8,7 @@ import { withOperandBody } from '../files.js';
 import type { Io } from '../io.js';
 import { defineOperation, openOperand } from '../operation-verb.js';
 import { textsOf } from '../option-values.js';
-import { describedIn } from '../output/job-output.js';
+import { describedIn } from '../output/read-job-output.js';
 import { addTtyOption, tellUpload, withTransfers } from '../output/transfers.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorText } from './print-fetched.js';

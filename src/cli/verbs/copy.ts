@@ -10,7 +10,7 @@ import type { Io } from '../io.js';
 import { defineOperation, openedOf } from '../operation-verb.js';
 import { addConcurrencyOption, chooseFormat, concurrencyOf, platformOf } from '../option-values.js';
 import { CopyLines } from '../output/copy-lines.js';
-import { answerInvalid } from '../output/job-output.js';
+import { answerInvalid } from '../output/read-job-output.js';
 import { formatLeftOut } from '../output/left-out.js';
 import { formatStatus } from '../output/status-line.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';

@@ -3,7 +3,7 @@ import { InputError, type Descriptor } from '../../oci/index.js';
 import type { Deleting } from '../../operations/manifest-delete.js';
 import { confirm } from '../confirm.js';
 import type { Io } from '../io.js';
-import { describedIn, recordIn } from '../output/job-output.js';
+import { describedIn, recordIn } from '../output/read-job-output.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import type { OperationVerb } from '../operation-verb.js';

@@ -14,7 +14,7 @@ import { addPlatformOption, addTargetOptions } from '../connection/single-target
 import type { Io } from '../io.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { chooseFormat, distributionSpecOf, parseCount, platformOf, textsOf } from '../option-values.js';
-import { describedIn, recordsIn, textIn } from '../output/job-output.js';
+import { describedIn, recordsIn, textIn } from '../output/read-job-output.js';
 import { formatResult, resultFormat } from '../output/result.js';
 import { addTtyOption } from '../output/transfers.js';
 import { operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';

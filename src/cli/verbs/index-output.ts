@@ -4,7 +4,7 @@ import type { IndexFiles } from '../../operations/manifest-index-create.js';
 import { indentJson, type IndexProgress } from '../../oras/index.js';
 import { writeOutput } from '../files.js';
 import type { Io } from '../io.js';
-import { describedIn } from '../output/job-output.js';
+import { describedIn } from '../output/read-job-output.js';
 import { listOf } from '../repeated.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import { formatStatus, onTerminal, typedOnTerminal } from '../output/status-line.js';

@@ -3,7 +3,7 @@ import { run } from '../../operations/manifest-fetch-config.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
-import { bytesIn, describedIn } from '../output/job-output.js';
+import { bytesIn, describedIn } from '../output/read-job-output.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorAlone, printFetched, readPrinting } from './print-fetched.js';
 

@@ -6,7 +6,7 @@ import { layoutOptions } from '../connection/layout-options.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
-import { bytesIn, describedIn } from '../output/job-output.js';
+import { bytesIn, describedIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { collect, listOf } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';

@@ -8,7 +8,7 @@ import { readOperand } from '../files.js';
 import type { Io } from '../io.js';
 import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
 import { addConcurrencyOption, concurrencyOf, distributionSpecOf, textsOf } from '../option-values.js';
-import { describedIn, textsIn } from '../output/job-output.js';
+import { describedIn, textsIn } from '../output/read-job-output.js';
 import { formatStatus } from '../output/status-line.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorText } from './print-fetched.js';

@@ -6,7 +6,7 @@ import type { Target } from '../connection/target.js';
 import { claimStage } from '../locks/left-pulls.js';
 import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
 import { concurrencyOf, flagsOf, parseCount, platformOf, textsOf } from '../option-values.js';
-import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/job-output.js';
+import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/read-job-output.js';
 import { addFormatOptions, describeResult, formatResult, resultFormat } from '../output/result.js';
 import { leftOutLine } from '../output/status-line.js';
 import { addTtyOption, withTransfers, type Transfers } from '../output/transfers.js';

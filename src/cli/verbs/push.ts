@@ -8,7 +8,7 @@ import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
 import { fullPlatform, textsOf } from '../option-values.js';
-import { describedIn, textsIn } from '../output/job-output.js';
+import { describedIn, textsIn } from '../output/read-job-output.js';
 import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';

@@ -3,7 +3,7 @@ import { run } from '../../operations/repos.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
 import { defineOperation } from '../operation-verb.js';
 import { textsOf } from '../option-values.js';
-import { textIn, textsIn } from '../output/job-output.js';
+import { textIn, textsIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';

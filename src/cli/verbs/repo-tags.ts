@@ -3,7 +3,7 @@ import { run } from '../../operations/tags.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import { defineOperation, openOperand } from '../operation-verb.js';
 import { flagsOf, textsOf } from '../option-values.js';
-import { textsIn } from '../output/job-output.js';
+import { textsIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 

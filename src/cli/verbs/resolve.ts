@@ -3,7 +3,7 @@ import { run } from '../../operations/resolve.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
-import { describedIn } from '../output/job-output.js';
+import { describedIn } from '../output/read-job-output.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

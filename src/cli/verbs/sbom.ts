@@ -8,7 +8,7 @@ import { nameOf } from '../connection/target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
 import { sbomLine, sbomSummary, type SbomOfImage } from '../output/evidence-lines.js';
-import { recordsIn, textIn } from '../output/job-output.js';
+import { recordsIn, textIn } from '../output/read-job-output.js';
 import { formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
 import { tableLines, tableStyleOf, type Column } from '../output/table.js';

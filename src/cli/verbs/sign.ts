@@ -5,7 +5,7 @@ import { nameOf } from '../connection/target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
 import { signatureLine, signedSummary } from '../output/evidence-lines.js';
-import { recordsIn, textIn } from '../output/job-output.js';
+import { recordsIn, textIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 import { addSigningOptions } from './signing-options.js';

@@ -4,7 +4,7 @@ import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import { defineOperation, openNamed, ownNames, readNamed, writtenNames } from '../operation-verb.js';
 import { addConcurrencyOption, concurrencyOf } from '../option-values.js';
-import { describedIn } from '../output/job-output.js';
+import { describedIn } from '../output/read-job-output.js';
 import type { VerbContext, VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {

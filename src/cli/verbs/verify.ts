@@ -7,7 +7,7 @@ import type { Io } from '../io.js';
 import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
 import { verifiedText } from '../output/evidence-lines.js';
-import { recordIn, recordsIn, textIn } from '../output/job-output.js';
+import { recordIn, recordsIn, textIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { collect } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';

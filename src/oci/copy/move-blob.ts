@@ -2,7 +2,7 @@ import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { getOrMake } from '../memo.js';
 import type { OpenUpload, ReadableRepository, PartOptions, WritableRepository } from '../repository.js';
-import { fromSource, openBody } from './bodies.js';
+import { fromSource, openBody } from './open-content.js';
 import type { Budget } from './budget.js';
 import type { Arrival, Reporter } from './report.js';
 import { mountFrom, onSide } from './side.js';

@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { isDigest, type Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../repository.js';
-import { manifestBytes } from './bodies.js';
+import { manifestBytes } from './open-content.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import {
   askedOf,
@@ -13,7 +13,7 @@ import {
   type Listing,
   type Missing,
 } from './missing.js';
-import { copyGraph } from './move.js';
+import { copyGraph } from './copy-graph.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
 import { onSide } from './side.js';
 

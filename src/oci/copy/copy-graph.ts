@@ -3,7 +3,7 @@ import type { Digest } from '../digest.js';
 import { CopyError } from '../errors.js';
 import type { CallOptions, ReadableRepository, Repository } from '../repository.js';
 import { allOrAbort } from '../concurrency.js';
-import { manifestBytes } from './bodies.js';
+import { manifestBytes } from './open-content.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { createBlobMover } from './move-blob.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
