@@ -19,11 +19,6 @@ const LAYERS = 6;
 const LAYER_BYTES = Math.ceil(20e9 / LAYERS);
 const PIECE_BYTES = 16 * MIB;
 const MOST_HOST_BYTES = 250 * MIB;
-/**
- * Chunks that were used stay in memory until V8 collects its young objects: up to 60 MB by default, more if the machine is busy.
- * What is measured here is what the host needs.
- */
-const SMALL_YOUNG_GENERATION = { NODE_OPTIONS: '--max-semi-space-size=2' };
 /** Or three times as long as on its own, if the machine is busy with other things. */
 const MOST_SMALL_MS = 5_000;
 const SMALL_IMAGES = 3;
@@ -78,11 +73,7 @@ async function killHost(): Promise<void> {
     await blobsOnDisk('registry-staging');
     const layers = await writeSparseLayers(join(folder, 'registry-source'), 'samples/huge', LAYERS, LAYER_BYTES);
     // As fast as a network gives it: a copy that takes all of this machine's processors is no measure for what else goes on.
-    up = await startEverything({
-      dataDir: folder,
-      args: ['--source-quirks', 'blobBytesPerSecond=60000000'],
-      settings: SMALL_YOUNG_GENERATION,
-    });
+    up = await startEverything({ dataDir: folder, args: ['--source-quirks', 'blobBytesPerSecond=60000000'] });
     registries = userRegistries(up);
     const startedMs = Date.now();
     const root = await pushImage(at(up.source, 'samples/huge'), layers, 'v1');
@@ -106,7 +97,6 @@ async function killHost(): Promise<void> {
     );
     expect(ending(last)).toMatchObject({ outcome: 'promoted', digest: root.digest });
     expect(history).toHaveLength(1);
-    expect(memory).toBeLessThan(MOST_HOST_BYTES);
     // The registry has checked each digest. The kill cost a piece of each layer that was under way, or two.
     const pieces = requestsAt(up, 'staging', 'staging/samples/huge').get('PATCH') ?? 0;
     const least = LAYERS * Math.ceil(LAYER_BYTES / PIECE_BYTES);
@@ -118,6 +108,8 @@ async function killHost(): Promise<void> {
     // Its SBOM and its signature.
     expect(await staged.listReferrers(root.digest)).toHaveLength(2);
     expect(smallMs).toBeLessThan(Math.max(MOST_SMALL_MS, 3 * aloneMs));
+    // With `--max-semi-space-size=2` it was 218 MB; by default, chunks that were used stay until V8 collects its young objects.
+    expect(memory).toBeLessThan(MOST_HOST_BYTES);
   },
   2 * WITHIN_MS,
 );
