@@ -37,7 +37,7 @@ const replySchema = z.union([
      * orchestrator must not use randomness.
      */
     retryAfterMs: z.number().min(0),
-    /** The error to wait for; absent if there is none. */
+    /** The error that is waited out; absent if the step waits for something else. */
     trouble: troubleSchema.optional(),
     /** The event that ends the wait early. */
     event: z.string().optional(),

@@ -69,8 +69,8 @@ export const BACKOFF = {
   /** How long a repository may not show the attachments of the run, in milliseconds. `EVIDENCE_LOST` */
   evidenceMs: 10_000,
   /**
-   * How long a layer may be too slow, in milliseconds from the end of its first reading: so it is read three times, nine
-   * minutes each. `LAYER_TOO_SLOW`
+   * How long `LAYER_TOO_SLOW` is retried, in milliseconds from the end of the first reading. A reading takes nine
+   * minutes, so there are three.
    */
   slowLayerMs: 15 * 60_000,
 } as const;

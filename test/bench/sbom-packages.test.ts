@@ -6,7 +6,7 @@ import { readTables, reasonOf, tablesOf, writeTables, type Count, type Differenc
 import { IMAGES, OUT, startImages, type Images } from './sbom-images.js';
 import { exactPackages, licensedPackages, plainPurl, type SbomTool } from './sbom-tools.js';
 
-// What is in real images, by their package managers, by acr-promoter, and by syft and trivy.
+// Compares what package managers, acr-promoter, syft and trivy list in real images.
 
 const NAMES = ['debian', 'alpine', 'rpm', 'dotnet', 'languages'];
 const OURS = 'acr-promoter';

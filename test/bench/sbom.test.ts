@@ -137,6 +137,6 @@ test('a second image on a base that was read needs only its own layer, and has t
   report('sbom-bench-second', figures);
   const of = (cache: Figures['cache']): Figures | undefined =>
     figures.find((each) => each.tool === 'acr-promoter' && each.cache === cache);
-  // Machines differ. Node starts in a part of the rest.
+  // Machines differ, so the bound is loose. Much of the warm time is the start of Node.
   expect(of('warm')?.wallMs).toBeLessThan((of('cold')?.wallMs ?? 0) / 2);
 }, 3_600_000);

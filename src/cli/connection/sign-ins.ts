@@ -7,8 +7,8 @@ import type { Io } from '../io.js';
 export class SignIns {
   readonly #azure: AzureSignIn;
   /**
-   * Registries that were asked anonymously, by host. `config`: the Docker config that an option named and that has no
-   * entry.
+   * Registries that were asked anonymously, by host. `config`: the Docker config of `--registry-config`, which has no
+   * entry for the registry.
    */
   readonly #anonymous = new Map<string, { registry: string; config?: string }>();
   /** References of the command, by registry, for the message. */

@@ -202,7 +202,7 @@ class LayerPass {
       this.#keep(index, reader.name, isRecognized(reader), { gaps: [{ cause: 'file-too-large', detail }] });
       return false;
     });
-    // Whether a package of the distribution owns a file depends on its digest. What is read once more gets all digests.
+    // Whether a package of the distribution owns a file depends on its digest. A file that is read once more gets all digests.
     const mayBeListed = isListed || wanting.some(({ kind }) => kind !== 'os');
     const algorithms = only === undefined ? this.#likely.algorithmsFor(cleanPath(entry.name)) : ALGORITHMS;
     const digest = async (file: LayerFile): Promise<void> => {
