@@ -6,6 +6,12 @@ import { LineReader } from './standard-input.js';
 
 // The composition root of the command line.
 
+// Node calls SQLite, whose file locks are used, experimental. Users cannot do anything about that.
+process.removeAllListeners('warning');
+process.on('warning', ({ name, message }) => {
+  if (name !== 'ExperimentalWarning') process.stderr.write(`${name}: ${message}\n`);
+});
+
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {

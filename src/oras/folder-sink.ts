@@ -10,8 +10,8 @@ export interface FolderSinkOptions {
   allowOutside?: boolean;
   /** Refuses to replace existing files. */
   keepOldFiles?: boolean;
-  /** Called with the folder that stages the files of a pull, when it is made. */
-  onStage?: (path: string) => Promise<void>;
+  /** Called with the folder that stages the files of a pull, when it is made. Its result is called before the folder is removed. */
+  onStage?: (path: string) => Promise<() => void>;
 }
 
 /** Makes a folder. @returns a function that removes the folders that were made, if they are empty */
@@ -48,12 +48,14 @@ export function createFolderSink(folder: string, options: FolderSinkOptions = {}
       const unmake = await makeRemovable(root);
       // On the same file system, so that a file is moved to its name atomically.
       const stage = await mkdtemp(join(root, '.pull-'));
+      let release: (() => void) | undefined;
       const cleanUp = async (): Promise<void> => {
+        release?.();
         await rm(stage, { recursive: true, force: true });
         await unmake();
       };
       try {
-        await options.onStage?.(stage);
+        release = await options.onStage?.(stage);
       } catch (error) {
         await cleanUp();
         throw error;

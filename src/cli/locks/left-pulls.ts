@@ -1,30 +1,36 @@
-import { lstat, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { parseHolder, stateOf, thisHolder } from './lock-holder.js';
+import { lockFile } from './lock-file.js';
 
-/** The file beside the files of a pull that names its process. */
-const OWNER = 'owner';
-/** Maximum bytes of the owner file. It normally has a few hundred. */
-const OWNER_BYTES = 4096;
+/** The file beside the files of a pull that its process locks. A lock of another machine may not be visible here. */
+const OWNER = `owner-${hostname()}`;
+/** A process that has made the file locks it within this time, in milliseconds. */
+const LOCKED_WITHIN_MS = 1_000;
 
-async function hasEnded(stage: string): Promise<boolean> {
-  const path = join(stage, OWNER);
-  if ((await lstat(path)).size > OWNER_BYTES) return false;
-  const holder = parseHolder(await readFile(path, 'utf8'));
-  return holder !== undefined && (await stateOf(holder)) === 'ended';
+async function removeIfEnded(stage: string): Promise<void> {
+  const owner = join(stage, OWNER);
+  if (Date.now() - (await stat(owner)).mtimeMs < LOCKED_WITHIN_MS) return;
+  const release = await lockFile(owner);
+  if (release === undefined) return;
+  // Windows removes no file that is open.
+  release();
+  await rm(stage, { recursive: true, force: true });
 }
 
 /**
  * Marks the files of a pull as this process's, and removes those of processes that have ended. Files of other machines,
  * or without a process, stay.
+ * @returns a function that ends the mark, before the files are removed
  */
-export async function claimStage(stage: string): Promise<void> {
-  await writeFile(join(stage, OWNER), JSON.stringify(await thisHolder()));
+export async function claimStage(stage: string): Promise<() => void> {
+  // Not every file system has locks. What a killed pull leaves there stays.
+  const release = await lockFile(join(stage, OWNER)).catch(() => undefined);
   const folder = dirname(stage);
   for (const name of await readdir(folder)) {
     if (!/^\.pull-\w{6}$/.test(name) || name === basename(stage)) continue;
-    const other = join(folder, name);
     // Unreadable or vanished content is ignored.
-    if (await hasEnded(other).catch(() => false)) await rm(other, { recursive: true, force: true }).catch(() => {});
+    await removeIfEnded(join(folder, name)).catch(() => undefined);
   }
+  return () => release?.();
 }

@@ -3,18 +3,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLockFileLease } from '../../../../src/cli/locks/lock-file-lease.js';
 
-const [, , what = '', folder = '', name = '', staleMs = '20000', counter = '', times = '0'] = process.argv;
-const lease = createLockFileLease(folder, { staleMs: Number(staleMs) });
+const [, , what = '', folder = '', name = '', counter = '', times = '0'] = process.argv;
+const lease = createLockFileLease(folder);
 
 async function hold(): Promise<void> {
   const held = await lease.acquire(name, { waitMs: 10_000 });
   if (held === undefined) throw new Error('the lease was not to be had');
-  held.signal.addEventListener('abort', () => {
-    process.stdout.write('lost\n');
-    process.exit(0);
-  });
   process.stdout.write('held\n');
   await sleep(60_000);
+  await held.release();
 }
 
 async function count(): Promise<void> {
