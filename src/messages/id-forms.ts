@@ -7,4 +7,4 @@ export const ID = /^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/;
  * The form of a generated run id (rows/open-run.ts). A job may not use it, or a lookup could confuse the job with another
  * run.
  */
-export const RUN_ID = /^[0-9a-hjkmnp-tv-z]{10}-[0-9a-hjkmnp-tv-z]{16}$/;
+export const RUN_ID = /^[0-9a-v]{10}-[0-9a-v]{16}$/;

@@ -73,10 +73,10 @@ export interface RegistryEvent {
   /** The login server, in lower case: `demo.azurecr.io`, `localhost:5100`. */
   registry: string;
   repository: string;
-  tag?: string;
-  digest?: Digest;
-  mediaType?: string;
-  artifactType?: string;
+  tag?: string | undefined;
+  digest?: Digest | undefined;
+  mediaType?: string | undefined;
+  artifactType?: string | undefined;
   /** In the format of the sender. */
   time: string;
 }
@@ -140,7 +140,6 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
   const parsed = (isCloudEvent ? cloudEventSchema : eventGridSchema).safeParse(event);
   if (!parsed.success) throw invalidEvent(problemsOf(parsed.error));
   const { data, resource } = parsed.data;
-  const { repository, tag, digest, mediaType, artifactType } = data.target;
   const registry = registryHost(resource, data.request?.host, servers);
   const problems: Problem[] = [];
   if (registry === undefined) {
@@ -149,17 +148,7 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
   const at = parsed.data.time ?? data.timestamp;
   if (at === undefined) problems.push({ path: isCloudEvent ? 'time' : 'eventTime', message: 'missing' });
   if (registry === undefined || at === undefined) throw invalidEvent(problems);
-  return {
-    id: parsed.data.id,
-    kind,
-    registry,
-    repository,
-    ...(tag !== undefined && { tag }),
-    ...(digest !== undefined && { digest }),
-    ...(mediaType !== undefined && { mediaType }),
-    ...(artifactType !== undefined && { artifactType }),
-    time: at,
-  };
+  return { id: parsed.data.id, kind, registry, ...data.target, time: at };
 }
 
 /**
@@ -170,9 +159,9 @@ export function parseRegistryEvent(value: unknown, servers: LoginServers): Regis
 export function parseRegistryEventMessage(
   value: unknown,
   servers: LoginServers,
-): { event: RegistryEvent; retry?: Retry } {
+): { event: RegistryEvent; retry: Retry | undefined } {
   const { message, retry } = openMessage(value);
-  return { event: parseRegistryEvent(message, servers), ...(retry !== undefined && { retry }) };
+  return { event: parseRegistryEvent(message, servers), retry };
 }
 
 /**

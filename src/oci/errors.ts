@@ -11,16 +11,16 @@ export interface SerializedError {
 export interface ErrorOptions {
   cause?: unknown;
   /** What an operator needs to know, as JSON. Never contains a header, a token or a URL with its query. */
-  details?: Record<string, unknown>;
+  details?: Record<string, unknown> | undefined;
   /**
    * One sentence that says what to do. It is shown unchanged, so that its commands work: it may contain parsed names,
    * but never text that a user typed.
    */
-  remedy?: string;
+  remedy?: string | undefined;
   /** True if the same call may succeed later without any change. Default: false. */
-  transient?: boolean;
+  transient?: boolean | undefined;
   /** How long the server asks the client to wait, in milliseconds. */
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
 }
 
 /**
@@ -77,7 +77,7 @@ export interface RegistryErrorInfo {
   status: number;
   /** The codes in the distribution specification's error body, in order. */
   registryCodes: string[];
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
 }
 
 /**
@@ -162,13 +162,9 @@ export class PolicyError extends PromoterError {}
  * Converts any thrown value to a code and a message. The code of a value that is not a {@link PromoterError} is
  * `INTERNAL`.
  */
-export function describeError(error: unknown): SerializedError & { remedy?: string; transient: boolean } {
+export function describeError(error: unknown): SerializedError & { remedy?: string | undefined; transient: boolean } {
   if (error instanceof PromoterError) {
-    return {
-      ...error.toJSON(),
-      transient: error.transient,
-      ...(error.remedy !== undefined && { remedy: error.remedy }),
-    };
+    return { ...error.toJSON(), transient: error.transient, remedy: error.remedy };
   }
   const message = error instanceof Error ? error.message : String(error);
   return { code: 'INTERNAL', message: hideCredentials(message), transient: true };

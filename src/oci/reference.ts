@@ -10,8 +10,8 @@ export interface Reference {
   /** Host with optional port, as in a URL: `myregistry.azurecr.io`, `localhost:5100`, `[::1]:5000`. */
   registry: string;
   repository: string;
-  tag?: string;
-  digest?: Digest;
+  tag?: string | undefined;
+  digest?: Digest | undefined;
 }
 
 const HOST =
@@ -97,7 +97,7 @@ export function parseReference(text: string): Reference {
         : `${quoted(rest)} is not a repository name`,
     );
   }
-  return { registry, repository: rest, ...(tag !== undefined && { tag }), ...(digest !== undefined && { digest }) };
+  return { registry, repository: rest, tag, digest };
 }
 
 /** Formats a reference as `registry/repository[:tag][@digest]`. */

@@ -1,7 +1,7 @@
 import { readAcceptedJob } from './job-schema.js';
 import type { JobInput } from './job-schema.js';
 import { InputError, parseReference } from '../oci/index.js';
-import { untilWritten } from '../rows/row-writes.js';
+import { changeRun } from '../rows/row-writes.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { beginJobContract } from './contracts.js';
 import { copyRequestOfJob } from './copy-request.js';
@@ -41,14 +41,8 @@ export async function beginJobStep(
  * @returns the job; undefined if the row has ended or was removed
  */
 async function takeJob({ store }: StorePort<Runs>, runId: string): Promise<JobInput | undefined> {
-  const taken = await untilWritten(runId, async () => {
-    const run = await store.getRun(runId);
-    if (run === undefined || run.value.input.kind !== 'job' || run.value.state === 'ended') return { job: undefined };
-    const { state, input } = run.value;
-    if (state === 'pending' && !(await store.replaceRun({ ...run.value, state: 'running' }, run.version))) {
-      return undefined;
-    }
-    return { job: readAcceptedJob(input.job) };
-  });
-  return taken.job;
+  const run = await changeRun(store, runId, (row) =>
+    row.state === 'pending' && row.input.kind === 'job' ? { ...row, state: 'running' } : undefined,
+  );
+  return run?.input.kind === 'job' && run.state !== 'ended' ? readAcceptedJob(run.input.job) : undefined;
 }

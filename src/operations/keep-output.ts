@@ -1,5 +1,5 @@
 import type { RunOutput } from '../rows/run-row.js';
-import { untilWritten } from '../rows/row-writes.js';
+import { changeRun } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
@@ -24,9 +24,5 @@ export async function keepOutput(
     await ports.documents.put('documents', name, bytes);
     output = { kind: 'document', name, sizeBytes: bytes.length };
   }
-  await untilWritten(runId, async () => {
-    const current = await ports.store.getRun(runId);
-    if (current === undefined || current.value.state === 'ended') return true;
-    return (await ports.store.replaceRun({ ...current.value, output }, current.version)) ? true : undefined;
-  });
+  await changeRun(ports.store, runId, (run) => (run.state === 'ended' ? undefined : { ...run, output }));
 }

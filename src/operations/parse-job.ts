@@ -80,10 +80,13 @@ function holdsSecret(paths: readonly string[], rest: unknown, repeated: readonly
  * Parses a job from a message of the queue `jobs`. The message may be text or parsed, new or put back for a retry.
  * @throws InputError `MESSAGE_INVALID`; as {@link parseJob}
  */
-export function parseJobMessage(value: unknown, from: { messageId: string }): { job: JobInput; retry?: Retry } {
+export function parseJobMessage(
+  value: unknown,
+  from: { messageId: string },
+): { job: JobInput; retry: Retry | undefined } {
   const { message, repeated, retry } = openMessage(value);
   const job = parseJob(message, { messageId: retry?.firstMessageId ?? from.messageId, repeated });
-  return { job, ...(retry !== undefined && { retry }) };
+  return { job, retry };
 }
 
 function unknownOperation(operation: string): InputError {

@@ -35,7 +35,7 @@ export function attemptOnce(
   return {
     count: (before?.count ?? 0) + 1,
     sinceMs: before?.sinceMs ?? nowMs,
-    ...(trouble !== undefined && { code: trouble.code }),
+    code: trouble?.code,
     codeSinceMs: isSame ? before.codeSinceMs : nowMs,
     untilMs,
   };
@@ -103,7 +103,7 @@ export function outlastsCall({ code }: Attempt): boolean {
 
 export interface Passing {
   trouble: Trouble;
-  retryAfterMs?: number;
+  retryAfterMs?: number | undefined;
   /**
    * When waiting ends and the error counts as final, in milliseconds from its first time. Default: the run's deadline.
    */
@@ -123,7 +123,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
   }
   if (!(error instanceof PromoterError)) return undefined;
   const { code, message, remedy, transient } = describeError(error);
-  const trouble = { code, message, ...(remedy !== undefined && { remedy }) };
+  const trouble = { code, message, remedy };
   const causes = [...causesOf(error)];
   const answer = causes.find((cause) => cause instanceof RegistryError);
   if (transient) {
@@ -131,7 +131,7 @@ export function passing(error: unknown, name: string, asked: boolean): Passing |
     const nameless = causes.some((cause) => cause instanceof TransportError && isNameless(cause));
     return {
       trouble,
-      ...(retryAfterMs !== undefined && { retryAfterMs: Math.min(retryAfterMs, BACKOFF.retryAfterMs) }),
+      retryAfterMs: retryAfterMs && Math.min(retryAfterMs, BACKOFF.retryAfterMs),
       ...((nameless || ROLE_MISSING.has(code)) && { deadlineMs: BACKOFF.unknownMs }),
       ...(code === LAYER_TOO_SLOW && { deadlineMs: BACKOFF.slowLayerMs }),
     };

@@ -17,14 +17,14 @@ export interface Change {
   kind: RegistryEvent['kind'];
   registry: string;
   repository: string;
-  tag?: string;
-  digest?: string;
+  tag?: string | undefined;
+  digest?: string | undefined;
   /** The time by the registry's clock. */
   at: string;
   /** Only rules with this trigger are checked. */
   by: 'push' | 'schedule';
   /** The id of the event, if there is one. */
-  id?: string;
+  id?: string | undefined;
 }
 
 /** The result of a change. */
@@ -35,7 +35,7 @@ export interface Handled {
    * - `more`: there are more promotions than one call triggers. Handle the change again, starting at `next`.
    */
   state: 'done' | 'unreadable' | 'more';
-  next?: string;
+  next?: string | undefined;
   /** The promotions that were triggered, without those that knew of the change already. */
   incremented: string[];
   /** The runs that answer the change: opened by it, or open before. */

@@ -9,13 +9,12 @@ import { tagDestinationContract } from '../transfer/contracts.js';
 import { resolveTag, CLOSING_LOOK_MS } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
+import type { RunPorts } from '../ports/run-ports.js';
 import type { StorePort } from '../ports/store.js';
-import type { Progress } from '../ports/progress.js';
-import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
-import { isRecord, isDigest } from '../oci/index.js';
+import { formatReference, isRecord, isDigest } from '../oci/index.js';
 import { needsResultEvent, summaryOfRun } from '../rows/lists.js';
-import { untilWritten } from '../rows/row-writes.js';
+import { changeRun } from '../rows/row-writes.js';
 import { readLeftBehind, type LeftBehind } from '../transfer/copy-report.js';
 import { formatRegistryEvent } from '../messages/registry-event.js';
 import { nextLookMs } from '../rows/news.js';
@@ -36,8 +35,7 @@ type Input = Omit<Asked, 'generation'> & { generation: number };
  * run can be cancelled.
  */
 export async function closeRunStep(
-  ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'documents' | 'queues' | 'paused' | 'now'> &
-    StorePort<Promotions & Runs & Progress>,
+  ports: Pick<Ports, 'registries' | 'rules' | 'documents' | 'queues'> & RunPorts,
   asked: Asked,
   { progress, waitedMs }: Pick<StepCall, 'progress' | 'waitedMs'>,
 ): Promise<StepReply<ResultOf<typeof closeRunContract>>> {
@@ -75,7 +73,7 @@ export async function closeRunStep(
 }
 
 /** True if the step that writes the tag was called and did not return: the registry may have received the request. */
-async function mayHaveTagged({ store }: StorePort<Progress>, runId: string): Promise<boolean> {
+async function mayHaveTagged({ store }: RunPorts, runId: string): Promise<boolean> {
   const steps = await store.listProgress(runId);
   return steps.some(({ step, state }) => step === tagDestinationContract.name && state !== 'done');
 }
@@ -91,11 +89,7 @@ function asStopped({ cancel }: RunRow, input: Input): Input {
  * example the deletion event. Exception: after a recent push a replica may be stale, and the next run waits for the
  * tag.
  */
-async function asGone(
-  ports: Pick<Ports, 'registries' | 'now'> & StorePort<Promotions>,
-  source: SourceTag,
-  input: Input,
-): Promise<Input> {
+async function asGone(ports: Pick<Ports, 'registries'> & RunPorts, source: SourceTag, input: Input): Promise<Input> {
   const { result, promotionId, runId, generation } = input;
   if (result.code !== 'SOURCE_GONE') return input;
   // Read the row before the tag.
@@ -151,15 +145,9 @@ export async function sendResultEvent(
   const receipt = Buffer.from(JSON.stringify(eventOf(run.value, did, left), undefined, 2));
   const kept = await ports.documents.putIfAbsent('receipts', `${runId}.json`, receipt);
   await ports.queues.send('promotion-results', messageOf(JSON.parse(Buffer.from(kept).toString('utf8'))));
-  let current: typeof run | undefined = run;
-  await untilWritten(runId, async () => {
-    current ??= await ports.store.getRun(runId);
-    if (current === undefined || current.value.eventSentAt !== undefined) return true;
-    const sent = { ...current.value, eventSentAt: ports.now().toISOString() };
-    if (await ports.store.replaceRun(sent, current.version)) return true;
-    current = undefined;
-    return undefined;
-  });
+  const mark = (row: RunRow): RunRow | undefined =>
+    row.eventSentAt === undefined ? { ...row, eventSentAt: ports.now().toISOString() } : undefined;
+  await changeRun(ports.store, runId, mark, run);
   return true;
 }
 
@@ -169,42 +157,22 @@ function eventOf(
   did: readonly string[] | undefined,
   leftOut: LeftBehind | undefined,
 ): Record<string, unknown> {
-  const { kind, source, digest, result, ...about } = summaryOfRun(run);
-  const reference = source && referenceOf(source, digest);
-  const { promotionId, rule, jobId, operation, destination, trigger, openedAt, finishedAt } = about;
-  const outcome = result?.outcome ?? 'failed';
+  const { kind, source, digest, result, promotionId, rule, jobId, operation, destination, trigger } = summaryOfRun(run);
+  const { id: runId, openedAt, finishedAt } = run;
+  const name = source && formatReference(source);
+  const reference =
+    source?.tag === undefined && digest !== undefined && name !== undefined ? `${name}@${digest}` : name;
+  const about = { runId, promotionId, rule, jobId, operation, source: reference, destination, digest, trigger };
   return {
     specversion: '1.0',
-    id: run.id,
-    type: `acr-promoter.${kind}.${outcome}`,
-    source: promotionId === undefined ? `/jobs/${encodeURIComponent(jobId ?? run.id)}` : `/promotions/${promotionId}`,
-    ...(reference !== undefined && { subject: reference }),
+    id: runId,
+    type: `acr-promoter.${kind}.${result?.outcome ?? 'failed'}`,
+    source: promotionId === undefined ? `/jobs/${encodeURIComponent(jobId ?? runId)}` : `/promotions/${promotionId}`,
+    subject: reference,
     time: finishedAt,
     datacontenttype: 'application/json',
-    data: {
-      runId: run.id,
-      ...(promotionId !== undefined && { promotionId, rule }),
-      ...(jobId !== undefined && { jobId, operation }),
-      ...(reference !== undefined && { source: reference }),
-      ...(destination !== undefined && { destination }),
-      ...(digest !== undefined && { digest }),
-      ...(trigger !== undefined && { trigger }),
-      openedAt,
-      finishedAt,
-      ...result,
-      ...(did !== undefined && { did }),
-      ...(leftOut !== undefined && { leftOut }),
-    },
+    data: { ...about, openedAt, finishedAt, ...result, did, leftOut },
   };
-}
-
-function referenceOf(
-  { registry, repository, tag }: { registry: string; repository: string; tag?: string },
-  digest: string | undefined,
-): string {
-  const name = `${registry}/${repository}`;
-  if (tag !== undefined) return `${name}:${tag}`;
-  return digest === undefined ? name : `${name}@${digest}`;
 }
 
 /** The receipt as a message, shortened if it is too large. */
@@ -228,10 +196,9 @@ async function lookAgain(
   const now = ports.now();
   for (const { digest, at, tag, looks } of news?.referrers ?? []) {
     if (!unseen.includes(digest) || !isDigest(digest)) continue;
-    const pauseMs = nextLookMs({ at, ...(looks !== undefined && { looks }) }, now);
+    const pauseMs = nextLookMs({ at, looks }, now);
     if (pauseMs === undefined) continue;
-    const { registry, repository } = source;
-    const named = { registry, repository, digest, ...(tag !== undefined && { tag }), time: at };
+    const named = { ...source, digest, tag, time: at };
     const event = formatRegistryEvent({ id: `again-${id}-${digest}`, kind: 'pushed', ...named });
     await ports.queues.send('registry-events', JSON.stringify(event), { delaySeconds: Math.ceil(pauseMs / 1000) });
   }

@@ -27,7 +27,7 @@ export type Checks = z.infer<typeof checksSchema>;
 
 const explainedPromotionSchema = z.object({
   /** Absent if there is no promotion yet. */
-  promotionId: z.string().exactOptional(),
+  promotionId: z.string().optional(),
   rule: z.string(),
   source: z.string(),
   destination: z.string(),
@@ -35,7 +35,7 @@ const explainedPromotionSchema = z.object({
    * The state of the promotion. `in_sync` is what the last run found. `waiting` includes a promotion whose next run
    * waits for an event, for the schedule, or for PROMOTION_PAUSED=false. Absent if there is no promotion yet.
    */
-  state: z.enum(PROMOTION_STATES).exactOptional(),
+  state: z.enum(PROMOTION_STATES).optional(),
   /**
    * True if the destination has what the rule requires now; null if that could not be checked; absent if no rule
    * matches any more.
@@ -44,17 +44,17 @@ const explainedPromotionSchema = z.object({
   /** One sentence or two. */
   text: z.string(),
   /** The time since when it is in this state; absent if unknown. */
-  since: z.string().exactOptional(),
+  since: z.string().optional(),
   /** The digest of the last run. */
-  digest: z.string().exactOptional(),
-  runId: z.string().exactOptional(),
+  digest: z.string().optional(),
+  runId: z.string().optional(),
   /** The step of an open run. */
-  step: z.string().exactOptional(),
-  code: z.string().exactOptional(),
-  reason: z.string().exactOptional(),
-  remedy: z.string().exactOptional(),
+  step: z.string().optional(),
+  code: z.string().optional(),
+  reason: z.string().optional(),
+  remedy: z.string().optional(),
   /** The answers of the registries. Absent if they were not asked. */
-  checks: checksSchema.exactOptional(),
+  checks: checksSchema.optional(),
 });
 /** One rule's answer. */
 export type ExplainedPromotion = z.infer<typeof explainedPromotionSchema>;
@@ -70,12 +70,12 @@ export const explanationSchema = z.object({
   /**
    * For a tag without a promotion: the rule with the most conditions met, and the first condition that the tag fails.
    */
-  nearest: z.string().exactOptional(),
+  nearest: z.string().optional(),
   /** Why a digest or a repository has no promotion, or where the others are listed. */
-  note: z.string().exactOptional(),
+  note: z.string().optional(),
   ignored: z.array(ignoredEventSchema),
   /** Warnings about the signing key. */
-  warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })).exactOptional(),
+  warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })).optional(),
 });
 /** Whether a tag, a repository or a digest is promoted, and if not, why not. */
 export type Explanation = z.infer<typeof explanationSchema>;

@@ -77,7 +77,7 @@ export async function handleChange(
   let failure: { error: unknown } | undefined;
   for (const rule of match.rules) {
     try {
-      await increment(rule, source, { ...causeOf(change), ...(digest !== undefined && { digest }), at: change.at });
+      await increment(rule, source, { ...causeOf(change), digest, at: change.at });
     } catch (error) {
       // A rule's destination may be invalid for this name. The other rules are still triggered.
       failure ??= { error };
@@ -137,7 +137,7 @@ const INCREMENTS_AT_ONCE = 8;
 /** The cause that the row stores for the change. */
 function causeOf({ by, id, kind }: Change, ofTag: TriggerCause['kind'] = 'push'): Omit<TriggerCause, 'at'> {
   if (by === 'schedule') return { kind: 'schedule' };
-  return { kind: kind === 'deleted' ? 'deletion' : ofTag, ...(id !== undefined && { id }) };
+  return { kind: kind === 'deleted' ? 'deletion' : ofTag, id };
 }
 
 type Increment = (rule: Rule, source: TagName, trigger: RowTrigger) => Promise<void>;
@@ -214,12 +214,8 @@ async function incrementBySubject(
   const next = some.length < left.length ? some.at(-1) : undefined;
   const what = change.kind === 'deleted' ? 'deleted' : `refers to ${subjects.at(-1) ?? ''}`;
   const more = next === undefined ? '' : `, ${left.length - some.length} more to come`;
-  return {
-    ...done(`${reference}: ${what}, ${incremented.length} promotions look${more}`),
-    ...(next !== undefined && { state: 'more', next }),
-    incremented,
-    runs,
-  };
+  const { text } = done(`${reference}: ${what}, ${incremented.length} promotions look${more}`);
+  return { state: next === undefined ? 'done' : 'more', next, incremented, runs, text };
 }
 
 /** What the change reports to a promotion that contains the subject. */
@@ -229,17 +225,12 @@ function newsOf({ kind, tag, digest, at }: Change, [subject]: readonly string[])
   const isDigestTag = tag !== undefined && subjectOfDigestTag(tag) !== undefined;
   // A referrers tag is a list, which each new referrer changes.
   if (isDigestTag && !tag.includes('.')) return {};
-  const report = { referrer: digest, ...(subject !== undefined && { referrerSubject: subject }), at };
-  return isDigestTag ? { ...report, referrerTag: tag } : report;
+  return { referrer: digest, referrerSubject: subject, referrerTag: isDigestTag ? tag : undefined, at };
 }
 
-function referenceOf({
-  registry,
-  repository,
-  tag,
-  digest,
-}: Pick<Change, 'registry' | 'repository' | 'tag' | 'digest'>): string {
-  return `${registry}/${repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+/** The name of a change in the log, with its tag and its digest. */
+function referenceOf({ tag, digest, ...name }: Pick<Change, 'registry' | 'repository' | 'tag' | 'digest'>): string {
+  return `${name.registry}/${name.repository}${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
 function done(text: string): Handled {
@@ -266,16 +257,7 @@ export async function handleRegistryEvent(
   from?: string,
 ): Promise<Handled> {
   const { kind, registry, repository, tag, digest, time: at, id } = event;
-  const change: Change = {
-    kind,
-    registry,
-    repository,
-    at,
-    by: 'push',
-    id,
-    ...(tag !== undefined && { tag }),
-    ...(digest !== undefined && { digest }),
-  };
+  const change: Change = { kind, registry, repository, tag, digest, at, by: 'push', id };
   const handled = await handleChange(ports, change, signal, from);
   if (handled.ignored !== undefined) await keepIgnored(ports, event, handled.ignored);
   return handled;

@@ -25,7 +25,7 @@ import {
   type GraphDifferences,
 } from '../evidence/differences.js';
 import { longStep, type LongStep } from '../transfer/long-step.js';
-import { openedBy, type OpenedPromotion, takePromotion, untilWritten } from '../rows/row-writes.js';
+import { changeRun, openedBy, type OpenedPromotion, takePromotion } from '../rows/row-writes.js';
 import { signerOf } from '../evidence/our-signature.js';
 import { noteKey } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
@@ -71,8 +71,7 @@ export async function observeStep(ports: ObservePorts, input: Input, call: StepC
     if (!(error instanceof PolicyError)) throw error;
     const { code, message: reason, remedy } = describeError(error);
     call.progress.text(`${code}: ${reason}`);
-    const why = { code, reason, digest: root.digest, ...(remedy !== undefined && { remedy }) };
-    return { done: { state: 'refused', generation, ...why } };
+    return { done: { state: 'refused', generation, code, reason, digest: root.digest, remedy } };
   }
 }
 
@@ -153,8 +152,8 @@ async function look(
     differences: differences.slice(0, DIFFERENCES),
     mode: rule.mode,
     gate: await gateOf(ports, opened, destination.isInPlace ? root.digest : undefined),
-    ...(isAttached && { attachTo: rule.attachTo }),
-    ...(looked && { looked }),
+    attachTo: isAttached ? rule.attachTo : undefined,
+    looked,
   };
 }
 
@@ -165,7 +164,7 @@ async function refusingContent<T>(read: () => Promise<T>): Promise<T> {
   } catch (cause) {
     if (!(cause instanceof InputError)) throw cause;
     const { code, message, remedy } = cause;
-    throw new PolicyError(code, message, { cause, ...(remedy !== undefined && { remedy }) });
+    throw new PolicyError(code, message, { cause, remedy });
   }
 }
 
@@ -243,21 +242,13 @@ export async function writeBegun(
   root: Pick<Descriptor, 'digest'> | undefined,
   { run, runVersion }: Pick<StepCall, 'run' | 'runVersion'> = {},
 ): Promise<number> {
-  // Use the row that the step has read if its version is still current. Otherwise read it again.
-  let known = run && runVersion !== undefined ? { value: run, version: runVersion } : undefined;
-  return untilWritten(runId, async () => {
-    const current = known ?? (await ports.store.getRun(runId));
-    known = undefined;
-    if (current === undefined || current.value.state === 'ended') return generation;
-    const { state, digest } = current.value;
-    const answers = (digest === undefined ? undefined : current.value.generation) ?? generation;
-    if (state === 'running' && (root === undefined || digest === root.digest)) return answers;
-    const begun: RunRow = {
-      ...current.value,
-      state: 'running',
-      generation: answers,
-      ...(root && { digest: root.digest }),
-    };
-    return (await ports.store.replaceRun(begun, current.version)) ? answers : undefined;
-  });
+  const known = run && runVersion !== undefined ? { value: run, version: runVersion } : undefined;
+  const begin = (row: RunRow): RunRow | undefined => {
+    if (row.state === 'ended' || (row.state === 'running' && (root === undefined || row.digest === root.digest)))
+      return undefined;
+    const answers = (row.digest === undefined ? undefined : row.generation) ?? generation;
+    return { ...row, state: 'running', generation: answers, digest: root?.digest ?? row.digest };
+  };
+  const begun = await changeRun(ports.store, runId, begin, known);
+  return (begun?.state === 'ended' || begun?.digest === undefined ? undefined : begun.generation) ?? generation;
 }

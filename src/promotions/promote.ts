@@ -3,7 +3,6 @@ import { closeRunContract, markWaitingContract, observeContract } from './contra
 import { copyContract, tagDestinationContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { type InputOf, type ResultOf, StepFailed, call, now, waitFor, type Order } from '../rows/steps.js';
 import { RUN_CANCELLED } from '../rows/cancellation.js';
-import type { Outcome } from '../rows/run-row.js';
 
 export interface RunKey {
   promotionId: string;
@@ -28,9 +27,9 @@ const SUPERSEDED: Result = { outcome: 'superseded', reason: 'the tag moved on' }
 interface Progress {
   /** The generation that the run answers. Undefined before it has read one. */
   generation?: number;
-  digest?: string;
+  digest?: string | undefined;
   /** The reported referrers that the run has looked for. */
-  looked?: Looked;
+  looked?: Looked | undefined;
   did: string[];
 }
 
@@ -49,16 +48,9 @@ export function* promote(key: RunKey): Order<Result | null> {
     result = failedResult(error);
   }
   if (result === 'gone') return null;
-  const { generation, digest, looked, did } = progress;
-  const complete = { ...result, ...(digest !== undefined && { digest }) };
-  const closed = {
-    ...key,
-    result: complete,
-    did,
-    ...(generation !== undefined && { generation }),
-    ...(looked && { looked }),
-  };
-  yield* call(closeRunContract, closed, (yield* now()) + CLOSE_MS);
+  const { digest, ...found } = progress;
+  const complete = { ...result, digest };
+  yield* call(closeRunContract, { ...key, ...found, result: complete }, (yield* now()) + CLOSE_MS);
   return complete;
 }
 
@@ -68,13 +60,12 @@ function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
   progress.generation = observed.generation;
   if (observed.state !== 'found') {
     const { code, reason, remedy, digest } = observed;
-    if (digest !== undefined) progress.digest = digest;
-    const why = { code, reason, ...(remedy !== undefined && { remedy }) };
-    return { outcome: observed.state === 'nothing' ? 'unchanged' : 'refused', ...why };
+    progress.digest = digest;
+    return { outcome: observed.state === 'nothing' ? 'unchanged' : 'refused', code, reason, remedy };
   }
   const { root, differences, mode, gate, attachTo, looked } = observed;
   progress.digest = root.digest;
-  if (looked) progress.looked = looked;
+  progress.looked = looked;
   const isSame = differences.length === 0;
   if (isSame && gate === 'passed') return { outcome: 'unchanged' };
   if (mode === 'observe') {
@@ -163,16 +154,11 @@ function* attach(key: RunKey, { root }: Found, progress: Progress): Order<void> 
 }
 
 /** The result of a run in which a step failed permanently. */
-export function failedResult({ code, message, remedy, refused }: StepFailed): {
-  outcome: Outcome;
-  code?: string;
-  reason: string;
-  remedy?: string;
-} {
+export function failedResult({ code, message, remedy, refused }: StepFailed): Result {
   // The tag moved while a step waited. The next run promotes its new digest.
   if (code === 'SUPERSEDED') return { outcome: 'superseded', reason: message };
   const outcome = code === RUN_CANCELLED ? 'cancelled' : refused ? 'refused' : 'failed';
-  return { outcome, code, reason: message, ...(remedy !== undefined && { remedy }) };
+  return { outcome, code, reason: message, remedy };
 }
 
 /** The first checks of a closed gate, which have no pause. */

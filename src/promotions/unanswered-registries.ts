@@ -10,7 +10,7 @@ import { unansweredText, type Unanswered, type UnansweredTries } from './unanswe
 const NEXT_TRY_MS = 2 * 60_000;
 
 const noteSchema = z.object({
-  role: z.enum(['source', 'destination']).exactOptional(),
+  role: z.enum(['source', 'destination']).optional(),
   what: z.string(),
   since: z.string(),
   tries: z.number(),
@@ -36,7 +36,7 @@ export async function noteUnanswered(
   const note = await ports.store.getNote(nameOf(host));
   const before = note && fresh(note.value, ports.now());
   const now: Note = {
-    ...(role !== undefined && (before === undefined || before.role === role) && { role }),
+    role: before === undefined || before.role === role ? role : undefined,
     what,
     since: before !== undefined && before.since < since ? before.since : since,
     tries: Math.max(tries, before?.tries ?? 0),

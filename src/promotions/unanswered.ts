@@ -16,7 +16,7 @@ export interface Unanswered {
   /** `host:port`, as in references. */
   host: string;
   /** The role of the host in the run. Undefined if it has no role or both. */
-  role?: 'source' | 'destination';
+  role?: 'source' | 'destination' | undefined;
   /** `timeout`, `no connection: ECONNREFUSED`. */
   what: string;
 }
@@ -37,8 +37,7 @@ export function unansweredOf(error: unknown, run: RunRow | undefined): Unanswere
   const url = cause?.details.url;
   if (cause === undefined || typeof url !== 'string' || !URL.canParse(url)) return undefined;
   const { host } = new URL(url);
-  const role = run === undefined ? undefined : roleOf(host, run);
-  return { host, ...(role !== undefined && { role }), what: whatOf(cause) };
+  return { host, role: run && roleOf(host, run), what: whatOf(cause) };
 }
 
 function whatOf({ code, details: { causes } }: PromoterError): string {

@@ -5,7 +5,8 @@ import type { Engine } from '../ports/engine.js';
 import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
 import { jobInstanceOf } from './job-instance.js';
-import { untilWritten } from './row-writes.js';
+import type { PromotionRow } from './promotion-row.js';
+import { changeRun } from './row-writes.js';
 
 /** The error code of a run that somebody stopped. Its outcome is `cancelled`. */
 export const RUN_CANCELLED = 'RUN_CANCELLED';
@@ -53,7 +54,7 @@ export type CancelAnswer =
    * The run ended before the request, or did its last write before it saw the request.
    * @param next the promotion's run that is open now
    */
-  | { state: 'ended'; result?: RunResult; next?: string }
+  | { state: 'ended'; result: RunResult | undefined; next: string | undefined }
   /** The run stops or has stopped. A second request gets the answer of the first. */
   | { state: 'accepted'; cancel: Cancellation };
 
@@ -67,36 +68,26 @@ export async function cancelRun(
   runId: string,
   who: { by: string; reason?: string },
 ): Promise<CancelAnswer> {
-  const row = await untilWritten(runId, async (): Promise<RunRow | 'unknown' | undefined> => {
-    const current = await ports.store.getRun(runId);
-    if (current === undefined) return 'unknown';
-    const { value, version } = current;
-    if (value.state === 'ended' || value.cancel !== undefined) return value;
-    const generation = await generationOf(ports.store, value);
-    const cancel = { ...who, at: ports.now().toISOString(), ...(generation !== undefined && { generation }) };
-    const marked: RunRow = { ...value, cancel };
-    return (await ports.store.replaceRun(marked, version)) ? marked : undefined;
+  const run = await changeRun(ports.store, runId, async (row) => {
+    if (row.state === 'ended' || row.cancel !== undefined) return undefined;
+    const promotion = await promotionOf(ports.store, row);
+    const generation = promotion?.runId === runId ? promotion.generation : undefined;
+    return { ...row, cancel: { ...who, at: ports.now().toISOString(), generation } };
   });
-  if (row === 'unknown') return { state: 'unknown' };
-  const { cancel, state, result } = row;
+  if (run === undefined) return { state: 'unknown' };
+  const { cancel, state, result } = run;
   if (cancel === undefined || (state === 'ended' && result?.outcome !== 'cancelled')) {
-    const next = await openRunOf(ports.store, row);
-    return { state: 'ended', ...(result !== undefined && { result }), ...(next !== undefined && { next }) };
+    const promotion = await promotionOf(ports.store, run);
+    const next = promotion?.runOpen === true && promotion.runId !== runId ? promotion.runId : undefined;
+    return { state: 'ended', result, next };
   }
-  if (state !== 'ended') await endWaits(ports, row);
+  if (state !== 'ended') await endWaits(ports, run);
   return { state: 'accepted', cancel };
 }
 
-async function openRunOf(store: Promotions, { id, input }: RunRow): Promise<string | undefined> {
-  if (input.kind !== 'promotion') return undefined;
-  const row = (await store.getPromotion(input.promotionId))?.value;
-  return row?.runOpen === true && row.runId !== id ? row.runId : undefined;
-}
-
-async function generationOf(store: Promotions, { id, input }: RunRow): Promise<number | undefined> {
-  if (input.kind !== 'promotion') return undefined;
-  const row = (await store.getPromotion(input.promotionId))?.value;
-  return row?.runId === id ? row.generation : undefined;
+/** The row of a run's promotion. Undefined for a job. */
+async function promotionOf(store: Promotions, { input }: RunRow): Promise<PromotionRow | undefined> {
+  return input.kind === 'promotion' ? (await store.getPromotion(input.promotionId))?.value : undefined;
 }
 
 /**
@@ -104,13 +95,9 @@ async function generationOf(store: Promotions, { id, input }: RunRow): Promise<n
  * reads the flag, so one of the two sees the other.
  */
 async function endWaits({ store, engine }: CancelPorts, run: RunRow): Promise<void> {
-  const { id, input } = run;
-  const waits = (await store.listProgress(id)).flatMap(({ state, event }) =>
-    state === 'waiting' && event !== undefined ? [event] : [],
-  );
-  if (input.kind === 'promotion') {
-    const row = (await store.getPromotion(input.promotionId))?.value;
-    if (row?.runId === id && row.waitingFor !== undefined) waits.push(row.waitingFor);
-  }
-  for (const event of waits) await engine.notify(jobInstanceOf(run), event);
+  const steps = await store.listProgress(run.id);
+  const waits = steps.map(({ state, event }) => (state === 'waiting' ? event : undefined));
+  const promotion = await promotionOf(store, run);
+  if (promotion?.runId === run.id) waits.push(promotion.waitingFor);
+  for (const event of waits) if (event !== undefined) await engine.notify(jobInstanceOf(run), event);
 }

@@ -39,42 +39,12 @@ export async function incrementGeneration(
   { kind, id: causeId, reason, ...report }: RowTrigger,
 ): Promise<Incremented> {
   const id = promotionId(rule.name, source);
-  const name = { registry: source.registry, repository: source.repository, tag: source.tag };
   return untilWritten(id, async () => {
     const now = ports.now();
-    const lastTrigger: TriggerCause = {
-      kind,
-      ...(causeId !== undefined && { id: causeId }),
-      ...(reason !== undefined && { reason }),
-      at: now.toISOString(),
-    };
+    const lastTrigger: TriggerCause = { kind, id: causeId, reason, at: now.toISOString() };
     const current = await ports.store.getPromotion(id);
-    const { news, isKnown } = addNews(current?.value ?? {}, report, now);
-    const withNews = news === NO_NEWS ? {} : { news };
-    if (current === undefined) {
-      const fresh: PromotionRow = {
-        id,
-        rule: rule.name,
-        source: name,
-        destination: destinationText(rule, name),
-        generation: 1,
-        observedGeneration: 0,
-        incrementedAt: now.toISOString(),
-        lastTrigger,
-        ...withNews,
-        ...withJob({}, lastTrigger, 1),
-        state: 'working',
-        runOpen: false,
-        runBegun: false,
-        failures: 0,
-      };
-      const row = ports.paused ? fresh : withNewRun(fresh, now, lastTrigger);
-      if (!(await ports.store.insertPromotion(row))) return undefined;
-      if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, generation: 1, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
-    }
-    const before = current.value;
-    const open = before.runOpen && before.runId !== undefined ? { runId: before.runId } : {};
+    const before = current?.value ?? newRow(id, rule, source, now);
+    const { news, isKnown } = addNews(before, report, now);
     // The activity of a job that has incremented this row runs again.
     const repeated = kind === 'job' ? before.jobs?.find((job) => job.id === causeId) : undefined;
     if (
@@ -85,31 +55,50 @@ export async function incrementGeneration(
       // The process of the first trigger may have crashed before it started or notified the run.
       if (before.runOpen && (!before.runBegun || before.waitingFor !== undefined))
         await reconcilePromotion(ports, id, rule);
-      return { promotionId: id, generation: repeated?.generation ?? before.generation, isNew: false, ...open };
+      return incremented(before, repeated?.generation ?? before.generation, false);
     }
     const generation = before.generation + 1;
-    const incrementedRow = {
+    const next: PromotionRow = {
       ...before,
       generation,
       incrementedAt: now.toISOString(),
       lastTrigger,
-      ...withNews,
-      ...withJob(before, lastTrigger, generation),
+      news: news === NO_NEWS ? undefined : news,
+      jobs: jobsWith(before, lastTrigger, generation),
+      ...(before.runOpen && { coalesced: (before.coalesced ?? 0) + 1 }),
     };
-    if (!incrementedRow.runOpen) {
-      const row = ports.paused
-        ? incrementedRow
-        : { ...withNewRun(incrementedRow, now, lastTrigger), destination: destinationText(rule, name) };
-      if (!(await ports.store.replacePromotion(row, current.version))) return undefined;
-      if (row.runOpen) await startRun(ports, row, rule);
-      return { promotionId: id, generation, isNew: true, ...(row.runId !== undefined && { runId: row.runId }) };
+    const row = before.runOpen || ports.paused ? next : withNewRun(next, rule, now, lastTrigger);
+    const isWritten = current ? ports.store.replacePromotion(row, current.version) : ports.store.insertPromotion(row);
+    if (!(await isWritten)) return undefined;
+    if (!before.runOpen && row.runOpen) await startRun(ports, row, rule);
+    else if (row.runOpen && row.runId !== undefined) {
+      await reconcilePromotion(ports, id, rule);
+      await notifyForSource(ports, row.runId);
     }
-    incrementedRow.coalesced = (incrementedRow.coalesced ?? 0) + 1;
-    if (!(await ports.store.replacePromotion(incrementedRow, current.version))) return undefined;
-    await reconcilePromotion(ports, id, rule);
-    if (incrementedRow.runId !== undefined) await notifyForSource(ports, incrementedRow.runId);
-    return { promotionId: id, generation, isNew: true, ...open };
+    return incremented(row, generation, true);
   });
+}
+
+/** A row without a run, before its first trigger. */
+function newRow(id: string, rule: Rule, { registry, repository, tag }: TagName, now: Date): PromotionRow {
+  const source = { registry, repository, tag };
+  return {
+    id,
+    rule: rule.name,
+    source,
+    destination: destinationText(rule, source),
+    generation: 0,
+    observedGeneration: 0,
+    incrementedAt: now.toISOString(),
+    state: 'working',
+    runOpen: false,
+    runBegun: false,
+    failures: 0,
+  };
+}
+
+function incremented({ id, runOpen, runId }: PromotionRow, generation: number, isNew: boolean): Incremented {
+  return { promotionId: id, generation, isNew, ...(runOpen && runId !== undefined && { runId }) };
 }
 
 /**
@@ -119,12 +108,8 @@ export async function incrementGeneration(
 export const MOST_JOBS = 20;
 
 /** The row's jobs, with the job of this trigger, if it is one. */
-function withJob(
-  { jobs = [] }: Pick<PromotionRow, 'jobs'>,
-  { kind, id }: TriggerCause,
-  generation: number,
-): Pick<PromotionRow, 'jobs'> {
-  return kind === 'job' && id !== undefined ? { jobs: [...jobs, { id, generation }].slice(-MOST_JOBS) } : {};
+function jobsWith({ jobs }: PromotionRow, { kind, id }: TriggerCause, generation: number): PromotionRow['jobs'] {
+  return kind === 'job' && id !== undefined ? [...(jobs ?? []), { id, generation }].slice(-MOST_JOBS) : jobs;
 }
 
 /** Refusals that may depend on a registry's late answer, or end without a trigger. */
@@ -188,9 +173,9 @@ export async function closePromotion(
       // the next run later.
       if (by?.rule !== undefined && !ports.paused) {
         const coalesced = row.generation === generation ? undefined : row.lastTrigger;
-        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, ...(coalesced && { coalesced }) };
-        const next = await openNext(ports, { value: noted, version: current.version }, by.rule, trigger);
-        return next === undefined ? undefined : 'next';
+        const trigger: Trigger = { kind: 'follow-up', id: runId, at: finishedAt, coalesced };
+        const isOpened = await openNext(ports, { value: noted, version: current.version }, by.rule, trigger);
+        return isOpened ? 'next' : undefined;
       }
       if (by !== undefined && by.rule === undefined)
         Object.assign(noted, ruleGone(noted, finishedAt, fingerprint(ended.rule)));

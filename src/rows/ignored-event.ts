@@ -4,11 +4,11 @@ export const ignoredEventSchema = z.object({
   /** Time of the last event. */
   at: z.string(),
   /** The number of events and the time of the first; absent if there is only one. */
-  times: z.number().exactOptional(),
-  firstAt: z.string().exactOptional(),
+  times: z.number().optional(),
+  firstAt: z.string().optional(),
   reference: z.string(),
   /** The id that the registry gave to the event. */
-  eventId: z.string().exactOptional(),
+  eventId: z.string().optional(),
   /** `rule staging: tag latest is not in v*` */
   reason: z.string(),
 });

@@ -128,18 +128,7 @@ export function summaryOfRun(row: RunRow): RunSummary {
   const { id, state, openedAt, finishedAt, startedAgainAt, eventSentAt, trigger, result } = row;
   const about = row.input.kind === 'job' ? aboutJob(row.input.job) : aboutPromotion(row.input);
   const digest = row.digest ?? result?.digest ?? about.digest;
-  return {
-    id,
-    state,
-    openedAt,
-    ...(finishedAt !== undefined && { finishedAt }),
-    ...(startedAgainAt !== undefined && { startedAgainAt }),
-    ...(eventSentAt !== undefined && { eventSentAt }),
-    ...(trigger !== undefined && { trigger }),
-    ...about,
-    ...(digest !== undefined && { digest }),
-    ...(result !== undefined && { result }),
-  };
+  return { id, state, openedAt, finishedAt, startedAgainAt, eventSentAt, trigger, ...about, digest, result };
 }
 
 type About = Pick<
@@ -160,10 +149,9 @@ function aboutJob(job: AcceptedJob): About {
     kind: 'job',
     jobId: job.id,
     operation: job.operation,
-    ...(registry !== undefined &&
-      repository !== undefined && { source: { registry, repository, ...(tag !== undefined && { tag }) } }),
-    ...(typeof destination === 'string' && { destination }),
-    ...(digest !== undefined && { digest }),
+    source: registry === undefined || repository === undefined ? undefined : { registry, repository, tag },
+    destination: typeof destination === 'string' ? destination : undefined,
+    digest,
   };
 }
 

@@ -12,13 +12,13 @@ const referrerSchema = z.object({
   digest: z.string(),
   at: z.string(),
   /** The digest that it refers to, if the trigger named it. */
-  subject: z.string().exactOptional(),
+  subject: z.string().optional(),
   /** The digest tag that points to it. */
-  tag: z.string().exactOptional(),
+  tag: z.string().optional(),
   /** A run has found it, or found that it does not belong to this promotion. */
-  seen: z.literal(true).exactOptional(),
+  seen: z.literal(true).optional(),
   /** How many runs have looked for it without finding it. */
-  looks: z.number().exactOptional(),
+  looks: z.number().optional(),
 });
 type ReferrerNews = z.infer<typeof referrerSchema>;
 
@@ -26,14 +26,14 @@ export const newsSchema = z.object({
   tag: z
     .object({
       /** The pushed digest; for a deletion the deleted digest, if the trigger named it. */
-      digest: z.string().exactOptional(),
-      deleted: z.literal(true).exactOptional(),
+      digest: z.string().optional(),
+      deleted: z.literal(true).optional(),
       /** The time of the event by the registry's clock. */
       at: z.string(),
       /** A run has read this digest under the tag. */
-      seen: z.literal(true).exactOptional(),
+      seen: z.literal(true).optional(),
     })
-    .exactOptional(),
+    .optional(),
   /** The newest ones, oldest first. */
   referrers: z.array(referrerSchema),
   /** The number of all referrers that triggers reported. */
@@ -50,21 +50,21 @@ export type News = z.infer<typeof newsSchema>;
 /** What a trigger reports. Every field may be absent. */
 export interface TriggerReport {
   /** The digest that was pushed under the tag; with `deleted`, the manifest that was deleted. */
-  digest?: string;
+  digest?: string | undefined;
   /** The tag was deleted, or the manifest that it names. */
   deleted?: true;
   /** The referrer that was pushed, and its digest tag, if it has one. */
-  referrer?: string;
-  referrerTag?: string;
-  referrerSubject?: string;
+  referrer?: string | undefined;
+  referrerTag?: string | undefined;
+  referrerSubject?: string | undefined;
   /** The time of the event by the registry's clock. Without it, nothing of this is stored. */
   at?: string;
 }
 
 /** The part of a row that a trigger is compared with. */
 interface KnownNews {
-  news?: News;
-  last?: { digest?: string };
+  news?: News | undefined;
+  last?: { digest?: string | undefined } | undefined;
 }
 
 export const NO_NEWS: News = { referrers: [], referrerCount: 0, replaced: [] };
@@ -96,19 +96,12 @@ export function addNews(
   const isTie = tag !== undefined && timeMs === Date.parse(tag.at) && tag.digest !== digest;
   if (isLater || isTie) {
     const before = tag?.digest !== undefined && tag.digest !== digest ? [tag.digest] : [];
-    const named = digest === undefined ? {} : { digest };
-    const next = {
-      ...named,
-      ...(report.deleted === true && { deleted: true as const }),
-      at: new Date(timeMs).toISOString(),
-    };
+    const next = { digest, deleted: report.deleted, at: new Date(timeMs).toISOString() };
     return { news: { ...news, tag: next, replaced: withReplaced(news.replaced, before, now) }, isKnown: false };
   }
   if (digest === undefined || digest === tag.digest) return { news, isKnown: true };
-  const isKnown = digest === last?.digest || isReplaced;
-  return isKnown
-    ? { news, isKnown }
-    : { news: { ...news, replaced: withReplaced(news.replaced, [digest], now) }, isKnown };
+  if (digest === last?.digest || isReplaced) return { news, isKnown: true };
+  return { news: { ...news, replaced: withReplaced(news.replaced, [digest], now) }, isKnown: false };
 }
 
 /**
@@ -135,7 +128,7 @@ function addReferrerNews(
   if (known !== undefined && timeMs <= Date.parse(known.at)) return { news, isKnown: true };
   // A digest tag names one referrer; the earlier one under the same tag is no longer there.
   const others = news.referrers.filter((each) => each.digest !== digest && (tag === undefined || each.tag !== tag));
-  const added = { digest, at: new Date(timeMs).toISOString(), ...(subject && { subject }), ...(tag && { tag }) };
+  const added = { digest, at: new Date(timeMs).toISOString(), subject, tag };
   const referrers = [...others, added].toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at)).slice(-MOST_NAMED);
   const referrerCount = news.referrerCount + (known === undefined ? 1 : 0);
   return { news: { ...news, referrers, referrerCount }, isKnown: false };
@@ -154,10 +147,10 @@ function isYoung(at: string, now: Date): boolean {
 /** Why a run assumes that a stale replica answered for the tag. */
 export interface LateTag {
   /** The digest and time of the last reported push; absent if it is only known that the digest below was replaced. */
-  named?: { digest: string; at: string };
+  named: { digest: string; at: string } | undefined;
   /** The digest that the tag reads, and since when it is known to be replaced. */
   digest: string;
-  replacedAt?: string;
+  replacedAt: string | undefined;
 }
 
 /**
@@ -170,7 +163,7 @@ export function lateTag({ news = NO_NEWS, last }: KnownNews, digest: string, now
   const named = isOpen(tag) ? { digest: tag.digest, at: tag.at } : undefined;
   const { at: replacedAt } = replaced.find((each) => each.digest === digest && isYoung(each.at, now)) ?? {};
   if (replacedAt === undefined && (named === undefined || last?.digest !== digest)) return undefined;
-  return { digest, ...(named && { named }), ...(replacedAt !== undefined && { replacedAt }) };
+  return { digest, named, replacedAt };
 }
 
 /** True if the tag named this digest until recently. A destination that still has it may be a stale replica. */
@@ -194,7 +187,7 @@ export function isAnsweredBy({ tag }: News, digest: string | undefined): boolean
 export function believed(news: News, digest: string): News {
   const { tag } = news;
   const replaced = news.replaced.filter((each) => each.digest !== digest);
-  return { ...news, replaced, ...(tag !== undefined && { tag: { digest, at: tag.at, seen: true } }) };
+  return { ...news, replaced, tag: tag && { digest, at: tag.at, seen: true } };
 }
 
 /**
@@ -212,7 +205,7 @@ export function answered(news: News, before: string | undefined, digest: string,
   gone.delete(undefined);
   const replaced = news.replaced.filter((each) => each.digest !== digest);
   const digests = [...gone].filter((each) => each !== undefined);
-  return { ...news, ...(tag !== undefined && { tag }), replaced: withReplaced(replaced, digests, now) };
+  return { ...news, tag, replaced: withReplaced(replaced, digests, now) };
 }
 
 /** One millisecond later, so that the earlier event, if it is delivered again, is not newer. */

@@ -26,9 +26,9 @@ export const promotionRowSchema = z.object({
   generation: z.number(),
   incrementedAt: z.string(),
   /** The trigger that incremented `generation` last. */
-  lastTrigger: triggerCauseSchema.exactOptional(),
+  lastTrigger: triggerCauseSchema.optional(),
   /** The newest jobs that incremented `generation`, each with the value that it made. Oldest first. */
-  jobs: z.array(z.object({ id: z.string(), generation: z.number() })).exactOptional(),
+  jobs: z.array(z.object({ id: z.string(), generation: z.number() })).optional(),
   /**
    * The `generation` that the last final run answered. If it is behind `generation` and no run is open, the app is
    * paused or the tick's limit was reached; the schedule opens the run later.
@@ -36,61 +36,59 @@ export const promotionRowSchema = z.object({
   observedGeneration: z.number(),
   state: z.enum(PROMOTION_STATES),
   /** The current run, or the last one if `runOpen` is false. */
-  runId: z.string().exactOptional(),
+  runId: z.string().optional(),
   runOpen: z.boolean(),
-  runOpenedAt: z.string().exactOptional(),
+  runOpenedAt: z.string().optional(),
   /** The trigger that opened that run, and how many triggers it has coalesced. */
-  runTrigger: triggerSchema.exactOptional(),
-  coalesced: z.number().exactOptional(),
+  runTrigger: triggerSchema.optional(),
+  coalesced: z.number().optional(),
   /** Set by the run's first step. It shows that the engine has the run. */
   runBegun: z.boolean(),
-  previousRunId: z.string().exactOptional(),
+  previousRunId: z.string().optional(),
   /** The external event that notifies a run that waits for evidence. Absent while the run pauses between two checks. */
-  waitingFor: z.string().exactOptional(),
+  waitingFor: z.string().optional(),
   /** When the last final run's outcome and digest first appeared. */
-  since: z.string().exactOptional(),
+  since: z.string().optional(),
   /** The last final run's result, and the fingerprint of its rule. */
-  last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), fingerprint: z.string() }).exactOptional(),
+  last: runResultSchema.extend({ runId: z.string(), finishedAt: z.string(), fingerprint: z.string() }).optional(),
   /** The digest that last passed the evidence gate, and the fingerprint of the rule at that time. */
-  gate: z.object({ digest: z.string(), fingerprint: z.string() }).exactOptional(),
+  gate: z.object({ digest: z.string(), fingerprint: z.string() }).optional(),
   /** What triggers reported about the tag and its referrers. */
-  news: newsSchema.exactOptional(),
+  news: newsSchema.optional(),
   /** The state of this promotion's resync. */
   resync: z
     .object({
       /** The run after which this was written. A later run compares everything itself, so this no longer counts. */
       runId: z.string(),
       /** The time of the last comparison without a difference. */
-      at: z.string().exactOptional(),
+      at: z.string().optional(),
       /** Failed comparisons in a row, and when the next one is due. */
-      trouble: z.object({ times: z.number(), retryAt: z.string() }).exactOptional(),
+      trouble: z.object({ times: z.number(), retryAt: z.string() }).optional(),
       /**
        * A digest whose comparison takes too many requests for the schedule, so that a run compares it once a day. It
        * stays valid after later runs.
        */
-      tooLarge: z.string().exactOptional(),
+      tooLarge: z.string().optional(),
     })
-    .exactOptional(),
+    .optional(),
   /** Failures in a row. They determine the pause before the schedule tries again. */
   failures: z.number(),
   /** When the schedule tries a failed promotion again. Absent if only a trigger or a scan does. */
-  retryAt: z.string().exactOptional(),
+  retryAt: z.string().optional(),
   /** A run that has reported nothing for long, and when the schedule first noticed. */
-  silent: z.object({ runId: z.string(), at: z.string() }).exactOptional(),
+  silent: z.object({ runId: z.string(), at: z.string() }).optional(),
   /**
    * How many runs at this `generation` were interrupted, one after the other. `steps` and `bytes` (copied) are the
    * most that one of them has completed.
    */
-  interrupted: z
-    .object({ times: z.number(), generation: z.number(), steps: z.number(), bytes: z.number() })
-    .exactOptional(),
+  interrupted: z.object({ times: z.number(), generation: z.number(), steps: z.number(), bytes: z.number() }).optional(),
   /** Superseded runs in a row at this `generation`. */
-  superseded: z.object({ times: z.number(), generation: z.number() }).exactOptional(),
+  superseded: z.object({ times: z.number(), generation: z.number() }).optional(),
   /**
    * A digest that a run may have written to the destination tag without sending a result event. The run that finds it
    * there sends the event.
    */
-  unconfirmed: z.string().exactOptional(),
+  unconfirmed: z.string().optional(),
 });
 /** A promotion: one rule applied to one source tag. The row is the source of truth; the engine only executes runs. */
 export type PromotionRow = z.infer<typeof promotionRowSchema>;

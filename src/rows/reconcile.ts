@@ -1,7 +1,7 @@
-import { fingerprint, deadlineMs, type Rule } from '../rules/rule.js';
-import { rowAfterRun, closedRow, INTERRUPTED, endRunRow, retryAtOf } from './run-end.js';
+import { deadlineMs, type Rule } from '../rules/rule.js';
+import { rowAfterRun, closedRow, INTERRUPTED, endRunRow, type Answer } from './run-end.js';
 import type { RunPorts } from '../ports/run-ports.js';
-import type { RunResult, RunRow } from './run-row.js';
+import type { RunResult } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { StepProgress } from './step-progress.js';
 import type { Versioned } from '../ports/versioned.js';
@@ -47,7 +47,7 @@ export async function reconcileRun(
     if (rule === undefined) return closeWithoutRule(ports, current);
     // The trigger came while the app was paused or the tick's limit was reached.
     const trigger = row.lastTrigger ?? { kind: 'schedule', at: ports.now().toISOString() };
-    return ports.paused || (await openNext(ports, current, rule, trigger)) !== undefined;
+    return ports.paused || openNext(ports, current, rule, trigger);
   }
   const { state, createdAt } = await ports.engine.state(row.runId);
   if (state === 'missing' && !row.runBegun && rule !== undefined) {
@@ -140,21 +140,49 @@ async function replaceOrphaned(
   const { result, run } = await endRunRow(ports, runId, isFailure ? LOST : INTERRUPTED);
   // This run may have written the destination tag. The next run that finds its digest there sends the result event.
   const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
-  const known = { ...current, value: { ...row, ...(put !== undefined && { unconfirmed: put }) } };
+  const known = { ...current, value: { ...row, unconfirmed: put ?? row.unconfirmed } };
   const answers = run?.input.kind === 'promotion' ? run.input.rule : undefined;
-  if (run !== undefined && answers !== undefined && result.outcome === 'cancelled')
-    return closeCancelled(ports, known, run, { result, answers });
+  // If a trigger came after the request to stop, the next tick opens a run for it.
+  if (run !== undefined && answers !== undefined && result.outcome === 'cancelled') {
+    const generation = Math.max(row.observedGeneration, run.cancel?.generation ?? row.generation);
+    return closeAs(ports, known, rowAfter(ports, known.value, { generation, result, rule: answers }), result);
+  }
   if (rule === undefined) return closeWithoutRule(ports, known);
   const isLost = result.code === LOST.code;
-  const next = { ...known, value: { ...known.value, interrupted } };
-  if (isLost && isFailure) return closeAsRunLost(ports, next, run, rule);
+  if (isLost && isFailure) {
+    const lost = { ...result, digest: run?.digest };
+    const answer = { generation: row.generation, result: lost, rule: answers ?? rule };
+    return closeAs(ports, known, rowAfter(ports, known.value, answer), lost);
+  }
   // The run was already ended as interrupted and has closed since. Triggers that came after that get a run of their
   // own.
   if (!isLost && result.outcome !== 'interrupted' && run !== undefined && answers !== undefined) {
-    return closeAsItEnded(ports, known, run, { result, answers }, rule);
+    const generation = run.generation ?? row.generation;
+    const answer = rowAfter(ports, known.value, { generation, result, rule: answers });
+    // If the app is paused, the row is closed with `generation` ahead. The schedule opens the next run later.
+    if (ports.paused || (answer.isFinal && answer.row.generation === generation))
+      return closeAs(ports, known, answer, result);
+    const trigger = { kind: 'follow-up', id: runId, at: ports.now().toISOString() } as const;
+    return openNext(ports, { ...known, value: answer.row }, rule, trigger);
   }
   const trigger = { kind: 'retry', id: runId, at: ports.now().toISOString() } as const;
-  return (await openNext(ports, next, rule, trigger)) !== undefined;
+  return openNext(ports, { ...known, value: { ...known.value, interrupted } }, rule, trigger);
+}
+
+type After = ReturnType<typeof rowAfterRun>;
+
+/** The row with the result of its orphaned run. */
+function rowAfter(ports: RunPorts, row: PromotionRow, answer: Pick<Answer, 'generation' | 'result' | 'rule'>): After {
+  return rowAfterRun(row, row.runId ?? '', { ...answer, read: answer.generation }, ports.now());
+}
+
+function closeAs(
+  { store }: RunPorts,
+  { version }: Versioned<PromotionRow>,
+  { row }: After,
+  result: RunResult,
+): Promise<boolean> {
+  return store.replacePromotion(closedRow(row, result), version);
 }
 
 /**
@@ -175,57 +203,6 @@ function countInterrupted(
     steps: Math.max(steps, before?.steps ?? 0),
     bytes: Math.max(bytes, before?.bytes ?? 0),
   };
-}
-
-/** Closes the promotion of a run whose own row has ended already, with that result. */
-async function closeAsItEnded(
-  ports: RunPorts,
-  { value: row, version }: Versioned<PromotionRow>,
-  run: RunRow,
-  { result, answers }: { result: RunResult; answers: Rule },
-  rule: Rule,
-): Promise<boolean> {
-  const generation = run.generation ?? row.generation;
-  const now = ports.now();
-  const answer = rowAfterRun(row, run.id, { generation, read: generation, result, rule: answers }, now);
-  // If the app is paused, the row is closed with `generation` ahead. The schedule opens the next run later.
-  if (ports.paused || (answer.isFinal && answer.row.generation === generation)) {
-    return ports.store.replacePromotion(closedRow(answer.row, result), version);
-  }
-  const trigger = { kind: 'follow-up', id: run.id, at: now.toISOString() } as const;
-  return (await openNext(ports, { value: answer.row, version }, rule, trigger)) !== undefined;
-}
-
-/** Closes the row of a promotion after too many interrupted runs. The schedule tries again, with growing pauses. */
-function closeAsRunLost(
-  ports: RunPorts,
-  { value, version }: Versioned<PromotionRow>,
-  run: RunRow | undefined,
-  rule: Rule,
-): Promise<boolean> {
-  const { waitingFor: _waited, silent: _silent, interrupted: _times, retryAt: _again, ...row } = value;
-  const finishedAt = ports.now().toISOString();
-  const last = {
-    ...LOST,
-    ...(run?.digest !== undefined && { digest: run.digest }),
-    runId: row.runId ?? '',
-    finishedAt,
-    fingerprint: run?.input.kind === 'promotion' ? fingerprint(run.input.rule) : '',
-  };
-  const since = row.last?.code === LOST.code ? (row.since ?? finishedAt) : finishedAt;
-  const failures = row.failures + 1;
-  const retryAt = retryAtOf(rule, LOST, failures, ports.now());
-  const closed: PromotionRow = {
-    ...row,
-    observedGeneration: row.generation,
-    last,
-    since,
-    failures,
-    ...(retryAt !== undefined && { retryAt }),
-    runOpen: false,
-    state: 'failed',
-  };
-  return ports.store.replacePromotion(closed, version);
 }
 
 const LOST: RunResult = {
@@ -256,23 +233,9 @@ export function ruleGone(
  * @returns false if another writer was first
  */
 function closeWithoutRule(ports: RunPorts, { value, version }: Versioned<PromotionRow>): Promise<boolean> {
-  const { waitingFor: _waited, ...row } = value;
-  const gone = ruleGone(row, ports.now().toISOString(), row.last?.fingerprint ?? '');
-  return ports.store.replacePromotion({ ...row, ...gone, runOpen: false, state: 'refused' }, version);
-}
-
-/**
- * Closes the row of an orphaned run that was cancelled. If a trigger came after that, the next tick opens a run for it.
- */
-function closeCancelled(
-  ports: RunPorts,
-  { value: row, version }: Versioned<PromotionRow>,
-  { id, cancel }: RunRow,
-  { result, answers }: { result: RunResult; answers: Rule },
-): Promise<boolean> {
-  const generation = Math.max(row.observedGeneration, cancel?.generation ?? row.generation);
-  const answer = rowAfterRun(row, id, { generation, read: generation, result, rule: answers }, ports.now());
-  return ports.store.replacePromotion(closedRow(answer.row, result), version);
+  const gone = ruleGone(value, ports.now().toISOString(), value.last?.fingerprint ?? '');
+  const row: PromotionRow = { ...value, waitingFor: undefined, ...gone, runOpen: false, state: 'refused' };
+  return ports.store.replacePromotion(row, version);
 }
 
 /**

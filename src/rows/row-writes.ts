@@ -3,18 +3,12 @@ import type { Promotions } from '../ports/promotions.js';
 import { believed } from './news.js';
 import type { PromotionRow } from './promotion-row.js';
 import type { Runs } from '../ports/runs.js';
-import type { RunInput } from './run-row.js';
+import type { RunInput, RunRow } from './run-row.js';
 import type { StepCall } from '../ports/step.js';
+import type { Versioned } from '../ports/versioned.js';
 
 /** Maximum tries of one conditional write. `ROW_CONTENDED` */
 const ROW_TRIES = 60;
-
-function contended(id: string): PromoterError {
-  return new PromoterError('ROW_CONTENDED', `too many writers change ${id} at once`, {
-    transient: true,
-    remedy: 'The app retries; nothing was lost.',
-  });
-}
 
 /** Tries a conditional write until it succeeds. Each try reads the row again. */
 export async function untilWritten<T>(id: string, attempt: () => Promise<T | undefined>): Promise<T> {
@@ -23,7 +17,34 @@ export async function untilWritten<T>(id: string, attempt: () => Promise<T | und
     if (done !== undefined) return done;
     await new Promise((resolve) => setTimeout(resolve, Math.random() * Math.min(20 * 2 ** tries, 1000)));
   }
-  throw contended(id);
+  throw new PromoterError('ROW_CONTENDED', `too many writers change ${id} at once`, {
+    transient: true,
+    remedy: 'The app retries; nothing was lost.',
+  });
+}
+
+/**
+ * Changes a run's row. Can be repeated.
+ * @param change returns the changed row; undefined to leave it as it is
+ * @param known the row, if it was just read
+ * @returns the row after that; undefined if there is none
+ * @throws PromoterError `ROW_CONTENDED` (transient)
+ */
+export async function changeRun(
+  store: Runs,
+  runId: string,
+  change: (run: RunRow) => RunRow | undefined | Promise<RunRow | undefined>,
+  known?: Versioned<RunRow>,
+): Promise<RunRow | undefined> {
+  let knownRow = known;
+  const { run } = await untilWritten(runId, async () => {
+    const current = knownRow ?? (await store.getRun(runId));
+    knownRow = undefined;
+    const changed = current && (await change(current.value));
+    if (current === undefined || changed === undefined) return { run: current?.value };
+    return (await store.replaceRun(changed, current.version)) ? { run: changed } : undefined;
+  });
+  return run;
 }
 
 interface OwnedPorts {
@@ -59,11 +80,11 @@ export function takePromotion(ports: OwnedPorts, id: string, runId: string): Pro
 
 /** Reads the row for a run's next check, and clears `waitingFor`. Undefined if another run owns the row. */
 export function readOwned(ports: OwnedPorts, id: string, runId: string): Promise<PromotionRow | undefined> {
-  return changeOwned(ports, id, runId, (row) => {
-    if (row.waitingFor === undefined && row.state !== 'waiting') return undefined;
-    const { waitingFor: _waited, ...rest } = row;
-    return { ...rest, state: 'working' };
-  });
+  return changeOwned(ports, id, runId, (row) =>
+    row.waitingFor === undefined && row.state !== 'waiting'
+      ? undefined
+      : { ...row, waitingFor: undefined, state: 'working' },
+  );
 }
 
 /**
@@ -129,11 +150,9 @@ export async function writeWaiting(
 
 /** Writes the source's digest to the run's row as soon as it is known. Can be repeated. */
 export async function writeDigest(ports: { store: Runs }, runId: string, digest: string): Promise<void> {
-  await untilWritten(runId, async () => {
-    const current = await ports.store.getRun(runId);
-    if (current === undefined || current.value.state === 'ended' || current.value.digest === digest) return true;
-    return (await ports.store.replaceRun({ ...current.value, digest }, current.version)) ? true : undefined;
-  });
+  await changeRun(ports.store, runId, (run) =>
+    run.state === 'ended' || run.digest === digest ? undefined : { ...run, digest },
+  );
 }
 
 /** The input of a promotion's run: the rule when the run was opened, the source tag and the destination. */

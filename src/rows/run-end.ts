@@ -7,7 +7,7 @@ import { failurePauseMs } from '../rules/decide.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import type { Runs } from '../ports/runs.js';
 import type { Versioned } from '../ports/versioned.js';
-import { untilWritten } from './row-writes.js';
+import { changeRun } from './row-writes.js';
 
 const STATES: Record<RunResult['outcome'], PromotionState> = {
   promoted: 'in_sync',
@@ -37,26 +37,21 @@ export function rowAfterRun(
   const finishedAt = now.toISOString();
   const isFinal = result.outcome !== 'superseded';
   const failures = result.outcome === 'failed' ? row.failures + 1 : isFinal ? 0 : row.failures;
-  const {
-    waitingFor: _waited,
-    silent: _silent,
-    superseded: _before,
-    unconfirmed: _put,
-    interrupted: _times,
-    retryAt: _again,
-    ...rest
-  } = row;
-  const retryAt = retryAtOf(rule, result, failures, now);
-  const known = isFinal ? newsAfter(row, result, now) : row.news;
-  const news = known === undefined || looked === undefined ? known : lookedFor(known, looked);
+  const news = isFinal ? newsAfter(row, result, now) : row.news;
   const after: PromotionRow = {
-    ...rest,
-    ...(news !== undefined && { news }),
-    ...keptOf({ ...row, unconfirmed }, result, read),
+    ...row,
+    waitingFor: undefined,
+    silent: undefined,
+    interrupted: undefined,
+    news: news && looked ? lookedFor(news, looked) : news,
+    ...keptOf(row, unconfirmed, result, read),
     failures,
-    ...(retryAt !== undefined && { retryAt }),
-    ...(isFinal && { observedGeneration: generation, since: sinceOf(row, result, finishedAt) }),
-    ...(isFinal && { last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) } }),
+    retryAt: retryAtOf(rule, result, failures, now),
+    ...(isFinal && {
+      observedGeneration: generation,
+      since: sinceOf(row, result, finishedAt),
+      last: { ...result, runId, finishedAt, fingerprint: fingerprint(rule) },
+    }),
   };
   if (isFinal && hasMissed(after, result)) after.generation += 1;
   return { row: after, isFinal };
@@ -172,22 +167,19 @@ function confirmed(row: PromotionRow, result: RunResult): RunResult {
  * @param generation the one that the run has read
  */
 function keptOf(
-  row: Omit<PromotionRow, 'unconfirmed'> & { unconfirmed: string | undefined },
+  row: PromotionRow,
+  unconfirmed: string | undefined,
   result: RunResult,
   generation: number,
 ): Pick<PromotionRow, 'superseded' | 'unconfirmed'> {
-  const { unconfirmed } = row;
   if (result.outcome === 'superseded') {
     const times = timesSuperseded(row, generation);
-    return {
-      ...(times > 0 && { superseded: { times, generation } }),
-      ...(unconfirmed !== undefined && { unconfirmed }),
-    };
+    return { superseded: times > 0 ? { times, generation } : undefined, unconfirmed };
   }
-  // The run wrote the tag, but could not read it back.
-  const put = result.code === 'TAG_LOST' ? result.digest : unconfirmed;
-  const isOver = result.outcome === 'promoted' || result.outcome === 'unchanged';
-  return put === undefined || isOver ? {} : { unconfirmed: put };
+  if (result.outcome === 'promoted' || result.outcome === 'unchanged')
+    return { superseded: undefined, unconfirmed: undefined };
+  // After TAG_LOST: the run wrote the tag, but could not read it back.
+  return { superseded: undefined, unconfirmed: result.code === 'TAG_LOST' ? result.digest : unconfirmed };
 }
 
 /**
@@ -195,7 +187,7 @@ function keptOf(
  * @returns RFC 3339; undefined if the run did not fail, if its rule has no schedule, or if its tag is gone (a scan
  * finds it when it returns)
  */
-export function retryAtOf(rule: Rule, result: RunResult, failures: number, now: Date): string | undefined {
+function retryAtOf(rule: Rule, result: RunResult, failures: number, now: Date): string | undefined {
   if (result.outcome !== 'failed' || result.code === 'SOURCE_GONE' || !rule.triggers.includes('schedule'))
     return undefined;
   return new Date(now.getTime() + failurePauseMs(failures)).toISOString();
@@ -218,17 +210,13 @@ export async function endRunRow(
   runId: string,
   result: RunResult,
   known?: Versioned<RunRow>,
-): Promise<{ result: RunResult; run?: RunRow }> {
-  let knownRow = known;
-  return untilWritten(runId, async () => {
-    const current = knownRow ?? (await ports.store.getRun(runId));
-    knownRow = undefined;
-    if (current === undefined) return { result };
-    if (current.value.state === 'ended') return { result: current.value.result ?? result, run: current.value };
-    const end = asStopped(current.value, result);
-    const run = { ...current.value, state: 'ended' as const, finishedAt: ports.now().toISOString(), result: end };
-    return (await ports.store.replaceRun(run, current.version)) ? { result: end, run } : undefined;
-  });
+): Promise<{ result: RunResult; run: RunRow | undefined }> {
+  const end = (row: RunRow): RunRow | undefined =>
+    row.state === 'ended'
+      ? undefined
+      : { ...row, state: 'ended', finishedAt: ports.now().toISOString(), result: asStopped(row, result) };
+  const run = await changeRun(ports.store, runId, end, known);
+  return { result: run?.result ?? result, run };
 }
 
 /**
@@ -239,5 +227,5 @@ function asStopped({ cancel, digest }: RunRow, result: RunResult): RunResult {
   if (cancel === undefined) return result;
   if (result.outcome === 'superseded') return cancelledResult(cancel);
   if (result.outcome !== 'interrupted' && result.code !== 'RUN_LOST') return result;
-  return { ...cancelledResult(cancel), ...(digest !== undefined && { digest }) };
+  return { ...cancelledResult(cancel), digest };
 }

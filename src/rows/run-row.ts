@@ -40,13 +40,13 @@ export type SourceTag = z.infer<typeof sourceTagSchema>;
 export const runResultSchema = z.object({
   outcome: z.enum(OUTCOMES),
   /** If the run was refused or failed: the code, message and remedy of the error. */
-  code: z.string().exactOptional(),
-  reason: z.string().exactOptional(),
-  remedy: z.string().exactOptional(),
+  code: z.string().optional(),
+  reason: z.string().optional(),
+  remedy: z.string().optional(),
   /** If evidence was missing: a hash of the signatures that the image had at that time. */
-  evidence: z.string().exactOptional(),
+  evidence: z.string().optional(),
   /** The digest that the run saw under the tag. */
-  digest: z.string().exactOptional(),
+  digest: z.string().optional(),
 });
 /**
  * The outcome of a run and its reason. `interrupted` means that its orchestration is gone or ended without closing the
@@ -64,9 +64,9 @@ export const triggerCauseSchema = z.object({
    */
   kind: z.enum(TRIGGER_KINDS),
   /** The id of the event, message or job. For `retry` and `follow-up`: the run before. */
-  id: z.string().exactOptional(),
+  id: z.string().optional(),
   /** The reason that the requester gave. */
-  reason: z.string().exactOptional(),
+  reason: z.string().optional(),
   at: z.string(),
 });
 /** The cause of a trigger. */
@@ -74,7 +74,7 @@ export type TriggerCause = z.infer<typeof triggerCauseSchema>;
 
 export const triggerSchema = triggerCauseSchema.extend({
   /** For a `follow-up`: the last trigger that the run before coalesced. */
-  coalesced: triggerCauseSchema.exactOptional(),
+  coalesced: triggerCauseSchema.optional(),
 });
 /** The trigger that opened a run. */
 export type Trigger = z.infer<typeof triggerSchema>;
@@ -111,9 +111,9 @@ const cancellationSchema = z.object({
   at: z.string(),
   /** The name that the requester gave. */
   by: z.string(),
-  reason: z.string().exactOptional(),
+  reason: z.string().optional(),
   /** The promotion's `generation` at the time of the request. The stopped run answers all triggers up to it. */
-  generation: z.number().exactOptional(),
+  generation: z.number().optional(),
 });
 /** A request to stop a run: who, when and why. */
 export type Cancellation = z.infer<typeof cancellationSchema>;
@@ -123,45 +123,38 @@ export const runRowSchema = z.object({
   input: runInputSchema,
   state: z.enum(['pending', 'running', 'ended']),
   openedAt: z.string(),
-  trigger: triggerSchema.exactOptional(),
+  trigger: triggerSchema.optional(),
   /** Only promotions: the generation that the run answers, set when it begins. */
-  generation: z.number().exactOptional(),
+  generation: z.number().optional(),
   /** The digest of the source, set when the run has read it. */
-  digest: z.string().exactOptional(),
+  digest: z.string().optional(),
   /** When an orphaned job was started again. */
-  startedAgainAt: z.string().exactOptional(),
+  startedAgainAt: z.string().optional(),
   /** When its result event was sent. */
-  eventSentAt: z.string().exactOptional(),
+  eventSentAt: z.string().optional(),
   /** Set once and never removed. The run ends as soon as it sees it. */
-  cancel: cancellationSchema.exactOptional(),
-  finishedAt: z.string().exactOptional(),
-  result: runResultSchema.exactOptional(),
+  cancel: cancellationSchema.optional(),
+  finishedAt: z.string().optional(),
+  result: runResultSchema.optional(),
   /** The output of a job's operation. */
-  output: runOutputSchema.exactOptional(),
+  output: runOutputSchema.optional(),
 });
 /** One run of a promotion, or one job. */
 export type RunRow = z.infer<typeof runRowSchema>;
 
-export const runSummarySchema = z.object({
-  id: z.string(),
-  kind: z.enum(['promotion', 'job']),
-  state: z.enum(['pending', 'running', 'ended']),
-  openedAt: z.string(),
-  finishedAt: z.string().exactOptional(),
-  startedAgainAt: z.string().exactOptional(),
-  eventSentAt: z.string().exactOptional(),
-  trigger: triggerSchema.exactOptional(),
-  /** Only promotions. */
-  promotionId: z.string().exactOptional(),
-  rule: z.string().exactOptional(),
-  /** Only jobs. */
-  jobId: z.string().exactOptional(),
-  operation: z.string().exactOptional(),
-  /** Absent if a job has no repository. */
-  source: z.object({ registry: z.string(), repository: z.string(), tag: z.string().exactOptional() }).exactOptional(),
-  destination: z.string().exactOptional(),
-  digest: z.string().exactOptional(),
-  result: runResultSchema.exactOptional(),
-});
+export const runSummarySchema = runRowSchema
+  .omit({ input: true, generation: true, cancel: true, output: true })
+  .extend({
+    kind: z.enum(['promotion', 'job']),
+    /** Only promotions. */
+    promotionId: z.string().optional(),
+    rule: z.string().optional(),
+    /** Only jobs. */
+    jobId: z.string().optional(),
+    operation: z.string().optional(),
+    /** Absent if a job has no repository. */
+    source: z.object({ registry: z.string(), repository: z.string(), tag: z.string().optional() }).optional(),
+    destination: z.string().optional(),
+  });
 /** A run in a list, without its rule and output. */
 export type RunSummary = z.infer<typeof runSummarySchema>;

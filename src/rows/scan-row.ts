@@ -24,7 +24,7 @@ const existingSchema = z.object({
    * The newest time of a tag when the recording started; tags written later are new. Absent if the registry reports no
    * times.
    */
-  untilMs: z.number().exactOptional(),
+  untilMs: z.number().optional(),
 });
 /** The recording of existing tags, which a rule with `existing: ignore` does not promote. */
 export type Existing = z.infer<typeof existingSchema>;
@@ -34,48 +34,48 @@ const fullScanSchema = z.object({
   /** The fingerprint of the rule for which it scans. */
   fingerprint: z.string(),
   /** The tag after which it continues. */
-  after: z.string().exactOptional(),
+  after: z.string().optional(),
   /** The scan found rows with an older fingerprint. */
-  hasOutdated: z.boolean().exactOptional(),
+  hasOutdated: z.boolean().optional(),
 });
 
 const ranAgainSchema = z.object({
   /** The fingerprint of the rule at that time. */
   by: z.string(),
   /** The tag after which it continues. */
-  after: z.string().exactOptional(),
+  after: z.string().optional(),
   isWhole: z.boolean(),
 });
 
 const scanStateSchema = z.object({
   /** The rule's scan fingerprint when the last full scan began. Absent if a full scan must come first. */
-  fingerprint: z.string().exactOptional(),
+  fingerprint: z.string().optional(),
   /** How many of the promotions were run again since the rule changed. */
-  ranAgain: ranAgainSchema.exactOptional(),
+  ranAgain: ranAgainSchema.optional(),
   /** Absent before the first scan, and if the registry has no lists by time. */
-  cursor: cursorSchema.exactOptional(),
+  cursor: cursorSchema.optional(),
   /**
    * Changes that affect more promotions than a tick may start: by the hash of the entry, the id of the last promotion
    * that was handled.
    */
-  partly: z.record(z.string(), z.string()).exactOptional(),
-  existing: existingSchema.exactOptional(),
+  partly: z.record(z.string(), z.string()).optional(),
+  existing: existingSchema.optional(),
   /** The registry no longer lists the repository. The row is removed after one more full scan. */
-  isGone: z.literal(true).exactOptional(),
+  isGone: z.literal(true).optional(),
   /** A full scan, or a recording of existing tags, that is not finished. */
-  full: fullScanSchema.exactOptional(),
-  lastChangeScanAt: z.string().exactOptional(),
+  full: fullScanSchema.optional(),
+  lastChangeScanAt: z.string().optional(),
   /** When the last finished full scan began. */
-  lastFullScanAt: z.string().exactOptional(),
+  lastFullScanAt: z.string().optional(),
   /**
    * Failed scans in a row. A scan that is running counts as failed, so that a scan that crashes its process is counted
    * too.
    */
   failures: z.number(),
   /** When the last scan began. */
-  triedAt: z.string().exactOptional(),
+  triedAt: z.string().optional(),
   /** Failed full scans in a row, and when the last one began. A successful change scan does not reset this. */
-  fullFailed: z.object({ failures: z.number(), triedAt: z.string() }).exactOptional(),
+  fullFailed: z.object({ failures: z.number(), triedAt: z.string() }).optional(),
 });
 export type ScanState = z.infer<typeof scanStateSchema>;
 

@@ -9,11 +9,11 @@ export const stepProgressSchema = z.object({
   text: z.string(),
   startedAt: z.string(),
   updatedAt: z.string(),
-  doneBytes: z.number().exactOptional(),
-  totalBytes: z.number().exactOptional(),
+  doneBytes: z.number().optional(),
+  totalBytes: z.number().optional(),
   /** Manifests and blobs of a copy. */
-  doneNodes: z.number().exactOptional(),
-  totalNodes: z.number().exactOptional(),
+  doneNodes: z.number().optional(),
+  totalNodes: z.number().optional(),
   /**
    * A transient error that the step waits for: its code, calls so far, since when, and the approximate time of the next
    * call.
@@ -25,11 +25,11 @@ export const stepProgressSchema = z.object({
       since: z.string(),
       nextAt: z.string(),
       /** The host that does not answer. `text` names it, too. */
-      unanswered: z.string().exactOptional(),
+      unanswered: z.string().optional(),
     })
-    .exactOptional(),
+    .optional(),
   /** The external event that ends the wait of the step. */
-  event: z.string().exactOptional(),
+  event: z.string().optional(),
 });
 /** The progress of a step while it works and when it is done. Each step has its own row. */
 export type StepProgress = z.infer<typeof stepProgressSchema>;

@@ -3,10 +3,18 @@ export interface PromotionFacts {
   runOpen: boolean;
   failures: number;
   /** When the schedule retries a failed promotion. */
-  retryAt?: string;
+  retryAt?: string | undefined;
   /** What last passed the evidence gate. */
-  gate?: { digest: string; fingerprint: string };
-  last?: { outcome: string; code?: string; digest?: string; fingerprint: string; finishedAt: string };
+  gate?: { digest: string; fingerprint: string } | undefined;
+  last?:
+    | {
+        outcome: string;
+        code?: string | undefined;
+        digest?: string | undefined;
+        fingerprint: string;
+        finishedAt: string;
+      }
+    | undefined;
 }
 
 /** The pause after the first failure. It doubles with each further one, up to a day. */
@@ -27,11 +35,11 @@ export function decideTag(seen: {
   digest: string;
   fingerprint: string;
   now: Date;
-  row?: PromotionFacts;
+  row?: PromotionFacts | undefined;
   /** True if the rule demands evidence. */
   isGated?: boolean;
   /** When the tag was last written, if the registry gives that. RFC 3339. */
-  updatedAt?: string;
+  updatedAt?: string | undefined;
 }): 'increment' | 'leave' | 'compare' | 'run again' {
   const { row } = seen;
   if (row === undefined) return 'increment';

@@ -1,6 +1,6 @@
 import picomatch from 'picomatch';
 import type { Rule } from './rule.js';
-import { InputError, parseReference, type Reference } from '../oci/index.js';
+import { InputError, parseReference } from '../oci/index.js';
 
 /**
  * Matches globs as rules use them: `*` stays within one path segment, `**` crosses segments, and a leading `!`
@@ -126,16 +126,11 @@ export function currentRule(rules: readonly Rule[], name: string, source: TagNam
   return rule;
 }
 
-interface SourceName {
-  repository: string;
-  tag: string;
-}
-
 /**
  * Returns a rule's destination for one source tag.
  * @throws InputError `REFERENCE_INVALID` if the result is not a reference with a tag
  */
-export function destinationOf(rule: Rule, source: SourceName): Required<Omit<Reference, 'digest'>> {
+export function destinationOf(rule: Rule, source: Omit<TagName, 'registry'>): TagName {
   const text = rule.destination.reference.replaceAll('{repository}', source.repository).replaceAll('{tag}', source.tag);
   const { registry, repository, tag } = parseReference(text);
   return { registry, repository, tag: tag ?? source.tag };

@@ -116,14 +116,8 @@ export function decide(
   { digest, updatedAt }: { digest: string; updatedAt?: string },
   row: PromotionRow | undefined,
 ): ReturnType<typeof decideTag> {
-  return decideTag({
-    digest,
-    ...(updatedAt !== undefined && { updatedAt }),
-    isGated: demandsEvidence(rule),
-    fingerprint: fingerprint(rule),
-    now: scan.ports.now(),
-    ...(row !== undefined && { row }),
-  });
+  const [isGated, now] = [demandsEvidence(rule), scan.ports.now()];
+  return decideTag({ digest, updatedAt, isGated, fingerprint: fingerprint(rule), now, row });
 }
 
 export function isTaken(rule: Rule, repository: string, tag: string): boolean {
