@@ -8,7 +8,7 @@ const [BEGIN, END] = ['<!-- begin: written by tools/reference.mjs -->', '<!-- en
 
 /** One line for each command: its names and operands, and what its help says that it does. */
 function commandLines(command, words = []) {
-  const shown = command.commands.filter((each) => each.name() !== 'help');
+  const shown = command.commands.filter((each) => !['help', '__complete'].includes(each.name()));
   return shown.flatMap((each) => {
     const path = [...words, [each.name(), ...each.aliases()].join('|')];
     const own = `- \`${path.join(' ')}\`: ${each.summary() || each.description()}`;

@@ -13,7 +13,7 @@ import {
   type RegistryClient,
 } from '../../oci/index.js';
 import { readCa, readClientCertificate } from './certificates.js';
-import { offerValues } from '../completion/command-words.js';
+import { offerValues } from '../completion/complete.js';
 import { keptCredentials } from './docker-config.js';
 import { parseAddresses } from './host-addresses.js';
 import type { Io } from '../io.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { formatGoJson, renderGoTemplate } from '../../oras/index.js';
-import { offerValues } from '../completion/command-words.js';
+import { offerValues } from '../completion/complete.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
 
 /** How a verb's result is printed. */

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
-import { describeCommands, type CommandWords } from '../completion/command-words.js';
-import { completionScript, SHELLS } from '../completion/completion-script.js';
+import { complete, offerOperands } from '../completion/complete.js';
+import { completionScript, SHELLS } from '../completion/scripts.js';
 import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -18,30 +18,22 @@ const VERB: VerbDescription = {
   ],
 };
 
-function withoutDescriptions({ path, subcommands, options }: CommandWords): CommandWords {
-  return {
-    path,
-    subcommands: subcommands.map((each) => ({ ...each, description: '' })),
-    options: options.map((each) => ({ ...each, description: '' })),
-  };
-}
-
-/** Adds words that are not commands: the shells, and the topics of `help`. */
-function withOperands(commands: readonly CommandWords[]): CommandWords[] {
-  const shells = SHELLS.map((name) => ({ name, description: '' }));
-  const topics = commands
-    .filter(({ path, subcommands }) => path !== ' help' && subcommands.length > 0)
-    .map(({ path, subcommands }) => ({
-      path: ` help${path}`,
-      subcommands: subcommands.filter(({ name }) => name !== 'help'),
-      options: [],
-    }));
-  const own = commands.filter(({ path }) => path !== ' help');
-  return [...own.map((each) => (each.path === ' completion' ? { ...each, subcommands: shells } : each)), ...topics];
+/** Prints candidates for the last word of a command line, each with its description after a tab. */
+function addComplete(program: Command, { io }: VerbContext): void {
+  program
+    .command('__complete [words...]', { hidden: true })
+    .option('--no-descriptions')
+    .action((words: string[], { descriptions }: { descriptions: boolean }) => {
+      // The script writes a dot before the typed word.
+      const typed = words.at(-1)?.slice(1) ?? '';
+      for (const { word, description } of complete(program, [...words.slice(0, -1), typed])) {
+        io.out(`${word}${descriptions && description !== '' ? `\t${description}` : ''}\n`);
+      }
+    });
 }
 
 export function addCompletion(program: Command, context: VerbContext): void {
-  defineVerb(
+  const command = defineVerb(
     program,
     context,
     VERB,
@@ -58,11 +50,12 @@ export function addCompletion(program: Command, context: VerbContext): void {
           remedy: `Shells: ${SHELLS.join(', ')}`,
         });
       }
-      const commands = withOperands(describeCommands(program));
-      context.io.out(
-        completionScript(shell, values.descriptions === false ? commands.map(withoutDescriptions) : commands),
-      );
+      // bash would insert a description.
+      const descriptions = shell !== 'bash' && values.descriptions !== false;
+      context.io.out(completionScript(shell, { descriptions }));
       return Promise.resolve();
     },
   );
+  offerOperands(command, SHELLS);
+  addComplete(program, context);
 }

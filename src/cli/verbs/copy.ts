@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/copy.js';
 import { formatGoJson, type CopyReceipt } from '../../oras/index.js';
-import { offerValues } from '../completion/command-words.js';
+import { offerValues } from '../completion/complete.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
 import { readTarget } from '../connection/layout-options.js';
 import { firstOf, type Target } from '../connection/target.js';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { offerValues } from '../completion/command-words.js';
+import { offerValues } from '../completion/complete.js';
 import { InputError } from '../../oci/index.js';
 import { run } from '../../operations/discover.js';
 import {

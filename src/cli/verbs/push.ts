@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { run } from '../../operations/push.js';
 import type { Pushed } from '../../oras/index.js';
-import { offerValues } from '../completion/command-words.js';
+import { offerValues } from '../completion/complete.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import type { SbomPackage } from '../../sbom/index.js';
-import { offerValues } from '../completion/command-words.js';
+import { offerValues } from '../completion/complete.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { nameOf } from '../connection/target.js';
