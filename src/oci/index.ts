@@ -30,6 +30,7 @@ export {
 } from './copy/plan.js';
 export { movePart, type MovedPart, type MovePartOptions } from './copy/move-blob.js';
 export * from './copy/copy-graph.js';
+export { Budget } from './copy/budget.js';
 export type { Arrival, CopiedNode, CopyProgress, CopyReport } from './copy/report.js';
 export { LEFT_OUT_REASONS, type LeftOut } from './copy/walk-context.js';
 export * from './copy/verify.js';

@@ -1,6 +1,6 @@
+import { Budget } from '../oci/index.js';
 import type { SbomGenerator } from './generator.js';
 import { SBOM_LIMITS, type SbomLimits } from './limits.js';
-import { Turns } from './turns.js';
 import { generateInThread } from './worker-client.js';
 
 /** Options of {@link createStreamingSbomGenerator}. */
@@ -15,6 +15,6 @@ export interface StreamingSbomOptions {
  */
 export function createStreamingSbomGenerator(options: StreamingSbomOptions = {}): SbomGenerator {
   const limits: SbomLimits = { ...SBOM_LIMITS, ...options.limits };
-  const turns = new Turns(limits.imagesAtOnce);
-  return { generate: (input) => turns.take(input.signal, () => generateInThread(input, limits)) };
+  const images = new Budget(limits.imagesAtOnce);
+  return { generate: (input) => images.run(() => generateInThread(input, limits), input.signal) };
 }

@@ -21,7 +21,7 @@ export class Budget {
   #free: number;
   readonly #queue = new Set<Waiting>();
   /** Waiting callers by signal. Thousands may wait under one signal, so they share one listener. */
-  readonly #bySignal = new Map<AbortSignal, Set<Waiting>>();
+  readonly #bySignal = new WeakMap<AbortSignal, Set<Waiting>>();
 
   /** @param total at least 1 */
   constructor(total: number) {
