@@ -1,4 +1,4 @@
-import { LONGEST_NAME, type Cataloger, type Package, type Reading } from './cataloger.js';
+import { LONGEST_NAME, packagesAt, type Cataloger, type Package, type Reading } from './cataloger.js';
 import { listedDigest } from './file-digests.js';
 import { nameOwners } from './file-dependencies.js';
 import { linesOf } from './lines.js';
@@ -58,14 +58,9 @@ function* entriesOf(bytes: Uint8Array, skips: Skips, room: TextRoom): Generator<
 
 /** Names in a list such as `so:libc.musl-x86_64.so.1=1 !conflict busybox>1.36 pkg@edge`. */
 function namesOf(list: string | undefined, room: TextRoom, skips: Skips): string[] {
-  const names = new Set<string>();
-  for (const item of list?.split(' ') ?? []) {
-    const [name = ''] = item.split(/[<>=~@]/, 1);
-    if (name === '' || name.startsWith('!') || names.has(name)) continue;
-    if (name.length <= LONGEST_NAME && room.take(name.length)) names.add(name);
-    else skips.add('dependencies that take too much room');
-  }
-  return [...names];
+  const names = (list ?? '').split(' ').map((item) => item.split(/[<>=~@]/, 1)[0] ?? '');
+  const others = names.filter((name) => name !== '' && !name.startsWith('!'));
+  return room.keepNames(others, skips, 'dependencies that take too much room');
 }
 
 function hashesOf(checksum: string | undefined): NonNullable<Package['hashes']> {
@@ -126,10 +121,6 @@ export const apkCataloger: Cataloger = {
     return { packages, ...skips.gaps };
   },
   combine: (found) => ({
-    packages: nameOwners(
-      found.flatMap(({ path, layer, reading: { packages = [] } }) =>
-        packages.map((each) => ({ ...each, path, layer })),
-      ),
-    ),
+    packages: nameOwners(found.flatMap(packagesAt)),
   }),
 };

@@ -7,6 +7,11 @@ import type { GapCause } from '../gaps.js';
  */
 export const LONGEST_NAME = 1000;
 
+/** Whether an unchecked value can be a name or version. */
+export function isUsable(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
+}
+
 /** Maximum bytes of {@link LayerFile.head}. */
 export const HEAD_BYTES = 256;
 
@@ -78,6 +83,11 @@ export interface Reading<F = unknown> {
   gaps?: Gap[];
 }
 
+/** The reading of a file whose content is of no use as a whole. @param detail as of a {@link Gap} */
+export function unreadable(detail: string): { gaps: Gap[] } {
+  return { gaps: [{ cause: 'database-unreadable', detail }] };
+}
+
 /** A file that was read, at its place in the image. */
 export interface FoundFile<F = unknown> {
   /** Clean, relative to the root. */
@@ -100,6 +110,11 @@ export interface LocatedPackage extends Package {
   path: string;
   /** Digest of the layer with the list of its files, if that is a file of its own, written when the package was installed. */
   listLayer?: Digest;
+}
+
+/** The packages of a file, each with its place. */
+export function packagesAt({ path, layer, reading }: FoundFile): LocatedPackage[] {
+  return (reading.packages ?? []).map((found) => ({ ...found, path, layer }));
 }
 
 /** Reads one kind of package database, file by file, while the layers are streamed. */

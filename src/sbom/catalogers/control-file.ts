@@ -1,4 +1,5 @@
 import { LONGEST_NAME } from './cataloger.js';
+import { linesOf } from './lines.js';
 
 /** Maximum characters of a field that lists packages. The longest real ones have 20,000. */
 const LONGEST_LIST = 64 * 1024;
@@ -13,7 +14,8 @@ export interface Paragraph {
   isListCut: boolean;
 }
 
-const [NEWLINE, TAB, RETURN, SPACE, HASH, COLON] = [10, 9, 13, 32, 35, 58] as const;
+const [TAB, RETURN, SPACE, HASH, COLON] = [9, 13, 32, 35, 58] as const;
+const BLANKS: readonly number[] = [SPACE, TAB, RETURN];
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
@@ -33,51 +35,36 @@ export function* parseControlFile(
   let [isCut, isListCut, hasLines] = [false, false, false];
   /** The list whose continuation lines may follow. */
   let list: string | undefined;
-  let start = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? BYTE_ORDER_MARK.length : 0;
-  while (start < bytes.length) {
-    const newline = bytes.indexOf(NEWLINE, start);
-    const end = newline < 0 ? bytes.length : newline;
-    if (isBlank(bytes, start, end)) {
+  const start = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? BYTE_ORDER_MARK.length : 0;
+  for (const line of linesOf(bytes.subarray(start))) {
+    if (line.every((byte) => BLANKS.includes(byte))) {
       if (hasLines) yield { fields, isCut, isListCut };
       fields = new Map();
       list = undefined;
       [isCut, isListCut, hasLines] = [false, false, false];
-    } else if (bytes[start] === SPACE || bytes[start] === TAB) {
-      if (list !== undefined && !keepList(list, start, end)) isListCut = true;
-    } else if (bytes[start] !== HASH) {
-      const colon = bytes.subarray(start, end).indexOf(COLON);
+    } else if (line[0] === SPACE || line[0] === TAB) {
+      if (list !== undefined && !keepList(list, line)) isListCut = true;
+    } else if (line[0] !== HASH) {
+      const colon = line.indexOf(COLON);
       hasLines ||= colon > 0;
-      const name = colon < 1 || colon > longestName ? '' : textOf(bytes, start, start + colon).toLowerCase();
+      const name = colon < 1 || colon > longestName ? '' : line.toString('utf8', 0, colon).toLowerCase();
       list = lists.has(name) ? name : undefined;
       if (list !== undefined) {
         fields.delete(list);
-        if (!keepList(list, start + colon + 1, end)) isListCut = true;
+        if (!keepList(list, line.subarray(colon + 1))) isListCut = true;
       } else if (wanted.has(name)) {
-        const value = textOf(bytes, start + colon + 1, Math.min(end, start + colon + 4 * LONGEST_NAME)).trim();
-        if (end - start - colon > 4 * LONGEST_NAME || value.length > LONGEST_NAME) isCut = true;
+        const value = line.toString('utf8', colon + 1, colon + 4 * LONGEST_NAME).trim();
+        if (line.length - colon > 4 * LONGEST_NAME || value.length > LONGEST_NAME) isCut = true;
         else fields.set(name, value);
       }
     }
-    start = end + 1;
   }
   if (hasLines) yield { fields, isCut, isListCut };
 
-  function keepList(name: string, from: number, to: number): boolean {
+  function keepList(name: string, line: Buffer): boolean {
     const before = fields.get(name) ?? '';
-    const isKept = before.length + to - from <= LONGEST_LIST;
-    if (isKept) fields.set(name, `${before} ${textOf(bytes, from, to).trim()}`.trim());
+    const isKept = before.length + line.length <= LONGEST_LIST;
+    if (isKept) fields.set(name, `${before} ${line.toString('utf8').trim()}`.trim());
     return isKept;
   }
-}
-
-function isBlank(bytes: Uint8Array, start: number, end: number): boolean {
-  for (let at = start; at < end; at += 1) {
-    const byte = bytes[at];
-    if (byte !== SPACE && byte !== TAB && byte !== RETURN) return false;
-  }
-  return true;
-}
-
-function textOf(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
 }

@@ -1,4 +1,4 @@
-import type { Cataloger, FoundFile, LocatedPackage, Reading } from './cataloger.js';
+import { unreadable, type Cataloger, type FoundFile, type LocatedPackage, type Reading } from './cataloger.js';
 import { listLibraries, type DotnetLibrary } from './deps-json.js';
 import { parseJson } from './json.js';
 
@@ -74,7 +74,6 @@ export const dotnetCataloger: Cataloger<Facts> = {
     const bytes = await file.whole();
     // The .version file of a shared framework has a commit and a version.
     if (/^[0-9a-f]{40}\s/.test(Buffer.from(file.head).toString('latin1'))) return {};
-    const unreadable = (detail: string): Reading<Facts> => ({ gaps: [{ cause: 'database-unreadable', detail }] });
     const parsed = parseJson(bytes);
     if ('reason' in parsed) return unreadable(`a file that ${parsed.reason}`);
     const listed = listLibraries(parsed.json);

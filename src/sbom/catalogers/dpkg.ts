@@ -1,5 +1,14 @@
 import type { Digest } from '../../oci/index.js';
-import type { Cataloger, FoundFile, Gap, ImageFiles, LocatedPackage, Package, Reading } from './cataloger.js';
+import {
+  packagesAt,
+  type Cataloger,
+  type FoundFile,
+  type Gap,
+  type ImageFiles,
+  type LocatedPackage,
+  type Package,
+  type Reading,
+} from './cataloger.js';
 import { isMachineReadable, readCopyright } from './dpkg/copyright.js';
 import { readPaths, type PathList } from './dpkg/paths.js';
 import { readStatus } from './dpkg/status.js';
@@ -118,7 +127,7 @@ class DpkgFiles {
   packages(): LocatedPackage[] {
     const all = this.#found
       .filter(({ path, reading }) => kindOf(path) === 'database' && reading.facts?.kind === 'database')
-      .flatMap(({ path, layer, reading }) => (reading.packages ?? []).map((each) => ({ ...each, path, layer })));
+      .flatMap(packagesAt);
     const ofSources = new Map<string, string[]>();
     for (const each of all) {
       const licenses = this.#licenses.get(each.name);

@@ -1,5 +1,6 @@
 import {
   LONGEST_NAME,
+  unreadable,
   type Cataloger,
   type Gap,
   type LocatedPackage,
@@ -177,7 +178,7 @@ export const javaCataloger: Cataloger<Facts> = {
     const reader = new FileReader(file.size);
     try {
       const archives = await reader.read(file.chunks(), '', 1);
-      if (archives === undefined) return { gaps: [{ cause: 'database-unreadable', detail: 'no zip archive' }] };
+      if (archives === undefined) return unreadable('no zip archive');
       const gaps = gapsOf(reader.unread);
       return { facts: { archives }, ...(gaps.length > 0 && { gaps }) };
     } catch (error) {

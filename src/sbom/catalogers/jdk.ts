@@ -1,4 +1,4 @@
-import { LONGEST_NAME, type Cataloger, type Reading } from './cataloger.js';
+import { LONGEST_NAME, isUsable, unreadable, type Cataloger, type Reading } from './cataloger.js';
 
 /** The folders of a Java runtime. Others may put their programs beside them. */
 const FOLDERS = ['bin', 'conf', 'include', 'jmods', 'jre', 'legal', 'lib', 'man'];
@@ -18,9 +18,7 @@ export const jdkCataloger: Cataloger = {
       /^JAVA_VERSION="?([^"\r\n]*)/m.exec(text))?.[1];
     // Other programs have a file of this name.
     if (version === undefined) return {};
-    if (version === '' || version.length > LONGEST_NAME) {
-      return { gaps: [{ cause: 'database-unreadable', detail: 'a Java runtime without a usable version' }] };
-    }
+    if (!isUsable(version)) return unreadable('a Java runtime without a usable version');
     const supplier = /^IMPLEMENTOR="?([^"\r\n]*)/m.exec(text)?.[1]?.slice(0, LONGEST_NAME);
     return {
       packages: [

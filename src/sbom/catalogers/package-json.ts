@@ -1,13 +1,9 @@
 import { isRecord } from '../../oci/index.js';
-import { LONGEST_NAME, type Gap, type Reading } from './cataloger.js';
+import { isUsable, unreadable, type Gap, type Reading } from './cataloger.js';
 import { parseJson } from './json.js';
 
 const LONGEST_LICENSE = 1000;
 const MOST_LICENSES = 20;
-
-function isUsable(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
-}
 
 /** Reads the licenses from all historical forms of the `license` field. */
 function licensesOf(json: Record<string, unknown>): { licenses: string[]; gaps: Gap[] } {
@@ -37,7 +33,6 @@ function cut(text: string): string {
  * @see https://docs.npmjs.com/cli/v11/configuring-npm/package-json
  */
 export function readPackageJson(bytes: Uint8Array): Reading & { json?: Record<string, unknown> } {
-  const unreadable = (detail: string): Reading => ({ gaps: [{ cause: 'database-unreadable', detail }] });
   const parsed = parseJson(bytes);
   if ('reason' in parsed) return unreadable(`a package.json that ${parsed.reason}`);
   const json = isRecord(parsed.json) ? parsed.json : {};

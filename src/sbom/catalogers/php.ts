@@ -1,14 +1,10 @@
 import { isRecord } from '../../oci/index.js';
-import { LONGEST_NAME, type Cataloger, type Package, type Reading } from './cataloger.js';
+import { isUsable, unreadable, type Cataloger, type Package, type Reading } from './cataloger.js';
 import { parseJson } from './json.js';
 
 const MOST_LICENSES = 20;
 /** Requirements on PHP itself, its extensions and Composer are no packages. @see https://getcomposer.org/schema.json */
 const PACKAGE_NAME = /^[a-z0-9][\w.-]*\/[a-z0-9][\w.-]*$/i;
-
-function isUsable(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
-}
 
 function namesOf(value: unknown): string[] {
   return isRecord(value) ? Object.keys(value).filter((name) => PACKAGE_NAME.test(name) && isUsable(name)) : [];
@@ -55,7 +51,6 @@ export const phpCataloger: Cataloger = {
   maxBytes: 32 * 1024 * 1024,
   wants: (path) => path.endsWith('composer/installed.json') && /(?:^|\/)composer\/installed\.json$/.test(path),
   async read(file): Promise<Reading> {
-    const unreadable = (detail: string): Reading => ({ gaps: [{ cause: 'database-unreadable', detail }] });
     const parsed = parseJson(await file.whole());
     if ('reason' in parsed) return unreadable(`an installed.json that ${parsed.reason}`);
     const listed = isRecord(parsed.json) ? parsed.json['packages'] : parsed.json;

@@ -1,4 +1,5 @@
 import { listedDigest } from './file-digests.js';
+import { linesOf } from './lines.js';
 
 /** Maximum files of one package that are kept. The largest packages have about 20,000. */
 const MOST_FILES = 200_000;
@@ -20,17 +21,6 @@ export interface PythonList {
   requirements: string[];
   /** Number of lines that name neither a file nor a requirement, and of lines beyond the limits. */
   bad: number;
-}
-
-function* linesOf(bytes: Buffer): Generator<string> {
-  for (let start = 0; start < bytes.length;) {
-    const newline = bytes.indexOf(10, start);
-    const end = newline < 0 ? bytes.length : newline;
-    // Line by line, because a slice of the whole text would keep it in memory.
-    const line = bytes.toString('utf8', start, Math.min(end, start + 2 * LONGEST_PATH)).trim();
-    if (line !== '') yield line;
-    start = end + 1;
-  }
 }
 
 /** The digest in a line of RECORD. */
@@ -59,7 +49,10 @@ export function readRecord(bytes: Buffer): PythonList {
   const list: PythonList = { owns: [], digests: [], requirements: [], bad: 0 };
   let kind: 'record' | 'files' | 'requirements' | undefined;
   let isExtra = false;
-  for (const line of linesOf(bytes)) {
+  for (const bytesOfLine of linesOf(bytes)) {
+    // Line by line, because a slice of the whole text would keep it in memory.
+    const line = bytesOfLine.toString('utf8', 0, 2 * LONGEST_PATH).trim();
+    if (line === '') continue;
     kind ??= HASH_AND_SIZE.test(line) ? 'record' : /^\.{0,2}\//.test(line) ? 'files' : 'requirements';
     if (kind === 'requirements') {
       const section = /^\[([^:\]]*).*\]$/.exec(line);

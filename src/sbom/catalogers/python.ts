@@ -1,6 +1,7 @@
 import { cleanPath } from '../layers/path.js';
 import {
   LONGEST_NAME,
+  unreadable,
   type Cataloger,
   type FoundFile,
   type Gap,
@@ -95,10 +96,6 @@ function readMetadata(text: string): Reading<PythonFacts> {
     provides: [normalizeName(name)],
   };
   return { packages: [found] };
-}
-
-function unreadable(detail: string): Reading<PythonFacts> {
-  return { gaps: [{ cause: 'database-unreadable', detail }] };
 }
 
 function isEmpty({ packages = [], gaps = [] }: Reading): boolean {

@@ -1,5 +1,5 @@
 import { Unreadable } from './binary.js';
-import type { Cataloger, Package, Reading } from './cataloger.js';
+import { packagesAt, type Cataloger, type Package, type Reading } from './cataloger.js';
 import { nameOwners } from './file-dependencies.js';
 import { isBerkeleyDb, readBerkeleyDb } from './rpm/berkeley-db.js';
 import { RpmHeader } from './rpm/header.js';
@@ -75,10 +75,6 @@ export const rpmCataloger: Cataloger = {
     return { packages, ...skips.gaps };
   },
   combine: (found) => ({
-    packages: nameOwners(
-      found.flatMap(({ path, layer, reading: { packages = [] } }) =>
-        packages.map((each) => ({ ...each, path, layer })),
-      ),
-    ),
+    packages: nameOwners(found.flatMap(packagesAt)),
   }),
 };

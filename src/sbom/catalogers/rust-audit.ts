@@ -1,7 +1,7 @@
 import { inflateSync } from 'node:zlib';
 import { isRecord } from '../../oci/index.js';
 import type { Finder } from './byte-scanner.js';
-import { LONGEST_NAME, type Package, type Reading } from './cataloger.js';
+import { isUsable, unreadable, type Package, type Reading } from './cataloger.js';
 import { parseJson } from './json.js';
 
 /**
@@ -54,10 +54,6 @@ function mayInflate(bytes: Buffer): boolean {
   return room === 128;
 }
 
-function isUsable(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
-}
-
 /**
  * The crates that a program contains. Those used only to build it are left out.
  * @see https://github.com/rust-secure-code/cargo-auditable/blob/v0.7.0/PARSING.md
@@ -92,7 +88,7 @@ function readRustAudit(bytes: Uint8Array): Reading {
   const bad = crates.length - named.filter((each) => each !== undefined).length;
   if (bad > 0) return { packages, gaps: [{ cause: 'entry-skipped', detail: `${bad} crates of a Rust program` }] };
   if (packages.length > 0) return { packages };
-  return { gaps: [{ cause: 'database-unreadable', detail: 'the crates of a Rust program' }] };
+  return unreadable('the crates of a Rust program');
 }
 
 /** Looks for the crates that `cargo auditable` writes into a Rust program (section `.dep-v0`). */
@@ -119,10 +115,7 @@ export class RustAudit {
     if (bytes.length <= PROBE_BYTES && !this.#isAudit(bytes)) return undefined;
     if (bytes.length <= PROBE_BYTES && !isEnd) return PACKED_BYTES;
     const json = inflate(bytes, UNPACKED_BYTES, true);
-    this.#reading =
-      json === undefined
-        ? { gaps: [{ cause: 'database-unreadable', detail: 'the crates of a Rust program' }] }
-        : readRustAudit(json);
+    this.#reading = json === undefined ? unreadable('the crates of a Rust program') : readRustAudit(json);
     return undefined;
   }
 

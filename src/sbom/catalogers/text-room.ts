@@ -1,3 +1,6 @@
+import { LONGEST_NAME } from './cataloger.js';
+import type { Skips } from './skips.js';
+
 /**
  * Characters of the names, relations and paths that one database may contribute. The largest real ones have 20 million.
  */
@@ -17,5 +20,14 @@ export class TextRoom {
     if (this.#left < chars + STRING_CHARS) return false;
     this.#left -= chars + STRING_CHARS;
     return true;
+  }
+
+  /** Those of the names that there is room for, each once. The others are counted as `skipped`. */
+  keepNames(names: readonly string[], skips: Skips, skipped: string): string[] {
+    return [...new Set(names)].filter((name) => {
+      const isKept = name.length <= LONGEST_NAME && this.take(name.length);
+      if (!isKept) skips.add(skipped);
+      return isKept;
+    });
   }
 }

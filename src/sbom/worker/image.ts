@@ -1,6 +1,6 @@
 import { InputError, type Descriptor, type Digest } from '../../oci/index.js';
 import { Budget } from '../budget.js';
-import type { Cataloger, Distro, FoundFile, LocatedPackage } from '../catalogers/cataloger.js';
+import { packagesAt, type Cataloger, type Distro, type FoundFile } from '../catalogers/cataloger.js';
 import { CATALOGERS } from '../catalogers/index.js';
 import { OS_RELEASE_PATHS } from '../catalogers/os-release.js';
 import { makeSboms } from '../documents/make.js';
@@ -271,10 +271,6 @@ async function inParallel<T>(items: readonly T[], limit: number, work: (item: T)
     }
   };
   await Promise.all(Array.from({ length: Math.max(1, limit) }, run));
-}
-
-function packagesAt({ path, layer, reading }: FoundFile): LocatedPackage[] {
-  return (reading.packages ?? []).map((found) => ({ ...found, path, layer }));
 }
 
 function distroOf(files: ReadonlyMap<Cataloger, readonly FoundFile[]>): Distro | undefined {

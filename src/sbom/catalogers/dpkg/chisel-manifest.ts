@@ -1,6 +1,6 @@
 import { zstdDecompressSync } from 'node:zlib';
-import { isRecord } from '../../../oci/index.js';
-import { LONGEST_NAME, type Package } from '../cataloger.js';
+import { parseObject } from '../../../oci/index.js';
+import { isUsable, type Package } from '../cataloger.js';
 import { listedDigest } from '../file-digests.js';
 import { linesOf } from '../lines.js';
 import { Skips } from '../skips.js';
@@ -30,7 +30,7 @@ export function readWall(packed: Uint8Array): { packages: Package[]; skips: Skip
   let [count, stated] = [0, -1];
   for (const line of linesOf(unpack(packed))) {
     count += 1;
-    const json = parse(line);
+    const json = line.length > LONGEST_LINE ? undefined : parseObject(line);
     if (json === undefined) skips.add('lines that are not JSON, or too long');
     else if (count === 1) stated = typeof json.count === 'number' ? json.count : -1;
     else if (json.kind === 'package') {
@@ -54,10 +54,6 @@ export function readWall(packed: Uint8Array): { packages: Package[]; skips: Skip
       owner?.digests.push(digest);
     }
   return { packages: [...packages.values()], skips };
-}
-
-function isUsable(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= LONGEST_NAME;
 }
 
 function slicesOf({ slices }: Record<string, unknown>): string[] {
@@ -84,15 +80,5 @@ function unpack(packed: Uint8Array): Uint8Array {
     return zstdDecompressSync(packed, { maxOutputLength: MOST_BYTES });
   } catch {
     return new Uint8Array(0);
-  }
-}
-
-function parse(line: Buffer): Record<string, unknown> | undefined {
-  if (line.length > LONGEST_LINE) return undefined;
-  try {
-    const json: unknown = JSON.parse(line.toString('utf8'));
-    return isRecord(json) ? json : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { LONGEST_NAME, type Package } from '../cataloger.js';
+import type { Package } from '../cataloger.js';
 import { parseControlFile, type Paragraph } from '../control-file.js';
 import { Skips } from '../skips.js';
 import { TextRoom } from '../text-room.js';
@@ -58,12 +58,7 @@ function toPackage({ fields, isListCut }: Paragraph, room: TextRoom, skips: Skip
 
 /** The names in lists such as `libc6 (>= 2.36), mta | exim4:any`. Alternatives are kept side by side. */
 function namesOf(lists: readonly (string | undefined)[], room: TextRoom, skips: Skips): string[] {
-  const names = new Set<string>();
-  for (const item of lists.flatMap((list) => list?.split(/[,|]/) ?? [])) {
-    const [name = ''] = item.trim().split(/[\s(:[]/, 1);
-    if (name === '' || names.has(name)) continue;
-    if (name.length <= LONGEST_NAME && room.take(name.length)) names.add(name);
-    else skips.add('dependencies that take too much room');
-  }
-  return [...names];
+  const items = lists.flatMap((list) => list?.split(/[,|]/) ?? []);
+  const names = items.map((item) => item.trim().split(/[\s(:[]/, 1)[0] ?? '').filter((name) => name !== '');
+  return room.keepNames(names, skips, 'dependencies that take too much room');
 }

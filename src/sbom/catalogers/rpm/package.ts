@@ -13,8 +13,9 @@ const LONGEST_PATH = 4096;
 export function packageOf(header: RpmHeader, room: TextRoom, skips: Skips): Package {
   const optional = (tag: number): string => usable(header.string(tag)) ?? '';
   const [epoch] = header.numbers(TAGS.epoch);
+  const license = optional(TAGS.license);
   const md5 = header.binary(TAGS.signatureMd5);
-  return rpmPackage({
+  const described = {
     name: optional(TAGS.name),
     version: optional(TAGS.version),
     release: optional(TAGS.release),
@@ -22,18 +23,16 @@ export function packageOf(header: RpmHeader, room: TextRoom, skips: Skips): Pack
     epoch: epoch ?? 0,
     vendor: optional(TAGS.vendor),
     sourceRpm: optional(TAGS.sourceRpm),
-    more: {
-      ...listed(
-        'licenses',
-        [optional(TAGS.license)].filter((text) => text !== ''),
-      ),
-      ...(md5?.length === 16 && { hashes: [{ algorithm: 'MD5', hex: md5.toString('hex') }] }),
-      ...listed('dependsOn', relations(header, TAGS.requires, room, skips)),
-      ...listed('provides', relations(header, TAGS.provides, room, skips)),
-      ...filesOf(header, room, skips),
-    },
     module: optional(TAGS.modularityLabel),
-  });
+  };
+  return {
+    ...rpmPackage(described),
+    ...(license !== '' && { licenses: [license] }),
+    ...(md5?.length === 16 && { hashes: [{ algorithm: 'MD5', hex: md5.toString('hex') }] }),
+    ...listed('dependsOn', relations(header, TAGS.requires, room, skips)),
+    ...listed('provides', relations(header, TAGS.provides, room, skips)),
+    ...filesOf(header, room, skips),
+  };
 }
 
 interface Described {
@@ -45,21 +44,11 @@ interface Described {
   vendor: string;
   sourceRpm: string;
   module?: string;
-  more?: Partial<Package>;
 }
 
 /** Makes a package of what a header or a line says; absent texts are empty. @throws Unreadable without name or version */
-export function rpmPackage({
-  name,
-  version,
-  release,
-  arch,
-  epoch,
-  vendor,
-  sourceRpm,
-  module = '',
-  more,
-}: Described): Package {
+export function rpmPackage(described: Described): Package {
+  const { name, version, release, arch, epoch, vendor, sourceRpm, module = '' } = described;
   if (name === '' || version === '' || release === '') throw new Unreadable('it has no name or version');
   if (version.length + release.length >= LONGEST_NAME) throw new Unreadable('its version is too long');
   const [, source, sourceVersion] = SOURCE_RPM.exec(sourceRpm) ?? [];
@@ -75,7 +64,6 @@ export function rpmPackage({
     },
     ...(vendor !== '' && { supplier: vendor }),
     ...(source !== undefined && sourceVersion !== undefined && { source: { name: source, version: sourceVersion } }),
-    ...more,
   };
 }
 
@@ -90,12 +78,8 @@ function listed<Name extends keyof Package>(name: Name, values: string[]): Parti
 
 /** Names that a package requires or provides. Conditions on rpm itself (`rpmlib(…)`) are no packages. */
 function relations(header: RpmHeader, tag: number, room: TextRoom, skips: Skips): string[] {
-  const names = new Set(header.strings(tag).filter((name) => name !== '' && !name.startsWith('rpmlib(')));
-  return [...names].filter((name) => {
-    const isKept = name.length <= LONGEST_NAME && room.take(name.length);
-    if (!isKept) skips.add('relations that take too much room');
-    return isKept;
-  });
+  const names = header.strings(tag).filter((name) => name !== '' && !name.startsWith('rpmlib('));
+  return room.keepNames(names, skips, 'relations that take too much room');
 }
 
 /** Absolute paths of the files, with their digests. Folders are left out: several packages have them. */
