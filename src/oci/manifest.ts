@@ -220,3 +220,10 @@ export function artifactTypeOf(manifest: Manifest): string | undefined {
   if (manifest.artifactType !== undefined) return manifest.artifactType;
   return manifest.kind === 'image' ? manifest.config.mediaType : undefined;
 }
+
+/** The descriptor of a manifest as a list of referrers has it: with its artifact type and annotations. */
+export function asReferrer(descriptor: Descriptor, manifest: Manifest): Descriptor {
+  const artifactType = artifactTypeOf(manifest);
+  const { annotations } = manifest;
+  return { ...descriptor, ...(artifactType !== undefined && { artifactType }), ...(annotations && { annotations }) };
+}

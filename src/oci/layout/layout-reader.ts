@@ -9,7 +9,7 @@ import type { Descriptor } from '../descriptor.js';
 import { checkBytes, verified } from '../content.js';
 import { digestAlgorithm, digestOf, isDigest, type Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
-import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest, MANIFEST_BYTES } from '../manifest.js';
+import { asReferrer, isManifestMediaType, parseManifest, type Manifest, MANIFEST_BYTES } from '../manifest.js';
 import type { LayoutFiles } from './folder-files.js';
 import { readIndex, tagOf } from './index-file.js';
 
@@ -108,13 +108,8 @@ export class LayoutReader implements ReadableRepository {
     const found: Descriptor[] = [];
     for (const { descriptor, manifest } of await this.manifests()) {
       if (manifest.subject?.digest !== digest) continue;
-      const artifactType = artifactTypeOf(manifest);
-      if (options.artifactType !== undefined && options.artifactType !== artifactType) continue;
-      found.push({
-        ...descriptor,
-        ...(manifest.annotations && { annotations: manifest.annotations }),
-        ...(artifactType !== undefined && { artifactType }),
-      });
+      const entry = asReferrer(descriptor, manifest);
+      if (options.artifactType === undefined || options.artifactType === entry.artifactType) found.push(entry);
     }
     return found;
   }

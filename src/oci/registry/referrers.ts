@@ -1,7 +1,7 @@
 import { isRecord, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { ConfigurationError, CopyError, PromoterError, RegistryError } from '../errors.js';
-import { artifactTypeOf, parseManifest, type Manifest } from '../manifest.js';
+import { asReferrer, parseManifest, type Manifest } from '../manifest.js';
 import { remember } from '../memo.js';
 import { OCI_IMAGE_INDEX } from '../media-types.js';
 import type { CallOptions, ReferrersOptions } from '../repository.js';
@@ -76,13 +76,7 @@ export class Referrers {
     const { subject } = manifest;
     if (subject === undefined || this.#mode === 'api') return;
     if (this.#mode === 'auto' && (await this.#isListed(context, subject.digest, put, options))) return;
-    const artifactType = artifactTypeOf(manifest);
-    const { annotations } = manifest;
-    const add = {
-      ...put.descriptor,
-      ...(artifactType !== undefined && { artifactType }),
-      ...(annotations !== undefined && { annotations }),
-    };
+    const add = asReferrer(put.descriptor, manifest);
     await this.#tags.change(context, subject.digest, { add }, options);
   }
 
@@ -142,23 +136,13 @@ export class Referrers {
   ): Promise<{ subject: Digest; descriptor: Descriptor } | undefined> {
     try {
       const { bytes, descriptor } = await fetchManifest(context, digest, options);
-      const { subject, annotations, ...manifest } = parseManifest(
-        bytes,
-        descriptor.mediaType,
-        `${context.name}@${digest}`,
-      );
+      const manifest = parseManifest(bytes, descriptor.mediaType, `${context.name}@${digest}`);
+      const { subject } = manifest;
       if (subject === undefined) return undefined;
       const index = await readReferrersIndex(context, subject.digest, options);
-      if (!hasEntry(index, digest)) return undefined;
-      const artifactType = artifactTypeOf(manifest);
-      return {
-        subject: subject.digest,
-        descriptor: {
-          ...descriptor,
-          ...(artifactType !== undefined && { artifactType }),
-          ...(annotations !== undefined && { annotations }),
-        },
-      };
+      return hasEntry(index, digest)
+        ? { subject: subject.digest, descriptor: asReferrer(descriptor, manifest) }
+        : undefined;
     } catch (error) {
       // The manifest cannot be read or does not exist. Deleting it reports that.
       if (error instanceof PromoterError && !error.transient) return undefined;
