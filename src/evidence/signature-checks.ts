@@ -1,4 +1,11 @@
-import { type Descriptor, type ReadableRepository, PromoterError, parseManifest } from '../oci/index.js';
+import {
+  type Descriptor,
+  type ReadableRepository,
+  PromoterError,
+  getOrMake,
+  parseManifest,
+  readBlob,
+} from '../oci/index.js';
 import {
   type Signer,
   thumbprintsOf,
@@ -46,9 +53,7 @@ type KeyPorts = Pick<Ports, 'documents' | 'now'>;
 const known = new WeakMap<object, Set<string>>();
 
 function knownTo({ documents }: Pick<Ports, 'documents'>): Set<string> {
-  const keys = known.get(documents) ?? new Set<string>();
-  known.set(documents, keys);
-  return keys;
+  return getOrMake(known, documents, () => new Set<string>());
 }
 
 function nameOf(hash: string): string {
@@ -59,10 +64,7 @@ const hashes = new WeakMap<Uint8Array, string>();
 
 /** SHA-256 of the public key (SubjectPublicKeyInfo), in hex. All certificates of one key have the same. */
 function keyHashOf({ certificates: [leaf] }: Signer): string {
-  if (leaf === undefined) return '';
-  const hash = hashes.get(leaf) ?? keyHash(leaf);
-  hashes.set(leaf, hash);
-  return hash;
+  return leaf === undefined ? '' : getOrMake(hashes, leaf, () => keyHash(leaf));
 }
 
 /** Records that this app signs with a key. Call it before the first signature. Costs one write per key and process. */
@@ -174,7 +176,5 @@ export async function fetchSignature(
   const [layer, ...others] = manifest.layers;
   if (manifest.subject?.digest !== subject.digest || layer === undefined || others.length > 0) return undefined;
   if (layer.size > ENVELOPE_BYTES) return undefined;
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of await repository.openBlob(layer, { signal })) chunks.push(chunk);
-  return { mediaType: layer.mediaType, envelope: Buffer.concat(chunks) };
+  return { mediaType: layer.mediaType, envelope: await readBlob(repository, layer, ENVELOPE_BYTES, { signal }) };
 }

@@ -1,3 +1,4 @@
+import { getOrMake } from '../oci/index.js';
 import type { SbomPackage } from './read-document.js';
 
 /** A package that only one of two SBOMs lists, or that they list with other versions. */
@@ -67,9 +68,7 @@ function versionsOf(packages: readonly SbomPackage[]): Map<string, Versions> {
   const found = new Map<string, Versions>();
   for (const each of packages) {
     const { key, name, version } = normalOf(each);
-    const known = found.get(key) ?? { type: each.type, name, versions: new Set<string>() };
-    known.versions.add(version);
-    found.set(key, known);
+    getOrMake(found, key, () => ({ type: each.type, name, versions: new Set<string>() })).versions.add(version);
   }
   return found;
 }

@@ -1,3 +1,4 @@
+import { getOrMake } from '../oci/index.js';
 import type { SbomLimits } from './limits.js';
 
 /** Causes of gaps. Rules and documents use these names. */
@@ -59,8 +60,7 @@ export class Gaps {
 
   /** @param text describes the gap for people, with its path */
   add(cause: GapCause, text: string): void {
-    const gaps = this.#byCause.get(cause) ?? { named: new Set(), more: 0 };
-    this.#byCause.set(cause, gaps);
+    const gaps = getOrMake(this.#byCause, cause, () => ({ named: new Set<string>(), more: 0 }));
     if (gaps.named.has(text)) return;
     if (gaps.named.size < this.#limit) gaps.named.add(text);
     else gaps.more += 1;

@@ -21,7 +21,7 @@ import {
   type GeneralName,
   type KeyUsageType,
 } from '@peculiar/asn1-x509';
-import { ConfigurationError, InputError } from '../oci/index.js';
+import { ConfigurationError, InputError, remember } from '../oci/index.js';
 import { formatName, readName, type DistinguishedName } from './distinguished-name.js';
 
 /** Maximum bytes of one certificate. `SIGNATURE_INVALID`, `CERTIFICATE_INVALID`, `CERTIFICATE_UNREADABLE` */
@@ -107,10 +107,7 @@ export function parseCertificate(der: Uint8Array): CodeSigningCertificate {
   }
   const key = thumbprint(der);
   const certificate = parsed.get(key) ?? parseNew(der);
-  parsed.delete(key);
-  parsed.set(key, certificate);
-  const [oldest] = parsed.keys();
-  if (parsed.size > MOST_PARSED && oldest !== undefined) parsed.delete(oldest);
+  remember(parsed, key, certificate, MOST_PARSED);
   return certificate;
 }
 

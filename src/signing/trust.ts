@@ -1,4 +1,4 @@
-import { ConfigurationError, describeError, VerificationError } from '../oci/index.js';
+import { ConfigurationError, describeError, getOrMake, VerificationError } from '../oci/index.js';
 import { parseCertificate, type CodeSigningCertificate } from './certificate.js';
 import { isIssuedBy } from './certificate-chain.js';
 import { matchesIdentity, parseTrustedIdentity } from './distinguished-name.js';
@@ -50,9 +50,7 @@ export function checkTrust(chain: readonly CodeSigningCertificate[], trust: Nota
 const read = new WeakMap<readonly Uint8Array[], readonly Uint8Array[]>();
 
 function anchorsOf(certificates: readonly Uint8Array[]): readonly Uint8Array[] {
-  const anchors = read.get(certificates) ?? certificates.map(readAnchor);
-  read.set(certificates, anchors);
-  return anchors;
+  return getOrMake(read, certificates, () => certificates.map(readAnchor));
 }
 
 /** Parses a certificate of the trust store. As in notation, it must be an authority or self-signed. */

@@ -1,4 +1,4 @@
-import { isRecord } from '../../oci/index.js';
+import { getOrMake, isRecord } from '../../oci/index.js';
 import { LONGEST_NAME } from './cataloger.js';
 
 const MOST_LIBRARIES = 20_000;
@@ -61,9 +61,7 @@ export function listLibraries(json: unknown): { libraries: DotnetLibrary[]; skip
     else library.assets = library.assets.concat(listed);
     for (const [name, version] of Object.entries(isRecord(target['dependencies']) ? target['dependencies'] : {})) {
       const dependency = `${name}/${String(version)}`;
-      const known = parents.get(dependency);
-      if (known === undefined) parents.set(dependency, [key]);
-      else known.push(key);
+      getOrMake(parents, dependency, () => []).push(key);
       if (byKey.has(dependency)) library.dependsOn.push(byKey.get(dependency)?.name ?? name);
     }
   }

@@ -1,3 +1,4 @@
+import { getOrMake } from '../../oci/index.js';
 import type { Finder } from './byte-scanner.js';
 import type { Package, Reading } from './cataloger.js';
 
@@ -61,8 +62,7 @@ export class KnownPrograms {
 
   #keep(name: string, version: string | undefined): undefined {
     if (version === undefined) return undefined;
-    const versions = this.#versions.get(name) ?? new Set();
-    this.#versions.set(name, versions);
+    const versions = getOrMake(this.#versions, name, () => new Set<string>());
     if (versions.size < MOST_VERSIONS) versions.add(version);
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { getOrMake } from '../../oci/index.js';
 import type { Cataloger, Gap, LocatedPackage, Reading } from './cataloger.js';
 import { parseGemspec, type Gemspec } from './gemspec.js';
 
@@ -32,9 +33,7 @@ export const rubyCataloger: Cataloger<Gemspec> = {
       if (name === undefined) continue;
       const key = JSON.stringify([home, name]);
       const folder = `/${path.slice(0, path.lastIndexOf('/') + 1)}`;
-      const known = extensions.get(key);
-      if (known === undefined) extensions.set(key, [folder]);
-      else known.push(folder);
+      getOrMake(extensions, key, () => []).push(folder);
     }
     for (const { path, layer, reading } of found) {
       const match = GEMSPEC.exec(path);
