@@ -2,16 +2,17 @@ import { contentKindOf } from '../content-kind.js';
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
 import { InputError, IntegrityError, RegistryError } from '../errors.js';
-import { artifactTypeOf, childrenOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
+import { artifactTypeOf, childrenOf, isManifestMediaType, type Manifest } from '../manifest.js';
 import { getOrMake } from '../memo.js';
 import type { FetchedManifest } from '../repository.js';
 import {
+  associatedWith,
   checkWidth,
   describe,
   leafNode,
   leaveOut,
-  listReferrers,
-  readDigestTags,
+  readOnce,
+  take,
   type Context,
   type LeftOut,
   type Referring,
@@ -83,10 +84,7 @@ class Travel {
   readonly #signal: AbortSignal;
   /** The promoted graph, which the promotion itself checks and signs. */
   readonly #promoted: ReadonlySet<Digest>;
-  readonly #read = new Map<Digest, Promise<Reading>>();
   readonly #judged = new Map<Digest, Promise<Reason | undefined>>();
-  readonly #described = new Map<Digest, WalkedNode>();
-  readonly #listed = new Map<Digest, Promise<Referring>>();
   readonly #taken = new Set<Digest>();
   /** Number of manifests that indexes may still contain. */
   #room: number = MOST_HELD_IN_ALL;
@@ -113,11 +111,14 @@ class Travel {
     if (way.depth > GRAPH_DEPTH) return this.#leaveOut(descriptor, 'unreadable');
     context.started.add(digest);
     checkWidth(context);
-    const [accepted, referring] = await Promise.all([this.#accept(way, descriptor), this.#list(digest)]);
+    const [accepted, referring] = await Promise.all([
+      this.#accept(way, descriptor),
+      associatedWith(context, digest, this.#signal),
+    ]);
     if (!accepted) return;
     const { node, manifest, confirm } = accepted;
     const isKnown = this.#taken.has(digest);
-    if (!isKnown || manifest !== undefined) this.#put(node, descriptor, referring);
+    if (!isKnown || manifest !== undefined) take(context, node, descriptor, referring);
     if (isKnown) return;
     this.#taken.add(digest);
     checkWidth(context, referring.referrers.length);
@@ -127,25 +128,6 @@ class Travel {
       this.follow(referring, next),
       ...listedIn(manifest).map((child) => this.#visit({ ...next, by: 'index' }, child)),
     ]);
-  }
-
-  #put(node: WalkedNode, described: Descriptor, { referrers, tagged }: Referring): void {
-    this.#context.nodes.set(node.descriptor.digest, {
-      ...node,
-      described,
-      referrers: referrers.map(({ digest }) => digest),
-      digestTags: tagged.map(({ tag, descriptor: { digest } }) => ({ tag, digest })),
-    });
-  }
-
-  #list(digest: Digest): Promise<Referring> {
-    return getOrMake(this.#listed, digest, async () => {
-      const [referrers, tagged] = await Promise.all([
-        listReferrers(this.#context, digest, this.#signal),
-        readDigestTags(this.#context, digest, this.#signal),
-      ]);
-      return { referrers, tagged };
-    });
   }
 
   async #accept(way: Way, descriptor: Descriptor): Promise<Accepted | undefined> {
@@ -166,12 +148,7 @@ class Travel {
     const reason = this.#whyNotThisWay(way, manifest, type) ?? (await this.#judgeOnce(read, way.depth));
     if (reason !== undefined) return this.#leaveOut(descriptor, reason, type);
     if (!(await way.confirmOwner())) return undefined;
-    return { node: this.#describeOnce(fetched, manifest), manifest, confirm: sure };
-  }
-
-  /** Thousands of paths may lead to one index with thousands of children, so it is described once. */
-  #describeOnce({ descriptor, bytes }: FetchedManifest, manifest: Manifest): WalkedNode {
-    return getOrMake(this.#described, descriptor.digest, () => describe(this.#context, descriptor, manifest, bytes));
+    return { node: describe(this.#context, fetched, manifest), manifest, confirm: sure };
   }
 
   /**
@@ -206,19 +183,10 @@ class Travel {
     leaveOut(this.#context, descriptor, reason, type);
   }
 
-  #readOnce(digest: Digest): Promise<Reading> {
-    return getOrMake(this.#read, digest, () => this.#readManifest(digest));
-  }
-
-  async #readManifest(digest: Digest): Promise<Reading> {
-    const { source, requests } = this.#context;
-    const signal = this.#signal;
+  async #readOnce(digest: Digest): Promise<Reading> {
     try {
-      const fetched = await requests.run(() => source.fetchManifest(digest, { signal }), signal);
-      return {
-        fetched,
-        manifest: parseManifest(fetched.bytes, fetched.descriptor.mediaType, `${source.name}@${digest}`),
-      };
+      const { fetched, manifest } = await readOnce(this.#context, digest, digest, this.#signal);
+      return manifest instanceof InputError ? { reason: 'unreadable' } : { fetched, manifest };
     } catch (error) {
       if (error instanceof RegistryError && error.notFound) return { reason: 'gone' };
       return { reason: unreadable(error) };

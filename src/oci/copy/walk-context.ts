@@ -1,18 +1,19 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { CopyError, ifThere } from '../errors.js';
+import { CopyError, InputError } from '../errors.js';
 import {
   artifactTypeOf,
   childrenOf,
   isManifestMediaType,
   isSchema1MediaType,
+  parseManifest,
   schema1Error,
   type Manifest,
 } from '../manifest.js';
+import { getOrMake } from '../memo.js';
 import type { FetchedManifest, ReadableRepository } from '../repository.js';
 import type { Budget } from './budget.js';
 import type { DigestTags } from './digest-tags.js';
-import type { Misplaced } from './overlooked.js';
 import { resolveIfThere } from './side.js';
 
 /** Maximum levels of referrers of referrers and of indexes in indexes. `GRAPH_TOO_DEEP` */
@@ -91,6 +92,13 @@ export interface Referring {
   tagged: { tag: string; descriptor: Descriptor }[];
 }
 
+/** A manifest that was fetched. */
+export interface Read {
+  fetched: FetchedManifest;
+  /** Or why it cannot be parsed. */
+  manifest: Manifest | InputError;
+}
+
 /** The state of one walk. */
 export interface Context {
   source: ReadableRepository;
@@ -98,12 +106,17 @@ export interface Context {
   requests: Budget;
   /** Undefined if referrers are not copied. */
   digestTags: DigestTags | undefined;
-  /** Digests whose visit has started. Each manifest is visited once, by the first path that reaches it. */
+  /** Digests whose visit has started, whether they are taken or not. */
   started: Set<Digest>;
+  /** What was read of each manifest that may be needed again. */
+  reads: Map<Digest, Promise<Read>>;
+  /** What the source associates with each manifest. */
+  associated: Map<Digest, Promise<Referring>>;
+  described: Map<Digest, WalkedNode>;
+  /** The manifests that are taken. */
   nodes: Map<Digest, WalkedNode>;
   blobs: Set<Digest>;
   leftOut: LeftOut[];
-  misplaced: Map<Digest, Misplaced>;
   /** See `Walked.listedByRegistry`. */
   listedByRegistry: Set<Digest>;
   /**
@@ -146,16 +159,30 @@ export function checkWidth({ started, blobs, source }: Context, more = 0): void 
   });
 }
 
-/** Fetches a manifest. Undefined if it is optional and does not exist. */
-export function fetchIfThere(
-  context: Context,
-  descriptor: Descriptor,
-  optional: boolean,
+/**
+ * Reads a manifest once, by whichever path comes first: a list may name a manifest wrongly, and another one rightly.
+ * @param target names the manifest, with or without its size and media type
+ */
+export function readOnce(
+  { source, requests, reads }: Context,
+  digest: Digest,
+  target: Digest | Descriptor,
   signal: AbortSignal,
-): Promise<FetchedManifest | undefined> {
-  const fetch = (): Promise<FetchedManifest> =>
-    context.requests.run(() => context.source.fetchManifest(bare(descriptor), { signal }), signal);
-  return optional ? ifThere(fetch) : fetch();
+): Promise<Read> {
+  return getOrMake(reads, digest, async () => {
+    const wanted = typeof target === 'string' ? target : bare(target);
+    const fetched = await requests.run(() => source.fetchManifest(wanted, { signal }), signal);
+    return { fetched, manifest: parse(fetched, `${source.name}@${digest}`) };
+  });
+}
+
+function parse({ bytes, descriptor: { mediaType } }: FetchedManifest, where: string): Manifest | InputError {
+  try {
+    return parseManifest(bytes, mediaType, where);
+  } catch (error) {
+    if (error instanceof InputError) return error;
+    throw error;
+  }
 }
 
 /** Records a referrer that is not copied. */
@@ -179,11 +206,15 @@ function keep(context: Context, bytes: Uint8Array): { bytes?: Uint8Array } {
 }
 
 /**
- * Describes a manifest as a node of the graph.
+ * Describes a manifest as a node of the graph, once: thousands of paths may lead to one index with thousands of children.
  * @throws CopyError `GRAPH_TOO_WIDE`
  * @throws InputError `SCHEMA1_UNSUPPORTED`
  */
-export function describe(context: Context, descriptor: Descriptor, manifest: Manifest, bytes: Uint8Array): WalkedNode {
+export function describe(context: Context, { descriptor, bytes }: FetchedManifest, manifest: Manifest): WalkedNode {
+  return getOrMake(context.described, descriptor.digest, () => nodeOf(context, descriptor, manifest, bytes));
+}
+
+function nodeOf(context: Context, descriptor: Descriptor, manifest: Manifest, bytes: Uint8Array): WalkedNode {
   const content = childrenOf(manifest);
   const inIndex = manifest.kind === 'index';
   const blobs = inIndex ? content.filter((child) => !isManifestMediaType(child.mediaType)) : content;
@@ -206,11 +237,37 @@ export function describe(context: Context, descriptor: Descriptor, manifest: Man
   };
 }
 
+/** Takes a manifest into the graph. @param described by the list that names it */
+export function take(
+  context: Context,
+  node: WalkedNode,
+  described: Descriptor,
+  { referrers, tagged }: Referring,
+): void {
+  context.nodes.set(node.descriptor.digest, {
+    ...node,
+    described,
+    referrers: referrers.map(({ digest }) => digest),
+    digestTags: tagged.map(({ tag, descriptor: { digest } }) => ({ tag, digest })),
+  });
+}
+
+/** What the source associates with a manifest; it is asked once. */
+export function associatedWith(context: Context, digest: Digest, signal: AbortSignal): Promise<Referring> {
+  return getOrMake(context.associated, digest, async () => {
+    const [referrers, tagged] = await Promise.all([
+      listReferrers(context, digest, signal),
+      readDigestTags(context, digest, signal),
+    ]);
+    return { referrers, tagged };
+  });
+}
+
 /**
  * Lists the referrers of a manifest. Excluded artifact types are dropped, except in a promotion, where the manifest
  * itself shows its type.
  */
-export async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
+async function listReferrers(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor[]> {
   const { digestTags, requests, source } = context;
   // Most manifests have no referrers, so each saved request matters.
   const mayHaveTag = (await digestTags?.mayHaveSchemaTag(digest)) ?? true;
@@ -230,11 +287,7 @@ export async function listReferrers(context: Context, digest: Digest, signal: Ab
 }
 
 /** The digest tags of a manifest and the manifests that they point to. */
-export async function readDigestTags(
-  context: Context,
-  digest: Digest,
-  signal: AbortSignal,
-): Promise<Referring['tagged']> {
+async function readDigestTags(context: Context, digest: Digest, signal: AbortSignal): Promise<Referring['tagged']> {
   const tags = (await context.digestTags?.find(digest)) ?? [];
   const resolved = await Promise.all(
     tags.map(async (tag) => {

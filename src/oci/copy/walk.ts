@@ -1,24 +1,25 @@
 import type { Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { InputError } from '../errors.js';
-import { artifactTypeOf, isManifestMediaType, parseManifest, type Manifest } from '../manifest.js';
-import type { FetchedManifest, ReadableRepository } from '../repository.js';
+import { ifThere, InputError } from '../errors.js';
+import { artifactTypeOf, isManifestMediaType, type Manifest } from '../manifest.js';
+import type { ReadableRepository } from '../repository.js';
 import { allOrAbort } from '../concurrency.js';
 import { Budget } from './budget.js';
 import { DigestTags } from './digest-tags.js';
-import { findOverlooked } from './overlooked.js';
 import { visitReferring } from './referrers-to-copy.js';
 import {
+  associatedWith,
   checkWidth,
   describe,
-  fetchIfThere,
   leafNode,
   leaveOut,
-  listReferrers,
-  readDigestTags,
+  readOnce,
+  take,
   tooDeep,
   type Context,
   type LeftOut,
+  type Read,
+  type Referring,
   type WalkOptions,
   type Walked,
   type WalkedNode,
@@ -35,21 +36,6 @@ interface Visit {
   optional?: boolean;
 }
 
-/** Parses a manifest. Undefined for a referrer of an unknown kind, so that it does not stop the whole copy. */
-function readManifest(
-  { source }: Context,
-  { bytes, descriptor: { mediaType, digest } }: FetchedManifest,
-  isReferrer: boolean,
-): Manifest | undefined {
-  try {
-    return parseManifest(bytes, mediaType, `${source.name}@${digest}`);
-  } catch (error) {
-    // A manifest of a known kind may be a signature that somebody relies on, so it is not skipped.
-    if (isReferrer && error instanceof InputError && !isManifestMediaType(mediaType)) return undefined;
-    throw error;
-  }
-}
-
 /**
  * Reads a manifest and describes it as a node.
  * @returns false if it is left out
@@ -62,61 +48,61 @@ async function readNode(
 ): Promise<{ node: WalkedNode; manifest?: Manifest } | false> {
   const { excludeArtifactTypes, isKnownLeaf } = context.options;
   const { digest, artifactType } = descriptor;
-  const isReferrer = visit.referrerOf !== undefined;
+  const { referrerOf, optional = referrerOf !== undefined } = visit;
   // If the list has no type, only the manifest shows whether it is excluded.
-  const decided = !isReferrer || artifactType !== undefined || excludeArtifactTypes.length === 0;
+  const decided = artifactType !== undefined || excludeArtifactTypes.length === 0;
   // The child of an index is always fetched: only its manifest shows whether it has a subject.
-  if (visit.referrerOf !== undefined && decided && (await isKnownLeaf?.(descriptor, visit.referrerOf, signal))) {
-    return { node: leafNode(descriptor, visit.referrerOf) };
+  if (referrerOf !== undefined && decided && (await isKnownLeaf?.(descriptor, referrerOf, signal))) {
+    return { node: leafNode(descriptor, referrerOf) };
   }
-  const fetched = await fetchIfThere(context, descriptor, isReferrer || visit.optional === true, signal);
-  if (!fetched) return isReferrer ? leaveOut(context, descriptor, 'gone') : false;
-  const manifest = readManifest(context, fetched, isReferrer);
-  if (!manifest) return leaveOut(context, descriptor, 'unreadable');
-  if (isReferrer) {
+  const read = (): Promise<Read> => readOnce(context, digest, descriptor, signal);
+  const found = await (optional ? ifThere(read) : read());
+  if (!found) return referrerOf !== undefined && leaveOut(context, descriptor, 'gone');
+  const { fetched, manifest } = found;
+  if (manifest instanceof InputError) {
+    // A manifest of a known kind may be a signature that somebody relies on, so it is not skipped.
+    if (referrerOf === undefined || isManifestMediaType(fetched.descriptor.mediaType)) throw manifest;
+    return leaveOut(context, descriptor, 'unreadable');
+  }
+  if (referrerOf !== undefined) {
     const type = artifactTypeOf(manifest);
-    const subject = manifest.subject?.digest;
-    if (subject !== visit.referrerOf) {
-      if (subject !== undefined) context.misplaced.set(digest, { descriptor, subject });
-      return leaveOut(context, descriptor, 'not-its-subject', type);
-    }
+    if (manifest.subject?.digest !== referrerOf) return leaveOut(context, descriptor, 'not-its-subject', type);
     if (type !== undefined && excludeArtifactTypes.includes(type)) {
       return leaveOut(context, descriptor, 'excluded', type);
     }
   }
-  return { node: describe(context, fetched.descriptor, manifest, fetched.bytes), manifest };
+  return { node: describe(context, fetched, manifest), manifest };
 }
+
+const NOTHING: Referring = { referrers: [], tagged: [] };
 
 /** Adds a manifest and everything that it leads to. */
 async function visit(context: Context, descriptor: Descriptor, how: Visit, signal: AbortSignal): Promise<void> {
-  // A second path to a manifest does not wait for the first, so that a cycle cannot wait for itself. `orderFromLeaves`
-  // reports cycles.
-  if (context.started.has(descriptor.digest)) return;
-  if (how.depth > GRAPH_DEPTH) throw tooDeep(`${context.source.name}@${descriptor.digest}`, descriptor.digest);
-  context.started.add(descriptor.digest);
-  checkWidth(context);
+  // A second path to a manifest does not wait for what the first leads to, so that a cycle cannot wait for itself.
+  // `orderFromLeaves` reports cycles.
   const { digest } = descriptor;
+  if (context.nodes.has(digest)) return;
+  if (how.depth > GRAPH_DEPTH) throw tooDeep(`${context.source.name}@${digest}`, digest);
+  context.started.add(digest);
+  checkWidth(context);
   const { recursive } = how;
-  const [read, referrers, tagged] = await Promise.all([
+  const [read, referring] = await Promise.all([
     readNode(context, descriptor, how, signal),
-    recursive ? listReferrers(context, digest, signal) : [],
-    recursive ? readDigestTags(context, digest, signal) : [],
+    recursive ? associatedWith(context, digest, signal) : NOTHING,
   ]);
-  if (!read) return;
+  if (!read || context.nodes.has(digest)) return;
   const { node, manifest } = read;
-  context.nodes.set(digest, {
-    ...node,
-    described: descriptor,
-    referrers: referrers.map((referrer) => referrer.digest),
-    digestTags: tagged.map(({ tag, descriptor: target }) => ({ tag, digest: target.digest })),
-  });
+  const { referrers, tagged } = referring;
+  take(context, node, descriptor, referring);
+  // No path reads a manifest that is taken, so its bytes need not stay in memory.
+  context.reads.delete(digest);
   checkWidth(context, referrers.length);
   context.options.onWalked?.(context.nodes.size, context.started.size + referrers.length);
   const depth = how.depth + 1;
   const children = manifest?.kind === 'index' ? manifest.manifests.filter((c) => isManifestMediaType(c.mediaType)) : [];
   const visitChildren = children.map((child) => visit(context, child, { depth, recursive }, signal));
   if (context.options.artifactsOnly) {
-    context.referring.set(digest, { referrers, tagged });
+    context.referring.set(digest, referring);
     await Promise.all(visitChildren);
     return;
   }
@@ -133,20 +119,8 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
 }
 
 async function visitAll(context: Context, root: Descriptor, signal: AbortSignal): Promise<void> {
-  const { recursive } = context.options;
-  const { nodes, misplaced, requests, source, started } = context;
-  await visit(context, root, { depth: 0, recursive }, signal);
-  if (context.options.artifactsOnly) return visitReferring(context, signal);
-  for (let found = findOverlooked(nodes, misplaced); found.length > 0; found = findOverlooked(nodes, misplaced)) {
-    for (const { digest, descriptor, referrerOf } of found) {
-      if (nodes.has(digest)) continue;
-      // Visited again only once: it may be left out a second time, because of its type.
-      misplaced.delete(digest);
-      started.delete(digest);
-      const target = descriptor ?? (await requests.run(() => source.resolve(digest, { signal }), signal));
-      await visit(context, target, { depth: 1, recursive, ...(referrerOf !== undefined && { referrerOf }) }, signal);
-    }
-  }
+  await visit(context, root, { depth: 0, recursive: context.options.recursive }, signal);
+  if (context.options.artifactsOnly) await visitReferring(context, signal);
 }
 
 /**
@@ -167,10 +141,12 @@ export async function walkGraph(source: ReadableRepository, root: Descriptor, op
       requests,
       digestTags: options.recursive ? new DigestTags(source, requests, signal) : undefined,
       started: new Set(),
+      reads: new Map(),
+      associated: new Map(),
+      described: new Map(),
       nodes,
       blobs: new Set(),
       leftOut,
-      misplaced: new Map(),
       listedByRegistry,
       referring: new Map(),
       keptBytes: 0,
