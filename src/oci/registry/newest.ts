@@ -1,11 +1,10 @@
 import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
-import { answerError, PromoterError, RegistryError } from '../errors.js';
+import { answerError } from '../errors.js';
 import type { CallOptions } from '../repository.js';
-import { scopesFor, type RepositoryContext } from './endpoint.js';
-import { ACR_PAGE_ENTRIES, listIn, NOT_SERVED, readPages, type Listing, type Page } from './pages.js';
+import { acrListUrl, readAcrList } from './acr-lists.js';
+import type { RepositoryContext } from './endpoint.js';
 import { parseTagDetails, type TagDetails } from './tags.js';
-import { redactUrl } from './urls.js';
 
 /** A tag and the time of its last change. */
 export type ChangedTag = TagDetails & { updatedAt: string };
@@ -49,51 +48,16 @@ async function* listNewest<T extends { updatedAt?: string }>(
   context: RepositoryContext,
   field: 'tags' | 'manifests',
   parse: (entry: unknown) => T[],
-  { signal }: CallOptions,
+  options: CallOptions,
 ): AsyncGenerator<(T & { updatedAt: string })[]> {
-  const { endpoint, repository, name } = context;
-  if (endpoint.learnt.hasAcrLists === false) throw noLists(name);
-  const listing: Listing = {
-    url: `${endpoint.origin}/acr/v1/${repository}/_${field}?n=${ACR_PAGE_ENTRIES}&orderby=timedesc`,
-    scopes: scopesFor(context, ['metadata_read']),
-    name,
-    absent: 'NAME_UNKNOWN',
-    signal,
-  };
-  let pages = 0;
-  try {
-    for await (const page of readPages(endpoint, listing)) {
-      // Some registries answer any path with a web page.
-      if (pages === 0 && !Array.isArray(page.json[field])) throw noLists(name);
-      pages += 1;
-      yield listIn(page, field, name)
-        .flatMap(parse)
-        .map((entry) => timed(entry, page, name));
-    }
-  } catch (error) {
-    if (pages > 0 || !(error instanceof RegistryError) || !NOT_SERVED.includes(error.info.status)) throw error;
-    const { status, registryCodes } = error.info;
-    if (registryCodes.includes('NAME_UNKNOWN')) throw error;
-    if (status === 404) endpoint.learnt.hasAcrLists = false;
-    throw noLists(name, error);
+  for await (const entries of readAcrList(context, field, parse, { orderby: 'timedesc' }, options)) {
+    yield entries.map((entry) => {
+      const { updatedAt = '' } = entry;
+      if (!Number.isNaN(Date.parse(updatedAt))) return { ...entry, updatedAt };
+      const why = `${context.name}: an entry of the registry's list has no valid time`;
+      throw answerError('ANSWER_INVALID', why, { url: acrListUrl(context, field) });
+    });
   }
-}
-
-function noLists(name: string, cause?: unknown): PromoterError {
-  return new PromoterError(
-    'NO_ACR_LISTS',
-    `${name}: the registry does not list recent changes, or this identity may not read them`,
-    {
-      cause,
-    },
-  );
-}
-
-function timed<T extends { updatedAt?: string }>(entry: T, page: Page, name: string): T & { updatedAt: string } {
-  const { updatedAt = '' } = entry;
-  if (!Number.isNaN(Date.parse(updatedAt))) return { ...entry, updatedAt };
-  const url = redactUrl(page.url);
-  throw answerError('ANSWER_INVALID', `${name}: an entry of the registry's list has no valid time`, { url });
 }
 
 function parseManifestDetails(entry: unknown): (Omit<ChangedManifest, 'updatedAt'> & { updatedAt?: string })[] {

@@ -7,8 +7,6 @@ import { redactUrl } from './urls.js';
 
 /** Entries that are requested for each page. */
 export const PAGE_ENTRIES = 1000;
-/** Entries for each page of ACR's own lists, `_tags` and `_manifests`. */
-export const ACR_PAGE_ENTRIES = 100;
 /** Statuses of a registry that does not serve this path, or not to this identity. */
 export const NOT_SERVED = [401, 403, 404, 405];
 /** Maximum concurrent requests if each entry of a page needs one. */

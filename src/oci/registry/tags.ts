@@ -1,18 +1,11 @@
 import { isRecord } from '../descriptor.js';
 import { isDigest, type Digest } from '../digest.js';
-import { ifThere, RegistryError } from '../errors.js';
+import { ifThere, PromoterError, RegistryError } from '../errors.js';
 import type { CallOptions } from '../repository.js';
+import { readAcrList } from './acr-lists.js';
 import { apiUrl, scopesFor, type RepositoryContext } from './endpoint.js';
 import { resolveManifest } from './manifests.js';
-import {
-  ACR_PAGE_ENTRIES,
-  ENTRIES_AT_ONCE,
-  listIn,
-  NOT_SERVED,
-  PAGE_ENTRIES,
-  readPages,
-  type Listing,
-} from './pages.js';
+import { ENTRIES_AT_ONCE, listIn, PAGE_ENTRIES, readPages, type Listing } from './pages.js';
 
 /** Options of a listing. `last`: only entries after this one. */
 export type ListOptions = CallOptions & { last?: string };
@@ -25,18 +18,15 @@ export interface TagDetailsOptions extends ListOptions {
   onlyPages?: boolean;
 }
 
-function query(entries: number, last: string | undefined): string {
-  const parameters = new URLSearchParams({ n: String(entries), ...(last !== undefined && { last }) });
-  return parameters.toString();
-}
-
 /**
  * Lists tags, in the registry's order.
  * @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-tags
  */
 export async function* listTags(context: RepositoryContext, options: ListOptions = {}): AsyncGenerator<string> {
+  const { last } = options;
+  const query = new URLSearchParams({ n: String(PAGE_ENTRIES), ...(last !== undefined && { last }) });
   const listing: Listing = {
-    url: `${apiUrl(context, 'tags/list')}?${query(PAGE_ENTRIES, options.last)}`,
+    url: `${apiUrl(context, 'tags/list')}?${query.toString()}`,
     scopes: scopesFor(context, ['pull']),
     name: context.name,
     absent: 'NAME_UNKNOWN',
@@ -108,34 +98,17 @@ export async function* listTagDetails(
   context: RepositoryContext,
   { onlyPages = false, ...options }: TagDetailsOptions = {},
 ): AsyncGenerator<TagDetails> {
-  const { endpoint, repository, name } = context;
-  if (endpoint.learnt.hasAcrLists === false) {
-    if (!onlyPages) yield* resolveEach(context, options);
-    return;
-  }
-  const listing: Listing = {
-    url: `${endpoint.origin}/acr/v1/${repository}/_tags?${query(ACR_PAGE_ENTRIES, options.last)}`,
-    scopes: scopesFor(context, ['metadata_read']),
-    name,
-    absent: 'NAME_UNKNOWN',
-    signal: options.signal,
-    otherStatuses: NOT_SERVED,
-  };
-  let known = false;
+  const query = options.last === undefined ? {} : { last: options.last };
+  let isListed = false;
   try {
-    for await (const page of readPages(endpoint, listing)) {
-      if (page.status !== 200 || !Array.isArray(page.json.tags)) {
-        // An unknown repository also answers 404, but with an error body.
-        if (page.status === 404 && !Array.isArray(page.json.errors)) endpoint.learnt.hasAcrLists = false;
-        break;
-      }
-      known = true;
-      yield* page.json.tags.flatMap(parseTagDetails);
+    for await (const tags of readAcrList(context, 'tags', parseTagDetails, query, options)) {
+      isListed = true;
+      yield* tags;
     }
   } catch (error) {
-    // The registry refused a token for this scope.
-    const refused = error instanceof RegistryError && (error.info.status === 401 || error.info.status === 403);
-    if (known || !refused) throw error;
+    const hasNone = error instanceof PromoterError && error.code === 'NO_ACR_LISTS';
+    const isUnknown = error instanceof RegistryError && error.notFound;
+    if (isListed || !(hasNone || isUnknown)) throw error;
+    if (!onlyPages) yield* resolveEach(context, options);
   }
-  if (!known && !onlyPages) yield* resolveEach(context, options);
 }
