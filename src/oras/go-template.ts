@@ -1,5 +1,5 @@
 import { InputError } from '../oci/index.js';
-import { evaluateTemplate } from './go-template/evaluate.js';
+import { Evaluation } from './go-template/evaluation.js';
 import { parseTemplate } from './go-template/parser.js';
 import { failed, toValue } from './go-template/values.js';
 
@@ -19,7 +19,10 @@ export function renderGoTemplate(template: string, data: unknown): string {
     throw new InputError('TEMPLATE_INVALID', `template: longer than ${TEMPLATE_CHARACTERS} characters`);
   }
   try {
-    return evaluateTemplate(parseTemplate(template), toValue(data));
+    const value = toValue(data);
+    const run = new Evaluation(value);
+    parseTemplate(template)(value, run);
+    return run.output;
   } catch (error) {
     // Endlessly nested lists, or a text longer than JavaScript allows.
     if (error instanceof RangeError) throw failed(error.message);

@@ -1,5 +1,5 @@
 import { formatGoJson } from '../go-json.js';
-import { isList, isMap, keysOf, typeOf, type Value } from './values.js';
+import { failed, isList, isMap, keysOf, typeOf, type Value } from './values.js';
 
 /** Go's `%v` of a float64: with an exponent of two digits at least, below 1e-4 and from 1e+06 on. */
 function formatFloat(value: number): string {
@@ -7,21 +7,8 @@ function formatFloat(value: number): string {
   if (value === 0) return Object.is(value, -0) ? '-0' : '0';
   const [mantissa = '', exponentText = '0'] = value.toExponential().split('e');
   const exponent = Number(exponentText);
-  if (exponent >= -4 && exponent < 6) return expand(mantissa, exponent);
+  if (exponent >= -4 && exponent < 6) return String(value);
   return `${mantissa}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`;
-}
-
-function expand(mantissa: string, exponent: number): string {
-  const negative = mantissa.startsWith('-');
-  const digits = mantissa.replace(/[-.]/g, '');
-  const point = exponent + 1;
-  const text =
-    point <= 0
-      ? `0.${'0'.repeat(-point)}${digits}`
-      : digits.length <= point
-        ? digits.padEnd(point, '0')
-        : `${digits.slice(0, point)}.${digits.slice(point)}`;
-  return negative ? `-${text}` : text;
 }
 
 /** Go's `%v`: maps sorted by key. @param nil the text for nil at the top level; inside it is always `<nil>`. */
@@ -38,29 +25,6 @@ export function formatValue(value: Value, nil = '<nil>'): string {
 
 /** Characters that Go's quoting writes as numbers. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
-
-/** Go's `%x` of a float64, whose mantissa begins with 1. */
-function formatHexFloat(value: number): string {
-  if (value === 0 || !Number.isFinite(value)) return value === 0 ? '0x0p+00' : formatFloat(value);
-  // A subnormal number is scaled until its mantissa begins with 1.
-  const shift = Math.abs(value) < 2 ** -1022 ? 64 : 0;
-  const bits = new DataView(new Float64Array([value * 2 ** shift]).buffer).getBigUint64(0, true);
-  const exponent = Number((bits >> 52n) & 0x7ffn) - 1023 - shift;
-  const fraction = (bits & 0xfffffffffffffn).toString(16).padStart(13, '0').replace(/0+$/, '');
-  const sign = exponent < 0 ? '-' : '+';
-  const power = `p${sign}${String(Math.abs(exponent)).padStart(2, '0')}`;
-  return `${value < 0 ? '-' : ''}0x1${fraction === '' ? '' : `.${fraction}`}${power}`;
-}
-
-/** Go's escape of text within a string of JavaScript. */
-export function escapeJs(text: string): string {
-  return text.replaceAll(/[\\'"<>&=\p{Cc}]|\P{ASCII}/gu, (char) => {
-    if (/[\\'"]/.test(char)) return `\\${char}`;
-    const code = char.codePointAt(0) ?? 0;
-    const isPrinted = code === 0x7f || (code >= 0x80 && !UNPRINTABLE.test(char) && !/\p{Zs}/u.test(char));
-    return isPrinted ? char : `\\u${code.toString(16).toUpperCase().padStart(4, '0')}`;
-  });
-}
 
 /** Go's `%q` of a string. */
 export function quote(text: string): string {
@@ -108,28 +72,14 @@ function formatVerb(verb: string, value: Value, precision: number | undefined): 
       return typeof value === 'boolean' ? String(value) : wrong();
     case 'f':
       return typeof value === 'number' ? value.toFixed(Math.min(precision ?? 6, 100)) : wrong();
-    case 'x':
-      if (typeof value === 'bigint') return value.toString(16);
-      if (typeof value === 'number') return formatHexFloat(value);
-      return typeof value === 'string' ? Buffer.from(value).toString('hex') : wrong();
-    case 'X':
-      return isList(value) || isMap(value) ? wrong() : formatVerb('x', value, precision).toUpperCase();
-    case 'o':
-      return typeof value === 'bigint' ? value.toString(8) : wrong();
-    case 'e':
-      return typeof value === 'number' && Number.isFinite(value)
-        ? value.toExponential(Math.min(precision ?? 6, 100)).replace(/(?<=e[-+])(?=\d$)/, '0')
-        : wrong();
-    case 'g':
-      return typeof value === 'number' && precision === undefined ? formatFloat(value) : wrong();
     case 'T':
       return typeOf(value);
     default:
-      return wrong();
+      throw failed(`printf has no %${verb} here`);
   }
 }
 
-/** Go's `fmt.Sprintf`, of verbs `v s q d t e f g o x X T`, the flags `-` and `0`, width and precision. */
+/** Go's `fmt.Sprintf`, of verbs `v s q d t f T`, the flags `-` and `0`, width and precision. */
 export function formatf(format: string, values: readonly Value[], widest: number): string {
   let next = 0;
   const text = format.replace(

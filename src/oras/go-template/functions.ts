@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { escapeJs, formatf, formatValue, quote, toJson, toPlainJson } from './format.js';
+import { formatf, formatValue, quote, toJson, toPlainJson } from './format.js';
 import {
   entryOf,
   failed,
@@ -106,11 +106,6 @@ function print(args: readonly Value[]): string {
   }, '');
 }
 
-/** Prints values for the escaping functions. Nil is printed as in an action. */
-function printAny(args: readonly Value[]): string {
-  return print(args.map((value) => value ?? '<no value>'));
-}
-
 function truncate(count: Value, value: Value): string {
   const bytes = Buffer.from(text(value));
   const most = Number(int(count));
@@ -127,12 +122,6 @@ function substr(start: Value, end: Value, value: Value): string {
   return bytes.subarray(begin, stop).toString();
 }
 
-function abbreviate(width: Value, value: Value): string {
-  const bytes = Buffer.from(text(value));
-  const most = Number(int(width));
-  return most < 4 || bytes.length <= most ? text(value) : `${bytes.subarray(0, most - 3).toString()}...`;
-}
-
 function indent(width: Value, value: Value): string {
   const spaces = ' '.repeat(Math.min(Math.max(Number(int(width)), 0), WIDEST));
   return `${spaces}${text(value).replaceAll('\n', `\n${spaces}`)}`;
@@ -142,30 +131,9 @@ function select(value: Value, isWanted: (key: string) => boolean): Value {
   return Object.fromEntries(Object.entries(map(value)).filter(([key]) => isWanted(key)));
 }
 
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&#34;',
-  "'": '&#39;',
-  '\0': '\uFFFD',
-};
-
-function escapeUrl(value: string): string {
-  // Half a surrogate pair has no bytes.
-  const whole = Buffer.from(value).toString();
-  return encodeURIComponent(whole)
-    .replaceAll('%20', '+')
-    .replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
 function kindOf(value: Value): string {
   if (value === undefined) return 'invalid';
   return isList(value) ? 'slice' : isMap(value) ? 'map' : typeOf(value);
-}
-
-function hashed(algorithm: string): TemplateFunction {
-  return of(1, (value) => createHash(algorithm).update(text(value)).digest('hex'));
 }
 
 function fromJson(value: Value): Value {
@@ -194,9 +162,6 @@ const BUILT_IN: Record<string, TemplateFunction> = {
   index: ofAtLeast(1, ([value, ...keys]) => keys.reduce(at, value)),
   print: ofAtLeast(0, print),
   println: ofAtLeast(0, (args) => `${args.map((value) => formatValue(value)).join(' ')}\n`),
-  html: ofAtLeast(1, (args) => printAny(args).replaceAll(/[&<>"'\0]/g, (char) => ENTITIES[char] ?? char)),
-  js: ofAtLeast(1, (args) => escapeJs(printAny(args))),
-  urlquery: ofAtLeast(1, (args) => escapeUrl(printAny(args))),
   printf: ofAtLeast(1, ([format, ...values]) => formatf(text(format), values, WIDEST)),
 };
 
@@ -250,13 +215,11 @@ const SPRIG: Record<string, TemplateFunction> = {
   replace: of(3, (from, to, value) => text(value).replaceAll(text(from), () => text(to))),
   trunc: of(2, truncate),
   substr: of(3, substr),
-  abbrev: of(2, abbreviate),
   title: of(1, (value) => text(value).replaceAll(/(?<![\p{L}\p{N}_])\p{L}/gu, (letter) => letter.toUpperCase())),
   indent: of(2, indent),
   nindent: of(2, (width, value) => `\n${indent(width, value)}`),
   b64enc: of(1, (value) => Buffer.from(text(value)).toString('base64')),
-  sha1sum: hashed('sha1'),
-  sha256sum: hashed('sha256'),
+  sha256sum: of(1, (value) => createHash('sha256').update(text(value)).digest('hex')),
   quote: ofAtLeast(0, (args) => args.flatMap((value) => (value === undefined ? [] : [quote(shown(value))])).join(' ')),
   squote: ofAtLeast(0, (args) => args.flatMap((value) => (value === undefined ? [] : [`'${shown(value)}'`])).join(' ')),
   toString: of(1, shown),

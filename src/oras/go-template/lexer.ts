@@ -1,16 +1,20 @@
 import { InputError } from '../../oci/index.js';
 
 export interface Token {
-  kind: 'string' | 'number' | 'char' | 'variable' | 'field' | 'name' | 'mark' | 'space';
+  kind: (typeof KINDS)[number];
   /** The token as it is written. */
   text: string;
+  /** True if white space is before it. */
+  isApart: boolean;
 }
 
 /** Text between actions, or the tokens of one action. Comments are left out. */
 export type Piece = { kind: 'text'; text: string } | { kind: 'action'; tokens: Token[] };
 
 const TOKEN =
-  /(?<space>[ \t\r\n]+)|(?<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?<char>'(?:[^'\\\n]|\\.[^']*)')|(?<number>[-+]?(?:0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?))|(?<variable>\$[\p{L}\p{Nd}_]*)|(?<field>\.[\p{L}_][\p{L}\p{Nd}_]*)|(?<name>[\p{L}_][\p{L}\p{Nd}_]*)|(?<mark>:=|[=|(),.])/uy;
+  /(?<space>[ \t\r\n]*)(?:(?<string>"(?:[^"\\\n]|\\.)*"|`[^`]*`)|(?<char>'(?:[^'\\\n]|\\.[^']*)')|(?<number>[-+]?(?:0[xX][\da-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?))|(?<variable>\$[\p{L}\p{Nd}_]*)|(?<field>\.[\p{L}_][\p{L}\p{Nd}_]*)|(?<name>[\p{L}_][\p{L}\p{Nd}_]*)|(?<mark>:=|[=|(),.]))/uy;
+/** The end of an action, which may trim the text behind it. */
+const CLOSE = /[ \t\r\n]+-\}\}|[ \t\r\n]*\}\}/y;
 
 /** @throws InputError `TEMPLATE_INVALID` */
 export function invalid(why: string): InputError {
@@ -19,27 +23,23 @@ export function invalid(why: string): InputError {
   });
 }
 
-const KINDS = ['space', 'string', 'char', 'number', 'variable', 'field', 'name', 'mark'] as const;
+const KINDS = ['string', 'char', 'number', 'variable', 'field', 'name', 'mark'] as const;
 
 /** Reads the tokens from `start` to the closing braces. */
 function readAction(source: string, start: number): { tokens: Token[]; end: number; trimsAfter: boolean } {
   const tokens: Token[] = [];
-  let at = start;
-  for (;;) {
-    const close = /[ \t\r\n]-\}\}|\}\}/y;
-    close.lastIndex = at;
-    const closed = close.exec(source);
-    if (closed) return { tokens, end: at + closed[0].length, trimsAfter: closed[0].length > 2 };
+  for (let at = start; ; at = TOKEN.lastIndex) {
+    CLOSE.lastIndex = at;
+    const [close] = CLOSE.exec(source) ?? [];
+    if (close !== undefined) return { tokens, end: at + close.length, trimsAfter: close.includes('-') };
     TOKEN.lastIndex = at;
-    const match = TOKEN.exec(source);
-    if (!match?.groups) {
-      if (at >= source.length) throw invalid('unclosed action');
-      throw invalid(`unexpected ${JSON.stringify(source.slice(at, at + 20))} in an action`);
+    const groups = TOKEN.exec(source)?.groups;
+    if (groups === undefined) {
+      const rest = source.slice(at).trimStart();
+      throw invalid(rest === '' ? 'unclosed action' : `unexpected ${JSON.stringify(rest.slice(0, 20))} in an action`);
     }
-    const { groups } = match;
     const kind = KINDS.find((candidate) => groups[candidate] !== undefined) ?? 'mark';
-    tokens.push({ kind, text: match[0] });
-    at = TOKEN.lastIndex;
+    tokens.push({ kind, text: groups[kind] ?? '', isApart: groups.space !== '' });
   }
 }
 

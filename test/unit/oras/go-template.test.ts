@@ -91,7 +91,7 @@ describe('renderGoTemplate', () => {
       'big true true {"a":1}',
     ],
     ['{{$x := 7}}{{range 1000}}{{$x = mul $x $x}}{{end}}{{len (print $x) | lt 30}}', 'false'],
-    ['{{indent 1000000000 "a" | len}} {{urlquery "\\ud800"}} {{printf "%x" .size}}', '1001 %EF%BF%BD 0x1.14p+09'],
+    ['{{indent 1000000000 "a" | len}}', '1001'],
     ['{{add 1 2}} {{sub 3 1}} {{.size | int | printf "%d"}}', '3 2 552'],
     [
       '{{quote 1 "b"}} {{squote "a"}} {{uniq (list 1 1)}} {{rest (list 1 2)}} {{initial (list 1 2)}}',
@@ -242,6 +242,7 @@ describe('renderGoTemplate', () => {
     '{{and}}',
     '{{upper 1}}',
     '{{keys "a"}}',
+    '{{printf "%x" 1}}',
     '{{range 1000000000}}{{end}}',
     '{{range 1000}}{{range 10000}}{{end}}{{end}}',
     '{{range 100000}}{{printf "%1000d" 1}}{{end}}',
