@@ -1,10 +1,13 @@
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { FromWorker, ToWorker } from './messages.js';
 
 /** A thread that reads the layers of one image. */
 export interface LayerThread {
   post(message: ToWorker, transfer: ArrayBuffer[]): void;
-  /** Called for each message, and once if the thread ends by itself. */
+  /**
+   * Called for each message, and once if the thread ends by itself. From here on, the thread keeps the process running.
+   */
   listen(onMessage: (message: FromWorker) => void, onEnd: (error: unknown) => void): void;
   /** Milliseconds for which the thread has worked, without those for which it waited. */
   workedMs(): number;
@@ -19,19 +22,27 @@ export interface LayerThread {
 const YOUNG_MB = 3;
 
 /**
- * Starts a thread. It is a file of its own: tests of units read layers in their own thread.
+ * Starts a thread. It is a file of its own: tests of units read layers in their own thread. Until it is listened to, the
+ * thread does not keep the process running.
  * @param heapBytes the heap at which the thread ends with `ERR_WORKER_OUT_OF_MEMORY`
  */
 export function startThread(heapBytes: number): LayerThread {
   // By the package's own name, because the command line is bundled and the thread is not.
-  const worker = new Worker(new URL(import.meta.resolve('acr-promoter/sbom/worker')), {
+  const program = new URL(import.meta.resolve('acr-promoter/sbom/worker'));
+  const worker = new Worker(program, {
     resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 ** 2), maxYoungGenerationSizeMb: YOUNG_MB },
-    env: {},
+    // What was compiled is kept beside the program, where only those can write who can change the program itself.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('compiled/', program)) },
     execArgv: [],
   });
+  worker.unref();
+  let failure: unknown;
+  worker.once('error', (error) => (failure = error));
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     listen(onMessage, onEnd) {
+      if (failure !== undefined) onEnd(failure);
+      worker.ref();
       worker.on('message', onMessage);
       worker.on('error', onEnd);
       worker.on('exit', (code) => onEnd(new Error(`the thread that reads layers ended with ${code}`)));

@@ -5,7 +5,7 @@ import type { Sbom, SbomInput } from './generator.js';
 import type { SbomLimits } from './limits.js';
 import { PIECES_AHEAD, type FailedWork, type FromWorker } from './messages.js';
 import { layerTooSlow, overLimit } from './sbom-errors.js';
-import { startThread, type LayerThread } from './start-thread.js';
+import type { LayerThread } from './start-thread.js';
 
 /** How often the work of a thread is compared with its limit. */
 const LOOK_MS = 1000;
@@ -13,8 +13,9 @@ const LOOK_MS = 1000;
 /**
  * Makes the SBOMs of an image in a thread of its own, so that layers written by strangers neither block this thread nor
  * fill its heap. This thread only fetches blobs.
+ * @param start starts the thread, or takes one that has nothing to do
  */
-export async function generateInThread(input: SbomInput, given: SbomLimits): Promise<Sbom[]> {
+export async function generateInThread(input: SbomInput, given: SbomLimits, start: () => LayerThread): Promise<Sbom[]> {
   const { manifest, signal, name, descriptor, layersAtOnce = given.layersAtOnce } = input;
   const limits = { ...given, layersAtOnce: Math.min(layersAtOnce, given.layersAtOnce) };
   signal.throwIfAborted();
@@ -24,7 +25,7 @@ export async function generateInThread(input: SbomInput, given: SbomLimits): Pro
   }
   const elsewhere = await layersElsewhere(input);
   const config = await buffer(await input.openBlob(manifest.config, signal));
-  const client = new WorkerClient(input, limits, elsewhere);
+  const client = new WorkerClient(input, limits, elsewhere, start());
   const { digest } = descriptor;
   const formats = input.formats ?? ['cyclonedx'];
   return await client.run({ name, digest, layers: manifest.layers, elsewhere, config, formats, limits });
@@ -61,12 +62,12 @@ class WorkerClient {
   /** Settles the result; further calls do nothing. */
   #fail: (error: unknown) => void = () => {};
 
-  constructor(input: SbomInput, limits: SbomLimits, elsewhere: readonly Digest[]) {
+  constructor(input: SbomInput, limits: SbomLimits, elsewhere: readonly Digest[], thread: LayerThread) {
     this.#input = input;
     this.#limits = limits;
     const layers = input.manifest.layers.filter(({ digest }) => !elsewhere.includes(digest));
     this.#progress = new LayerProgress(layers, input.onProgress);
-    this.#thread = startThread(limits.heapBytes);
+    this.#thread = thread;
   }
 
   async run(work: Work): Promise<Sbom[]> {

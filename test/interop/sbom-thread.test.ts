@@ -45,3 +45,10 @@ describe('a layer with very many files', () => {
     expect({ code, details }).toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'workMs', limit: 1 } });
   }, 300_000);
 });
+
+test('a thread that was started at once, and for which no image comes, keeps no process running', async () => {
+  const program = `import { createStreamingSbomGenerator } from 'acr-promoter/sbom';
+    createStreamingSbomGenerator({ startsAtOnce: true });`;
+  const ended = await run(process.execPath, ['--input-type=module', '-e', program], { timeout: 60_000 });
+  expect(ended).toEqual({ stdout: '', stderr: '' });
+}, 120_000);

@@ -6,6 +6,7 @@ import {
   SBOM_LIMIT_NAMES,
   type SbomGenerator,
   type SbomInput,
+  type StreamingSbomOptions,
 } from '../../sbom/index.js';
 import type { Opened, OperationResult } from '../../operations/operation.js';
 import type { RunRow } from '../../rows/run-row.js';
@@ -47,10 +48,10 @@ export function createLocalPorts(
 }
 
 /** Makes SBOMs within the limits of the setting `SBOM_LIMITS`. @throws ConfigurationError `SETTING_INVALID` */
-export function sbomGenerator(env: Io['env']): SbomGenerator {
+export function sbomGenerator(env: Io['env'], options: Pick<StreamingSbomOptions, 'startsAtOnce'> = {}): SbomGenerator {
   const text = env.SBOM_LIMITS ?? '';
   const limits = parseSbomLimits(text === '' ? '{}' : text);
-  if (limits !== undefined) return createStreamingSbomGenerator({ limits });
+  if (limits !== undefined) return createStreamingSbomGenerator({ ...options, limits });
   throw new ConfigurationError(
     'SETTING_INVALID',
     `SBOM_LIMITS is not JSON of limits by name, which are ${SBOM_LIMIT_NAMES}`,

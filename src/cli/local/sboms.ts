@@ -10,6 +10,7 @@ import {
   type GapCount,
   type Sbom,
   type SbomFormat,
+  type SbomGenerator,
   type SbomPackage,
 } from '../../sbom/index.js';
 import { readOperand, writeOutput } from '../files.js';
@@ -19,7 +20,20 @@ import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
 import { doStep, layersOf, nameOf, sbomGenerator } from './local-run.js';
 
-type OpenedTarget = Opened & { target: Target };
+/** A target, and what makes its SBOM. */
+interface OpenedForSbom extends Opened {
+  target: Target;
+  generator: SbomGenerator;
+}
+
+/** Opens a target while the thread that makes its SBOM starts. */
+export async function openForSbom(
+  io: Io,
+  open: () => Promise<Omit<OpenedForSbom, 'generator'>>,
+): Promise<OpenedForSbom> {
+  const generator = sbomGenerator(io.env, { startsAtOnce: true });
+  return { ...(await open()), generator };
+}
 
 /**
  * Makes the SBOM of one image. Nothing is attached.
@@ -28,7 +42,7 @@ type OpenedTarget = Opened & { target: Target };
  */
 async function makeSbom(
   io: Io,
-  opened: OpenedTarget,
+  opened: OpenedForSbom,
   { format, platform }: { format: SbomFormat; platform?: string },
   values: Values,
   isQuiet = false,
@@ -47,7 +61,6 @@ async function makeSbom(
     );
   }
   const { registry, repository: name } = nameOf(opened);
-  const ports = { sbom: sbomGenerator(io.env) };
   const layers = layersOf(io.env);
   const named = {
     repository: opened.repository,
@@ -60,7 +73,7 @@ async function makeSbom(
   const { sboms } = await doStep(
     io,
     async ({ signal, progress }) => ({
-      done: await generateSboms(ports.sbom, named, signal, (done, total) => progress.bytes(done, total)),
+      done: await generateSboms(opened.generator, named, signal, (done, total) => progress.bytes(done, total)),
     }),
     isQuiet ? {} : { bar },
   );
@@ -72,7 +85,7 @@ async function makeSbom(
 /** Writes the SBOM of one image to a file or to standard output. @param path `-` for standard output */
 export async function writeSbom(
   io: Io,
-  opened: OpenedTarget,
+  opened: OpenedForSbom,
   asked: { format: SbomFormat; platform?: string },
   path: string,
   values: Values,
@@ -87,7 +100,7 @@ export async function writeSbom(
 /** The packages of one image. */
 export async function listPackages(
   io: Io,
-  opened: OpenedTarget,
+  opened: OpenedForSbom,
   asked: { platform?: string },
   values: Values,
 ): Promise<{ digest: Digest; packages: SbomPackage[]; gaps: GapCount[]; text: string }> {

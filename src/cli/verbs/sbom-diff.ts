@@ -40,14 +40,14 @@ const COLUMNS: readonly Column<PackageChange>[] = [
 /** The packages of a document in a file, or of an image in a registry or a layout. */
 async function packagesOf(io: Io, session: Session, operand: string, values: Values): Promise<SbomPackage[]> {
   // Loaded when it is needed: it is half of the program.
-  const { isInFolder, listPackages, readSbomFile } = await import('../local/sboms.js');
+  const { isInFolder, listPackages, openForSbom, readSbomFile } = await import('../local/sboms.js');
   const layout = layoutOptions(values);
   const inFile = layout.isLayout ? undefined : await readSbomFile(operand, io);
   if (inFile !== undefined) return inFile;
   const isLayout = layout.isLayout || (await isInFolder(operand));
   const target = parseTarget(operand, { ...layout, isLayout });
   if (target.tagOrDigest === undefined) throw noTagOrDigest(VERB, operand);
-  const opened = openedOf(await session.open(target, connectionOf(values, '')));
+  const opened = await openForSbom(io, async () => openedOf(await session.open(target, connectionOf(values, ''))));
   return (await listPackages(io, opened, platformOf(values, io), values)).packages;
 }
 

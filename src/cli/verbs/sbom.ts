@@ -141,8 +141,9 @@ export function addSbom(parent: Command, context: VerbContext): void {
       if (output !== undefined && isResultGiven) {
         throw new InputError('OPTIONS_EXCLUSIVE', '--output writes a document: --format cyclonedx or spdx');
       }
-      const opened = await openNamed(session, VERB, asked);
+      const open = (): ReturnType<typeof openNamed> => openNamed(session, VERB, asked);
       if (isAttached) {
+        const opened = await open();
         // Loaded when it is needed: it is half of the program.
         const { attachSboms } = await import('../local/attach-sboms.js');
         const { said, ...attached } = await attachSboms(io, opened, input, values);
@@ -152,6 +153,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
         return attached;
       }
       const local = await import('../local/sboms.js');
+      const opened = await local.openForSbom(io, open);
       const [format] = documents;
       if (output !== undefined || format !== undefined) {
         await local.writeSbom(io, opened, { ...input, format: format ?? 'cyclonedx' }, output ?? '-', values);

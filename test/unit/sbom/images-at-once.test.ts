@@ -8,7 +8,7 @@ const digest = digestOf(layer.bytes);
 const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf(Buffer.from('{}')), size: 2 };
 
 test('one generator reads two images at the same time; the others wait, in their order, and a wait can be aborted', async () => {
-  const generator = createStreamingSbomGenerator();
+  const generator = createStreamingSbomGenerator({ startsAtOnce: true });
   const opened: string[] = [];
   const ends: (() => void)[] = [];
   const generate = (name: string, signal = new AbortController().signal): Promise<Sbom[]> =>
