@@ -41,8 +41,9 @@ const LONGEST_PATH = 4096;
 class Owned {
   readonly #tree: FileTree;
   readonly #digestsOf: DigestsOf;
-  /** For each file and folder, the topmost layer from which files may come. */
-  readonly #layers = new Map<number | Folder, number>();
+  /** For each file and folder, the topmost layer from which files may come; -1 for none. */
+  readonly #ofFiles: Float64Array;
+  readonly #ofFolders = new Map<Folder, number>();
   /** Files without a digest that can be compared with the one that a package lists. */
   readonly unread = new Set<number>();
   /** Folders by the path that leads there, because one folder has many files. */
@@ -52,6 +53,7 @@ class Owned {
 
   constructor(tree: FileTree, digestsOf: DigestsOf) {
     this.#tree = tree;
+    this.#ofFiles = new Float64Array(tree.fileCount).fill(-1);
     this.#digestsOf = digestsOf;
   }
 
@@ -64,11 +66,11 @@ class Owned {
   add({ owns = [], digests = [], path }: LocatedPackage, layer: number, withFolders: boolean): void {
     for (const [at, owned] of owns.entries()) {
       if (owned.length > LONGEST_PATH) continue;
-      const place = cleanPath(owned.startsWith('/') ? owned : `${parentOf(path)}/${owned}`);
+      const place = cleanPath(owned.startsWith('/') ? owned.slice(1) : `${parentOf(path)}/${owned}`);
       if (owned.endsWith('/')) {
         if (!withFolders) continue;
         const folder = this.#folderAt(place);
-        if (folder !== undefined && !SHARED.test(folder.path)) this.#raise(folder, layer);
+        if (folder !== undefined && !SHARED.test(folder.path)) this.#raiseFolder(folder, layer);
         continue;
       }
       const node = this.#folderAt(parentOf(place))?.names.get(baseOf(place));
@@ -91,7 +93,7 @@ class Owned {
   /** @param path one of the paths of the file, clean, relative to the root */
   has(path: string, file: number): boolean {
     const { layer } = this.#tree.placeOf(file);
-    if (layer <= (this.#layers.get(file) ?? -1)) return true;
+    if (layer <= (this.#ofFiles[file] ?? -1)) return true;
     const folder = this.#folderAt(parentOf(path));
     return folder !== undefined && layer <= this.#inheritedBy(folder);
   }
@@ -106,15 +108,19 @@ class Owned {
       above.push(at);
     }
     for (const at of above.toReversed()) {
-      layer = Math.max(layer, this.#layers.get(at) ?? -1);
+      layer = Math.max(layer, this.#ofFolders.get(at) ?? -1);
       this.#inherited.set(at, layer);
     }
     return layer;
   }
 
-  #raise(node: number | Folder, layer: number): void {
-    this.#layers.set(node, Math.max(layer, this.#layers.get(node) ?? -1));
-    if (node instanceof Folder) this.#inherited.clear();
+  #raise(file: number, layer: number): void {
+    this.#ofFiles[file] = Math.max(layer, this.#ofFiles[file] ?? -1);
+  }
+
+  #raiseFolder(folder: Folder, layer: number): void {
+    this.#ofFolders.set(folder, Math.max(layer, this.#ofFolders.get(folder) ?? -1));
+    this.#inherited.clear();
   }
 
   #folderAt(path: string): Folder | undefined {

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import { tarText } from '../../oci/index.js';
 
 /** What an entry of a layer does at its path. `removal` removes what is there and writes nothing. */
@@ -13,11 +14,15 @@ export interface Change {
   names: readonly string[];
   /** How many of the first names are those of the change before. */
   sameNames: number;
+  /** True if a cataloger wants the file at this path, or if it is a database that none reads. */
+  isNoted: boolean;
   /** Target of a link, as in the archive; '' for all others. */
   target: string;
 }
 
-const SLASH = 0x2f;
+/** Added to the position in {@link KINDS}. */
+const NOTED = 0x08;
+const NOT_ASCII = /[\x80-\xff]/;
 const FIRST_BYTES = 64 * 1024;
 const MOST_VARINT_BYTES = 5;
 
@@ -46,7 +51,7 @@ export class ChangeWriter {
   }
 
   /** @returns the index of the change */
-  add(kind: ChangeKind, path: string, target = ''): number {
+  add(kind: ChangeKind, path: string, target = '', isNoted = false): number {
     const bytes = bytesOf(path);
     const most = Math.min(bytes.length, this.#previous.length);
     let same = 0;
@@ -54,7 +59,7 @@ export class ChangeWriter {
     const isLink = kind === 'symlink' || kind === 'hardlink';
     const link = isLink ? bytesOf(target) : undefined;
     this.#reserve(1 + 3 * MOST_VARINT_BYTES + bytes.length - same + (link?.length ?? 0));
-    this.#bytes[this.#length++] = KINDS.indexOf(kind);
+    this.#bytes[this.#length++] = KINDS.indexOf(kind) | (isNoted ? NOTED : 0);
     this.#writeNumber(same);
     this.#writeNumber(bytes.length - same);
     this.#length += bytes.copy(this.#bytes, this.#length, same);
@@ -85,8 +90,13 @@ export class ChangeWriter {
   }
 }
 
-/** Yields the changes that a {@link ChangeWriter} collected, in the same order. */
-export function* readChanges(bytes: Uint8Array): Generator<Change> {
+/** Yields the changes that a {@link ChangeWriter} collected, in the same order. It is one object, filled again each time. */
+export function* readChanges(changes: Uint8Array): Generator<Change> {
+  const bytes = Buffer.from(changes.buffer, changes.byteOffset, changes.length);
+  const hasOnlyAscii = isAscii(bytes);
+  // One character for each byte. Most names are ASCII.
+  const nameOf = (raw: string): string =>
+    hasOnlyAscii || !NOT_ASCII.test(raw) ? raw : tarText(Buffer.from(raw, 'latin1'));
   let at = 0;
   const readNumber = (): number => {
     let value = 0;
@@ -96,37 +106,39 @@ export function* readChanges(bytes: Uint8Array): Generator<Change> {
       if (byte < 0x80) return value;
     }
   };
-  let path = Buffer.alloc(FIRST_BYTES);
+  const readText = (length: number): string => bytes.toString('latin1', at, (at += length));
   const names: string[] = [];
+  const raws: string[] = [];
   /** For each name, the offset in the path where it ends. */
   const ends: number[] = [];
+  const change: Change = { index: 0, kind: 'other', names, sameNames: 0, isNoted: false, target: '' };
   for (let index = 0; at < bytes.length; index += 1) {
-    const kind = KINDS[bytes[at++] ?? 0] ?? 'other';
+    const first = bytes[at++] ?? 0;
+    change.index = index;
+    change.kind = KINDS[first & ~NOTED] ?? 'other';
+    change.isNoted = (first & NOTED) !== 0;
     const same = readNumber();
-    const length = same + readNumber();
-    if (length > path.length) path = Buffer.concat([path], 2 * length);
-    path.set(bytes.subarray(at, at + length - same), same);
-    at += length - same;
+    const more = readNumber();
     // A name is the same if the slash behind it is.
+    let before = '';
     while (names.length > 0 && (ends.at(-1) ?? 0) >= same) {
       names.pop();
       ends.pop();
+      before = raws.pop() ?? '';
     }
-    const sameNames = names.length;
-    const whole = path.subarray(0, length);
-    for (let start = names.length === 0 ? 0 : (ends.at(-1) ?? 0) + 1; start < length;) {
-      const slash = whole.indexOf(SLASH, start);
-      const end = slash < 0 ? length : slash;
-      names.push(tarText(whole.subarray(start, end)));
-      ends.push(end);
-      start = end + 1;
+    change.sameNames = names.length;
+    const start = names.length === 0 ? 0 : (ends.at(-1) ?? 0) + 1;
+    const rest = before.slice(0, same - start) + readText(more);
+    for (let from = 0; from < rest.length;) {
+      const slash = rest.indexOf('/', from);
+      const end = slash < 0 ? rest.length : slash;
+      const raw = rest.slice(from, end);
+      raws.push(raw);
+      names.push(nameOf(raw));
+      ends.push(start + end);
+      from = end + 1;
     }
-    let target = '';
-    if (kind === 'symlink' || kind === 'hardlink') {
-      const linkLength = readNumber();
-      target = tarText(bytes.subarray(at, at + linkLength));
-      at += linkLength;
-    }
-    yield { index, kind, names, sameNames, target };
+    change.target = change.kind === 'symlink' || change.kind === 'hardlink' ? nameOf(readText(readNumber())) : '';
+    yield change;
   }
 }

@@ -58,9 +58,12 @@ export interface FilePlace {
   index: number;
 }
 
+/** Memory is reported at least as often. */
+const REPORTED_BYTES = 256 * 1024;
+
 /** Options of a {@link FileTree}. */
 export interface FileTreeOptions {
-  /** Called with the memory that new names take. May throw. */
+  /** Called with the memory that new names take, at times for many of them. May throw. */
   onMemory: (bytes: number) => void;
   /** Called for each step of work that does not add names. May throw. */
   onStep: (steps: number) => void;
@@ -78,7 +81,13 @@ export class FileTree {
   readonly #options: FileTreeOptions;
   readonly #layers: number[] = [];
   readonly #indexes: number[] = [];
+  /** For each file, whether somebody may want one of its paths. */
+  readonly #noted: boolean[] = [];
+  /** For each layer, the numbers of its files: from the first to the one before the second number. */
+  readonly #files: [first: number, end: number][] = [];
   #layer = 0;
+  /** Memory that is not reported yet. */
+  #newBytes = 0;
   /** The first file of the layer that is applied. */
   #firstFile = 0;
   /** Paths that the present layer has unpacked; only filled if it makes folders opaque. */
@@ -87,6 +96,8 @@ export class FileTree {
   readonly #removed = new Set<string>();
   /** The folders to which the first names of the change before lead. */
   #folders: Folder[] = [];
+  /** How many of these folders have the path of the archive: the next one lies behind a link. */
+  #plainFolders = Infinity;
 
   constructor(options: FileTreeOptions) {
     this.#options = options;
@@ -102,7 +113,34 @@ export class FileTree {
     this.#unpacked = hasOpaque ? new Set() : undefined;
     this.#folders = [];
     this.#removed.clear();
-    for (const change of readChanges(changes)) this.#apply(change);
+    for (const change of readChanges(changes)) {
+      this.#apply(change);
+      if (this.#newBytes > REPORTED_BYTES) this.#reportMemory();
+    }
+    this.#reportMemory();
+    this.#files[layer] = [this.#firstFile, this.#layers.length];
+  }
+
+  /** The number of the file that an entry of a layer made. It may have been removed since. */
+  fileOf({ layer, index }: FilePlace): number | undefined {
+    let [low, end] = this.#files[layer] ?? [0, 0];
+    // The files of a layer are in the order of its archive.
+    while (low < end) {
+      const middle = (low + end) >>> 1;
+      if ((this.#indexes[middle] ?? 0) < index) low = middle + 1;
+      else end = middle;
+    }
+    return this.#layers[low] === layer && this.#indexes[low] === index ? low : undefined;
+  }
+
+  /** False if nobody wants the file by any of its paths, so that these need not be looked at. */
+  isNoted(file: number): boolean {
+    return this.#noted[file] === true;
+  }
+
+  /** All files so far have smaller numbers. */
+  get fileCount(): number {
+    return this.#layers.length;
   }
 
   /** Where a file comes from. */
@@ -141,7 +179,12 @@ export class FileTree {
     return found !== undefined && !(found.node instanceof Folder);
   }
 
-  #apply({ index, kind, names, sameNames, target }: Change): void {
+  #reportMemory(): void {
+    this.#options.onMemory(this.#newBytes);
+    this.#newBytes = 0;
+  }
+
+  #apply({ index, kind, names, sameNames, isNoted, target }: Change): void {
     const name = names.at(-1);
     if (name === undefined) return;
     const parent = this.#parentOf(names, sameNames);
@@ -171,11 +214,13 @@ export class FileTree {
       case 'file':
         this.#layers.push(this.#layer);
         this.#indexes.push(index);
+        // At another path than in the archive, others may want it.
+        this.#noted.push(isNoted || this.#plainFolders < Infinity);
         this.#set(parent, name, this.#layers.length - 1);
         break;
       case 'symlink':
         this.#set(parent, name, new SymbolicLink(target, this.#layer));
-        this.#options.onMemory(target.length);
+        this.#newBytes += target.length;
         break;
       case 'hardlink':
         this.#set(parent, name, this.#linked(target));
@@ -191,14 +236,17 @@ export class FileTree {
     const folders = this.#folders;
     const depth = names.length - 1;
     if (folders.length > Math.min(depth, sameNames)) folders.length = Math.min(depth, sameNames);
+    if (folders.length <= this.#plainFolders) this.#plainFolders = Infinity;
     let folder = folders.at(-1) ?? this.root;
     for (let at = folders.length; at < depth; at += 1) {
       const name = names[at] ?? '';
       const node = folder.names.get(name);
       let next: Folder | undefined;
       if (node instanceof Folder) next = node;
-      else if (node instanceof SymbolicLink) next = this.#followed(folder, node, name);
-      else next = this.#addFolderOver(folder, name, node);
+      else if (node instanceof SymbolicLink) {
+        this.#plainFolders = Math.min(this.#plainFolders, at);
+        next = this.#followed(folder, node, name);
+      } else next = this.#addFolderOver(folder, name, node);
       if (next === undefined) return undefined;
       this.#folders.push(next);
       folder = next;
@@ -250,7 +298,7 @@ export class FileTree {
 
   #addFolder(parent: Folder, name: string): Folder {
     const folder = new Folder(parent, name);
-    this.#options.onMemory(FOLDER_BYTES);
+    this.#newBytes += FOLDER_BYTES;
     if (this.#removed.size > 0 && this.#removed.has(folder.path)) {
       // overlayfs sees only the last entry, a folder, and under it what lower layers have there.
       this.#options.onDoubt('a folder that the same layer removes before', folder.path);
@@ -261,14 +309,14 @@ export class FileTree {
 
   #set(parent: Folder, name: string, node: TreeNode): void {
     parent.names.set(name, node);
-    this.#options.onMemory(NAME_BYTES + name.length);
+    this.#newBytes += NAME_BYTES + name.length;
   }
 
   #remove(parent: Folder, name: string, node: TreeNode): void {
     parent.names.delete(name);
     if (node instanceof Folder) {
       this.#removed.add(node.path);
-      this.#options.onMemory(NAME_BYTES + name.length);
+      this.#newBytes += NAME_BYTES + name.length;
     }
     // The folders of the change before may be below it.
     if (node instanceof Folder || node instanceof SymbolicLink) this.#folders = [];
@@ -279,7 +327,9 @@ export class FileTree {
     const names = cleanPath(target).split('/');
     const name = names.pop() ?? '';
     const node = this.#walk(names, false)?.names.get(name);
-    return node === undefined || node instanceof Folder ? 'unresolved' : node;
+    if (node === undefined || node instanceof Folder) return 'unresolved';
+    if (typeof node === 'number') this.#noted[node] = true;
+    return node;
   }
 
   #whiteout(parent: Folder, name: string): void {

@@ -2,6 +2,7 @@ import { createDigester, PromoterError, type Descriptor, type Digest } from '../
 import type { Counts, LayerBudget } from '../budget.js';
 import type { Cataloger, Gap, LayerFile, Reading } from '../catalogers/cataloger.js';
 import { ALGORITHMS, fileDigests, LikelyDigests } from '../catalogers/file-digests.js';
+import { unreadEcosystem } from '../catalogers/unread.js';
 import type { SbomLimits } from '../limits.js';
 import { ChangeWriter } from './changes.js';
 import { EntryContent } from './layer-file.js';
@@ -128,14 +129,18 @@ class LayerPass {
     const index = this.#entries++;
     const name = baseOf(path);
     this.#likely.note(path);
-    if (this.#options.only === undefined) this.#note(entry, path, name);
-    if (entry.type === 'file' && !name.startsWith('.wh.')) await this.#readFile(entry, index, path);
+    const { catalogers, only } = this.#options;
+    const isAsked = entry.type === 'file' && (only === undefined || only.has(index));
+    const wanting = isAsked ? catalogers.find((each) => each.wants(path)) : undefined;
+    if (only === undefined)
+      this.#note(entry, path, name, isAsked && (wanting !== undefined || unreadEcosystem(path) !== undefined));
+    if (isAsked && !name.startsWith('.wh.')) await this.#readFile(entry, index, path, wanting);
   }
 
   /** Notes what the first reading of a layer says of an entry. */
-  #note(entry: TarEntry, path: string, name: string): void {
+  #note(entry: TarEntry, path: string, name: string, isNoted: boolean): void {
     const before = this.#changes.length;
-    this.#changes.add(entry.type, path, entry.linkName);
+    this.#changes.add(entry.type, path, entry.linkName, isNoted);
     this.#options.budget.take('rememberedBytes', this.#changes.length - before);
     if (entry.doubt !== undefined) this.#gap(path, { cause: 'archive-doubtful', detail: entry.doubt });
     if (name === '.wh..wh..opq') this.#hasOpaque = true;
@@ -146,17 +151,16 @@ class LayerPass {
     this.#found.gaps.push({ ...gap, path });
   }
 
-  async #readFile(entry: TarEntry, index: number, path: string): Promise<void> {
+  async #readFile(entry: TarEntry, index: number, path: string, wanting: Cataloger | undefined): Promise<void> {
     const { catalogers, only } = this.#options;
     const asked = only?.get(index);
-    if (only !== undefined && asked === undefined) return;
     const byPath =
       asked === undefined
-        ? catalogers.filter((each) => each.wants(path)).slice(0, 1)
+        ? catalogers.filter((each) => each === wanting)
         : catalogers.filter(({ name }) => asked.has(name));
     const isRecognized = asked === undefined ? byPath.length === 0 : asked.has(RECOGNIZERS);
     // What no cataloger wanted by its path was shown to the recognizers when the layer was first read.
-    if (asked !== undefined && (isRecognized || !catalogers.some((each) => each.wants(path))))
+    if (asked !== undefined && (isRecognized || wanting === undefined))
       this.#keep(index, RECOGNIZERS, false, entry.sparse && mayRun(entry) ? { gaps: [SPARSE] } : {});
     if (entry.sparse) {
       // The archive has pieces of the file, not its bytes.

@@ -1,6 +1,7 @@
 import { unreadEcosystem } from '../catalogers/unread.js';
 import type { Cataloger } from '../catalogers/cataloger.js';
-import { Folder, SymbolicLink, type FileTree } from '../layers/file-tree.js';
+import type { ProgramFile } from '../completeness.js';
+import { Folder, SymbolicLink, type FileTree, type TreeNode } from '../layers/file-tree.js';
 
 /** A file that a cataloger reads. */
 export interface WantedFile {
@@ -15,14 +16,23 @@ export interface WantedFile {
 export interface FoundFiles {
   /** Files that a cataloger wants by their path. */
   wanted: WantedFile[];
-  /** All other files, by number, with their path. A file with several paths has the first. */
+  /** All other files that were read, by number, with their path. A file with several paths has the first. */
   others: ReadonlyMap<number, string>;
+  /** Each path of each ELF file and script. */
+  programs: ProgramFile[];
   /** Files of ecosystems without a cataloger. */
   unread: { path: string; ecosystem: string }[];
   /** Wanted paths with a hard link that leads nowhere. Behind a symbolic link that leads nowhere there is nothing. */
   unresolved: { path: string; cataloger: Cataloger }[];
   /** The link at which looking for files stopped, because there are too many paths behind links. */
   stoppedAt?: string;
+}
+
+/** What the layers say of their files. */
+export interface SeenFiles {
+  /** True if a cataloger has read the file, because of its path in the archive or its content. */
+  isRead: (file: number) => boolean;
+  programOf: (file: number) => Pick<ProgramFile, 'interpreter'> | undefined;
 }
 
 /** Longer paths behind links cannot be opened, as by Linux's PATH_MAX. */
@@ -33,9 +43,14 @@ const LONGEST_PATH = 4096;
  * does not want the file where it is: `node_modules/a -> ../packages/a` makes packages/a a package.
  * @param mostLinkedPaths maximum paths behind symbolic links; further ones are not looked at
  */
-export function findFiles(tree: FileTree, catalogers: readonly Cataloger[], mostLinkedPaths: number): FoundFiles {
+export function findFiles(
+  tree: FileTree,
+  { isRead, programOf }: SeenFiles,
+  catalogers: readonly Cataloger[],
+  mostLinkedPaths: number,
+): FoundFiles {
   const others = new Map<number, string>();
-  const found: FoundFiles = { wanted: [], others, unread: [], unresolved: [] };
+  const found: FoundFiles = { wanted: [], others, programs: [], unread: [], unresolved: [] };
   const links: string[] = [];
   let linkedPaths = 0;
   /** For each file, the catalogers that have it. */
@@ -48,21 +63,24 @@ export function findFiles(tree: FileTree, catalogers: readonly Cataloger[], most
   };
   const readerOf = (path: string): Cataloger | undefined => catalogers.find((each) => each.wants(path));
 
-  for (const { path, node } of nodesBelow(tree.root, '')) {
-    if (node instanceof SymbolicLink) links.push(path);
+  visitBelow(tree.root, '', (node, pathOf) => {
+    if (node instanceof SymbolicLink) links.push(pathOf());
     else if (typeof node === 'number') {
-      const cataloger = readerOf(path);
-      if (cataloger !== undefined) want(path, node, cataloger);
+      const program = programOf(node);
+      if (program !== undefined) found.programs.push({ ...program, path: pathOf(), file: node });
+      const cataloger = tree.isNoted(node) ? readerOf(pathOf()) : undefined;
+      if (cataloger !== undefined) want(pathOf(), node, cataloger);
       else {
-        if (!others.has(node)) others.set(node, path);
-        const ecosystem = unreadEcosystem(path);
-        if (ecosystem !== undefined) found.unread.push({ path, ecosystem });
+        if (isRead(node) && !others.has(node)) others.set(node, pathOf());
+        const ecosystem = tree.isNoted(node) ? unreadEcosystem(pathOf()) : undefined;
+        if (ecosystem !== undefined) found.unread.push({ path: pathOf(), ecosystem });
       }
     } else if (node === 'unresolved') {
-      const cataloger = readerOf(path);
-      if (cataloger !== undefined) found.unresolved.push({ path, cataloger });
+      const cataloger = readerOf(pathOf());
+      if (cataloger !== undefined) found.unresolved.push({ path: pathOf(), cataloger });
     }
-  }
+    return true;
+  });
 
   const follow = (path: string, within: readonly Folder[]): void => {
     linkedPaths += 1;
@@ -71,15 +89,16 @@ export function findFiles(tree: FileTree, catalogers: readonly Cataloger[], most
     if (target instanceof Folder) {
       // A link to a folder around it would go on for ever.
       if (within.includes(target)) return;
-      for (const below of nodesBelow(target, path)) {
+      visitBelow(target, path, (node, pathOf) => {
         linkedPaths += 1;
         if (linkedPaths > mostLinkedPaths) {
           found.stoppedAt ??= path;
-          return;
+          return false;
         }
-        if (below.node instanceof SymbolicLink) follow(below.path, [...within, target]);
-        else if (typeof below.node === 'number') wantBehind(below.path, below.node);
-      }
+        if (node instanceof SymbolicLink) follow(pathOf(), [...within, target]);
+        else if (typeof node === 'number') wantBehind(pathOf(), node);
+        return true;
+      });
     } else if (typeof target === 'number') wantBehind(path, target);
   };
   const wantBehind = (path: string, file: number): void => {
@@ -91,17 +110,22 @@ export function findFiles(tree: FileTree, catalogers: readonly Cataloger[], most
   return found;
 }
 
-/** Everything below a folder except folders, with paths that begin with `path`. */
-export function* nodesBelow(
-  folder: Folder,
-  path: string,
-): Generator<{ path: string; node: Exclude<ReturnType<Folder['names']['get']>, Folder | undefined> }> {
-  for (const open: [Folder, string][] = [[folder, path]]; open.length > 0;) {
-    const [next, prefix] = open.pop() ?? [folder, path];
-    for (const [name, node] of next.names) {
-      const below = prefix === '' ? name : `${prefix}/${name}`;
-      if (node instanceof Folder) open.push([node, below]);
-      else yield { path: below, node };
+type Leaf = Exclude<TreeNode, Folder>;
+
+/**
+ * Visits everything below a folder except folders, until the visitor returns false.
+ * @param path of the folder. Paths are put together only where they are needed: most files interest nobody.
+ */
+function visitBelow(folder: Folder, path: string, visit: (node: Leaf, pathOf: () => string) => boolean): void {
+  const open: [Folder, string][] = [[folder, path]];
+  let [name, prefix] = ['', ''];
+  const pathOf = (): string => (prefix === '' ? name : `${prefix}/${name}`);
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    prefix = next[1];
+    for (const [below, node] of next[0].names) {
+      name = below;
+      if (node instanceof Folder) open.push([node, pathOf()]);
+      else if (!visit(node, pathOf)) return;
     }
   }
 }

@@ -13,7 +13,7 @@ import { DIGESTS, RECOGNIZERS, type FileReading, type LayerReading } from '../la
 import { whyUnreadable } from '../layers/unpack.js';
 import type { SbomLimits } from '../limits.js';
 import type { SbomFormat } from '../tool.js';
-import { findFiles, nodesBelow, type FoundFiles } from './find-files.js';
+import { findFiles, type FoundFiles, type SeenFiles } from './find-files.js';
 import { LayerReader, type BlobSource } from './layer-reader.js';
 
 /** An image whose SBOMs are to be made. */
@@ -98,7 +98,7 @@ class Image {
   /** Reads the files that catalogers want at their place, but not under their name in the archive: once for each layer. */
   async readWhereLinksLead(): Promise<void> {
     const { limits } = this.#work;
-    const found = findFiles(this.#tree, CATALOGERS, limits.linkedPaths);
+    const found = findFiles(this.#tree, this.#seenFiles(), CATALOGERS, limits.linkedPaths);
     this.#found = found;
     if (found.stoppedAt !== undefined) {
       this.#gaps.add('link-unresolved', `there are too many paths behind symbolic links (${found.stoppedAt})`);
@@ -109,7 +109,7 @@ class Image {
     for (const file of found.others.keys()) {
       const readings = this.#readingsOf(file);
       const isSeen = readings.some(({ isRecognized, cataloger }) => isRecognized || cataloger === RECOGNIZERS);
-      if (readings.length > 0 && !isSeen) missing.push([file, RECOGNIZERS]);
+      if (!isSeen) missing.push([file, RECOGNIZERS]);
     }
     await this.#readMore(missing);
   }
@@ -147,7 +147,7 @@ class Image {
     const layers = this.#work.layers.map(({ digest }) => digest);
     const found = { packages: located, gaps: doubtful };
     const compare = (): ReturnType<typeof compareOwners<(typeof located)[number], (typeof doubtful)[number]>> =>
-      compareOwners(found, this.#programs(), this.#tree, layers, this.#digests());
+      compareOwners(found, this.#found?.programs ?? [], this.#tree, layers, this.#digests());
     let compared = compare();
     if (compared.unread.length > 0) {
       await this.#readMore(compared.unread.map((file) => [file, DIGESTS]));
@@ -166,19 +166,15 @@ class Image {
     };
   }
 
-  /** Each path of each ELF file and script. */
-  *#programs(): Generator<ProgramFile> {
-    const byLayer = this.#readings.map(
-      (reading) => new Map(reading?.programs.map(({ index, interpreter }) => [index, { interpreter }])),
-    );
-    for (const { path, node } of nodesBelow(this.#tree.root, '')) {
-      if (typeof node !== 'number') continue;
-      const { layer, index } = this.#tree.placeOf(node);
-      const program = byLayer[layer]?.get(index);
-      if (program === undefined) continue;
-      const { interpreter } = program;
-      yield { path, file: node, ...(interpreter !== undefined && { interpreter }) };
+  #seenFiles(): SeenFiles {
+    const read = new Set<number | undefined>();
+    const programs = new Map<number | undefined, Pick<ProgramFile, 'interpreter'>>();
+    for (const [layer, reading] of this.#readings.entries()) {
+      for (const { index } of reading?.files ?? []) read.add(this.#tree.fileOf({ layer, index }));
+      for (const { index, interpreter } of reading?.programs ?? [])
+        programs.set(this.#tree.fileOf({ layer, index }), { ...(interpreter !== undefined && { interpreter }) });
     }
+    return { isRead: (file) => read.has(file), programOf: (file) => programs.get(file) };
   }
 
   #digests(): (file: number) => readonly string[] | undefined {
