@@ -1,8 +1,7 @@
 import type { Descriptor } from '../oci/index.js';
 import { attachFiles, type PushProgress } from '../oras/index.js';
 import type { attach } from './attach.schema.js';
-import { described, resolveRoot, type Opened, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, resolveRoot, type Opened, type Operation } from './operation.js';
 import { packingOf, type Packed, type PackingFiles } from './packing.js';
 
 /**
@@ -13,12 +12,12 @@ export interface OpenedSubject extends Opened {
 }
 
 /** Attaches files to a manifest, as a referrer of it. */
-export async function run(
-  opened: OpenedSubject,
-  input: InputOf<typeof attach>,
-  files: PackingFiles,
-  { signal, text, event }: Progress<PushProgress>,
-): Promise<Packed> {
+export const run: Operation<typeof attach, PackingFiles, PushProgress, Packed, OpenedSubject> = async (
+  opened,
+  input,
+  files,
+  { signal, text, event },
+) => {
   const { repository, whileHeld = (_subject, work) => work(signal) } = opened;
   const subject = await resolveRoot(opened, input, signal);
   const { descriptor, manifest } = await whileHeld(subject, (held) =>
@@ -32,4 +31,4 @@ export async function run(
   text?.(`attached ${descriptor.digest} to ${subject.digest}`);
   const output = { ...described(repository.name, descriptor), subject: described(repository.name, subject) };
   return { output, digest: descriptor.digest, manifest };
-}
+};

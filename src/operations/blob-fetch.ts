@@ -1,8 +1,7 @@
 import type { Descriptor } from '../oci/index.js';
 import { fetchBlob, type Moving } from '../oras/index.js';
 import type { blobFetch } from './blob-fetch.schema.js';
-import { described, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, tagOrDigestOf, type Operation } from './operation.js';
 
 type OpenedBlob = Awaited<ReturnType<typeof fetchBlob>>;
 
@@ -13,12 +12,12 @@ type OpenedBlob = Awaited<ReturnType<typeof fetchBlob>>;
 export type KeepBlob = (blob: OpenedBlob, output: string | undefined) => Promise<Record<string, unknown>>;
 
 /** Fetches a blob and checks its digest. */
-export async function run(
-  opened: Opened,
-  { output }: InputOf<typeof blobFetch>,
-  keep: KeepBlob,
-  { signal, event }: Progress<Moving>,
-): Promise<OperationResult> {
+export const run: Operation<typeof blobFetch, KeepBlob, Moving> = async (
+  opened,
+  { output },
+  keep,
+  { signal, event },
+) => {
   const { repository } = opened;
   const blob = await fetchBlob(repository, tagOrDigestOf(opened), { signal, ...(event && { onProgress: event }) });
   const descriptor: Descriptor = blob.descriptor;
@@ -26,4 +25,4 @@ export async function run(
     output: { ...described(repository.name, descriptor), ...(await keep(blob, output)) },
     digest: descriptor.digest,
   };
-}
+};

@@ -28,10 +28,6 @@ export const PUSHED_FOLDER_BYTES = 1024 * 1024 * 1024;
 const FOLDER_MODE = 0o755;
 const FILE_MODE = 0o644;
 
-interface Folder {
-  entries: Map<string, Folder | { sizeBytes: number }>;
-}
-
 /** True if the container `source` has blobs below a name. */
 export async function isBlobFolder(files: Pick<Files, 'list'>, path: string): Promise<boolean> {
   for await (const _first of files.list('source', `${path}/`)) return true;
@@ -44,11 +40,10 @@ export async function isBlobFolder(files: Pick<Files, 'list'>, path: string): Pr
  * @throws InputError `FILE_NAME_INVALID`; IntegrityError `TOO_MANY_FILES`, `TOO_LARGE`
  */
 export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string): AsyncGenerator<FolderEntry> {
-  const root: Folder = { entries: new Map() };
-  let [count, totalBytes] = [0, 0];
+  const found: { parts: string[]; sizeBytes: number }[] = [];
+  let totalBytes = 0;
   for await (const { name, sizeBytes } of files.list('source', `${path}/`)) {
-    count += 1;
-    if (count > MOST_PUSHED_FILES) {
+    if (found.length >= MOST_PUSHED_FILES) {
       throw new IntegrityError('TOO_MANY_FILES', `more than ${MOST_PUSHED_FILES} blobs are below ${path}`, {
         remedy: 'Push them in several artifacts, or as an archive.',
       });
@@ -59,25 +54,23 @@ export async function* walkBlobFolder(files: Pick<Files, 'list'>, path: string):
         remedy: 'Push its files one by one: files are streamed, a folder is packed first.',
       });
     }
-    put(root, name, name.slice(path.length + 1).split('/'), sizeBytes);
+    const parts = name.slice(path.length + 1).split('/');
+    if (parts.some((part) => part === '' || part === '.' || part === '..' || /[\\\0]/.test(part))) throw invalid(name);
+    found.push({ parts, sizeBytes });
   }
-  yield* walk(root, '');
-}
-
-function put(root: Folder, name: string, parts: readonly string[], sizeBytes: number): void {
-  let folder = root;
-  for (const [index, part] of parts.entries()) {
-    if (part === '' || part === '.' || part === '..' || part.includes('\\') || part.includes('\0')) throw invalid(name);
-    const known = folder.entries.get(part);
-    if (index === parts.length - 1) {
-      if (known !== undefined) throw invalid(name);
-      folder.entries.set(part, { sizeBytes });
-      return;
+  // The zero byte sorts before every character of a name, so the entries of a folder come directly after it.
+  const orderOf = ({ parts }: { parts: string[] }): Buffer => Buffer.from(parts.join('\0'));
+  const names = new Set(found.map(({ parts }) => parts.join('/')));
+  const folders = new Set<string>();
+  yield { kind: 'folder', path: '', mode: FOLDER_MODE };
+  for (const { parts, sizeBytes } of found.toSorted((a, b) => Buffer.compare(orderOf(a), orderOf(b)))) {
+    for (let depth = 1; depth < parts.length; depth += 1) {
+      const folder = parts.slice(0, depth).join('/');
+      if (names.has(folder)) throw invalid(`${path}/${folder}`);
+      if (!folders.has(folder)) yield { kind: 'folder', path: folder, mode: FOLDER_MODE };
+      folders.add(folder);
     }
-    const inner = known ?? { entries: new Map() };
-    if (!('entries' in inner)) throw invalid(name);
-    folder.entries.set(part, inner);
-    folder = inner;
+    yield { kind: 'file', path: parts.join('/'), mode: FILE_MODE, sizeBytes };
   }
 }
 
@@ -90,16 +83,4 @@ function invalid(name: string): InputError {
         'Rename it: no part of its name may be empty, "." or "..", contain a backslash, or be both a file and a folder.',
     },
   );
-}
-
-function* walk({ entries }: Folder, path: string): Generator<FolderEntry> {
-  yield { kind: 'folder', path, mode: FOLDER_MODE };
-  const names = [...entries.keys()].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  for (const name of names) {
-    const entry = entries.get(name);
-    const below = path === '' ? name : `${path}/${name}`;
-    if (entry === undefined) continue;
-    if ('entries' in entry) yield* walk(entry, below);
-    else yield { kind: 'file', path: below, mode: FILE_MODE, sizeBytes: entry.sizeBytes };
-  }
 }

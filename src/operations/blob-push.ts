@@ -1,16 +1,15 @@
 import type { OpenBody } from '../oci/index.js';
 import { pushBlob, type Moving, type UploadProgress } from '../oras/index.js';
 import type { blobPush } from './blob-push.schema.js';
-import { described, digestOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, digestOf, type Operation } from './operation.js';
 
 /** Pushes a blob. @param open the content of the input's file; it is read twice */
-export async function run(
-  opened: Opened,
-  { file: { mediaType }, size }: InputOf<typeof blobPush>,
-  open: OpenBody,
-  { signal, event }: Progress<UploadProgress | Moving>,
-): Promise<OperationResult> {
+export const run: Operation<typeof blobPush, OpenBody, UploadProgress | Moving> = async (
+  opened,
+  { file: { mediaType }, size },
+  open,
+  { signal, event },
+) => {
   const { repository } = opened;
   const descriptor = await pushBlob(repository, open, {
     signal,
@@ -20,4 +19,4 @@ export async function run(
     ...(event && { onProgress: event }),
   });
   return { output: described(repository.name, descriptor), digest: descriptor.digest };
-}
+};

@@ -7,10 +7,9 @@ import {
   tagOrDigestOf,
   tagsOf,
   type Opened,
+  type Operation,
   type OperationResult,
-  type Progress,
 } from './operation.js';
-import type { InputOf } from './operation-schema.js';
 
 /** Both sides of a copy, and repositories from which the destination can mount blobs. */
 export interface OpenedCopy extends Pick<CopyArtifactOptions, 'mountFrom' | 'checkBlobs' | 'concurrency'> {
@@ -21,12 +20,12 @@ export interface OpenedCopy extends Pick<CopyArtifactOptions, 'mountFrom' | 'che
 export type CopyEvent = CopyProgress | { state: 'planned'; plan: CopyPlan };
 
 /** Copies an artifact in one call, for a command. A job does the same in steps that survive a crash (run-job.ts). */
-export async function run(
-  { source, destination, ...how }: OpenedCopy,
-  { recursive, excludeArtifactTypes, tags, ...input }: InputOf<typeof copy>,
-  _files: undefined,
-  { signal, event }: Progress<CopyEvent>,
-): Promise<OperationResult<CopyReceipt>> {
+export const run: Operation<typeof copy, undefined, CopyEvent, OperationResult<CopyReceipt>, OpenedCopy> = async (
+  { source, destination, ...how },
+  { recursive, excludeArtifactTypes, tags, ...input },
+  _files,
+  { signal, event },
+) => {
   const receipt = await copyArtifact(source.repository, tagOrDigestOf(source), destination.repository, {
     ...how,
     ...platformOf(input),
@@ -38,4 +37,4 @@ export async function run(
     ...(event && { onProgress: event, onPlanned: (plan) => event({ state: 'planned', plan }) }),
   });
   return { output: receipt, digest: receipt.root.digest };
-}
+};

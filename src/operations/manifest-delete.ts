@@ -1,21 +1,15 @@
 import { deleteManifest, type DeleteOptions, type Deletion } from '../oras/index.js';
 import type { manifestDelete } from './manifest-delete.schema.js';
-import { described, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, tagOrDigestOf, type Opened, type OperationResult, type Operation } from './operation.js';
 
 /** Asks for confirmation of a deletion, and says whether a missing manifest is an error. */
 export type Deleting = Pick<DeleteOptions, 'confirm' | 'ignoreMissing'>;
 
 /** Deletes a manifest and all its tags. */
-export async function run(
-  opened: Opened,
-  _input: InputOf<typeof manifestDelete>,
-  how: Deleting,
-  { signal }: Progress,
-): Promise<OperationResult> {
+export const run: Operation<typeof manifestDelete, Deleting> = async (opened, _input, how, { signal }) => {
   const deletion = await deleteManifest(opened.repository, tagOrDigestOf(opened), { ...how, signal });
   return deletionResult(opened, deletion);
-}
+};
 
 /** The result of a deletion of a manifest or a blob. */
 export function deletionResult({ repository }: Opened, deletion: Deletion): OperationResult {

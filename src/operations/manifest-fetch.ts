@@ -1,15 +1,9 @@
 import { contentOf } from './content.js';
 import type { manifestFetch } from './manifest-fetch.schema.js';
-import { described, resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, resolveRoot, type Operation } from './operation.js';
 
 /** Fetches a manifest, byte for byte, or only its descriptor. */
-export async function run(
-  opened: Opened,
-  input: InputOf<typeof manifestFetch>,
-  _files: undefined,
-  { signal }: Progress,
-): Promise<OperationResult> {
+export const run: Operation<typeof manifestFetch> = async (opened, input, _files, { signal }) => {
   const { repository } = opened;
   const root = await resolveRoot(opened, input, signal);
   const head = described(repository.name, root);
@@ -17,4 +11,4 @@ export async function run(
   const { mediaTypes } = input;
   const { bytes } = await repository.fetchManifest(root, { signal, ...(mediaTypes && { mediaTypes }) });
   return { output: { ...head, ...contentOf(bytes) }, digest: root.digest };
-}
+};

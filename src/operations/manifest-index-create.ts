@@ -1,26 +1,22 @@
 import { createIndex, type IndexProgress, type WrittenIndex } from '../oras/index.js';
 import type { manifestIndexCreate } from './manifest-index-create.schema.js';
-import { described, digestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, digestOf, tagsOf, type OperationResult, type Operation } from './operation.js';
 
 /** `push: false` creates the index without pushing it. */
 export interface IndexFiles {
   push?: boolean;
 }
 
+/** The result of an operation that writes an index, with the index. */
+export type IndexResult = OperationResult & Pick<WrittenIndex, 'bytes'>;
+
 /** Creates an index of manifests of one repository. */
-export async function run(
-  opened: Opened,
-  {
-    reference: _reference,
-    manifests,
-    distributionSpec: _spec,
-    tags: more,
-    ...options
-  }: InputOf<typeof manifestIndexCreate>,
-  files: IndexFiles,
-  { signal, event }: Progress<IndexProgress>,
-): Promise<OperationResult & Pick<WrittenIndex, 'bytes'>> {
+export const run: Operation<typeof manifestIndexCreate, IndexFiles, IndexProgress, IndexResult> = async (
+  opened,
+  { reference: _reference, manifests, distributionSpec: _spec, tags: more, ...options },
+  files,
+  { signal, event },
+) => {
   const { repository } = opened;
   const tags = tagsOf(opened, more);
   const { descriptor, bytes } = await createIndex(repository, manifests, {
@@ -32,4 +28,4 @@ export async function run(
     ...(event && { onProgress: event }),
   });
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest, bytes };
-}
+};

@@ -1,21 +1,15 @@
-import { updateIndex, type IndexProgress, type WrittenIndex } from '../oras/index.js';
-import type { IndexFiles } from './manifest-index-create.js';
+import { updateIndex, type IndexProgress } from '../oras/index.js';
+import type { IndexFiles, IndexResult } from './manifest-index-create.js';
 import type { manifestIndexUpdate } from './manifest-index-update.schema.js';
-import { described, tagOrDigestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, tagOrDigestOf, tagsOf, type Operation } from './operation.js';
 
 /** Changes an index. A tag is moved to the new index. The old index still exists under its digest. */
-export async function run(
-  opened: Opened,
-  {
-    reference: _reference,
-    distributionSpec: _spec,
-    tags: extraTags = [],
-    ...changes
-  }: InputOf<typeof manifestIndexUpdate>,
-  files: IndexFiles,
-  { signal, event }: Progress<IndexProgress>,
-): Promise<OperationResult & Pick<WrittenIndex, 'bytes'>> {
+export const run: Operation<typeof manifestIndexUpdate, IndexFiles, IndexProgress, IndexResult> = async (
+  opened,
+  { reference: _reference, distributionSpec: _spec, tags: extraTags = [], ...changes },
+  files,
+  { signal, event },
+) => {
   const { repository } = opened;
   const tags = tagsOf(opened);
   const { descriptor, bytes } = await updateIndex(repository, tagOrDigestOf(opened), {
@@ -28,4 +22,4 @@ export async function run(
   });
   const output = { ...described(repository.name, descriptor), tags: [...tags, ...extraTags] };
   return { output, digest: descriptor.digest, bytes };
-}
+};

@@ -1,7 +1,6 @@
 import { pushManifest, type UploadProgress } from '../oras/index.js';
 import type { manifestPush } from './manifest-push.schema.js';
-import { described, digestOf, tagsOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, digestOf, tagsOf, type Operation } from './operation.js';
 
 export type ManifestPushEvent = UploadProgress | { state: 'tagged'; tag: string };
 
@@ -9,12 +8,12 @@ export type ManifestPushEvent = UploadProgress | { state: 'tagged'; tag: string 
  * Pushes a manifest unchanged.
  * @param bytes the content of the input's file
  */
-export async function run(
-  opened: Opened,
-  input: InputOf<typeof manifestPush>,
-  bytes: Uint8Array,
-  { signal, event }: Progress<ManifestPushEvent>,
-): Promise<OperationResult> {
+export const run: Operation<typeof manifestPush, Uint8Array, ManifestPushEvent> = async (
+  opened,
+  input,
+  bytes,
+  { signal, event },
+) => {
   const { repository } = opened;
   const { mediaType = input.file.mediaType, concurrency } = input;
   const tags = tagsOf(opened, input.tags);
@@ -27,4 +26,4 @@ export async function run(
     ...(event && { onProgress: event, onTagged: (tag) => event({ state: 'tagged', tag }) }),
   });
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest };
-}
+};

@@ -1,3 +1,5 @@
+import type { z } from 'zod';
+import type { InputOf } from './operation-schema.js';
 import type { BlobRepository, Descriptor, Digest, PromoterError } from '../oci/index.js';
 import { parsePlatform, selectPlatform, toGoDescriptor, type WantedPlatform } from '../oras/index.js';
 
@@ -8,8 +10,8 @@ import { parsePlatform, selectPlatform, toGoDescriptor, type WantedPlatform } fr
 export interface Opened {
   repository: BlobRepository;
   /** In an OCI image layout, a tag may be any text. */
-  tag?: string;
-  digest?: Digest;
+  tag?: string | undefined;
+  digest?: Digest | undefined;
 }
 
 /** Receives the progress of an operation. */
@@ -25,10 +27,22 @@ export interface Progress<E = never> {
 export interface OperationResult<T = unknown> {
   /** The output of the run, as JSON. */
   output: T;
-  digest?: Digest;
+  digest?: Digest | undefined;
   /** If set, the job ends with this error. Its output is stored nevertheless. */
   refusal?: PromoterError;
 }
+
+/**
+ * What `run` of an operation is: the caller opens the repository, and gives files and takes progress in its own way.
+ * @typeParam S the schema of its input
+ */
+export type Operation<
+  S extends { fields: z.ZodType },
+  Files = undefined,
+  Event = never,
+  Result = OperationResult,
+  Open = Opened,
+> = (opened: Open, input: InputOf<S>, files: Files, progress: Progress<Event>) => Promise<Result>;
 
 /** The digest if there is one, otherwise the tag. */
 export function tagOrDigestOf({ tag, digest }: Pick<Opened, 'tag' | 'digest'>): string {

@@ -1,5 +1,5 @@
 import { pullFiles, type FileSink, type Pulled, type PullOptions, type PullProgress } from '../oras/index.js';
-import { described, resolveRoot, type Opened, type OperationResult, type Progress } from './operation.js';
+import { described, resolveRoot, type Operation } from './operation.js';
 import type { InputOf } from './operation-schema.js';
 import type { pull } from './pull.schema.js';
 
@@ -16,12 +16,12 @@ export interface PullFiles extends Pick<PullOptions, 'config' | 'unpackLimitByte
 }
 
 /** Pulls all files of an artifact, or none if one fails. */
-export async function run(
-  opened: Opened,
-  input: InputOf<typeof pull>,
-  { into, ...limits }: PullFiles,
-  { signal, event }: Progress<PullProgress>,
-): Promise<OperationResult> {
+export const run: Operation<typeof pull, PullFiles, PullProgress> = async (
+  opened,
+  input,
+  { into, ...limits },
+  { signal, event },
+) => {
   const { repository } = opened;
   const root = await resolveRoot(opened, input, signal);
   const { includeSubject, concurrency } = input;
@@ -42,4 +42,4 @@ export async function run(
     output: { ...described(repository.name, pulled.root), ...kept, layers, skipped: pulled.skipped },
     digest: pulled.root.digest,
   };
-}
+};

@@ -1,16 +1,15 @@
 import { parsePlatform, pushFiles, type PushProgress } from '../oras/index.js';
-import { described, digestOf, tagsOf, type Opened, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, digestOf, tagsOf, type Operation } from './operation.js';
 import { packingOf, type Packed, type PackingFiles } from './packing.js';
 import type { push } from './push.schema.js';
 
 /** Pushes files as an artifact. Can be repeated, because the same files give the same digest. */
-export async function run(
-  opened: Opened,
-  input: InputOf<typeof push>,
-  files: PackingFiles,
-  { signal, text, event }: Progress<PushProgress>,
-): Promise<Packed> {
+export const run: Operation<typeof push, PackingFiles, PushProgress, Packed> = async (
+  opened,
+  input,
+  files,
+  { signal, text, event },
+) => {
   const { repository } = opened;
   const { artifactPlatform, imageSpec } = input;
   const { descriptor, manifest, tags } = await pushFiles(
@@ -27,4 +26,4 @@ export async function run(
   );
   text?.(`pushed ${repository.name}@${descriptor.digest}`);
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest, manifest };
-}
+};

@@ -1,6 +1,5 @@
 import { listRepositories } from '../oras/index.js';
-import type { OperationResult, Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import type { Operation, OperationResult } from './operation.js';
 import type { repos } from './repos.schema.js';
 
 /** A registry, and the repositories that the caller may see. Default: all. */
@@ -9,13 +8,15 @@ export interface OpenedRegistry {
   isVisible?: (repository: string) => boolean;
 }
 
+type Listed = OperationResult<{ registry: string; repositories: string[] }>;
+
 /** Lists the repositories of a registry. Reports each as an event at once. */
-export async function run(
-  { registry, isVisible = () => true }: OpenedRegistry,
-  { registry: host, ...options }: InputOf<typeof repos>,
-  _files: undefined,
-  { signal, text, event }: Progress<string>,
-): Promise<OperationResult<{ registry: string; repositories: string[] }>> {
+export const run: Operation<typeof repos, undefined, string, Listed, OpenedRegistry> = async (
+  { registry, isVisible = () => true },
+  { registry: host, ...options },
+  _files,
+  { signal, text, event },
+) => {
   const repositories: string[] = [];
   for await (const name of listRepositories(registry, { ...options, signal })) {
     if (!isVisible(name)) continue;
@@ -24,4 +25,4 @@ export async function run(
   }
   text?.(`${repositories.length} repositories`);
   return { output: { registry: host, repositories } };
-}
+};

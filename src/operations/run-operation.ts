@@ -105,11 +105,7 @@ const OPERATIONS: { [O in SingleStep]: Operation<O> } = {
 /** The repository that a job names, with the app's credentials. */
 function opened({ ports, job: { reference } }: { ports: OperationPorts; job: { reference: string } }): Opened {
   const { registry, repository, tag: named, digest } = parseReference(reference);
-  return {
-    repository: ports.listing.repository(registry, repository),
-    ...(named !== undefined && { tag: named }),
-    ...(digest !== undefined && { digest }),
-  };
+  return { repository: ports.listing.repository(registry, repository), tag: named, digest };
 }
 
 function openedImage(call: OperationCall<JobOf<'sbom' | 'sign'>>): sbom.OpenedImage {

@@ -1,18 +1,17 @@
 import type { Descriptor } from '../oci/index.js';
 import { tagManifest } from '../oras/index.js';
-import { described, tagOrDigestOf, type Opened, type OperationResult, type Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import { described, tagOrDigestOf, type Operation } from './operation.js';
 import type { tag } from './tag.schema.js';
 
 export type TagEvent = { state: 'resolved'; descriptor: Descriptor } | { state: 'tagged'; tag: string };
 
 /** Gives a manifest more tags. */
-export async function run(
-  opened: Opened,
-  { reference: _reference, tags, ...options }: InputOf<typeof tag>,
-  _files: undefined,
-  { signal, event }: Progress<TagEvent>,
-): Promise<OperationResult> {
+export const run: Operation<typeof tag, undefined, TagEvent> = async (
+  opened,
+  { reference: _reference, tags, ...options },
+  _files,
+  { signal, event },
+) => {
   const { repository } = opened;
   const descriptor = await tagManifest(repository, tagOrDigestOf(opened), tags, {
     ...options,
@@ -21,4 +20,4 @@ export async function run(
     onTagged: (each) => event?.({ state: 'tagged', tag: each }),
   });
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest };
-}
+};

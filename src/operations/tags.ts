@@ -1,15 +1,14 @@
 import { listTags } from '../oras/index.js';
-import type { Opened, OperationResult, Progress } from './operation.js';
-import type { InputOf } from './operation-schema.js';
+import type { OperationResult, Operation } from './operation.js';
 import type { tags } from './tags.schema.js';
 
 /** Lists the tags of a repository. If the reference names a tag or digest, lists only tags of the same manifest. */
-export async function run(
-  { repository, tag, digest }: Opened,
-  { reference: _reference, ...options }: InputOf<typeof tags>,
-  _files: undefined,
-  { signal, text }: Progress,
-): Promise<OperationResult<{ tags: string[] }>> {
+export const run: Operation<typeof tags, undefined, never, OperationResult<{ tags: string[] }>> = async (
+  { repository, tag, digest },
+  { reference: _reference, ...options },
+  _files,
+  { signal, text },
+) => {
   const named = digest ?? tag;
   const listed = await listTags(repository, {
     ...options,
@@ -18,4 +17,4 @@ export async function run(
   });
   text?.(`${listed.length} tags`);
   return { output: { tags: listed } };
-}
+};
