@@ -19,9 +19,9 @@ export interface NameGlobs {
 /** Selects promotions. A field that is absent does not restrict. */
 export interface PromotionFilter extends NameGlobs {
   /** With a repository, whose tags are listed in the order of {@link listedTag}: tags after this one. */
-  afterTag?: string;
+  afterTag?: string | undefined;
   /** With a repository: this tag and the tags after it, with those that begin with it. */
-  fromTag?: string;
+  fromTag?: string | undefined;
   state?: PromotionState;
   globs?: NameGlobs;
   /** The last run was opened at or after this time. */

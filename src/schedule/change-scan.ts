@@ -27,11 +27,9 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
   if (cursor === undefined) return true;
   const { tags, manifests } = await readLists(place, cursor);
   const isCut = tags.isCut || manifests.isCut;
-  if (isCut) dropFingerprint(place);
-  const known = await existingOf(
-    place,
-    tags.fresh.map(({ entry }) => entry),
-  );
+  // A full scan follows.
+  if (isCut) place.state = { ...place.state, fingerprint: undefined };
+  const known = await existingOf(place, tags);
   const done = { tags: nothingHandled(), manifests: nothingHandled() };
   try {
     await handleAll(place, tags, done.tags, (entry, key) => handleTag(place, entry, key, known));
@@ -44,8 +42,7 @@ export async function changeScan(place: RepositoryScan): Promise<boolean> {
           tags: withHandled(cursor.tags, done.tags.keys),
           manifests: withHandled(cursor.manifests, done.manifests.keys),
         };
-    const { partly, ...state } = place.state;
-    place.state = { ...state, cursor: next, ...(!isWhole && partly && { partly }) };
+    place.state = { ...place.state, cursor: next, ...(isWhole && { partly: undefined }) };
   }
   return !done.tags.isStopped && !done.manifests.isStopped;
 }
@@ -71,17 +68,12 @@ async function readLists(
   return { tags, manifests };
 }
 
-function dropFingerprint(place: RepositoryScan): void {
-  const { fingerprint: _before, ...state } = place.state;
-  place.state = state;
-}
-
 /** The digests that these tags had when the repository was first scanned, if the rule ignores existing tags. */
 async function existingOf(
   { scan, rule, repository, state: { existing } }: RepositoryScan,
-  tags: readonly ChangedTag[],
+  { fresh }: Newest<ChangedTag>,
 ): Promise<ReadonlyMap<string, string>> {
-  const taken = tags.map(({ name }) => name).filter((name) => isTaken(rule, repository, name));
+  const taken = fresh.map(({ entry: { name } }) => name).filter((name) => isTaken(rule, repository, name));
   if (existing === undefined || taken.length === 0) return new Map();
   return new ExistingTags(scan.ports, rule, repository, existing).digestsOf(taken);
 }

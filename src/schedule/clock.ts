@@ -21,11 +21,11 @@ type ClockPorts = StorePort<Notes> & { queues: Queues; now(): Date };
 
 const tickStateSchema = z.object({
   /** The time in PROMOTION_SCHEDULE for which the last scan started. */
-  dueAt: z.string().exactOptional(),
+  dueAt: z.string().optional(),
   /** Runs started since `dueAt`. */
   started: z.number(),
   /** `due`: scans have yet to start. `begun`: they have started and are not finished. Absent: they are finished. */
-  scans: z.enum(['due', 'begun']).exactOptional(),
+  scans: z.enum(['due', 'begun']).optional(),
 });
 /** The state that one tick passes to the next. */
 export type TickState = z.infer<typeof tickStateSchema>;
@@ -36,7 +36,7 @@ const clockRowSchema = z.object({
   /** When the row was written. */
   at: z.string(),
   /** When the last tick ended. */
-  tickedAt: z.string().exactOptional(),
+  tickedAt: z.string().optional(),
   /** State from another version of this code is discarded, and the loop continues. */
   state: tickStateSchema.catch({ started: 0 }),
 });

@@ -44,8 +44,7 @@ export const changeWork: Work = async (place) => {
   } catch (error) {
     if (!hasNoLists(error)) throw error;
     // The registry has no ACR lists, so from now on it has full scans only.
-    const { cursor: _cursor, ...state } = place.state;
-    place.state = state;
+    place.state = { ...place.state, cursor: undefined };
     return true;
   }
 };
@@ -76,10 +75,7 @@ export const fullWork: Work = async (place) => {
   if (scan.ports.paused) return true;
   // Recording may have used up the time or the requests.
   if (mustPause(place)) return false;
-  if (place.state.cursor === undefined) {
-    const cursor = await cursorIfListed(place);
-    if (cursor !== undefined) place.state = { ...place.state, cursor };
-  }
+  if (place.state.cursor === undefined) place.state = { ...place.state, cursor: await cursorIfListed(place) };
   return (await fullScan(place)) || isRunLimitReached(scan);
 };
 
@@ -89,34 +85,26 @@ export const fullWork: Work = async (place) => {
  */
 async function knowExisting(place: RepositoryScan): Promise<boolean> {
   const { scan, rule, repository } = place;
-  if (place.state.existing !== undefined && place.state.existing.globs !== wantedGlobs(rule)) {
-    const { existing, full: _full, ...state } = place.state;
-    await forgetExisting(scan.ports, rule, repository, existing);
-    place.state = state;
+  if (
+    place.state.existing !== undefined &&
+    (rule.existing !== 'ignore' || place.state.existing.globs !== globsHash(rule))
+  ) {
+    await forgetExisting(scan.ports, rule, repository, place.state.existing);
+    place.state = { ...place.state, existing: undefined, full: undefined };
   }
   if (!isToRecord(rule, place.state)) return true;
+  let existing = place.state.existing ?? { globs: globsHash(rule), parts: 0, isWhole: false };
   if (place.state.full?.fingerprint !== RECORDING) {
     const cursor = await cursorIfListed(place);
-    const { cursor: _before, existing, ...state } = place.state;
-    const untilMs = cursor?.tags.newestMs;
-    place.state = {
-      ...state,
-      existing: existing ?? { globs: globsHash(rule), parts: 0, isWhole: false },
-      full: { startedAt: scan.ports.now().toISOString(), fingerprint: RECORDING },
-      ...(cursor !== undefined && { cursor }),
-    };
-    if (place.state.existing !== undefined && untilMs !== undefined)
-      place.state = { ...place.state, existing: { ...place.state.existing, untilMs } };
+    existing = { ...existing, untilMs: cursor?.tags.newestMs ?? existing.untilMs };
+    const full = { startedAt: scan.ports.now().toISOString(), fingerprint: RECORDING };
+    place.state = { ...place.state, cursor, existing, full };
   }
-  return place.state.existing === undefined || recordExisting(place, place.state.existing);
+  return recordExisting(place, existing);
 }
 
 /** Replaces the fingerprint in `full` while existing tags are being recorded. */
 const RECORDING = 'existing';
-
-function wantedGlobs(rule: Rule): string | undefined {
-  return rule.existing === 'ignore' ? globsHash(rule) : undefined;
-}
 
 function isToRecord(rule: Rule, { existing }: ScanState): boolean {
   return rule.existing === 'ignore' && (existing?.isWhole !== true || existing.globs !== globsHash(rule));

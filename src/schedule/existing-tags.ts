@@ -15,7 +15,7 @@ const partSchema = z.object({
   /** The tag after which the next part begins; null in the last part. */
   next: z.string().nullable(),
   /** The newest time of a tag when the recording started. */
-  untilMs: z.number().exactOptional(),
+  untilMs: z.number().optional(),
 });
 type Part = z.infer<typeof partSchema>;
 
@@ -159,16 +159,14 @@ export async function recordExisting(place: RepositoryScan, existing: Existing):
     const part = await keepPart(scan.ports, rule, repository, known, () => listPart(place, known, after));
     // A host that died may have written the part without its row, so the recording may have started earlier.
     const untilMs = part.untilMs ?? known.untilMs;
-    known = {
-      ...known,
-      parts: known.parts + 1,
-      isWhole: part.next === null,
-      ...(untilMs !== undefined && { untilMs }),
-    };
+    known = { ...known, parts: known.parts + 1, isWhole: part.next === null, untilMs };
     after = part.next ?? undefined;
-    const { full: before, ...state } = place.state;
-    const full = before && after !== undefined && { ...before, after };
-    place.state = { ...state, existing: known, ...(full && { full }) };
+    const { full } = place.state;
+    place.state = {
+      ...place.state,
+      existing: known,
+      full: full && after !== undefined ? { ...full, after } : undefined,
+    };
   } while (!known.isWhole && !mustPause(place));
   return known.isWhole;
 }
@@ -176,18 +174,14 @@ export async function recordExisting(place: RepositoryScan, existing: Existing):
 async function listPart(place: RepositoryScan, { untilMs }: Existing, after: string | undefined): Promise<Part> {
   const { scan, rule, repository, signal } = place;
   const tags: Part['tags'] = {};
-  const times = untilMs === undefined ? {} : { untilMs };
   let listed = 0;
   const isNew = ({ updatedAt }: TagDetails): boolean =>
     untilMs !== undefined && updatedAt !== undefined && Date.parse(updatedAt) > untilMs;
-  for await (const each of everyTagOf(scan.ports, rule, repository, {
-    signal,
-    ...(after !== undefined && { last: after }),
-  })) {
+  for await (const each of everyTagOf(scan.ports, rule, repository, { signal, last: after })) {
     if (isTaken(rule, repository, each.name) && !isNew(each)) tags[each.name] = each.digest;
     listed += 1;
     const isEnough = listed >= PART_TAGS || (listed % SCANNED_TAGS === 0 && mustPause(place));
-    if (isEnough) return { tags, next: each.name, ...times };
+    if (isEnough) return { tags, next: each.name, untilMs };
   }
-  return { tags, next: null, ...times };
+  return { tags, next: null, untilMs };
 }

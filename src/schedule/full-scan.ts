@@ -1,13 +1,13 @@
 import { RegistryError, parseReference, type TagDetails } from '../oci/index.js';
 import type { TagName } from '../rules/match.js';
-import { scanFingerprint, type Rule } from '../rules/rule.js';
+import { promotionId, scanFingerprint, type Rule } from '../rules/rule.js';
 import { isDestinationFree } from '../rows/claims.js';
 import { listedTag } from '../rows/lists.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { resolveTag } from '../transfer/tag.js';
 import { DestinationTags } from './destination-tags.js';
 import { ExistingTags } from './existing-tags.js';
-import { PromotionRows } from './promotion-rows.js';
+import { promotionRows, RowsInStep } from './promotion-rows.js';
 import {
   addProblem,
   decide,
@@ -29,7 +29,7 @@ const MOST_TROUBLES = 3;
 
 /** State of one full scan. */
 interface Reading extends RepositoryScan {
-  rows: PromotionRows;
+  rows: RowsInStep;
   destinations: DestinationTags;
   existing: ExistingTags | undefined;
   /** Tags whose rows come with a later page, because rows are sorted differently (`v1` after `v10`). */
@@ -53,17 +53,14 @@ export async function fullScan(place: RepositoryScan): Promise<boolean> {
   const { after } = full;
   const { existing } = place.state;
   const reading: Reading = Object.assign(place, {
-    rows: new PromotionRows(ports.store, rule, repository, after === undefined ? {} : { fromTag: after }),
+    rows: new RowsInStep(promotionRows(ports.store, rule, repository, { fromTag: after })),
     destinations: new DestinationTags(ports, signal),
     existing: existing && new ExistingTags(ports, rule, repository, existing),
     outOfOrder: new Set<string>(),
     troubles: 0,
   });
   let page: TagDetails[] = [];
-  for await (const listed of everyTagOf(ports, rule, repository, {
-    signal,
-    ...(after !== undefined && { last: after }),
-  })) {
+  for await (const listed of everyTagOf(ports, rule, repository, { signal, last: after })) {
     page.push(listed);
     if (page.length < SCANNED_TAGS) continue;
     if (!(await scanPage(reading, page, listed.name)) || mustPause(place)) return false;
@@ -76,11 +73,11 @@ export async function fullScan(place: RepositoryScan): Promise<boolean> {
 }
 
 function end(place: RepositoryScan): void {
-  const { full, ranAgain, ...state } = place.state;
+  const { full, ranAgain } = place.state;
   if (full === undefined) return;
   const { startedAt, fingerprint: by, hasOutdated } = full;
-  const again = hasOutdated === true || ranAgain === undefined ? {} : { ranAgain };
-  place.state = { ...state, ...again, lastFullScanAt: startedAt, fingerprint: by };
+  const again = { full: undefined, ranAgain: hasOutdated === true ? undefined : ranAgain };
+  place.state = { ...place.state, ...again, lastFullScanAt: startedAt, fingerprint: by };
 }
 
 /** A tag, or the tag of a row that is no longer listed, that may need a run. */
@@ -114,7 +111,7 @@ async function scanPage(reading: Reading, page: readonly TagDetails[], last: str
   for (const listed of tags) {
     const isOutOfOrder = last !== undefined && listedTag(listed.name) > listedTag(last);
     if (isOutOfOrder) reading.outOfOrder.add(listed.name);
-    const row = isOutOfOrder ? await reading.rows.now(listed.name) : rows.get(listed.name);
+    const row = isOutOfOrder ? await rowNow(reading, listed.name) : rows.get(listed.name);
     // The tag is unchanged since it was recorded as existing, and nothing asked for it since.
     if (row === undefined && existing?.get(listed.name) === listed.digest) continue;
     const candidate = await candidateOf(reading, listed, row);
@@ -208,7 +205,7 @@ function isInSync({ rule, repository }: Reading, { source, runOpen, state }: Pro
  * @returns false if a run is needed but no more may be started
  */
 async function startIfNeeded(reading: Reading, { name, listed }: Candidate): Promise<boolean> {
-  const { scan, rule, rows, destinations } = reading;
+  const { scan, rule, destinations } = reading;
   try {
     if (!(await (listed === undefined ? isTagGone(reading, name) : isNeeded()))) return true;
     if (isRunLimitReached(scan)) return false;
@@ -226,13 +223,19 @@ async function startIfNeeded(reading: Reading, { name, listed }: Candidate): Pro
 
   async function isNeeded(): Promise<boolean> {
     if (listed === undefined) return false;
-    const now = await candidateOf(reading, listed, await rows.now(name.tag));
+    const now = await candidateOf(reading, listed, await rowNow(reading, name.tag));
     return now !== undefined && !(isCompared(now) && (await destinations.stands(now)));
   }
 }
 
+/** Reads one row as it is at this moment. */
+async function rowNow({ scan, rule, repository }: Reading, tag: string): Promise<PromotionRow | undefined> {
+  const id = promotionId(rule.name, { registry: rule.source.registry, repository, tag });
+  return (await scan.ports.store.getPromotion(id))?.value;
+}
+
 async function isTagGone(reading: Reading, name: TagName): Promise<boolean> {
-  const row = await reading.rows.now(name.tag);
+  const row = await rowNow(reading, name.tag);
   if (row === undefined || !isInSync(reading, row)) return false;
   return (await resolveTag(reading.scan.ports, name, reading.signal)) === undefined;
 }

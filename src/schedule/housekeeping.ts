@@ -33,38 +33,43 @@ type HousePorts = Pick<Ports, 'engine' | 'documents' | 'rules' | 'retentionDays'
 
 const DAY_MS = 24 * 3_600_000;
 const NOTE = 'housekeeping';
-/** How far engine instances are purged, and the positions in the lists for the next tick. */
+/** For each kind, where the next tick continues. */
 const noteSchema = z.object({
-  instancesUntil: z.string().optional(),
-  runsFrom: z.string().optional(),
-  promotionsFrom: z.string().optional(),
-  subjectIndexFrom: z.string().optional(),
+  instances: z.string().optional(),
+  runs: z.string().optional(),
+  promotions: z.string().optional(),
+  subjectIndex: z.string().optional(),
 });
-type Note = z.infer<typeof noteSchema>;
-
-/** How many of each were removed. */
-export interface Removed {
-  runs: number;
-  promotions: number;
-  subjectIndex: number;
-  ignored: number;
-  instances: number;
-}
 
 /** State of one tick's housekeeping. */
 interface House {
   ports: HousePorts;
-  note: Note;
+  now: number;
   cutoff: Date;
   /** Errors that did not stop the rest. */
   failures: unknown[];
 }
 
-/** How many entries of a page were removed, and the position of the next page. */
-interface Page {
+/** How many of one kind were removed, and where the next tick continues. */
+interface Done {
   removed: number;
-  next: string | undefined;
+  next?: string | undefined;
 }
+
+/** Removes old things of one kind. @param from `next` of the tick before */
+type Chore = (house: House, from: string | undefined) => Promise<Done>;
+
+/** The kinds of old things, in the order in which they are removed. */
+const CHORES = {
+  ignored: removeIgnored,
+  instances: forgetInstances,
+  runs: removeRuns,
+  promotions: removePromotions,
+  subjectIndex: removeFromIndex,
+} satisfies Record<string, Chore>;
+
+/** How many of each were removed. */
+export type Removed = Record<keyof typeof CHORES, number>;
 
 /**
  * Removes what finished more than RUN_RETENTION_DAYS ago: histories, documents, steps and rows of runs, promotion rows
@@ -75,36 +80,24 @@ interface Page {
  */
 export async function removeOld(ports: HousePorts): Promise<Removed> {
   const kept = await readNote(ports.store, NOTE, noteSchema);
-  const note = kept?.value ?? {};
   const now = ports.now().getTime();
-  const house: House = { ports, note, cutoff: new Date(now - ports.retentionDays * DAY_MS), failures: [] };
-  const part = async <T>(work: Promise<T>, otherwise: T): Promise<T> =>
-    work.catch((error: unknown) => {
+  const house: House = { ports, now, cutoff: new Date(now - ports.retentionDays * DAY_MS), failures: [] };
+  const next: Record<string, string | undefined> = { ...kept?.value };
+  const removed = { ignored: 0, instances: 0, runs: 0, promotions: 0, subjectIndex: 0 };
+  for (const [kind, chore] of Object.entries<Chore>(CHORES)) {
+    try {
+      const done = await chore(house, next[kind]);
+      Object.assign(removed, { [kind]: done.removed });
+      next[kind] = done.next;
+    } catch (error) {
       house.failures.push(error);
-      return otherwise;
-    });
-  const ignored = await part(removeIgnored(ports, new Date(now - IGNORED_MS)), 0);
-  const instances = await part(forgetInstances(house), { removed: 0, until: note.instancesUntil });
-  const runs = await part(removeRuns(house), { removed: 0, next: note.runsFrom });
-  const promotions = await part(removePromotions(house), { removed: 0, next: note.promotionsFrom });
-  const subjectIndex = await part(removeFromIndex(house), { removed: 0, next: note.subjectIndexFrom });
+    }
+  }
   // If another tick wrote its note first, that note is as good as ours.
-  const next: Note = {
-    ...(instances.until !== undefined && { instancesUntil: instances.until }),
-    ...(runs.next !== undefined && { runsFrom: runs.next }),
-    ...(promotions.next !== undefined && { promotionsFrom: promotions.next }),
-    ...(subjectIndex.next !== undefined && { subjectIndexFrom: subjectIndex.next }),
-  };
   await ports.store.putNote(NOTE, JSON.stringify(next), kept?.version);
   const [failure] = house.failures;
   if (failure !== undefined) throw failure;
-  return {
-    runs: runs.removed,
-    promotions: promotions.removed,
-    subjectIndex: subjectIndex.removed,
-    ignored,
-    instances: instances.removed,
-  };
+  return removed;
 }
 
 /** Removes items one by one. An error in one item does not stop the others. @returns how many were removed */
@@ -125,38 +118,31 @@ async function removeEach<T>(
   return removed;
 }
 
-async function removeIgnored({ store }: HousePorts, before: Date): Promise<number> {
+async function removeIgnored({ ports: { store }, now }: House): Promise<Done> {
   let removed = 0;
   for (let page = 0; page < MOST_IGNORED_PAGES; page += 1) {
-    const count = await store.removeIgnored(before, HOUSE_PAGE);
+    const count = await store.removeIgnored(new Date(now - IGNORED_MS), HOUSE_PAGE);
     removed += count;
     if (count < HOUSE_PAGE) break;
   }
-  return removed;
+  return { removed };
 }
 
 /**
  * Purges engine instances that no row leads to, for example one that started after its run's row was removed. Finds
  * them by their creation time, one day at a time.
  */
-async function forgetInstances({
-  ports: { engine },
-  note: { instancesUntil },
-  cutoff,
-}: House): Promise<{ removed: number; until: string | undefined }> {
-  const from = instancesUntil === undefined ? new Date(0) : new Date(instancesUntil);
-  if (cutoff.getTime() - from.getTime() < FORGET_EVERY_MS) return { removed: 0, until: from.toISOString() };
-  const isFirst = instancesUntil === undefined;
-  const to = isFirst ? cutoff : new Date(Math.min(from.getTime() + DAY_MS, cutoff.getTime()));
-  return { removed: await engine.purgeEnded(from, to), until: to.toISOString() };
+async function forgetInstances({ ports: { engine }, cutoff }: House, until: string | undefined): Promise<Done> {
+  const from = new Date(until ?? 0);
+  if (cutoff.getTime() - from.getTime() < FORGET_EVERY_MS) return { removed: 0, next: from.toISOString() };
+  const to = until === undefined ? cutoff : new Date(Math.min(from.getTime() + DAY_MS, cutoff.getTime()));
+  return { removed: await engine.purgeEnded(from, to), next: to.toISOString() };
 }
 
-async function removeRuns(house: House): Promise<Page> {
-  const { ports, note, cutoff } = house;
+async function removeRuns(house: House, begin: string | undefined): Promise<Done> {
+  const { ports, cutoff } = house;
   const filter = { openedBefore: cutoff.toISOString() };
-  const page = await pageFrom(note.runsFrom, (from) =>
-    ports.store.listRuns({ size: HOUSE_PAGE, filter, ...(from !== undefined && { from }) }),
-  );
+  const page = await pageFrom(begin, (from) => ports.store.listRuns({ size: HOUSE_PAGE, filter, from }));
   const removed = await removeEach(house, page.items, async (run) => {
     if (!(await isDone(ports, run, cutoff))) return false;
     const instances = run.startedAgainAt === undefined ? [run.id] : [run.id, jobInstanceOf(run)];
@@ -196,19 +182,17 @@ function isBefore(time: string | undefined, cutoff: Date): boolean {
   return time !== undefined && Date.parse(time) < cutoff.getTime();
 }
 
-async function removePromotions(house: House): Promise<Page> {
-  const { ports, note, cutoff } = house;
+async function removePromotions(house: House, begin: string | undefined): Promise<Done> {
+  const { ports, cutoff } = house;
   let rules: readonly Rule[];
   try {
     rules = await ports.rules.load();
   } catch (error) {
     // If the rules cannot be read, no promotion counts as unmatched.
     if (!(error instanceof PromoterError)) throw error;
-    return { removed: 0, next: note.promotionsFrom };
+    return { removed: 0, next: begin };
   }
-  const page = await pageFrom(note.promotionsFrom, (from) =>
-    ports.store.listPromotions({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
-  );
+  const page = await pageFrom(begin, (from) => ports.store.listPromotions({ size: HOUSE_PAGE, from }));
   const removed = await removeEach(house, page.items, async (row) => {
     if (!isAtRest(row, cutoff) || isWanted(rules, row)) return false;
     return ports.store.removePromotion(row);
@@ -223,18 +207,12 @@ function isWanted(rules: readonly Rule[], { rule, source, last }: PromotionRow):
 }
 
 /** Removes subject index entries of deleted promotions, and of digests that a promotion's tag no longer has. */
-async function removeFromIndex(house: House): Promise<Page> {
-  const {
-    ports: { store },
-    note,
-    cutoff,
-  } = house;
-  const page = await pageFrom(note.subjectIndexFrom, (from) =>
-    store.listSubjectIndex({ size: HOUSE_PAGE, ...(from !== undefined && { from }) }),
-  );
+async function removeFromIndex(house: House, begin: string | undefined): Promise<Done> {
+  const { store } = house.ports;
+  const page = await pageFrom(begin, (from) => store.listSubjectIndex({ size: HOUSE_PAGE, from }));
   const removed = await removeEach(house, page.items, async (entry) => {
     const row = (await store.getPromotion(entry.promotionId))?.value;
-    return isLeft(entry, row, cutoff) && store.removeFromSubjectIndex(entry);
+    return isLeft(entry, row, house.cutoff) && store.removeFromSubjectIndex(entry);
   });
   return { removed, next: page.next };
 }

@@ -1,4 +1,4 @@
-import { InputError } from '../oci/index.js';
+import { InputError, mapConcurrently } from '../oci/index.js';
 import type { Notes } from '../ports/notes.js';
 import type { Page } from '../ports/page.js';
 
@@ -29,17 +29,14 @@ export async function workInTurn<T>(
   list: (from?: string) => Promise<Page<T>>,
   work: (item: T) => Promise<void>,
 ): Promise<void> {
-  const workOn = async (items: readonly T[]): Promise<void> => {
-    for (let at = 0; at < items.length; at += AT_ONCE) await Promise.all(items.slice(at, at + AT_ONCE).map(work));
-  };
   const { items, next: second } = await list();
-  await workOn(items);
+  await mapConcurrently(items, AT_ONCE, work);
   if (second === undefined) return;
   const kept = await store.getNote(note);
   let from: string | undefined = kept?.value ?? second;
   for (let pages = 0; pages < MORE_PAGES && from !== undefined && !isOver(); pages += 1) {
     const page: Page<T> = await pageFrom(from, list);
-    await workOn(page.items);
+    await mapConcurrently(page.items, AT_ONCE, work);
     from = page.next;
   }
   await store.putNote(note, from ?? second, kept?.version);

@@ -44,7 +44,7 @@ export async function reconcilePromotions(
     ports.store,
     NOTE,
     isOver,
-    (from) => ports.store.listDuePromotions({ by, size: PAGE_ROWS, ...(from !== undefined && { from }) }),
+    (from) => ports.store.listDuePromotions({ by, size: PAGE_ROWS, from }),
     async (row) => {
       if (!row.runOpen && row.generation <= row.observedGeneration) {
         found.failed.push(row);
@@ -124,8 +124,7 @@ async function limitsOf({ rules }: PromotionPorts, before: number): Promise<Limi
 async function forget({ store }: PromotionPorts, { id, retryAt }: PromotionRow): Promise<void> {
   const current = await store.getPromotion(id);
   if (current === undefined || current.value.retryAt !== retryAt) return;
-  const { retryAt: _never, ...rest } = current.value;
-  await store.replacePromotion(rest, current.version);
+  await store.replacePromotion({ ...current.value, retryAt: undefined }, current.version);
 }
 
 function nameOf({ id }: PromotionRow): string {

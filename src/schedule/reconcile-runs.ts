@@ -41,7 +41,7 @@ export async function reconcileRuns(ports: RunsPorts, isOver: () => boolean = ()
     ports.store,
     NOTE,
     isOver,
-    (from) => ports.store.listDueRuns({ size: PAGE_RUNS, ...(from !== undefined && { from }) }),
+    (from) => ports.store.listDueRuns({ size: PAGE_RUNS, from }),
     async (run) => {
       // A result event that cannot be sent must not block the jobs.
       const isOwn = run.state === 'ended' ? (error: unknown) => error instanceof PromoterError : isRowError;

@@ -1,6 +1,6 @@
 import { fingerprint } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
-import { PromotionRows } from './promotion-rows.js';
+import { promotionRows } from './promotion-rows.js';
 import { addProblem, isRowError, isRunLimitReached, isTaken, type RepositoryScan, startRun } from './scan.js';
 
 /** True if promotions of this repository may have last run under a former version of the rule. */
@@ -19,19 +19,14 @@ export async function rerunAfterEdit(place: RepositoryScan): Promise<boolean> {
   const by = fingerprint(rule);
   const { ranAgain } = place.state;
   const after = ranAgain?.by === by ? ranAgain.after : undefined;
-  const rows = new PromotionRows(scan.ports.store, rule, repository, after === undefined ? {} : { afterTag: after });
-  place.state = { ...place.state, ranAgain: { by, isWhole: false, ...(after !== undefined && { after }) } };
-  for (;;) {
-    const page = await rows.nextPage();
-    if (page.length === 0) break;
-    for (const row of page) {
-      if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
-        if (isRunLimitReached(scan)) return false;
-        await increment(place, row);
-      }
-      place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
-    }
+  place.state = { ...place.state, ranAgain: { by, isWhole: false, after } };
+  for await (const row of promotionRows(scan.ports.store, rule, repository, { afterTag: after })) {
     if (scan.ports.now().getTime() >= place.until) return false;
+    if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
+      if (isRunLimitReached(scan)) return false;
+      await increment(place, row);
+    }
+    place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
   }
   place.state = { ...place.state, ranAgain: { by, isWhole: true } };
   return true;

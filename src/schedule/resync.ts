@@ -165,9 +165,8 @@ class LaneResync {
     }
   }
 
-  #seen({ resync }: PromotionRow): { at: string; tooLarge?: string } {
-    const at = this.#scan.ports.now().toISOString();
-    return { at, ...(resync?.tooLarge !== undefined && { tooLarge: resync.tooLarge }) };
+  #seen({ resync }: PromotionRow): { at: string; tooLarge: string | undefined } {
+    return { at: this.#scan.ports.now().toISOString(), tooLarge: resync?.tooLarge };
   }
 
   async #differs(rule: Rule, row: PromotionRow): Promise<boolean> {
@@ -201,10 +200,8 @@ class LaneResync {
     end: (ended: PromotionRow) => Promise<boolean>,
   ): Promise<void> {
     const isSlow = tookTooLong(error) && this.#asked >= SLOW_LOOK_REQUESTS && failuresInARow(row) + 1 >= SLOW_LOOKS;
-    if (error instanceof TooLarge || isSlow) {
-      const tooLarge = row.last?.digest;
-      await end(withResync(row, { ...this.#seen(row), ...(tooLarge !== undefined && { tooLarge }) }));
-    }
+    if (error instanceof TooLarge || isSlow)
+      await end(withResync(row, { ...this.#seen(row), tooLarge: row.last?.digest ?? row.resync?.tooLarge }));
     if (error instanceof TooLarge) return;
     const { code, message } = describeError(error);
     // A refusal costs little and says nothing about the other promotions.

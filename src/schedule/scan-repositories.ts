@@ -133,9 +133,7 @@ async function scanRow(scan: Scan, row: RuledRow, work: Work): Promise<'done' | 
     addProblemText(scan, `rule ${rule.name}, ${value.repository}: ${code}: ${message}`);
     outcome = tookTooLong(error) ? 'hangs' : 'failed';
   }
-  const { fullFailed: _before, ...reached } = place.state;
-  const tried = { failures, ...(triedAt !== undefined && { triedAt }), ...(fullFailed && { fullFailed }) };
-  row.value = { ...key, state: { ...reached, ...tried } };
+  row.value = { ...key, state: { ...place.state, failures, triedAt, fullFailed } };
   row.version = (await ports.store.replaceScanRow(row.value, version)) ?? version;
   return outcome;
 }

@@ -76,7 +76,7 @@ async function updateRule(
     const wanted = new Set(repositories);
     for (const row of ours) {
       if (!wanted.delete(row.value.repository)) await takeOut(scan, rule, row);
-      else if (row.value.state.isGone === true) await write(scan, row, listedAgain(row.value.state));
+      else if (row.value.state.isGone === true) await write(scan, row, { ...row.value.state, isGone: undefined });
     }
     await insert(scan, rule, repositories, wanted);
   } catch (error) {
@@ -99,18 +99,9 @@ async function insert(
       rule: rule.name,
       registry: rule.source.registry,
       repository,
-      state: { failures: 0, ...(existing && { existing }) },
+      state: { failures: 0, existing },
     });
   }
-}
-
-function listedAgain({ isGone: _gone, ...state }: ScanState): ScanState {
-  return state;
-}
-
-/** True while existing tags are being recorded. */
-function isRecording({ existing }: ScanState): boolean {
-  return existing?.isWhole === false;
 }
 
 /**
@@ -119,11 +110,13 @@ function isRecording({ existing }: ScanState): boolean {
  */
 async function takeOut(scan: Scan, rule: Rule, row: Versioned<ScanRow>): Promise<void> {
   const { registry, repository, state } = row.value;
-  const { fingerprint, full, ...rest } = state;
-  const isLast = state.isGone === true && fingerprint === scanFingerprint(rule);
+  const isLast = state.isGone === true && state.fingerprint === scanFingerprint(rule);
   if (isLast || !isSourceRepository(rule, registry, repository)) await remove(scan, row);
-  else if (state.isGone !== true)
-    await write(scan, row, { ...rest, ...(isRecording(state) && full && { full }), isGone: true });
+  else if (state.isGone !== true) {
+    // A recording of existing tags continues.
+    const full = state.existing?.isWhole === false ? state.full : undefined;
+    await write(scan, row, { ...state, fingerprint: undefined, full, isGone: true });
+  }
 }
 
 async function write({ ports }: Scan, { value, version }: Versioned<ScanRow>, state: ScanState): Promise<void> {

@@ -124,21 +124,16 @@ export function isTaken(rule: Rule, repository: string, tag: string): boolean {
   return matchRules([rule], { registry: rule.source.registry, repository, tag }).rules.length > 0;
 }
 
-interface TagsOptions {
-  signal: AbortSignal;
-  /** Lists the tags after this one. */
-  last?: string;
-}
-
 /**
  * Lists all tags of a repository with their digests, including those that the rule does not match. Yields nothing if
  * the repository does not exist (yet).
+ * @param options.last lists the tags after this one
  */
 export function everyTagOf(
   ports: Pick<Ports, 'listing'>,
   rule: Rule,
   repository: string,
-  options: TagsOptions,
+  options: { signal: AbortSignal; last: string | undefined },
 ): AsyncGenerator<TagDetails> {
   return orNone(ports.listing.repository(rule.source.registry, repository).listTagDetails(options));
 }

@@ -49,14 +49,18 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   const beganMs = ports.now().getTime();
   const dueAt = dueTime(call.schedule, call.state.dueAt, ports.now());
   const state: TickState = dueAt === undefined ? { ...call.state } : { dueAt, started: 0, scans: 'due' };
-  const failed = await reconcile(ports, log, state);
-  let rerunEditedRules: RerunEditedRules | undefined;
-  await withShares(ports, log, async (shares) => {
-    if (state.scans !== undefined) rerunEditedRules = await runScans({ ports, log, state, beganMs }, shares.of('scan'));
-    await runResync({ ports, log, state, beganMs }, shares.of('resync'));
-  });
-  if (failed.length > 0) await retry(ports, log, state, failed);
-  if (rerunEditedRules !== undefined) await rerunEditedRules();
+  const ticking: Ticking = { ports, log, state, beganMs };
+  const failed = await reconcile(ticking);
+  let edited: Edited | undefined;
+  const shares = await part(log, 'could not read the request shares', PART_MS, () => Shares.open(ports));
+  if (shares !== undefined) {
+    if (state.scans !== undefined) edited = await runScans(ticking, shares.of('scan'));
+    await runResync(ticking, shares.of('resync'));
+    await part(log, 'could not write the request shares', PART_MS, () => shares.close());
+  }
+  if (failed.length > 0) await retry(ticking, failed);
+  // Last, because repairs come first.
+  if (edited !== undefined) await rerunAfterEdits(ticking, edited);
   if (dueAt === undefined) return state;
   await part(log, 'could not check the signing key', PART_MS, () => call.warnOfSigning((text) => log.warn(text)));
   await part(log, 'could not remove old rows', PART_MS, async () => {
@@ -66,12 +70,16 @@ export async function tick(ports: Ports, call: TickCall): Promise<TickState> {
   return state;
 }
 
+interface Ticking extends Pick<TickCall, 'log' | 'state'> {
+  ports: Ports;
+  beganMs: number;
+}
+
 /**
  * Reconciles open runs, open promotions and unsent result events. A quiet tick costs two table requests.
  * @returns the failed promotions that are due for a retry
  */
-async function reconcile(ports: Ports, log: TickCall['log'], state: TickState): Promise<PromotionRow[]> {
-  const failed: PromotionRow[] = [];
+async function reconcile({ ports, log, state }: Ticking): Promise<PromotionRow[]> {
   const timer = (): (() => boolean) => {
     const until = ports.now().getTime() + RECONCILE_MS;
     return () => ports.now().getTime() >= until;
@@ -83,21 +91,16 @@ async function reconcile(ports: Ports, log: TickCall['log'], state: TickState): 
     if (sent.length > 0) log.info(`result events sent late: ${runIds(sent)}`);
     for (const problem of problems) log.warn(`could not reconcile: ${problem}`);
   });
-  await part(log, 'could not reconcile promotions', PART_MS, async () => {
+  const failed = await part(log, 'could not reconcile promotions', PART_MS, async () => {
     const found = await reconcilePromotions(ports, state.started, timer());
-    failed.push(...found.failed);
     state.started += found.started;
     for (const problem of found.problems) log.warn(`could not reconcile: ${problem}`);
+    return found.failed;
   });
-  return failed;
+  return failed ?? [];
 }
 
-async function retry(
-  ports: Ports,
-  log: TickCall['log'],
-  state: TickState,
-  failed: readonly PromotionRow[],
-): Promise<void> {
+async function retry({ ports, log, state }: Ticking, failed: readonly PromotionRow[]): Promise<void> {
   await part(log, 'could not retry failed promotions', PART_MS, async () => {
     const { started, problems } = await retryFailed(ports, failed, state.started);
     state.started += started;
@@ -106,113 +109,111 @@ async function retry(
   });
 }
 
-/** Runs the work that sends requests to registries. Skips it if the request shares cannot be read. */
-async function withShares(ports: Ports, log: TickCall['log'], work: (shares: Shares) => Promise<void>): Promise<void> {
-  const opened: Shares[] = [];
-  await part(log, 'could not read the request shares', PART_MS, async () => {
-    opened.push(await Shares.open(ports));
+/** The bounds of a part that starts runs, and what it has done. */
+type Bounds = Pick<Scan, 'signal' | 'until' | 'started' | 'maxStarted' | 'checked' | 'problems'>;
+
+/**
+ * Runs a part that starts runs. Counts the runs in the state, and logs its problems, also if it fails.
+ * @param forMs how long it begins new work
+ * @param name names it in the log
+ */
+function startingPart<T>(
+  { ports, log, state }: Ticking,
+  problem: string,
+  forMs: number,
+  name: string,
+  work: (bounds: Bounds) => Promise<T>,
+): Promise<T | undefined> {
+  return part(log, problem, forMs + STOP_MS, async (signal) => {
+    const maxStarted = await ports.rules.maxRunsPerTick();
+    const until = ports.now().getTime() + forMs;
+    const bounds: Bounds = { signal, until, started: state.started, maxStarted, checked: 0, problems: [] };
+    try {
+      return await work(bounds);
+    } finally {
+      state.started = bounds.started;
+      for (const each of bounds.problems) log.warn(`${name}: ${each}`);
+    }
   });
-  for (const shares of opened) {
-    await work(shares);
-    await part(log, 'could not write the request shares', PART_MS, () => shares.close());
-  }
 }
 
-interface Ticking extends Pick<TickCall, 'log' | 'state'> {
-  ports: Ports;
-  beganMs: number;
+/** The time that is left for a part, in milliseconds. */
+function leftMs({ ports, beganMs }: Ticking, untilMs: number, leastMs: number): number {
+  return Math.max(beganMs + untilMs - ports.now().getTime(), leastMs);
 }
 
-/** Starts the runs that an edited rule needs. Called last in a tick, because repairs come first. */
-type RerunEditedRules = () => Promise<void>;
+/** Repositories whose promotions may need a run because their rule was edited, and the scan that found them. */
+interface Edited {
+  scan: Scan;
+  outdated: readonly RuledRow[];
+}
 
 /**
  * Runs the scans that are due. Sets `state.scans` if the next tick must continue; if the scan fails, `state.scans`
  * stays as it is.
  * @returns undefined if no rule was edited
  */
-async function runScans({ ports, log, state, beganMs }: Ticking, share: Share): Promise<RerunEditedRules | undefined> {
-  let rerunEditedRules: RerunEditedRules | undefined;
-  const forMs = Math.max(beganMs + SCAN_UNTIL_MS - ports.now().getTime(), LEAST_SCAN_MS);
-  await part(log, 'the scan failed', forMs + STOP_MS, async (signal) => {
-    const scan: Scan = {
-      ports: { ...ports, ...share.counted() },
-      share,
-      signal,
-      until: ports.now().getTime() + forMs,
-      dueMs: Date.parse(state.dueAt ?? ''),
-      isBegin: state.scans === 'due',
-      started: state.started,
-      maxStarted: await ports.rules.maxRunsPerTick(),
-      checked: 0,
-      problems: [],
-    };
+function runScans(ticking: Ticking, share: Share): Promise<Edited | undefined> {
+  const { ports, log, state } = ticking;
+  const forMs = leftMs(ticking, SCAN_UNTIL_MS, LEAST_SCAN_MS);
+  return startingPart(ticking, 'the scan failed', forMs, 'scan', async (bounds) => {
+    const isBegin = state.scans === 'due';
+    const ofScan = { ports: { ...ports, ...share.counted() }, share, dueMs: Date.parse(state.dueAt ?? ''), isBegin };
+    const scan: Scan = Object.assign(bounds, ofScan);
     try {
       const { isLeft, outdated } = await scanRepositories(scan);
-      state.scans = 'begun';
-      if (!isLeft) delete state.scans;
-      if (outdated.length > 0) rerunEditedRules = () => rerunAfterEdits({ ports, log, state }, scan, outdated);
+      state.scans = isLeft ? 'begun' : undefined;
+      return outdated.length > 0 ? { scan, outdated } : undefined;
     } finally {
-      state.started = scan.started;
-      for (const problem of scan.problems) log.warn(`scan: ${problem}`);
       log.info(`scan: ${scan.checked} tags checked, ${scan.started} runs started`);
     }
   });
-  return rerunEditedRules;
 }
 
-/** Sends no registry request, and has its own time limit. */
-async function rerunAfterEdits(
-  { ports, log, state }: Pick<Ticking, 'ports' | 'log' | 'state'>,
-  scanned: Scan,
-  outdated: readonly RuledRow[],
-): Promise<void> {
-  await part(log, 'could not rerun the promotions of an edited rule', LEAST_SCAN_MS + STOP_MS, async (signal) => {
-    const { started: before } = state;
-    const until = ports.now().getTime() + LEAST_SCAN_MS;
-    const scan: Scan = { ...scanned, signal, until, started: before, problems: [] };
+/** Starts the runs that an edited rule needs. Sends no registry request, and has its own time limit. */
+async function rerunAfterEdits(ticking: Ticking, { scan: scanned, outdated }: Edited): Promise<void> {
+  const { log, state } = ticking;
+  const { started: before } = state;
+  const problem = 'could not rerun the promotions of an edited rule';
+  await startingPart(ticking, problem, LEAST_SCAN_MS, 'scan', async (bounds) => {
+    const scan: Scan = Object.assign(bounds, { ...scanned, ...bounds });
     try {
       if (await rerunEdited(scan, outdated)) state.scans = 'begun';
     } finally {
-      state.started = scan.started;
-      for (const problem of scan.problems) log.warn(`scan: ${problem}`);
       if (scan.started > before) log.info(`reran ${scan.started - before} promotions because their rule was edited`);
     }
   });
 }
 
 /** Compares promotions one by one, within the time limit and the request shares of their registries. */
-async function runResync({ ports, log, state, beganMs }: Ticking, share: Share): Promise<void> {
-  const forMs = Math.max(beganMs + RESYNC_UNTIL_MS - ports.now().getTime(), LEAST_RESYNC_MS);
-  await part(log, 'resync failed', forMs + STOP_MS, async (signal) => {
-    const { started: before } = state;
-    const maxStarted = await ports.rules.maxRunsPerTick();
-    const until = ports.now().getTime() + forMs;
-    const bounds = { signal, until, started: before, maxStarted, checked: 0, problems: [] };
-    const compared: Resync = { ports, share, ...bounds };
+async function runResync(ticking: Ticking, share: Share): Promise<void> {
+  const { ports, log, state } = ticking;
+  const { started: before } = state;
+  const forMs = leftMs(ticking, RESYNC_UNTIL_MS, LEAST_RESYNC_MS);
+  await startingPart(ticking, 'resync failed', forMs, 'resync', async (bounds) => {
+    const compared: Resync = Object.assign(bounds, { ports, share });
     try {
       await resync(compared);
     } finally {
-      state.started = compared.started;
-      for (const problem of compared.problems) log.warn(`resync: ${problem}`);
       if (compared.checked > 0)
         log.info(`resync: ${compared.checked} promotions compared, ${compared.started - before} runs started`);
     }
   });
 }
 
-/** Runs one part of a tick with a time limit, even if the part ignores its signal. */
-async function part(
+/** Runs one part of a tick with a time limit, even if the part ignores its signal. @returns undefined if it fails */
+async function part<T>(
   log: TickCall['log'],
   problem: string,
   ms: number,
-  work: (signal: AbortSignal) => Promise<void>,
-): Promise<void> {
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T | undefined> {
   try {
-    await within(new AbortController().signal, ms, 'it', work);
+    return await within(new AbortController().signal, ms, 'it', work);
   } catch (error) {
     const { code, message } = describeError(error);
     log.warn(`${problem}: ${code}: ${message}`);
+    return undefined;
   }
 }
 

@@ -9,7 +9,7 @@ import { CATALOG_SCOPE } from './scopes.js';
  */
 export async function* listRepositories(
   endpoint: Endpoint,
-  options: CallOptions & { last?: string } = {},
+  options: CallOptions & { last?: string | undefined } = {},
 ): AsyncGenerator<string> {
   const query = new URLSearchParams({
     n: String(PAGE_ENTRIES),

@@ -8,7 +8,7 @@ import { resolveManifest } from './manifests.js';
 import { ENTRIES_AT_ONCE, listIn, PAGE_ENTRIES, readPages, type Listing } from './pages.js';
 
 /** Options of a listing. `last`: only entries after this one. */
-export type ListOptions = CallOptions & { last?: string };
+export type ListOptions = CallOptions & { last?: string | undefined };
 
 /** Options for listing tags with their digests. */
 export interface TagDetailsOptions extends ListOptions {

@@ -343,7 +343,7 @@ test('instances without a row are purged by their age, running ones are not', as
   expect(await world.engine.state('new')).toMatchObject({ state: 'ended' });
   // A note of another version starts again.
   const note = await world.store.getNote('housekeeping');
-  await world.store.putNote('housekeeping', '{"runsFrom": 7}', note?.version);
+  await world.store.putNote('housekeeping', '{"runs": 7}', note?.version);
   later(31);
   expect(await removeOld(world)).toMatchObject({ instances: 1 });
 });
