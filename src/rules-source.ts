@@ -9,7 +9,7 @@ import type { RulesSource, TickLimit } from './ports/rules-source.js';
 /** How long a rules blob is cached, in milliseconds. */
 const CACHE_MS = 60_000;
 
-/** Reads the text of a rules blob. The implementation caches it by ETag. */
+/** Reads the text of a rules blob. */
 export type ReadBlob = (url: string) => Promise<string>;
 
 interface RulesOptions {

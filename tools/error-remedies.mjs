@@ -136,7 +136,6 @@ export const REMEDIES = {
   MEDIA_TYPE_INVALID: ['malformed or missing type', 'Write TYPE/SUBTYPE, or add --media-type.'],
   MEDIA_TYPE_MISSING: ['malformed or missing type', 'Write TYPE/SUBTYPE, or add --media-type.'],
   MESSAGES_POISONED: ['a poison queue has messages', 'Read the reason in each message; delete it or send it again.'],
-  MESSAGE_DELAY_INVALID: ['the app has a bug', 'Report it with the stack in the log.'],
   MESSAGE_INVALID: ['not a JSON object', 'Send one JSON object per message.'],
   MESSAGE_TOO_LARGE: ['the app has a bug', 'Report it with the stack in the log.'],
   NAME_UNKNOWN: ['no such repository', 'Check the name.'],
@@ -308,7 +307,6 @@ export const REMEDIES = {
   TOO_MANY_KEY_VERSIONS: ['too many key versions', 'Name one version in SIGNING_KEY.'],
   TOO_MANY_PAGES: ['too many pages or redirects', 'Check registry and proxy.'],
   TOO_MANY_REDIRECTS: ['too many pages or redirects', 'Check registry and proxy.'],
-  TOO_MANY_ROWS: ['the app has a bug', 'Report it with the stack in the log.'],
   TRUST_IDENTITY_INVALID: [
     'malformed trust store or identity',
     'Give PEM certificates, and identities as "x509.subject: C=US, ST=WA, O=Example", or "*".',
@@ -321,6 +319,5 @@ export const REMEDIES = {
   UNKNOWN_EVENT_TYPE: ['an event of another type', 'Subscribe to ImagePushed and ImageDeleted.'],
   UPLOAD_LOST: ['the registry forgets uploads', 'Check how long it keeps them.'],
   USAGE_INVALID: ['wrong command or arguments', 'See --help.'],
-  VERSION_INVALID: ['the app has a bug', 'Report it with the stack in the log.'],
   WAIT_TIMEOUT: ['the run has not ended within --timeout', 'Wait again; the run continues.'],
 };

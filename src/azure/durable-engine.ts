@@ -18,54 +18,47 @@ export const durableEngines =
   (version: number) =>
   (client: DurableClient): Engine => ({
     async start(orchestration, id, input) {
-      try {
-        await client.startNew(orchestration, { instanceId: id, input: { ...input, version } });
-      } catch (error) {
-        if (answerOf(error) !== 'exists') {
-          throw unavailable(`start ${orchestration} for run`, id, error);
-        }
-      }
+      const options = { instanceId: id, input: { ...input, version } };
+      await ask(`start ${orchestration} for run`, id, () => client.startNew(orchestration, options), 'exists');
     },
     async state(id) {
-      try {
+      const read = async (): ReturnType<Engine['state']> => {
         const status = await client.getStatus(id, { showInput: false });
         return { state: stateOf(status.runtimeStatus), createdAt: status.createdTime.toISOString() };
-      } catch (error) {
-        if (answerOf(error) === 'missing') {
-          return { state: 'missing' };
-        }
-        throw unavailable('read the state of run', id, error);
-      }
+      };
+      return (await ask('read the state of run', id, read, 'missing')) ?? { state: 'missing' };
     },
     async notify(id, event) {
-      try {
-        // The client ignores 410, which means that the instance has ended.
-        await client.raiseEvent(id, event, {});
-      } catch (error) {
-        if (answerOf(error) !== 'missing') {
-          throw unavailable(`send ${event} to run`, id, error);
-        }
-      }
+      // The client ignores 410, which means that the instance has ended.
+      await ask(`send ${event} to run`, id, () => client.raiseEvent(id, event, {}), 'missing');
     },
     async purge(id) {
       // Before its extension 3.9.1, the real engine purged running instances too (durabletask#1398).
       if ((await this.state(id)).state !== 'ended') return;
-      try {
-        // The client ignores 404, which means that the instance is gone.
-        await client.purgeInstanceHistory(id);
-      } catch (error) {
-        throw unavailable('purge run', id, error);
-      }
+      // The client ignores 404, which means that the instance is gone.
+      await ask('purge run', id, () => client.purgeInstanceHistory(id));
     },
     async purgeEnded(from, to) {
-      try {
-        const filter = { createdTimeFrom: from, createdTimeTo: to, runtimeStatus: FINAL };
-        return (await client.purgeInstanceHistoryBy(filter)).instancesDeleted;
-      } catch (error) {
-        throw unavailable('purge the instances created before', to.toISOString(), error);
-      }
+      const filter = { createdTimeFrom: from, createdTimeTo: to, runtimeStatus: FINAL };
+      const purge = () => client.purgeInstanceHistoryBy(filter);
+      return (await ask('purge the instances created before', to.toISOString(), purge))?.instancesDeleted ?? 0;
     },
   });
+
+/** Asks the host. @param fine the answer that counts as success; the result is undefined then */
+async function ask<T>(
+  what: string,
+  id: string,
+  call: () => Promise<T>,
+  fine?: 'exists' | 'missing',
+): Promise<T | undefined> {
+  try {
+    return await call();
+  } catch (error) {
+    if (fine !== undefined && answerOf(error) === fine) return undefined;
+    throw unavailable(what, id, error);
+  }
+}
 
 /** The client throws plain errors. Only this function reads their text. */
 function answerOf(error: unknown): 'exists' | 'missing' | 'other' {

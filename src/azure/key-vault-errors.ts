@@ -15,11 +15,11 @@ const INNER: ReadonlyMap<string, (id: string) => ConfigurationError> = new Map([
 
 /** The parts of an SDK error that are used here. */
 interface Answer {
-  status?: number;
-  code?: string;
-  inner?: string;
-  message?: string;
-  retryAfterMs?: number;
+  status?: number | undefined;
+  code?: string | undefined;
+  inner?: string | undefined;
+  message?: string | undefined;
+  retryAfterMs?: number | undefined;
 }
 
 /**
@@ -36,10 +36,9 @@ export function vaultError(id: string, error: unknown): Error {
   if (isIdentityFailure(error)) return identityError('Key Vault', error);
   const answer = answerOf(error);
   const { status, code, inner, retryAfterMs } = answer;
-  const details = { id, ...(status !== undefined && { status }), ...(inner !== undefined && { code: inner }) };
   const known = INNER.get(inner ?? '');
   if (known !== undefined) return known(id);
-  const options: ErrorOptions = { details, ...(retryAfterMs !== undefined && { retryAfterMs }) };
+  const options: ErrorOptions = { details: { id, status, code: inner }, retryAfterMs };
   switch (status) {
     case undefined:
       return withoutAnswer(id, error);
@@ -76,7 +75,7 @@ export function vaultError(id: string, error: unknown): Error {
       });
     default:
       return status === 408 || status >= 500
-        ? unavailable(id, `answers ${said(answer)}`, { retryAfterMs })
+        ? unavailable(id, `answers ${said(answer)}`, { details: { id }, retryAfterMs })
         : new ConfigurationError('KEY_VAULT_FAILED', `${id}: Key Vault answers ${said(answer)}`, {
             ...options,
             remedy: `Key Vault does not accept this request${code === undefined ? '' : ` (${code})`}. Report the problem with this code.`,
@@ -103,17 +102,13 @@ function withoutAnswer(id: string, error: unknown): Error {
   const { code } = answerOf(error);
   const timedOut = error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError');
   if (code === undefined && !timedOut && error instanceof Error) return error;
-  return unavailable(id, `gives no answer${code === undefined ? '' : ` (${code})`}`, { causes: [code] });
+  const text = `gives no answer${code === undefined ? '' : ` (${code})`}`;
+  return unavailable(id, text, { details: { id, causes: [code] } });
 }
 
-function unavailable(
-  id: string,
-  what: string,
-  { causes, retryAfterMs }: { causes?: unknown[]; retryAfterMs?: number | undefined } = {},
-): TransportError {
+function unavailable(id: string, what: string, options: ErrorOptions): TransportError {
   return new TransportError('KEY_VAULT_UNAVAILABLE', `${id}: Key Vault ${what}`, {
-    details: { id, ...(causes !== undefined && { causes }) },
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    ...options,
     remedy: 'The app retries. If the error persists, check the vault, its name and the network.',
   });
 }
@@ -132,15 +127,12 @@ function answerOf(error: unknown): Answer {
   if (typeof error !== 'object' || error === null) return {};
   const { statusCode, code, details, response } = error as Record<string, unknown>;
   const body = field(details, 'error');
-  const inner = field(field(body, 'innerError'), 'code');
-  const message = field(body, 'message');
-  const retryAfterMs = retryAfterOf(response);
   return {
-    ...(typeof statusCode === 'number' && { status: statusCode }),
-    ...(typeof code === 'string' && { code }),
-    ...(typeof inner === 'string' && { inner }),
-    ...(typeof message === 'string' && { message }),
-    ...(retryAfterMs !== undefined && { retryAfterMs }),
+    status: typeof statusCode === 'number' ? statusCode : undefined,
+    code: textOf(code),
+    inner: textOf(field(field(body, 'innerError'), 'code')),
+    message: textOf(field(body, 'message')),
+    retryAfterMs: retryAfterOf(response),
   };
 }
 
@@ -151,6 +143,10 @@ function retryAfterOf(response: unknown): number | undefined {
   if (text === undefined) return undefined;
   const seconds = /^\d+$/.test(text) ? Number(text) : (Date.parse(text) - Date.now()) / 1000;
   return Number.isFinite(seconds) ? Math.max(0, Math.ceil(seconds * 1000)) : undefined;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
 }
 
 function field(value: unknown, name: string): unknown {

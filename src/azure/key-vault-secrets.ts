@@ -1,16 +1,14 @@
 import type { SecretClientOptions } from '@azure/keyvault-secrets';
 import type { TokenCredential } from '@azure/identity';
-import { ConfigurationError } from '../oci/index.js';
-import { identityError, isIdentityFailure } from './identity-errors.js';
+import { ConfigurationError, PromoterError } from '../oci/index.js';
 import { unlessAborted } from './identity.js';
-import { vaultError } from './key-vault-errors.js';
+import { callVault } from './key-vault-keys.js';
 import { parseVaultId } from './vault-id.js';
-import { storageFailure } from './storage-errors.js';
 
 /** How long a secret is cached, in milliseconds. A changed secret takes effect after this time. */
 const SECRET_KEEP_MS = 60_000;
-/** Time limit for reading a secret, including repetitions. Milliseconds. `CREDENTIAL_UNREADABLE` */
-const SECRET_READ_MS = 60_000;
+/** Errors that say enough by themselves; all others are `CREDENTIAL_UNREADABLE`. */
+const KNOWN: ReadonlySet<string> = new Set(['CREDENTIAL_UNREADABLE', 'KEY_VAULT_FIREWALL', 'IDENTITY_UNAVAILABLE']);
 
 interface Kept {
   value: Promise<string>;
@@ -46,30 +44,19 @@ async function readSecret(credential: TokenCredential, url: string, options: Sec
   const { vault, name, version } = parsed;
   // Loaded only by apps that have such a setting, because loading slows a cold start.
   const { SecretClient } = await import('@azure/keyvault-secrets');
-  const client = new SecretClient(vault, credential, {
-    retryOptions: { maxRetries: 3, retryDelayInMs: 500, maxRetryDelayInMs: 10_000 },
-    ...options,
-  });
+  const client = new SecretClient(vault, credential, { ...options, retryOptions: { maxRetries: 0 } });
   try {
-    const { value = '' } = await client.getSecret(name, {
-      ...(version !== undefined && { version }),
-      abortSignal: AbortSignal.timeout(SECRET_READ_MS),
-    });
+    const { value = '' } = await callVault(url, undefined, (abortSignal) =>
+      client.getSecret(name, { ...(version !== undefined && { version }), abortSignal }),
+    );
     if (value === '') throw unreadable(url, 'the secret is empty');
     return value;
   } catch (error) {
-    if (error instanceof ConfigurationError) throw error;
-    if (isIdentityFailure(error)) throw identityError('Key Vault', error);
-    const known = vaultError(url, error);
-    if (known instanceof ConfigurationError && known.code === 'KEY_VAULT_FIREWALL') throw known;
-    const { statusCode, code } = storageFailure(error);
-    if (statusCode === undefined) throw unreadable(url, 'Key Vault does not answer', true);
-    const isPassing = statusCode === 408 || statusCode === 429 || statusCode >= 500;
-    throw unreadable(url, `Key Vault answers ${statusCode}${code === undefined ? '' : ` ${code}`}`, isPassing);
+    if (!(error instanceof PromoterError) || KNOWN.has(error.code)) throw error;
+    throw unreadable(url, error.message, error.transient && error.code !== 'KEY_VAULT_DENIED');
   }
 }
 
-/** The SDK's error is not the cause here, because it contains the request with its token. */
 function unreadable(url: string, why: string, transient = false): ConfigurationError {
   return new ConfigurationError('CREDENTIAL_UNREADABLE', `the secret ${url} cannot be read: ${why}`, {
     transient,

@@ -1,6 +1,5 @@
 import type { TransactionAction } from '@azure/data-tables';
-import type { z } from 'zod';
-import { InputError } from '../oci/index.js';
+import { z } from 'zod';
 import type { Page, PageOptions } from '../ports/page.js';
 import type { Versioned } from '../ports/versioned.js';
 import { packRow, unpackRow, type RowChunks } from './row-json.js';
@@ -124,22 +123,10 @@ function versionOf(etag: string, { copies }: Record<string, unknown>): string {
   return JSON.stringify([etag, copies]);
 }
 
-function parseVersion(version: string): { etag: string; copies: string[] } {
-  const [etag, text] = jsonList(version);
-  if (typeof etag !== 'string') {
-    throw new InputError('VERSION_INVALID', 'this is not the version of a row', {
-      remedy: 'Use the version that was returned with the row.',
-    });
-  }
-  const copies = typeof text === 'string' ? jsonList(text) : [];
-  return { etag, copies: copies.filter((key) => typeof key === 'string') };
-}
+/** Versions are made by {@link versionOf} only. */
+const versionSchema = z.tuple([z.string(), z.string()]);
 
-function jsonList(text: string): unknown[] {
-  try {
-    const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? value : [];
-  } catch {
-    return [];
-  }
+function parseVersion(version: string): { etag: string; copies: string[] } {
+  const [etag, copies] = versionSchema.parse(JSON.parse(version));
+  return { etag, copies: z.array(z.string()).parse(JSON.parse(copies)) };
 }

@@ -5,8 +5,6 @@ import { callStorage } from './storage-errors.js';
 
 /** The most bytes of a message: 64 KiB in base64. `MESSAGE_TOO_LARGE` */
 const MESSAGE_BYTES = 48 * 1024;
-/** The longest delay of a message, in seconds; a limit of the service. `MESSAGE_DELAY_INVALID` */
-const MESSAGE_DELAY_SECONDS = 7 * 24 * 60 * 60;
 
 /** The service's -1. Without it, a message would vanish after a week. */
 const NEVER_EXPIRES = -1;
@@ -22,13 +20,9 @@ export function storageQueues(service: QueueServiceClient): Queues {
           remedy: 'Store the text as a document and send its name.',
         });
       }
-      const delaySeconds = options.delaySeconds ?? 0;
-      if (!Number.isInteger(delaySeconds) || delaySeconds < 0 || delaySeconds > MESSAGE_DELAY_SECONDS) {
-        throw new InputError('MESSAGE_DELAY_INVALID', `a message for ${queue} cannot be hidden for ${delaySeconds} s`);
-      }
       await callStorage(`queue ${queue}`, () =>
         service.getQueueClient(queue).sendMessage(body.toString('base64'), {
-          visibilityTimeout: delaySeconds,
+          visibilityTimeout: options.delaySeconds ?? 0,
           messageTimeToLive: NEVER_EXPIRES,
         }),
       );
@@ -42,7 +36,7 @@ export function storageQueueLengths(service: QueueServiceClient): QueueLengths {
     async length(queue, abortSignal) {
       const client = service.getQueueClient(queue);
       const properties = await callStorage(`queue ${queue}`, () =>
-        client.getProperties(abortSignal === undefined ? {} : { abortSignal }),
+        client.getProperties({ ...(abortSignal && { abortSignal }) }),
       );
       return properties.approximateMessagesCount ?? 0;
     },

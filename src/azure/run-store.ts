@@ -1,15 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import { PromoterError } from '../oci/index.js';
 import { matchesPromotion, matchesRun } from '../rows/lists.js';
-import {
-  IGNORED_ALIKE,
-  isAlike,
-  mergedIgnored,
-  nameOfIgnored,
-  ignoredEventSchema,
-  type IgnoredEvent,
-} from '../rows/ignored-event.js';
+import { IGNORED_ALIKE, isAlike, mergedIgnored, nameOfIgnored, ignoredEventSchema } from '../rows/ignored-event.js';
 import type { Store } from '../ports/store.js';
 import type { StoredDigest } from '../ports/stored-digest.js';
 import { destinationClaimSchema } from '../rows/claims.js';
@@ -18,7 +10,6 @@ import { subjectIndexEntrySchema } from '../rows/subject-index.js';
 import { stepProgressSchema } from '../rows/step-progress.js';
 import { invertedTime, newRunId } from '../rows/open-run.js';
 import { ListedRows } from './listed-rows.js';
-import { unpackRow, type RowPlace } from './row-json.js';
 import {
   DUE,
   PROMOTIONS,
@@ -40,16 +31,6 @@ const hashOf = (stored: StoredDigest): string => hashKey(`${stored.registry}/${s
 const scanKey = ({ rule, registry, repository }: ScanRow): string =>
   `${encodeKey(rule)}|${hashKey(`${registry}/${repository}`)}`;
 
-/** Parses an ignored event; undefined if the row cannot be parsed. */
-function ignoredIn(properties: Record<string, unknown>, place: RowPlace): IgnoredEvent | undefined {
-  try {
-    return unpackRow(properties, ignoredEventSchema, place);
-  } catch (error) {
-    if (!(error instanceof PromoterError)) throw error;
-    return undefined;
-  }
-}
-
 /** The port Store, implemented with two tables. The keys are documented in docs/decisions/storage-keys.md. */
 export function tableRunStore(promotionTable: TableRows, runTable: TableRows): Store {
   const promotions = new ListedRows(promotionTable, PROMOTIONS);
@@ -60,8 +41,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     replacePromotion: (row, version) => promotions.replace(row, version),
     listPromotions({ filter = {}, ...page } = {}) {
       const list = promotionListOf(filter);
-      const from = page.from ?? promotionsFrom(list, filter);
-      const options = { ...page, ...(from !== undefined && { from }) };
+      const options = { ...page, from: page.from ?? promotionsFrom(list, filter) };
       return promotions.list(list, options, (row) => matchesPromotion(row, filter), listEnd(list, filter.since));
     },
     listDuePromotions: ({ by, ...page } = {}) => promotions.list(DUE, page, undefined, dueEnd(by)),
@@ -87,7 +67,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
       const list = runListOf(filter);
       const { openedBefore } = filter;
       const from = page.from ?? (openedBefore === undefined ? undefined : runsBefore(list, openedBefore));
-      const options = { ...page, ...(from !== undefined && { from }) };
+      const options = { ...page, from };
       return runs.list(list, options, (run) => matchesRun(run, filter), listEnd(list, filter.since));
     },
     listDueRuns: (options) => runs.list(DUE, options),
@@ -107,7 +87,7 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     putProgress: (progress) =>
       runTable.put(`progress|${encodeKey(progress.runId)}`, encodeKey(progress.step), progress),
     async listProgress(runId) {
-      const steps = await runTable.whole(`progress|${encodeKey(runId)}`, stepProgressSchema);
+      const steps = await runTable.first(`progress|${encodeKey(runId)}`, stepProgressSchema);
       return steps.sort(
         (a, b) => Date.parse(a.startedAt) - Date.parse(b.startedAt) || (a.step < b.step ? -1 : Number(a.step > b.step)),
       );
@@ -121,11 +101,10 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     },
     async listSubjectIndex({ size = 50, from } = {}) {
       const { rows, next } = await promotionTable.pageOfPartitions('subject|', size, from);
-      const items = rows.flatMap(({ partitionKey, rowKey, etag, properties }) => {
-        const [value] = promotionTable.readable(partitionKey, [{ rowKey, properties }], subjectIndexEntrySchema);
-        return value === undefined ? [] : [{ ...value, key: `${partitionKey}|${rowKey}`, version: etag }];
-      });
-      return { items, ...(next !== undefined && { next }) };
+      const items = promotionTable
+        .readable(rows, subjectIndexEntrySchema)
+        .map(({ row, value }) => ({ ...value, key: `${row.partitionKey}|${row.rowKey}`, version: row.etag }));
+      return { items, next };
     },
     removeFromSubjectIndex({ key, version }) {
       const at = key.lastIndexOf('|');
@@ -154,18 +133,15 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     async addIgnored(event) {
       const key = newRunId(Date.parse(event.at));
       const partition = `ignored|${hashKey(nameOfIgnored(event))}`;
-      const before = (await runTable.rowsAfter(partition, '', IGNORED_ALIKE)).find(({ rowKey, properties }) => {
-        const other = ignoredIn(properties, runTable.place(partition, rowKey));
-        return other !== undefined && isAlike(other, event);
-      });
-      const alike = before && ignoredIn(before.properties, runTable.place(partition, before.rowKey));
-      const merged = alike === undefined ? event : mergedIgnored(alike, event);
+      const known = runTable.readable(await runTable.rowsAfter(partition, '', IGNORED_ALIKE), ignoredEventSchema);
+      const before = known.find(({ value }) => isAlike(value, event));
+      const merged = before === undefined ? event : mergedIgnored(before.value, event);
       // If a crash loses the second row, the event is still in the list of all, and its sender will send it again.
       await runTable.put('ignored', key, merged);
       await runTable.put(partition, key, merged);
       if (before === undefined) return;
-      await runTable.remove('ignored', before.rowKey);
-      await runTable.remove(partition, before.rowKey);
+      await runTable.remove('ignored', before.row.rowKey);
+      await runTable.remove(partition, before.row.rowKey);
     },
     listIgnored: ({ filter: { name, since } = {}, ...page } = {}) =>
       runTable.page(
@@ -180,11 +156,9 @@ export function tableRunStore(promotionTable: TableRows, runTable: TableRows): S
     async removeIgnored(before, most) {
       // '~' sorts after all keys of that time.
       const rows = await runTable.rowsAfter('ignored', `${invertedTime(before.getTime())}~`, most);
-      for (const { rowKey, properties } of rows) {
-        const event = ignoredIn(properties, runTable.place('ignored', rowKey));
-        if (event !== undefined) await runTable.remove(`ignored|${hashKey(nameOfIgnored(event))}`, rowKey);
-        await runTable.remove('ignored', rowKey);
-      }
+      for (const { row, value } of runTable.readable(rows, ignoredEventSchema))
+        await runTable.remove(`ignored|${hashKey(nameOfIgnored(value))}`, row.rowKey);
+      for (const { rowKey } of rows) await runTable.remove('ignored', rowKey);
       return rows.length;
     },
 

@@ -3,8 +3,8 @@ import { identityError, isIdentityFailure } from './identity-errors.js';
 
 /** The parts of a storage SDK error that are used here. */
 interface StorageFailure {
-  statusCode?: number;
-  code?: string;
+  statusCode?: number | undefined;
+  code?: string | undefined;
 }
 
 /** Status and code of a failed call; both undefined if no answer came. */
@@ -16,8 +16,8 @@ export function storageFailure(error: unknown): StorageFailure {
   const detailed = (details as { errorCode?: unknown } | undefined)?.errorCode;
   const named = typeof detailed === 'string' ? detailed : code;
   return {
-    ...(typeof statusCode === 'number' && { statusCode }),
-    ...(typeof named === 'string' && { code: named }),
+    statusCode: typeof statusCode === 'number' ? statusCode : undefined,
+    code: typeof named === 'string' ? named : undefined,
   };
 }
 
@@ -56,11 +56,7 @@ export function storageError(what: string, error: unknown): Error {
     return identityError(`Azure Storage (${what})`, error);
   }
   const { statusCode, code } = storageFailure(error);
-  const details = {
-    what,
-    ...(statusCode !== undefined && { status: statusCode }),
-    ...(code !== undefined && { code }),
-  };
+  const details = { what, status: statusCode, code };
   const passes = code === OVERTAKEN || statusCode === 408 || statusCode === 429;
   if (statusCode === undefined || passes || statusCode >= 500) {
     const answer = statusCode === undefined ? 'gave no answer' : `answered ${statusCode}`;

@@ -7,8 +7,8 @@ import { packRow, unpackRow, type RowPlace } from './row-json.js';
 import { callStorage, callStorageUnless } from './storage-errors.js';
 import { pageToken, parsePageToken } from './table-keys.js';
 
-/** The most rows of a list that is read completely, such as a run's steps. `TOO_MANY_ROWS` */
-const MOST_WHOLE_LIST_ROWS = 2_000;
+/** The most rows of a partition that are read together. */
+const MOST_LISTED_ROWS = 2_000;
 /** Rows per transaction; a limit of the service. */
 const TRANSACTION_ROWS = 100;
 /** The most rows per page. `PAGE_SIZE_INVALID` */
@@ -121,9 +121,7 @@ export class TableRows {
   async manyOf<T>(partitionKey: string, schema: z.ZodType<T>, from?: string): Promise<Page<Versioned<T>>> {
     const after = from === undefined ? '' : parsePageToken(from, '');
     const rows = await this.rowsAfter(partitionKey, after, MOST_ANSWER_ROWS);
-    const items = rows.flatMap((row) =>
-      this.readable(partitionKey, [row], schema).map((value) => ({ value, version: row.etag })),
-    );
+    const items = this.readable(rows, schema).map(({ row, value }) => ({ value, version: row.etag }));
     const last = rows.length === MOST_ANSWER_ROWS ? rows.at(-1) : undefined;
     return { items, ...(last !== undefined && { next: pageToken(last.rowKey) }) };
   }
@@ -182,7 +180,7 @@ export class TableRows {
       for (const row of rows) {
         if (items.length === size) return { items, next: pageToken(after) };
         after = row.rowKey;
-        items.push(...this.readable(partitionKey, [row], schema).filter(keep));
+        items.push(...this.readable([row], schema).flatMap(({ value }) => (keep(value) ? [value] : [])));
       }
       if (rows.length < limit) return { items };
       limit = FILTERED_ROWS;
@@ -190,22 +188,9 @@ export class TableRows {
     return { items, next: pageToken(after) };
   }
 
-  /** Reads a whole, small partition. @throws PromoterError `TOO_MANY_ROWS` */
-  async whole<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
-    const rows = await this.#query(partitionKey, '', '', MOST_WHOLE_LIST_ROWS + 1);
-    if (rows.length > MOST_WHOLE_LIST_ROWS) {
-      throw new PromoterError('TOO_MANY_ROWS', `${this.what}: over ${MOST_WHOLE_LIST_ROWS} rows in ${partitionKey}`, {
-        details: { partitionKey },
-        remedy: 'Report the problem: no run or image has this many rows.',
-      });
-    }
-    return this.readable(partitionKey, rows, schema);
-  }
-
-  /** Reads the first rows of a partition, as many as {@link whole} allows. Further rows are ignored. */
+  /** Reads the first 2,000 rows of a partition, such as a run's steps. Further rows are ignored. */
   async first<T>(partitionKey: string, schema: z.ZodType<T>): Promise<T[]> {
-    const rows = await this.#query(partitionKey, '', '', MOST_WHOLE_LIST_ROWS);
-    return this.readable(partitionKey, rows, schema);
+    return this.readable(await this.#query(partitionKey, '', '', MOST_LISTED_ROWS), schema).map(({ value }) => value);
   }
 
   /** A page over all partitions whose keys start with `prefix`; the rows are not parsed. */
@@ -253,22 +238,15 @@ export class TableRows {
   }
 
   /** Parses the rows and skips those that cannot be parsed. */
-  readable<T>(
-    partitionKey: string,
-    rows: readonly Pick<ReadEntity, 'rowKey' | 'properties'>[],
-    schema: z.ZodType<T>,
-  ): T[] {
-    const values: T[] = [];
-    for (const { rowKey, properties } of rows) {
+  readable<T>(rows: readonly ReadEntity[], schema: z.ZodType<T>): { row: ReadEntity; value: T }[] {
+    return rows.flatMap((row) => {
       try {
-        values.push(unpackRow(properties, schema, this.place(partitionKey, rowKey)));
+        return [{ row, value: unpackRow(row.properties, schema, this.place(row.partitionKey, row.rowKey)) }];
       } catch (error) {
-        if (!(error instanceof PromoterError)) {
-          throw error;
-        }
+        if (!(error instanceof PromoterError)) throw error;
         this.#onUnreadable(error);
+        return [];
       }
-    }
-    return values;
+    });
   }
 }

@@ -63,28 +63,20 @@ export function readCertificateBlob(credential: TokenCredential): ReadText {
   });
 }
 
-/** Reads a blob with the app's identity. Caches the text and asks by ETag whether it changed. */
+/** Reads a blob with the app's identity. */
 function readTextBlob(credential: TokenCredential, kind: TextKind): ReadText {
-  let kept: { url: string; etag: string; text: string } | undefined;
-  const read = async (url: string, abortSignal: AbortSignal): Promise<string> => {
+  return async (url) => {
     const client = new BlobClient(url, credential, { retryOptions: { maxTries: 3 } });
     try {
-      const answer = await client.download(0, undefined, {
-        abortSignal,
-        ...(kept?.url === url && { conditions: { ifNoneMatch: kept.etag } }),
-      });
-      const text = await readBounded(answer.readableStreamBody ?? Readable.from([]), kind);
-      kept = { url, etag: answer.etag ?? '', text };
-      return text;
+      const answer = await client.download(0, undefined, { abortSignal: AbortSignal.timeout(TEXT_BLOB_MS) });
+      return await readBounded(answer.readableStreamBody ?? Readable.from([]), kind);
     } catch (cause) {
       if (cause instanceof ConfigurationError) throw cause;
       const { statusCode: status } = storageFailure(cause);
-      if (kept?.url === url && status === 304) return kept.text;
       const answered = status === undefined ? '' : ` (${status})`;
       throw kind.unreadable(`${kind.what} ${withoutQuery(url)} cannot be read${answered}`, cause);
     }
   };
-  return (url) => read(url, AbortSignal.timeout(TEXT_BLOB_MS));
 }
 
 async function readBounded(body: AsyncIterable<unknown>, { what, tooLarge, limitBytes }: TextKind): Promise<string> {

@@ -134,12 +134,6 @@ describe('Azure Storage', () => {
       await insert(2000, 2001);
       expect(await storage.runs.listPromotionsOfSubject(image)).toHaveLength(2000);
     });
-
-    test('an invalid version is refused', async () => {
-      await expect(storage.runs.replacePromotion(samplePromotion(), 'W/"1"')).rejects.toMatchObject({
-        code: 'VERSION_INVALID',
-      });
-    });
   });
 
   describe('queues', () => {
@@ -155,12 +149,6 @@ describe('Azure Storage', () => {
       // Received and hidden: both are still in the queue.
       expect(await storage.queueLengths.length('jobs')).toBe(2);
       expect(await storage.queueLengths.length('jobs-poison')).toBe(0);
-    });
-
-    test.each([-1, 1.5, 604_801, Number.NaN])('a delay of %d s is refused', async (delaySeconds) => {
-      await expect(storage.queues.send('jobs', 'x', { delaySeconds })).rejects.toMatchObject({
-        code: 'MESSAGE_DELAY_INVALID',
-      });
     });
   });
 
