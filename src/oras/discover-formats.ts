@@ -1,5 +1,7 @@
+import type { Descriptor } from '../oci/index.js';
 import type { ReferrerTree } from './discover.js';
 import { formatGoJson } from './go-json.js';
+import { sortedByKey } from './index-json.js';
 import { formatYamlEntry, formatYamlScalar } from './yaml-scalar.js';
 
 /** A referrer, or the root, as `oras discover --format json` has it. */
@@ -36,18 +38,10 @@ interface Branch {
   below: Branch[];
 }
 
-function byKey([a]: [string, string], [b]: [string, string]): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function annotationEntries({ descriptor }: ReferrerTree): [string, string][] {
-  return Object.entries(descriptor.annotations ?? {}).sort(byKey);
-}
-
 /** Annotations first, then the referrers by their types, in the order in which a type was first listed. */
 function below(tree: ReferrerTree, isRoot: boolean, paint: Paint): Branch[] {
   const branches: Branch[] = [];
-  const annotations = isRoot ? [] : annotationEntries(tree);
+  const annotations = isRoot ? [] : Object.entries(sortedByKey(tree.descriptor.annotations ?? {}));
   if (annotations.length > 0) {
     const lines = annotations.map(([key, value]) => ({ text: formatYamlEntry(key, value), below: [] }));
     branches.push({ text: paint.annotations('[annotations]'), below: lines });
@@ -80,17 +74,21 @@ export function formatTree(tree: ReferrerTree, { colors = false } = {}): string 
   return [paint.digest(tree.reference), ...draw(below(tree, true, paint), '')].join('\n');
 }
 
-function describe(tree: ReferrerTree): Omit<DiscoverJson, 'referrers'> {
-  const { mediaType, digest, size, artifactType } = tree.descriptor;
-  const annotations = annotationEntries(tree);
+/** A descriptor in the JSON of a verb, with its reference first. Empty annotations and types are left out. */
+export function describeNode(reference: string, descriptor: Descriptor): Omit<DiscoverJson, 'referrers'> {
+  const { mediaType, digest, size, annotations = {}, artifactType } = descriptor;
   return {
-    reference: tree.reference,
+    reference,
     mediaType,
     digest,
     size,
-    ...(annotations.length > 0 && { annotations: Object.fromEntries(annotations) }),
+    ...(Object.keys(annotations).length > 0 && { annotations: sortedByKey(annotations) }),
     ...(artifactType !== undefined && artifactType !== '' && { artifactType }),
   };
+}
+
+function describe({ reference, descriptor }: ReferrerTree): Omit<DiscoverJson, 'referrers'> {
+  return describeNode(reference, descriptor);
 }
 
 /** The tree as `oras discover --format json` has it: empty annotations and types left out, no referrers as `[]`. */
@@ -109,15 +107,8 @@ export function formatTable(tree: ReferrerTree, asked: string): string {
   const head = 'Artifact Type';
   const width = Math.max(head.length, ...referrers.map(({ artifactType }) => (artifactType ?? '').length)) + 3;
   const rows = referrers.flatMap((referrer) => {
-    const { mediaType, digest, size, annotations, artifactType = '' } = referrer;
-    const json = {
-      mediaType,
-      digest,
-      size,
-      ...(annotations && { annotations }),
-      ...(artifactType && { artifactType }),
-    };
-    return [`${onOneLine(artifactType).padEnd(width)}${digest}`, formatGoJson(json, 2)];
+    const { reference: _, ...json } = referrer;
+    return [`${onOneLine(json.artifactType ?? '').padEnd(width)}${json.digest}`, formatGoJson(json, 2)];
   });
   const count = `Discovered ${referrers.length} ${referrers.length === 1 ? 'artifact' : 'artifacts'} referencing ${asked}`;
   const top = [count, `Digest: ${tree.descriptor.digest}`];

@@ -40,7 +40,7 @@ function tooMuch(code: 'GRAPH_TOO_DEEP' | 'GRAPH_TOO_WIDE', digest: Digest, limi
 
 /**
  * Lists the referrers of a manifest, and theirs, level by level. Each list is requested once.
- * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`, `GRAPH_CYCLE`; what the store throws.
+ * @throws CopyError `GRAPH_TOO_DEEP` (also if a registry lists a circle), `GRAPH_TOO_WIDE`; what the store throws.
  */
 export async function discoverTree(
   repository: ReadableRepository,
@@ -55,45 +55,23 @@ export async function discoverTree(
     lists.set(digest, listed);
     return listed;
   };
-  const place = (descriptor: Descriptor, above?: Placed): Placed => ({
-    tree: { reference: `${repository.name}@${descriptor.digest}`, descriptor, referrers: [] },
-    ...(above && { above }),
+  const treeOf = (descriptor: Descriptor): ReferrerTree => ({
+    reference: `${repository.name}@${descriptor.digest}`,
+    descriptor,
+    referrers: [],
   });
-  const top = place(root);
+  const top = treeOf(root);
   let count = 0;
   let level = [top];
-  for (let reached = 1; level.length > 0; reached += 1) {
-    if (reached > depth) break;
+  for (let reached = 1; level.length > 0 && reached <= depth; reached += 1) {
     if (reached > DISCOVER_DEPTH + 1) throw tooMuch('GRAPH_TOO_DEEP', root.digest, DISCOVER_DEPTH);
-    const next: Placed[][] = level.map(() => []);
-    await mapConcurrently([...level.entries()], LISTS_AT_ONCE, async ([at, parent]) => {
-      const listed = await list(parent.tree.descriptor.digest);
+    await mapConcurrently(level, LISTS_AT_ONCE, async (parent) => {
+      const listed = await list(parent.descriptor.digest);
       count += listed.length;
       if (count > DISCOVER_NODES) throw tooMuch('GRAPH_TOO_WIDE', root.digest, DISCOVER_NODES);
-      refuseCircle(parent, new Set(listed.map(({ digest }) => digest)));
-      const below = listed.map((descriptor) => place(descriptor, parent));
-      parent.tree.referrers = below.map(({ tree }) => tree);
-      next[at] = below;
+      parent.referrers = listed.map(treeOf);
     });
-    level = next.flat();
+    level = level.flatMap(({ referrers }) => referrers);
   }
-  return top.tree;
-}
-
-/** A node of the tree with its ancestors: one referrer may occur in several places. */
-interface Placed {
-  tree: ReferrerTree;
-  above?: Placed;
-}
-
-/** A real cycle is impossible with digests: a registry that lists one is wrong. */
-function refuseCircle(parent: Placed, listed: ReadonlySet<Digest>): void {
-  for (let at: Placed | undefined = parent; at; at = at.above) {
-    const { digest } = at.tree.descriptor;
-    if (!listed.has(digest)) continue;
-    throw new CopyError('GRAPH_CYCLE', `${digest} is listed as a referrer of itself or of one of its referrers`, {
-      details: { digest },
-      remedy: 'Look at fewer levels (--depth), and tell the registry’s operator.',
-    });
-  }
+  return top;
 }

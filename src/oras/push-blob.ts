@@ -9,7 +9,7 @@ import {
   type Repository,
 } from '../oci/index.js';
 import type { Moving } from './moving.js';
-import type { UploadProgress } from './upload.js';
+import { uploadBlob, type UploadProgress } from './upload.js';
 
 export interface PushBlobOptions extends CallOptions {
   /** Part of the returned descriptor; it is not stored. Default: the type of an uncompressed layer. */
@@ -58,21 +58,6 @@ export async function pushBlob(
       details: { expected: options.digest, actual: descriptor.digest },
     });
   }
-  const call = { signal: options.signal };
-  // The body of an empty blob is never opened, so it would always be reported as existing.
-  const isMissing = descriptor.size === 0 && !(await repository.hasBlob(descriptor, call));
-  let isSent = false;
-  if (isMissing) options.onProgress?.({ state: 'uploading', descriptor });
-  await repository.pushBlob(
-    descriptor,
-    () => {
-      // A second opening is a retry.
-      if (!isSent && !isMissing) options.onProgress?.({ state: 'uploading', descriptor });
-      isSent = true;
-      return open();
-    },
-    { ...call, onBytes: (moreBytes) => options.onProgress?.({ state: 'moving', descriptor, moreBytes }) },
-  );
-  options.onProgress?.({ state: isSent || isMissing ? 'uploaded' : 'exists', descriptor });
+  await uploadBlob(repository, { descriptor, open }, options);
   return descriptor;
 }

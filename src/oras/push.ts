@@ -92,7 +92,7 @@ export function withPacked<T>(
     return work(packed, {
       ...call,
       concurrency: options.concurrency ?? CONCURRENCY,
-      ...(onProgress && { onUpload: onProgress }),
+      ...(onProgress && { onProgress }),
     });
   });
 }

@@ -1,4 +1,4 @@
-import type { CallOptions, Digest, ReadableRepository } from '../oci/index.js';
+import { mapConcurrently, type CallOptions, type Digest, type ReadableRepository } from '../oci/index.js';
 import { LISTS_AT_ONCE } from './discover.js';
 
 /** Tags that name a digest: of the referrers tag schema, and of cosign. */
@@ -23,11 +23,6 @@ export async function listTags(repository: ReadableRepository, options: TagsOpti
     tags.push(tag);
   }
   if (digest === undefined) return tags;
-  const digests = new Map<string, Digest>();
-  const rest = tags.values();
-  const worker = async (): Promise<void> => {
-    for (const tag of rest) digests.set(tag, (await repository.resolve(tag, call)).digest);
-  };
-  await Promise.all(Array.from({ length: Math.min(LISTS_AT_ONCE, tags.length) }, worker));
-  return tags.filter((tag) => digests.get(tag) === digest);
+  const named = await mapConcurrently(tags, LISTS_AT_ONCE, (tag) => repository.resolve(tag, call));
+  return tags.filter((_, index) => named[index]?.digest === digest);
 }

@@ -17,36 +17,33 @@ export interface UploadProgress {
 export interface UploadOptions extends CallOptions {
   /** Blobs at once. */
   concurrency: number;
-  onUpload?: (progress: UploadProgress | Moving) => void;
+  onProgress?: (progress: UploadProgress | Moving) => void;
 }
 
-/** Pushes a blob that is missing. Each of its titles is reported. */
-async function uploadBlob(repository: Repository, contents: PackedContent[], options: UploadOptions): Promise<void> {
-  const [content, ...others] = contents;
-  if (content === undefined) return;
-  const { descriptor } = content;
-  const call = { signal: options.signal };
+/** Pushes a blob that is missing. */
+export async function uploadBlob(
+  repository: Repository,
+  { descriptor, open }: PackedContent,
+  { signal, onProgress }: CallOptions & { onProgress?: (progress: UploadProgress | Moving) => void },
+): Promise<void> {
+  const call = { signal };
   let isSent = false;
   // The body of an empty blob is not opened.
   if (descriptor.size === 0 && !(await repository.hasBlob(descriptor, call))) {
-    options.onUpload?.({ state: 'uploading', descriptor });
+    onProgress?.({ state: 'uploading', descriptor });
     isSent = true;
   }
   await repository.pushBlob(
     descriptor,
     () => {
       // If the body is opened again, this is a retry.
-      if (!isSent) options.onUpload?.({ state: 'uploading', descriptor });
+      if (!isSent) onProgress?.({ state: 'uploading', descriptor });
       isSent = true;
-      return content.open();
+      return open();
     },
-    {
-      ...call,
-      onBytes: (moreBytes) => options.onUpload?.({ state: 'moving', descriptor, moreBytes }),
-    },
+    { ...call, onBytes: (moreBytes) => onProgress?.({ state: 'moving', descriptor, moreBytes }) },
   );
-  options.onUpload?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
-  for (const other of others) options.onUpload?.({ state: 'exists', descriptor: other.descriptor });
+  onProgress?.({ state: isSent ? 'uploaded' : 'exists', descriptor });
 }
 
 function labelOf({ descriptor }: PackedContent): string {
@@ -59,15 +56,19 @@ async function uploadContents(
   { contents }: PackedManifest,
   options: UploadOptions,
 ): Promise<void> {
-  const byDigest = new Map<Digest, PackedContent[]>();
+  const byDigest = new Map<Digest, [PackedContent, ...PackedContent[]]>();
   for (const content of contents) {
     const { digest } = content.descriptor;
-    const same = byDigest.get(digest) ?? [];
+    const same = byDigest.get(digest);
+    if (same === undefined) byDigest.set(digest, [content]);
     // An artifact without files has the empty descriptor twice.
-    if (same.some((other) => labelOf(other) === labelOf(content))) continue;
-    byDigest.set(digest, [...same, content]);
+    else if (!same.some((other) => labelOf(other) === labelOf(content))) same.push(content);
   }
-  await mapConcurrently([...byDigest.values()], options.concurrency, (same) => uploadBlob(repository, same, options));
+  await mapConcurrently([...byDigest.values()], options.concurrency, async ([content, ...others]) => {
+    await uploadBlob(repository, content, options);
+    // Each of its titles is reported.
+    for (const { descriptor } of others) options.onProgress?.({ state: 'exists', descriptor });
+  });
 }
 
 /**
@@ -80,21 +81,21 @@ export async function uploadArtifact(
   packed: PackedManifest,
   options: UploadOptions & { tag?: string },
 ): Promise<boolean> {
-  const { signal, tag, onUpload, concurrency } = options;
+  const { signal, tag, onProgress, concurrency } = options;
   const { descriptor, bytes } = packed;
   const call = { signal };
   if ((await resolveIfThere(repository, descriptor.digest, call)) !== undefined) {
     await uploadContents(repository, packed, { ...call, concurrency });
-    onUpload?.({ state: 'exists', descriptor });
+    onProgress?.({ state: 'exists', descriptor });
     return true;
   }
   await uploadContents(repository, packed, options);
-  onUpload?.({ state: 'uploading', descriptor });
+  onProgress?.({ state: 'uploading', descriptor });
   await repository.pushManifest(bytes, descriptor.mediaType, {
     ...call,
     described: descriptor,
     ...(tag !== undefined && { tag }),
   });
-  onUpload?.({ state: 'uploaded', descriptor });
+  onProgress?.({ state: 'uploaded', descriptor });
   return false;
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InputError, type Descriptor } from '../../oci/index.js';
+import { InputError } from '../../oci/index.js';
 import { formatGoJson, renderGoTemplate } from '../../oras/index.js';
 import { offerValues } from '../completion/complete.js';
 import { textOf, writtenOf, type Values } from '../verb.js';
@@ -50,18 +50,4 @@ export function resultFormat(values: Values, { isTable = false, others = [] }: F
 export function formatResult(format: ResultFormat, result: unknown): string {
   if (format.kind === 'go-template') return renderGoTemplate(format.template, result);
   return `${formatGoJson(result, 2)}\n`;
-}
-
-/** A descriptor in a result, with its reference first. */
-export function describeResult(name: string, descriptor: Descriptor): Record<string, unknown> {
-  const { mediaType, digest, size, annotations, artifactType } = descriptor;
-  const sorted = Object.entries(annotations ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  return {
-    reference: `${name}@${digest}`,
-    mediaType,
-    digest,
-    size,
-    ...(sorted.length > 0 && { annotations: Object.fromEntries(sorted) }),
-    ...(artifactType !== undefined && artifactType !== '' && { artifactType }),
-  };
 }

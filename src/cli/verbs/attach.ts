@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/attach.js';
+import { describeNode } from '../../oras/index.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
@@ -8,7 +9,7 @@ import { UsageError } from '../errors.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
 import { describedIn, recordIn } from '../output/read-job-output.js';
-import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import { formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 import {
@@ -65,7 +66,7 @@ interface Result {
 }
 
 function formatAttached(format: ResultFormat, { kind, text }: Target, { name, subject, descriptor }: Result): string {
-  if (format.kind !== 'text') return formatResult(format, describeResult(name, descriptor));
+  if (format.kind !== 'text') return formatResult(format, describeNode(`${name}@${descriptor.digest}`, descriptor));
   // A reference with a digest is printed as it was written.
   const to = text.endsWith(subject.digest) ? text : `${name}@${subject.digest}`;
   return `Attached to [${kind}] ${to}\nDigest: ${descriptor.digest}\n`;

@@ -1,13 +1,19 @@
 import type { Command } from 'commander';
 import { run, type PullFiles } from '../../operations/pull.js';
-import { createFolderSink, parseFileReference, type Pulled, type PullProgress } from '../../oras/index.js';
+import {
+  createFolderSink,
+  describeNode,
+  parseFileReference,
+  type Pulled,
+  type PullProgress,
+} from '../../oras/index.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import { claimStage } from '../locks/left-pulls.js';
 import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
 import { concurrencyOf, flagsOf, parseCount, platformOf, textsOf } from '../option-values.js';
 import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/read-job-output.js';
-import { addFormatOptions, describeResult, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
 import { leftOutLine } from '../output/status-line.js';
 import { addTtyOption, withTransfers, type Transfers } from '../output/transfers.js';
 import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
@@ -127,7 +133,7 @@ export function addPull(parent: Command, context: VerbContext): void {
         const files = recordsIn(output, 'layers').map((layer) => ({
           // The app pulls into its container `target`.
           path: 'blob' in layer ? `target/${textIn(layer, 'blob')}` : textIn(layer, 'path'),
-          ...describeResult(name, describedIn(layer).descriptor),
+          ...describeNode(textIn(layer, 'reference'), describedIn(layer).descriptor),
         }));
         io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
       };

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { run } from '../../operations/push.js';
-import type { Pushed } from '../../oras/index.js';
+import { describeNode, type Pushed } from '../../oras/index.js';
 import { offerValues } from '../completion/complete.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addTargetOptions } from '../connection/single-target.js';
@@ -9,7 +9,7 @@ import type { Target } from '../connection/target.js';
 import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
 import { fullPlatform, textsOf } from '../option-values.js';
 import { describedIn, textsIn } from '../output/read-job-output.js';
-import { describeResult, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import { formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import {
@@ -76,7 +76,10 @@ type Result = Pick<Pushed, 'descriptor' | 'tags'> & { name: string };
 function formatPushed(format: ResultFormat, target: Target, { name, ...pushed }: Result): string {
   if (format.kind === 'text') return summary(pushed, target);
   const referenceAsTags = pushed.tags.toSorted().map((tag) => `${name}:${tag}`);
-  return formatResult(format, { ...describeResult(name, pushed.descriptor), referenceAsTags });
+  return formatResult(format, {
+    ...describeNode(`${name}@${pushed.descriptor.digest}`, pushed.descriptor),
+    referenceAsTags,
+  });
 }
 
 export function addPush(parent: Command, context: VerbContext): void {
