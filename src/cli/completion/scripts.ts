@@ -16,7 +16,7 @@ _acr_promoter() {
   local -a found
   found=("\${(@f)$("$words[1]" ${call} "\${(@)words[2,CURRENT-1]}" ".$words[CURRENT]" 2>/dev/null)}")
   found=("\${(@)found/$'\\t'/:}")
-  if [[ -n $found ]]; then _describe acr-promoter found; else _files; fi
+  if [[ -n $found ]]; then _describe 'acr-promoter' found; else _files; fi
 }
 if [[ "$funcstack[1]" == _acr_promoter ]]; then _acr_promoter "$@"; else compdef _acr_promoter acr-promoter; fi
 `,
@@ -28,7 +28,7 @@ function __acr_promoter
   set -g __acr_promoter_found ($words[1] ${call} $words[2..-1] .(commandline -ct) 2>/dev/null)
   test -n "$__acr_promoter_found"
 end
-complete -c acr-promoter -n __acr_promoter -f -a '$__acr_promoter_found'
+complete -c 'acr-promoter' -n __acr_promoter -f -a '$__acr_promoter_found'
 `,
   powershell: (
     call: string,
