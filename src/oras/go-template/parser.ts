@@ -182,7 +182,10 @@ class TemplateParser {
       this.#at += 1;
       if (piece.kind === 'text') {
         const { text } = piece;
-        statements.push((_dot, run) => void run.write(text));
+        statements.push((_dot, run) => {
+          run.write(text);
+          return undefined;
+        });
         continue;
       }
       const reader = new ActionReader(piece.tokens);
