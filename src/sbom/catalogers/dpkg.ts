@@ -10,6 +10,7 @@ import {
   type Reading,
 } from './cataloger.js';
 import { isMachineReadable, readCopyright } from './dpkg/copyright.js';
+import { readCopyrightText } from './dpkg/copyright-text.js';
 import { readPaths, type PathList } from './dpkg/paths.js';
 import { readStatus } from './dpkg/status.js';
 import { isWall, readWall } from './dpkg/chisel-manifest.js';
@@ -79,7 +80,10 @@ export const dpkgCataloger: Cataloger<Facts> = {
       return of('copyright', skips.gaps, { licenses });
     }
     const { packages, skips, hasNames } = readStatus(bytes);
-    return hasNames ? { packages, ...of('database', skips.gaps) } : of('other', {});
+    if (hasNames) return { packages, ...of('database', skips.gaps) };
+    const { licenses, skips: ofText } = readCopyrightText(bytes);
+    const saysNothing = licenses.length === 0 && ofText.gaps.gaps === undefined;
+    return saysNothing ? of('other', {}) : of('copyright', ofText.gaps, { licenses });
   },
   combine(found, files) {
     const image = new DpkgFiles(found, files);

@@ -18,7 +18,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 6;
+const SHAPE = 7;
 const HASH_BYTES = 32;
 
 type Algorithm = LayerOptions['algorithm'];

@@ -135,7 +135,70 @@ describe('licences', () => {
     expect(licensesOf(packages)).toEqual([['ISC', 'Zlib']]);
   });
 
-  test('are not taken from texts for people', async () => {
+  const MIT =
+    'Permission is hereby granted, free of charge, to any person obtaining a copy\n of this software and associated documentation files (the "Software"), to deal\n in the Software without restriction, including without limitation the rights\n to use, copy, modify, merge, publish, distribute, sublicense, and/or sell\n copies of the Software, and to permit persons to whom the Software is\n furnished to do so, subject to the following conditions:\n\n The above copyright notice and this permission notice shall be included in\n all copies or substantial portions of the Software.\n\n THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR';
+  const COMMON = '/usr/share/common-licenses';
+  test.each<[string, string, string[] | undefined]>([
+    [
+      'a version or any later one',
+      'under the terms of the GNU General Public License as\n * published by the Free Software Foundation; either version 2 of the License, or\n * (at your option) any later version.',
+      ['GPL-2+'],
+    ],
+    ['one version', 'distributed under the terms of the GNU General Public License, version 2.', ['GPL-2']],
+    [
+      'a version in brackets',
+      'The overall license for libx is the GNU Lesser General Public\nLicense, version 2.1 (or, at your option, any later version); see the file',
+      ['LGPL-2.1+'],
+    ],
+    [
+      'a version before the name',
+      'under version 3 of the GNU Affero General Public License or any later version',
+      ['AGPL-3+'],
+    ],
+    ['short forms', 'licensed under the GNU Library General Public License (v2 or later)', ['LGPL-2+']],
+    ['a plus', 'licensed under GNU General Public License (GPL) version 3+, and more', ['GPL-3+']],
+    ['a version 2.0', 'under the GNU General Public License v2.0 or later', ['GPL-2+']],
+    ['documentation', 'terms of the GNU Free Documentation License, Version 1.3 or any later version', ['GFDL-1.3+']],
+    [
+      'where its text is',
+      `the complete text of the GNU General Public License version 2 can be found in \`${COMMON}/GPL-2'.`,
+      [`${COMMON}/GPL-2`],
+    ],
+    [
+      'where the text of a stated one is',
+      `under the GNU General Public License, version 2 or later. See ${COMMON}/GPL-2. And ${COMMON}/LGPL.`,
+      [`${COMMON}/LGPL`, 'GPL-2+'],
+    ],
+    ['where the text of another one is', `See ${COMMON}/Apache-2.0.\nSee "${COMMON}/BSD"`, ['Apache-2.0', 'BSD']],
+    ['no name', `The texts are in ${COMMON}/ .`, undefined],
+    ['another one in between', 'under the GNU General Public License and the Foo License version 2', undefined],
+    ['the end of a sentence in between', 'under the GNU General Public License. Foo has version 2 or later', undefined],
+    ['a mere mention', 'You should have received the GNU General Public License version 2 or later', undefined],
+    ['the whole text of a known one', `It is free.\n\n ${MIT} IMPLIED`, ['Expat']],
+    ['a part of a known text', MIT.slice(0, 600), undefined],
+    ['nothing', 'All rights are reserved.', undefined],
+  ])('of a text for people are what it names: %s', async (_, text, licenses) => {
+    const copyright = `This package was debianized by me.\n\n${text}\n`;
+    const { packages, gaps } = await catalog({ [STATUS]: entry('a'), 'usr/share/doc/a/copyright': copyright });
+    expect(licensesOf(packages)).toEqual([licenses]);
+    expect(gaps).toEqual([]);
+  });
+
+  test('of a text for people that is too long, or that names too many, are a gap', async () => {
+    const gapsOf = async (text: string): Promise<string[]> =>
+      (await catalog({ [STATUS]: entry('a'), 'usr/share/doc/a/copyright': text })).gaps;
+    const license = `See ${COMMON}/MPL-2.0. `;
+    expect(await gapsOf(`${license}${' x'.repeat(600_000)}`)).toEqual([
+      'entry-skipped: 1 licences in a text that is too long (usr/share/doc/a/copyright)',
+    ]);
+    const many = Array.from({ length: 102 }, (_item, index) => `See ${COMMON}/L${index} `).join('');
+    const beyond = 'too-many-licences: 1 licences of one package beyond the limit (usr/share/doc/a/copyright)';
+    expect(await gapsOf(many)).toEqual([beyond]);
+    const notices = 'too-many-licences: 1 licence notices of one package beyond the limit (usr/share/doc/a/copyright)';
+    expect(await gapsOf(license + 'GNU License. '.repeat(10_001))).toEqual([notices]);
+  });
+
+  test('are not taken from a text that is another file of dpkg', async () => {
     const text = 'This package was debianized by me.\n\nLicense: GPL-2\n\nPackage: x\nVersion: 1\n';
     const { packages, gaps } = await catalog({ [STATUS]: entry('a'), 'usr/share/doc/a/copyright': text });
     expect(packages.map(({ name, licenses }) => [name, licenses])).toEqual([['a', undefined]]);
@@ -249,7 +312,12 @@ describe('content that is none', () => {
   });
 
   test('is read without failing, and the same twice', async () => {
-    const texts = [entry('a', 'Depends: b, c\n'), dep5('Files: *\nLicense: Zlib'), '/.\n/bin\n/bin/a\n'];
+    const texts = [
+      entry('a', 'Depends: b, c\n'),
+      dep5('Files: *\nLicense: Zlib'),
+      '/.\n/bin\n/bin/a\n',
+      'under the GNU General Public License,\nversion 2\nor any later version\n/usr/share/common-licenses/GPL',
+    ];
     const line = fc.oneof(fc.constantFrom(...texts.join('\n').split('\n')), fc.string({ maxLength: 30 }));
     const content = fc.oneof(
       fc.array(line, { maxLength: 20 }).map((lines) => Buffer.from(lines.join('\n'))),
