@@ -41,6 +41,20 @@ export function formatWrongUse({ code, message }: CommanderError, command: Comma
   ].join('\n');
 }
 
+/** The flag of an option, as it is written: `--ca-file` for `caFile`. */
+export function flagOf(name: string): string {
+  return `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Refuses options that exclude each other. An empty value counts as not given. @throws InputError `OPTIONS_EXCLUSIVE` */
+export function refuseTogether(values: Readonly<Record<string, unknown>>, first: string, ...others: string[]): void {
+  const isGiven = (name: string): boolean =>
+    values[name] !== undefined && values[name] !== '' && values[name] !== false;
+  const clash = isGiven(first) ? others.find(isGiven) : undefined;
+  if (clash === undefined) return;
+  throw new InputError('OPTIONS_EXCLUSIVE', `${flagOf(first)}, ${flagOf(clash)} cannot be used at the same time`);
+}
+
 /** The first error of a class in a chain of causes, five deep at most. */
 export function causeOf<E extends Error>(error: unknown, kind: abstract new (...args: never[]) => E): E | undefined {
   let cause = error;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
-import { ConfigurationError, InputError, quoted } from '../oci/index.js';
+import { InputError, quoted } from '../oci/index.js';
 import { parsePlatform } from '../oras/index.js';
+import { parseDistributionSpec } from './connection/connection.js';
 import type { Io } from './io.js';
 import { textOf, writtenOf, type Values } from './verb.js';
 
@@ -79,15 +80,8 @@ export function platformOf(values: Values, io: Pick<Io, 'architecture'>): { plat
   return text === undefined ? {} : { platform: fullPlatform(text, io) };
 }
 
-const SPECS = ['v1.1-referrers-api', 'v1.1-referrers-tag'] as const;
-
 /** `--distribution-spec`. @throws ConfigurationError `OPTION_INVALID` */
-export function distributionSpecOf(values: Values): { distributionSpec?: (typeof SPECS)[number] } {
+export function distributionSpecOf(values: Values): { distributionSpec?: ReturnType<typeof parseDistributionSpec> } {
   const text = textOf(values, 'distributionSpec');
-  if (text === undefined) return {};
-  const distributionSpec = SPECS.find((spec) => spec === text);
-  if (distributionSpec !== undefined) return { distributionSpec };
-  throw new ConfigurationError('OPTION_INVALID', `${JSON.stringify(text)} is not an option of the distribution spec`, {
-    remedy: `Give ${SPECS.join(' or ')}.`,
-  });
+  return text === undefined ? {} : { distributionSpec: parseDistributionSpec(text) };
 }

@@ -14,6 +14,7 @@ export class LineReader {
   readonly #input: Readable;
   readonly #echo: (text: string) => void;
   readonly #interrupt: () => void;
+  readonly #chunks: AsyncIterator<string>;
   #waiting = '';
   #ended = false;
 
@@ -25,6 +26,7 @@ export class LineReader {
     this.#input = input;
     this.#echo = echo;
     this.#interrupt = interrupt;
+    this.#chunks = input.setEncoding('utf8')[Symbol.asyncIterator]();
   }
 
   /** @param hidden a terminal does not show the line. Rejects if it is interrupted, or if the input fails. */
@@ -66,30 +68,9 @@ export class LineReader {
     return char;
   }
 
-  /** One chunk of input. The stream is paused between reads, so that the process can end. */
-  #more(): Promise<void> {
-    const input = this.#input.setEncoding('utf8');
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        input.off('data', onData).off('end', onEnd).off('error', onError).pause();
-      };
-      const onData = (text: string): void => {
-        this.#waiting += text;
-        settle();
-        resolve();
-      };
-      const onEnd = (): void => {
-        this.#ended = true;
-        settle();
-        resolve();
-      };
-      const onError = (error: Error): void => {
-        settle();
-        reject(error);
-      };
-      if (input.errored) onError(input.errored);
-      else if (input.readableEnded) onEnd();
-      else input.on('data', onData).on('end', onEnd).on('error', onError).resume();
-    });
+  async #more(): Promise<void> {
+    const { value, done } = await this.#chunks.next();
+    if (done === true) this.#ended = true;
+    else this.#waiting += value;
   }
 }

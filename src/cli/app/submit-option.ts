@@ -8,6 +8,7 @@ import { addAppOptions, appOf, askApp, type App } from './ask-app.js';
 import { inputToSend } from './inline-files.js';
 import { addWaitOptions } from './poll.js';
 import { isGood, submitText, type PrintRun } from '../verbs/jobs.js';
+import { flagOf } from '../errors.js';
 
 /** The options of `--submit` itself. */
 const OWN = ['submit', 'wait', 'timeout', 'app', 'key', 'tty'];
@@ -26,8 +27,7 @@ function ofResult(app: App, print: ReturnType<SubmittedVerb['print']>, io: Io): 
 function checkOptions(asked: readonly string[], taken: readonly string[]): void {
   const refused = asked.filter((name) => !taken.includes(name));
   if (refused.length === 0) return;
-  const flags = refused.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-  throw new InputError('OPTION_NOT_IN_JOB', `${flags.join(', ')} cannot be used with --submit`, {
+  throw new InputError('OPTION_NOT_IN_JOB', `${refused.map(flagOf).join(', ')} cannot be used with --submit`, {
     remedy: 'Omit it, or omit --submit: the app has its own credentials, and writes no files on this machine.',
   });
 }

@@ -22,12 +22,16 @@ export function sizeOf(values: Values): number | undefined {
   return size === undefined || /^-\d+$/.test(size) ? undefined : parseCount(size, '--size', 0);
 }
 
+/** Standard input is either content or a password. @throws InputError `OPTIONS_EXCLUSIVE` */
+export function checkInput(path: string, { passwordStdin }: Values): void {
+  if (path !== '-' || passwordStdin !== true) return;
+  throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
+}
+
 /** A blob from standard input needs its size and digest. @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE`, `DIGEST_INVALID` */
 export function checkBlobInput(path: string, values: Values, digest: Digest | undefined): void {
+  checkInput(path, values);
   if (path !== '-') return;
-  if (values.passwordStdin === true) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
-  }
   if (sizeOf(values) === undefined) {
     throw new InputError('OPTION_MISSING', '`--size` must be provided if the blob is read from stdin', {
       remedy: 'Add --size BYTES.',

@@ -15,6 +15,7 @@ import {
 import { readCa, readClientCertificate } from './certificates.js';
 import { offerValues } from '../completion/complete.js';
 import { keptCredentials } from './docker-config.js';
+import { refuseTogether } from '../errors.js';
 import { parseAddresses } from './host-addresses.js';
 import type { Io } from '../io.js';
 import { createLockFileLease } from '../locks/lock-file-lease.js';
@@ -26,31 +27,16 @@ import type { SignIns } from './sign-ins.js';
 /** The side of a command to which an option belongs. */
 export type Side = '' | 'from' | 'to';
 
-/** How to reach a registry, from the options. */
-export interface ConnectionOptions {
-  username?: string;
-  password?: string;
-  passwordStdin?: boolean;
-  identityToken?: string;
-  identityTokenStdin?: boolean;
-  plainHttp?: boolean;
-  insecure?: boolean;
-  caFile?: string;
-  certFile?: string;
-  keyFile?: string;
-  /** `Name: value` */
-  header?: string[];
-  /** `host:port:address[:port]` */
-  resolve?: string[];
-  debug?: boolean;
-  /** Paths of files. */
-  registryConfig?: string[];
-  distributionSpec?: string;
-}
+const TEXTS = ['username', 'password', 'identityToken', 'caFile', 'certFile', 'keyFile', 'distributionSpec'] as const;
+const FLAGS = ['passwordStdin', 'identityTokenStdin', 'plainHttp', 'insecure'] as const;
+const LISTS = ['registryConfig', 'header', 'resolve'] as const;
 
-type ReferrersMode = NonNullable<RegistriesOptions['referrers']>;
+/** How to reach a registry, from the options. `header`: `Name: value`; `resolve`: `host:port:address[:port]`. */
+export type ConnectionOptions = { [K in (typeof TEXTS)[number]]?: string } & {
+  [K in (typeof FLAGS)[number]]?: boolean;
+} & { [K in (typeof LISTS)[number]]?: string[] } & { debug?: true };
 
-const SPECS: Record<string, ReferrersMode> = { 'v1.1-referrers-api': 'api', 'v1.1-referrers-tag': 'tag' };
+const SPECS = ['v1.1-referrers-api', 'v1.1-referrers-tag'] as const;
 
 /** The longest Retry-After that a command waits. ACR asks for up to a minute. */
 const MAX_RETRY_AFTER_MS = 120_000;
@@ -89,9 +75,9 @@ export function addConnectionOptions(command: Command, side: Side): Command {
     )
     .option(
       `${long('distribution-spec')} <option>`,
-      `how the ${of} stores referrers: ${Object.keys(SPECS).join(' or ')} (default: detected)`,
+      `how the ${of} stores referrers: ${SPECS.join(' or ')} (default: detected)`,
     );
-  offerValues(command, long('distribution-spec'), Object.keys(SPECS));
+  offerValues(command, long('distribution-spec'), SPECS);
   return command;
 }
 
@@ -102,53 +88,40 @@ export function addDebugOption(command: Command): Command {
 
 /** The options of one side. */
 export function connectionOf(values: Record<string, unknown>, side: Side): ConnectionOptions {
-  const key = (name: string): string => (side === '' ? name : `${side}${name.charAt(0).toUpperCase()}${name.slice(1)}`);
-  const text = (name: string): Record<string, string> => {
-    const value = values[key(name)];
+  const of = (name: string): unknown =>
+    values[side === '' ? name : `${side}${name.charAt(0).toUpperCase()}${name.slice(1)}`];
+  const options: ConnectionOptions = values.debug === true ? { debug: true } : {};
+  for (const name of TEXTS) {
+    const value = of(name);
     // An empty value counts as not given, as in Go's tools; an empty --distribution-spec is an error.
-    return typeof value === 'string' && (value !== '' || name === 'distributionSpec') ? { [name]: value } : {};
-  };
-  const flag = (name: string): Record<string, boolean> => {
-    const value = values[key(name)];
-    return typeof value === 'boolean' ? { [name]: value } : {};
-  };
-  const lists = (name: string, ...inherited: string[]): Record<string, string[]> => {
-    const entries = [...inherited, ...listOf(values[key(name)])];
-    return entries.length === 0 ? {} : { [name]: entries };
-  };
-  return {
-    ...text('username'),
-    ...text('password'),
-    ...text('identityToken'),
-    ...text('caFile'),
-    ...text('certFile'),
-    ...text('keyFile'),
-    ...lists('registryConfig'),
-    ...lists('header'),
+    if (typeof value === 'string' && (value !== '' || name === 'distributionSpec')) options[name] = value;
+  }
+  for (const name of FLAGS) {
+    const value = of(name);
+    if (typeof value === 'boolean') options[name] = value;
+  }
+  for (const name of LISTS) {
     // `--resolve` applies to both sides, before `--from-resolve` and `--to-resolve`.
-    ...lists('resolve', ...(side === '' ? [] : listOf(values.resolve))),
-    ...(values.debug === true && { debug: true }),
-    ...text('distributionSpec'),
-    ...flag('passwordStdin'),
-    ...flag('identityTokenStdin'),
-    ...flag('plainHttp'),
-    ...flag('insecure'),
-  };
+    const entries = [...(name === 'resolve' && side !== '' ? listOf(values.resolve) : []), ...listOf(of(name))];
+    if (entries.length > 0) options[name] = entries;
+  }
+  return options;
 }
 
-/** @throws ConfigurationError `OPTIONS_EXCLUSIVE`; InputError `CREDENTIAL_MISSING` */
-async function readIdentityToken(options: ConnectionOptions, io: Io): Promise<string> {
+/**
+ * The password or token that the options give, or standard input.
+ * @throws InputError `OPTIONS_EXCLUSIVE`, `CREDENTIAL_MISSING`
+ */
+export async function readSecret(options: ConnectionOptions, io: Io): Promise<string | undefined> {
+  refuseTogether(options, 'password', 'passwordStdin');
+  refuseTogether(options, 'identityToken', 'identityTokenStdin', 'username', 'password', 'passwordStdin');
+  refuseTogether(options, 'identityTokenStdin', 'username', 'password', 'passwordStdin');
   const { username, password, passwordStdin, identityToken, identityTokenStdin } = options;
-  const isBoth = identityToken !== undefined && identityTokenStdin === true;
-  if (isBoth || username !== undefined || password !== undefined || passwordStdin === true) {
-    throw new ConfigurationError(
-      'OPTIONS_EXCLUSIVE',
-      '--identity-token, --identity-token-stdin and --username with --password exclude each other',
-    );
-  }
-  const token = identityToken ?? (await io.readInput()).replace(/\r?\n$/, '');
-  if (token === '') throw new InputError('CREDENTIAL_MISSING', 'token required: standard input is empty');
-  return token;
+  if (passwordStdin !== true && identityTokenStdin !== true) return identityToken ?? password;
+  const secret = (await io.readInput()).replace(/\r?\n$/, '');
+  if (secret !== '') return secret;
+  const what = username === undefined ? 'token' : 'password';
+  throw new InputError('CREDENTIAL_MISSING', `${what} required: standard input is empty`);
 }
 
 async function credentialsFor(
@@ -157,41 +130,34 @@ async function credentialsFor(
   io: Io,
   signIns: SignIns | undefined,
 ): Promise<Credentials> {
-  const { username = '', passwordStdin } = options;
-  let { password } = options;
-  if (options.identityToken !== undefined || options.identityTokenStdin === true) {
-    const refreshToken = await readIdentityToken(options, io);
-    return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken }) };
-  }
-  if (passwordStdin === true) {
-    if (password !== undefined) {
-      throw new ConfigurationError('OPTIONS_EXCLUSIVE', '--password and --password-stdin exclude each other');
-    }
-    password = (await io.readInput()).replace(/\r?\n$/, '');
-  }
-  if (password !== undefined) {
+  const { username = '', plainHttp, insecure } = options;
+  const secret = await readSecret(options, io);
+  if (secret !== undefined) {
     // A password without a user is an identity token.
-    if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: password }) };
-    return basicCredentials(username, password, [registry]);
+    if (username === '') return { get: () => Promise.resolve({ kind: 'refreshToken', refreshToken: secret }) };
+    return basicCredentials(username, secret, [registry]);
   }
   const kept = keptCredentials(options, io);
   // An Azure token is valid for all registries of the account, so it is sent only to hosts whose TLS name is verified.
-  const isUnproven = (options.plainHttp === true && !isLoopback(registry)) || options.insecure === true;
+  const isUnproven = (plainHttp === true && !isLoopback(registry)) || insecure === true;
   const [config] = options.registryConfig ?? [];
   return signIns === undefined
     ? kept
     : signIns.after(registry, kept, { azure: !isUnproven, ...(config !== undefined && { config }) });
 }
 
-function referrersMode(spec: string | undefined): { referrers?: ReferrersMode } {
+/** @throws ConfigurationError `OPTION_INVALID` */
+export function parseDistributionSpec(text: string): (typeof SPECS)[number] {
+  const found = SPECS.find((spec) => spec === text);
+  if (found !== undefined) return found;
+  throw new ConfigurationError('OPTION_INVALID', `${JSON.stringify(text)} is not a value of --distribution-spec`, {
+    remedy: `Give ${SPECS.join(' or ')}.`,
+  });
+}
+
+function referrersMode(spec: string | undefined): Pick<RegistriesOptions, 'referrers'> {
   if (spec === undefined) return {};
-  const referrers = SPECS[spec];
-  if (referrers === undefined) {
-    throw new ConfigurationError('OPTION_INVALID', `${JSON.stringify(spec)} is not a value of --distribution-spec`, {
-      remedy: `Give ${Object.keys(SPECS).join(' or ')}.`,
-    });
-  }
-  return { referrers };
+  return { referrers: parseDistributionSpec(spec) === 'v1.1-referrers-tag' ? 'tag' : 'api' };
 }
 
 /** Leases between the processes of one user on this machine. */

@@ -1,19 +1,13 @@
-import { InputError } from '../../oci/index.js';
 import type { Side } from './connection.js';
 import { parseTarget, type LayoutOptions, type Target } from './target.js';
 import { textOf, type Values } from '../verb.js';
+import { refuseTogether } from '../errors.js';
 
 /** Reads `--oci-layout` and `--oci-layout-path`. @throws InputError `OPTIONS_EXCLUSIVE` */
 export function layoutOptions(values: Values, side: Side = ''): LayoutOptions {
   const [flag, path] = side === '' ? ['ociLayout', 'ociLayoutPath'] : [`${side}OciLayout`, `${side}OciLayoutPath`];
   const layoutPath = textOf(values, path);
-  if (values[flag] === true && layoutPath !== undefined) {
-    const prefix = side === '' ? '' : `${side}-`;
-    throw new InputError(
-      'OPTIONS_EXCLUSIVE',
-      `--${prefix}oci-layout-path, --${prefix}oci-layout cannot be used at the same time`,
-    );
-  }
+  refuseTogether(values, path, flag);
   const isLayout = values[flag] === true || layoutPath !== undefined;
   return { isLayout, ...(layoutPath !== undefined && { layoutPath }) };
 }

@@ -119,7 +119,8 @@ export async function doStep<T>(
   const call = (progress: StepProgressSink): Promise<T> =>
     untilDone(io, (each) => step({ ...each, ...(run && { run }) }), progress);
   const values = bar?.values ?? parts?.values;
-  const lines = new LinesInOrder(io.terminal !== undefined);
+  // The lines of parts, in the order in which the parts began. They are printed at the end, below the bars.
+  const lines: (() => void)[] = [];
   const work = (): Promise<T> =>
     values === undefined
       ? call({ ...whole, bytes: unseen, part: (_step, _of, part) => part(silent()) })
@@ -133,8 +134,8 @@ export async function doStep<T>(
           shown?.end();
           return result;
         });
-  // The lines are printed below the last redraw of the bars, also if a part failed.
-  const done = await work().finally(() => lines.end());
+  // Also printed if a part failed.
+  const done = await work().finally(() => lines.forEach((line) => line()));
   if (said !== undefined) tell?.(said);
   return done;
 }
@@ -146,57 +147,18 @@ function silent(): StepProgressSink {
 async function doPart<T>(
   transfers: Transfers,
   parts: StepView['parts'],
-  lines: LinesInOrder,
+  lines: (() => void)[],
   step: string,
   { label, digest }: { label: string; digest: Digest },
   work: (progress: StepProgressSink) => Promise<T>,
 ): Promise<T> {
   const shown = parts && showBytes(transfers, { word: parts.word, title: label, digest });
   let said = '';
-  const tell = lines.next();
-  // If a part is slow, fails or is repeated, the lines of other parts are still printed.
-  let line = unseen;
-  try {
-    const done = await work({ ...silent(), text: (text) => void (said = text), bytes: shown?.bytes ?? unseen });
-    shown?.end();
-    line = () => parts?.tell?.(step, label, said);
-    return done;
-  } finally {
-    tell(line);
-  }
-}
-
-/** Prints lines of parallel parts in the order in which the parts began. */
-class LinesInOrder {
-  readonly #lines: ((() => void) | undefined)[] = [];
-  #printed = 0;
-  #isHeld: boolean;
-
-  /** @param isHeld true to print nothing before the end, because of bars on the screen */
-  constructor(isHeld: boolean) {
-    this.#isHeld = isHeld;
-  }
-
-  next(): (tell: () => void) => void {
-    const index = this.#lines.push(undefined) - 1;
-    return (tell) => {
-      this.#lines[index] = tell;
-      this.#tellOn();
-    };
-  }
-
-  end(): void {
-    this.#isHeld = false;
-    this.#tellOn();
-  }
-
-  #tellOn(): void {
-    if (this.#isHeld) return;
-    for (let tell = this.#lines[this.#printed]; tell !== undefined; tell = this.#lines[this.#printed]) {
-      tell();
-      this.#printed += 1;
-    }
-  }
+  const place = lines.push(unseen) - 1;
+  const done = await work({ ...silent(), text: (text) => void (said = text), bytes: shown?.bytes ?? unseen });
+  shown?.end();
+  lines[place] = () => parts?.tell?.(step, label, said);
+  return done;
 }
 
 /** Turns the total that a step reports into the increments of a bar. */

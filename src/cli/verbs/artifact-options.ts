@@ -19,6 +19,7 @@ import { addFormatOptions } from '../output/result.js';
 import { leftOutLine, typedOnTerminal } from '../output/status-line.js';
 import { addTtyOption, tellUpload, type Transfers } from '../output/transfers.js';
 import { textOf, type Values } from '../verb.js';
+import { refuseTogether } from '../errors.js';
 
 /** The options that push and attach have in common. */
 export function addArtifactOptions(command: Command): void {
@@ -39,9 +40,7 @@ async function readAnnotations(values: Values): Promise<ArtifactAnnotations> {
   const flags = listOf(values.annotation);
   const path = textOf(values, 'annotationFile');
   if (path === undefined) return { manifest: parseAnnotationFlags(flags) };
-  if (flags.length > 0) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '`--annotation` and `--annotation-file` cannot be both specified');
-  }
+  refuseTogether(values, 'annotation', 'annotationFile');
   let text: string;
   try {
     text = await readFile(path, 'utf8');

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
 import { offerValues } from '../completion/complete.js';
-import { InputError } from '../../oci/index.js';
 import { run } from '../../operations/discover.js';
 import {
   formatGoJson,
@@ -18,6 +17,7 @@ import { describedIn, recordsIn, textIn } from '../output/read-job-output.js';
 import { formatResult, resultFormat } from '../output/result.js';
 import { addTtyOption } from '../output/transfers.js';
 import { operandAt, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
   path: 'discover',
@@ -49,9 +49,7 @@ function warnDeprecated(io: Io, values: Values): void {
 /** `-o json` prints the form of oras before 1.3; `--format json` prints the current form. */
 function readFormat(io: Io, values: Values): Format {
   const [output, wanted] = [writtenOf(values, 'output'), writtenOf(values, 'format')];
-  if (output !== undefined && wanted !== undefined) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '--format, --output cannot be used at the same time');
-  }
+  refuseTogether(values, 'format', 'output');
   if (wanted?.startsWith('go-template') === true || values.template !== undefined) {
     const format = resultFormat(values);
     return (tree) => formatResult(format, toDiscoverJson(tree));

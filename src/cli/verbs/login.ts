@@ -1,16 +1,9 @@
 import type { Command } from 'commander';
-import {
-  ConfigurationError,
-  InputError,
-  isRegistryHost,
-  RegistryError,
-  storeDockerCredential,
-  quoted,
-} from '../../oci/index.js';
-import { addConnectionOptions, addDebugOption, connect, connectionOf } from '../connection/connection.js';
+import { InputError, isRegistryHost, RegistryError, storeDockerCredential, quoted } from '../../oci/index.js';
+import { addConnectionOptions, addDebugOption, connect, connectionOf, readSecret } from '../connection/connection.js';
 import { dockerConfigOptions } from '../connection/docker-config.js';
 import type { Io } from '../io.js';
-import { defineVerb, operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
   path: 'login',
@@ -35,24 +28,6 @@ interface Given {
   secret: string;
 }
 
-/** @throws ConfigurationError `OPTIONS_EXCLUSIVE` */
-function checkExclusive(values: Values): void {
-  const clashes = [
-    ['password', 'passwordStdin'],
-    ['identityToken', 'identityTokenStdin'],
-    ['username', 'identityToken'],
-    ['username', 'identityTokenStdin'],
-    ['password', 'identityToken'],
-    ['password', 'identityTokenStdin'],
-    ['passwordStdin', 'identityToken'],
-    ['passwordStdin', 'identityTokenStdin'],
-  ] as const;
-  const clash = clashes.find((names) => names.every((name) => values[name] !== undefined));
-  if (clash === undefined) return;
-  const flags = clash.map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
-  throw new ConfigurationError('OPTIONS_EXCLUSIVE', `${flags.join(', ')} cannot be used at the same time`);
-}
-
 async function ask(io: Io, question: string, what: string): Promise<string> {
   io.out(question);
   const answer = (await io.readLine({ hidden: true })) ?? '';
@@ -64,21 +39,10 @@ async function ask(io: Io, question: string, what: string): Promise<string> {
 
 /** The credential from the options. Prompts for what is missing. */
 async function readCredential(io: Io, values: Values): Promise<Given> {
-  checkExclusive(values);
-  let username = textOf(values, 'username') ?? '';
-  const [password, token] = [textOf(values, 'password') ?? '', textOf(values, 'identityToken') ?? ''];
-  if (token !== '') return { username: '', secret: token };
-  if (values.passwordStdin === true || values.identityTokenStdin === true) {
-    const secret = (await io.readInput()).replace(/\r?\n$/, '');
-    if (secret === '') {
-      throw new InputError(
-        'CREDENTIAL_MISSING',
-        `${username === '' ? 'token' : 'password'} required: standard input is empty`,
-      );
-    }
-    return { username, secret };
-  }
-  if (password !== '') return { username, secret: password };
+  const options = connectionOf(values, '');
+  let { username = '' } = options;
+  const secret = await readSecret(options, io);
+  if (secret !== undefined) return { username, secret };
   if (username === '') {
     io.out('Username: ');
     username = ((await io.readLine()) ?? '').trim();

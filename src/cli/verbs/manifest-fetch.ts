@@ -2,7 +2,6 @@ import type { Command } from 'commander';
 import { InputError } from '../../oci/index.js';
 import { run } from '../../operations/manifest-fetch.js';
 import { formatManifestJson } from '../../oras/index.js';
-import { layoutOptions } from '../connection/layout-options.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
@@ -11,6 +10,7 @@ import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from 
 import { collect, listOf } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorAlone, printFetched, readPrinting, type Printing } from './print-fetched.js';
+import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch',
@@ -33,9 +33,7 @@ const VERB: VerbDescription = {
 function checkOptions(values: Values): { printing: Printing; format: ResultFormat } {
   const printing = readPrinting(values);
   const format = resultFormat(values);
-  if (values.format !== undefined && (printing.onlyDescriptor || printing.pretty)) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '--format cannot be used together with --descriptor or --pretty');
-  }
+  refuseTogether(values, 'format', 'descriptor', 'pretty');
   if (printing.output === '-' && format.kind !== 'text') {
     throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --format', {
       remedy: 'Both would be written to standard output: name a file.',
@@ -47,9 +45,7 @@ function checkOptions(values: Values): { printing: Printing; format: ResultForma
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
 function mediaTypesOf(values: Values): { mediaTypes?: string[] } {
   if (values.mediaType === undefined) return {};
-  if (layoutOptions(values).isLayout) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '`--media-type` cannot be used with `--oci-layout` at the same time');
-  }
+  refuseTogether(values, 'mediaType', 'ociLayout', 'ociLayoutPath');
   return { mediaTypes: listOf(values.mediaType).flatMap((types) => types.split(',')) };
 }
 

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { InputError } from '../../oci/index.js';
 import { run } from '../../operations/manifest-index-update.js';
 import { defineOperation, openNamed, ownNames, readNamed } from '../operation-verb.js';
 import { distributionSpecOf, listUnder } from '../option-values.js';
@@ -13,6 +12,7 @@ import {
   updatedLine,
   writeIndexOutput,
 } from './index-output.js';
+import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
   path: 'manifest index update',
@@ -53,9 +53,7 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
     input(operands, values) {
       const reference = operandAt(operands, 0);
       const target = readNamed(VERB, reference, values);
-      if (values.output !== undefined && values.tag !== undefined) {
-        throw new InputError('OPTIONS_EXCLUSIVE', '--tag, --output cannot be used at the same time');
-      }
+      refuseTogether(values, 'tag', 'output');
       const artifactType = writtenOf(values, 'artifactType');
       return {
         reference,

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { InputError, MANIFEST_BYTES, type Descriptor } from '../../oci/index.js';
+import { MANIFEST_BYTES, type Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/manifest-push.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addTargetOptions } from '../connection/single-target.js';
@@ -12,6 +12,7 @@ import { describedIn, textsIn } from '../output/read-job-output.js';
 import { formatStatus } from '../output/status-line.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorText } from './print-fetched.js';
+import { checkInput } from '../connection/blob-target.js';
 
 const VERB: VerbDescription = {
   path: 'manifest push',
@@ -60,9 +61,7 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
     shows: ['descriptor', 'pretty'],
     input(operands, values) {
       const path = operandAt(operands, 1);
-      if (path === '-' && values.passwordStdin === true) {
-        throw new InputError('OPTIONS_EXCLUSIVE', '`-` and `--password-stdin` cannot both read standard input');
-      }
+      checkInput(path, values);
       return {
         ...severalTags(targetOf(operands, values)),
         file: { path },

@@ -16,6 +16,7 @@ import { addTtyOption } from '../output/transfers.js';
 import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { addSbomDiff } from './sbom-diff.js';
 import { addSigningOptions } from './signing-options.js';
+import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
   path: 'sbom',
@@ -132,9 +133,7 @@ export function addSbom(parent: Command, context: VerbContext): void {
       const { documents, result, isResultGiven } = readFormats(values);
       const output = textOf(values, 'output');
       const isAttached = values.attach === true;
-      if (isAttached && output !== undefined) {
-        throw new InputError('OPTIONS_EXCLUSIVE', '--output writes the document, and --attach attaches it: give one');
-      }
+      refuseTogether(values, 'output', 'attach');
       if (!isAttached && values.signingKey !== undefined) {
         throw new InputError('OPTIONS_EXCLUSIVE', '--signing-key signs an attached SBOM', { remedy: 'Add --attach.' });
       }

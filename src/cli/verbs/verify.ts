@@ -12,6 +12,7 @@ import { addFormatOptions, formatResult, resultFormat } from '../output/result.j
 import { collect } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { trustedSignature } from './trust-store.js';
+import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
   path: 'verify',
@@ -45,9 +46,7 @@ async function policiesOf(io: Io, operands: readonly string[], values: Values): 
       { remedy: 'Add --trust-store PATH.' },
     );
   }
-  if (trusted !== undefined && (values.rules !== undefined || values.rule !== undefined)) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '--trust-store, --rules cannot be used at the same time');
-  }
+  refuseTogether(values, 'trustStore', 'rules', 'rule');
   if (trusted !== undefined) return [trusted];
   if (values.identity !== undefined)
     throw new InputError('OPTION_REQUIRED', '--identity needs a --trust-store', {

@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { AzureSignIn } from '../../../../src/cli/connection/azure-sign-in.js';
+import { SignIns } from '../../../../src/cli/connection/sign-ins.js';
 import { anonymousCredentials, basicCredentials } from '../../../../src/oci/index.js';
 import { serveIdentity } from '../../../support/identity-endpoint.js';
 
@@ -23,7 +23,7 @@ const env = { ACR_PROMOTER_AZURE_REGISTRIES: 'registry.example.org, localhost:50
 test.each(['a.azurecr.io', 'A.AzureCR.io', 'a.azurecr.cn', 'a.azurecr.us', 'registry.example.org', 'localhost:5000'])(
   '%s is signed in to with it',
   async (registry) => {
-    const credentials = new AzureSignIn({ env }).after(anonymousCredentials);
+    const credentials = new SignIns({ env }).after(registry, anonymousCredentials, { azure: true });
     expect(await credentials.get(registry)).toEqual({
       kind: 'entra',
       accessToken: 'entra-token',
@@ -41,14 +41,14 @@ test.each([
   'localhost:5001',
   'sub.registry.example.org',
 ])('%s never sees it', async (registry) => {
-  const credentials = new AzureSignIn({ env }).after(anonymousCredentials);
+  const credentials = new SignIns({ env }).after(registry, anonymousCredentials, { azure: true });
   expect(await credentials.get(registry)).toEqual({ kind: 'anonymous' });
   expect(asked).toBe(0);
 });
 
 test('a credential of the registry itself is used before az login', async () => {
   const own = basicCredentials('name', 'password', ['a.azurecr.io']);
-  const credentials = new AzureSignIn({ env }).after(own);
+  const credentials = new SignIns({ env }).after('a.azurecr.io', own, { azure: true });
   expect(await credentials.get('a.azurecr.io')).toMatchObject({ kind: 'basic' });
   expect(asked).toBe(0);
 });
