@@ -31,5 +31,5 @@ export class LoadProblems {
 
 function problemOf(setting: string, error: unknown): StatusProblem {
   const { code, message, remedy } = describeError(error);
-  return { code, message, ...(remedy !== undefined && { remedy }), setting };
+  return { code, message, remedy, setting };
 }

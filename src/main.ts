@@ -9,7 +9,7 @@ import { VERSION } from './version.js';
 function toProblem(error: unknown): StatusProblem {
   if (error instanceof PromoterError) {
     const { code, message, remedy } = error;
-    return { code, message, ...(remedy !== undefined && { remedy }) };
+    return { code, message, remedy };
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   return {

@@ -37,7 +37,7 @@ import { runOperationStep } from '../operations/run-operation.js';
 import { tagCopyStep } from '../operations/tag-copy.js';
 import { tagDestinationStep } from '../transfer/tag.js';
 import { failedStep } from './failed-step.js';
-import { CLOSES, watchForCancel } from './cancel-watch.js';
+import { CancelWatch, CLOSES } from './cancel-watch.js';
 import { stepLog, stepProgress, type StepProgressRow } from './step-reporting.js';
 
 /**
@@ -114,7 +114,7 @@ function register<I extends z.ZodType, R extends z.ZodType>(
       const called = callOf(raw);
       const { runId, attempt } = called;
       const progress = stepProgress(ports, contract.name, called);
-      const cancel = watchForCancel(ports, contract.name, runId);
+      const cancel = new CancelWatch(ports, contract.name, runId);
       const log = stepLog(context, progress.step, runId);
       const startedMs = performance.now();
       // Waits are measured by the engine's clock, because the clocks of two hosts may differ.
@@ -131,18 +131,12 @@ function register<I extends z.ZodType, R extends z.ZodType>(
         try {
           const finish = AbortSignal.timeout(ACTIVITY_MS);
           const waitedMs = attempt === undefined ? 0 : nowMs() - attempt.sinceMs;
-          const trouble = attempt?.code !== undefined && { code: attempt.code, forMs: nowMs() - attempt.codeSinceMs };
+          const trouble =
+            attempt?.code === undefined ? undefined : { code: attempt.code, forMs: nowMs() - attempt.codeSinceMs };
           const signal = AbortSignal.any([finish, cancel.signal]);
-          const call = {
-            signal,
-            finish,
-            waitedMs,
-            progress,
-            isWaitedFor: () => permits.isWaitedFor,
-            run: cancel.run,
-            ...(cancel.runVersion !== undefined && { runVersion: cancel.runVersion }),
-            ...(trouble && { trouble }),
-          };
+          const { run: row, runVersion } = cancel;
+          const isWaitedFor = (): boolean => permits.isWaitedFor;
+          const call = { signal, finish, waitedMs, progress, isWaitedFor, run: row, runVersion, trouble };
           const signer = await signerOfNow(ports.signing, signal);
           const reply = await run({ ...ports, engine, signer }, input, call);
           await progress.end('done' in reply ? 'done' : 'waiting');
@@ -188,8 +182,8 @@ async function waitForPermit(
   const message = `${LONG_STEPS} long steps are running in this process: waiting for a turn`;
   progress.text(message);
   await progress.end('waiting');
-  const trouble = attempt?.code === undefined ? {} : { trouble: { code: attempt.code, message } };
-  return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, now), ...trouble };
+  const trouble = attempt?.code === undefined ? undefined : { code: attempt.code, message };
+  return { retryAfterMs: busyPauseMs(PERMIT_MS, attempt, now), trouble };
 }
 
 /**
@@ -212,13 +206,10 @@ function inputOf<I extends z.ZodType, R extends z.ZodType>(contract: StepContrac
   const paths = parsed.error.issues
     .slice(0, 10)
     .map(({ path, message }) => `${path.map(String).join('.')}: ${message}`);
-  throw new InputError(
-    'STEP_INPUT_INVALID',
-    `the input of ${contract.name} is not valid for this version: ${paths.join('; ')}`,
-    {
-      remedy: 'If another version of the app asked, do nothing: the next run starts from the beginning.',
-    },
-  );
+  const text = `the input of ${contract.name} is not valid for this version: ${paths.join('; ')}`;
+  throw new InputError('STEP_INPUT_INVALID', text, {
+    remedy: 'If another version of the app asked, do nothing: the next run starts from the beginning.',
+  });
 }
 
 /** Limits how much work of one kind a process does at once. */

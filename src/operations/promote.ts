@@ -8,17 +8,14 @@ import type { awaitPromotionsContract, incrementPromotionsContract } from './con
 import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
-import type { StorePort } from '../ports/store.js';
-import type { Progress } from '../ports/progress.js';
-import type { Promotions } from '../ports/promotions.js';
-import type { Runs } from '../ports/runs.js';
+import type { RunPorts } from '../ports/run-ports.js';
 
 /**
  * A promote job increments `generation` of each promotion of the tag.
  * @throws PolicyError `NO_RULE_MATCHES`
  */
 export async function incrementPromotionsStep(
-  ports: Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
+  ports: RunPorts & Pick<Ports, 'registries' | 'rules'>,
   input: InputOf<typeof incrementPromotionsContract>,
   { signal, run }: StepCall,
 ): Promise<ResultOf<typeof incrementPromotionsContract>> {
@@ -41,11 +38,8 @@ export async function incrementPromotionsStep(
   const reason = job?.operation === 'promote' ? job.reason : undefined;
   const incremented: ResultOf<typeof incrementPromotionsContract> = [];
   for (const rule of match.rules) {
-    const { promotionId, generation } = await incrementGeneration(ports, rule, input.source, {
-      kind: 'job',
-      id: input.runId,
-      ...(reason !== undefined && { reason }),
-    });
+    const trigger = { kind: 'job', id: input.runId, reason } as const;
+    const { promotionId, generation } = await incrementGeneration(ports, rule, input.source, trigger);
     incremented.push({ promotionId, generation });
   }
   return incremented;
@@ -55,7 +49,7 @@ const POLL_MS = 1_000;
 
 /** Waits until each promotion's row has observed the generation, and returns the outcomes. */
 export async function awaitPromotionsStep(
-  ports: StorePort<Promotions>,
+  ports: Pick<RunPorts, 'store'>,
   input: InputOf<typeof awaitPromotionsContract>,
   { progress }: StepCall,
 ): Promise<StepReply<ResultOf<typeof awaitPromotionsContract>>> {

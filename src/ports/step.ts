@@ -31,10 +31,10 @@ export interface StepCall {
   /** True while another long step waits for this one's permit. Default: false. */
   isWaitedFor?: () => boolean;
   /** The error of the call before, and how long it has come without another error in between, in milliseconds. */
-  trouble?: { code: string; forMs: number };
+  trouble?: { code: string; forMs: number } | undefined;
   /** The run's row at the start of the call. */
   run?: RunRow | undefined;
   /** The version of `run`, for a conditional write. */
-  runVersion?: string;
+  runVersion?: string | undefined;
   progress: StepProgressSink;
 }

@@ -1,16 +1,7 @@
 import type { RegistryEvent } from '../messages/registry-event.js';
-import type { Attachments } from '../ports/attachments.js';
-import type { IgnoredEvents } from '../ports/ignored-events.js';
 import type { Ports } from '../ports/ports.js';
-import type { Progress } from '../ports/progress.js';
-import type { PromotionLists } from '../ports/promotion-lists.js';
-import type { Promotions } from '../ports/promotions.js';
-import type { Runs } from '../ports/runs.js';
-import type { StorePort } from '../ports/store.js';
-import type { SubjectIndex } from '../ports/subject-index.js';
 
-export type EventPorts = Pick<Ports, 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'> &
-  StorePort<Promotions & Runs & Progress & PromotionLists & SubjectIndex & Attachments & IgnoredEvents>;
+export type EventPorts = Pick<Ports, 'store' | 'registries' | 'engine' | 'rules' | 'paused' | 'now' | 'jobPolicy'>;
 
 /** A push or deletion of a tag or a manifest, reported by an event or found by a change scan. */
 export interface Change {

@@ -19,18 +19,8 @@ import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { SignerSource } from '../signing/index.js';
 import { signingWarnings } from '../evidence/signing-warnings.js';
-import type { StorePort } from '../ports/store.js';
-import type { IgnoredEvents } from '../ports/ignored-events.js';
-import type { Progress } from '../ports/progress.js';
-import type { PromotionLists } from '../ports/promotion-lists.js';
-import type { Promotions } from '../ports/promotions.js';
-import type { RunLists } from '../ports/run-lists.js';
-import type { SubjectIndex } from '../ports/subject-index.js';
 
-interface ExplainPorts
-  extends
-    Pick<Ports, 'rules' | 'registries' | 'paused' | 'now'>,
-    StorePort<Promotions & PromotionLists & RunLists & SubjectIndex & Progress & IgnoredEvents> {
+interface ExplainPorts extends Pick<Ports, 'store' | 'rules' | 'registries' | 'paused' | 'now'> {
   /** Undefined if no key is set. */
   signing: SignerSource | undefined;
 }
@@ -100,7 +90,7 @@ async function explainTag(ports: ExplainPorts, name: TagName): Promise<Explanati
     factsOf(ports, rules, rows, matching.length > 0 || rows.length > 0 ? [name] : []),
     signs ? signingWarnings(ports, AbortSignal.timeout(LOOK_MS)) : [],
   ]);
-  return { ...explain({ ...facts, name, ignored }), ...(warnings.length > 0 && { warnings }) };
+  return { ...explain({ ...facts, name, ignored }), warnings: warnings.length > 0 ? warnings : undefined };
 }
 
 /** The promotions of a source repository, by tag; or those with this destination repository, newest run first. */
@@ -123,7 +113,7 @@ async function explainRepository(
       : next === undefined
         ? undefined
         : `there are more promotions: acr-promoter promotions ${option}`;
-  return explainRows(await factsOf(ports, rules, items), { reference, ...(note !== undefined && { note }) });
+  return explainRows(await factsOf(ports, rules, items), { reference, note });
 }
 
 /** The promotions whose newest runs saw the digest; with a repository, also those with the digest in their graphs. */
@@ -159,7 +149,7 @@ async function explainDigest(
   return explainRows(await factsOf(ports, rules, rows.slice(0, MOST_TOGETHER)), {
     reference,
     digest: whole ?? asked,
-    ...(notes.length > 0 && { note: notes.join('; ') }),
+    note: notes.length > 0 ? notes.join('; ') : undefined,
   });
 }
 
@@ -182,8 +172,7 @@ async function subjectOf(
     const { bytes, descriptor } = await at.fetchManifest(digest, { signal });
     return parseManifest(bytes, descriptor.mediaType, `${at.name}@${digest}`).subject?.digest;
   } catch (error) {
-    if (error instanceof PromoterError || (error instanceof DOMException && error.name === 'TimeoutError'))
-      return undefined;
+    if (error instanceof PromoterError || isTimeout(error)) return undefined;
     throw error;
   }
 }
@@ -205,10 +194,10 @@ async function factsOf(
   for (const { runId, runOpen } of rows) {
     if (runOpen && runId !== undefined) steps.set(runId, await ports.store.listProgress(runId));
   }
-  const looks = lookUntil(ports, AbortSignal.timeout(LOOK_MS));
+  const signal = AbortSignal.timeout(LOOK_MS);
   const [seen, evidence] = await Promise.all([
-    looks.tags([...places, ...rows.flatMap(placesOf)]),
-    looks.evidence(rows, rules),
+    tagsNow(ports, [...places, ...rows.flatMap(placesOf)], signal),
+    evidenceNow(ports, rows, rules, signal),
   ]);
   return { rules, paused: ports.paused, rows, steps, seen, evidence };
 }
@@ -218,43 +207,45 @@ function placesOf({ source, destination }: PromotionRow): TagName[] {
   return [source, ...(tag === undefined ? [] : [{ registry, repository, tag }])];
 }
 
-interface Looks {
-  /** The digests of these tags now, by reference. */
-  tags(places: readonly TagName[]): Promise<Map<string, Check>>;
-  /** Whether the evidence of promotions in sync is at the destination, by promotion id. */
-  evidence(rows: readonly PromotionRow[], rules: readonly Rule[]): Promise<Map<string, Check>>;
+/** Asks a registry. If it does not answer, the answer is unknown. */
+async function checked({ now }: Pick<ExplainPorts, 'now'>, look: () => Promise<Check>): Promise<Check> {
+  try {
+    return await look();
+  } catch (error) {
+    return { state: 'unknown', since: now().toISOString(), ...whyNot(error) };
+  }
 }
 
-/** Asks the registries until `signal` aborts. A registry that does not answer makes its part of the answer unknown. */
-function lookUntil(ports: Pick<ExplainPorts, 'registries' | 'now'>, signal: AbortSignal): Looks {
-  const check = async (look: () => Promise<Check>): Promise<Check> => {
-    try {
-      return await look();
-    } catch (error) {
-      return { state: 'unknown', since: ports.now().toISOString(), ...whyNot(error) };
-    }
-  };
-  return {
-    tags: async (places) => {
-      const byReference = new Map(places.map((place) => [formatReference(place), place]));
-      const checks = [...byReference].map(async ([reference, place]): Promise<[string, Check]> => [
-        reference,
-        await check(async () => {
-          const found = await resolveTag(ports, place, signal);
-          return found === undefined ? { state: 'missing' } : { state: 'there', digest: found.digest };
-        }),
-      ]);
-      return new Map(await Promise.all(checks));
-    },
-    evidence: async (rows, rules) => {
-      const checks = rows.map(async (row): Promise<[string, Check][]> => {
-        const rule = rules.find(({ name }) => name === row.rule);
-        if (rule === undefined || !seemsInSync(row)) return [];
-        return [[row.id, await check(() => lookAtEvidence(ports, row, rule, signal))]];
-      });
-      return new Map((await Promise.all(checks)).flat());
-    },
-  };
+/** The digests of these tags now, by reference. */
+async function tagsNow(
+  ports: ExplainPorts,
+  places: readonly TagName[],
+  signal: AbortSignal,
+): Promise<Map<string, Check>> {
+  const byReference = new Map(places.map((place) => [formatReference(place), place]));
+  const checks = [...byReference].map(async ([reference, place]): Promise<[string, Check]> => {
+    const look = async (): Promise<Check> => {
+      const found = await resolveTag(ports, place, signal);
+      return found === undefined ? { state: 'missing' } : { state: 'there', digest: found.digest };
+    };
+    return [reference, await checked(ports, look)];
+  });
+  return new Map(await Promise.all(checks));
+}
+
+/** Whether the evidence of promotions in sync is at the destination, by promotion id. */
+async function evidenceNow(
+  ports: ExplainPorts,
+  rows: readonly PromotionRow[],
+  rules: readonly Rule[],
+  signal: AbortSignal,
+): Promise<Map<string, Check>> {
+  const checks = rows.map(async (row): Promise<[string, Check][]> => {
+    const rule = rules.find(({ name }) => name === row.rule);
+    if (rule === undefined || !seemsInSync(row)) return [];
+    return [[row.id, await checked(ports, () => lookAtEvidence(ports, row, rule, signal))]];
+  });
+  return new Map((await Promise.all(checks)).flat());
 }
 
 function seemsInSync({ runOpen, generation, observedGeneration, last }: PromotionRow): boolean {
@@ -262,11 +253,12 @@ function seemsInSync({ runOpen, generation, observedGeneration, last }: Promotio
   return isDone && !runOpen && generation <= observedGeneration && last.code === undefined;
 }
 
-function whyNot(error: unknown): { code: string; reason: string; remedy?: string } {
-  if (!(error instanceof PromoterError)) {
-    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-    if (isLate) return { code: 'TIMEOUT', reason: `no usable answer within ${LOOK_MS / 1000} seconds` };
-  }
+function whyNot(error: unknown): { code: string; reason: string; remedy?: string | undefined } {
+  if (isTimeout(error)) return { code: 'TIMEOUT', reason: `no usable answer within ${LOOK_MS / 1000} seconds` };
   const { code, message: reason, remedy } = describeError(error);
-  return { code, reason, ...(remedy !== undefined && { remedy }) };
+  return { code, reason, remedy };
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError';
 }

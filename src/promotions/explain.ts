@@ -40,7 +40,7 @@ export function explain(input: ExplainInput): Explanation {
     reference: formatReference(input.name),
     promoted: isPromoted(promotions),
     promotions,
-    ...(promotions.length === 0 && { nearest: nearest ?? 'there are no rules' }),
+    nearest: promotions.length === 0 ? nearest : undefined,
     ignored: [...input.ignored],
   };
 }
@@ -48,9 +48,8 @@ export function explain(input: ExplainInput): Explanation {
 /** The promotions of a repository or of a digest. A digest counts as promoted if the tag still has it. */
 export function explainRows(
   input: ExplainFacts,
-  asked: { reference: string; digest?: string; note?: string },
+  { reference, digest, note }: { reference: string; digest?: string | undefined; note?: string | undefined },
 ): Explanation {
-  const { reference, digest, note } = asked;
   const promotions = input.rows.map((row): ExplainedPromotion => {
     const explained = explainRow(input, row);
     const has = row.last?.digest;
@@ -58,7 +57,7 @@ export function explainRows(
     const text = `the tag has ${has ?? 'no digest'} now; ${digest} was seen under it: ${explained.text}`;
     return { ...explained, promoted: false, text };
   });
-  return { reference, promoted: isPromoted(promotions), promotions, ...(note !== undefined && { note }), ignored: [] };
+  return { reference, promoted: isPromoted(promotions), promotions, note, ignored: [] };
 }
 
 /** Promotions without a matching rule do not count. */
@@ -107,7 +106,7 @@ function explainUnseen({ name, paused, seen }: ExplainInput, rule: Rule): Explai
     destination,
     promoted: false,
     text: texts.join('; '),
-    ...(seen.has(source) && { checks: { source: there, destination: seen.get(destination) ?? NOT_ASKED } }),
+    checks: seen.has(source) ? { source: there, destination: seen.get(destination) ?? NOT_ASKED } : undefined,
     remedy: isMissing
       ? 'Push it, or correct the reference.'
       : `Check that the registry's events arrive (docs/how-to/deploy.md), or start a run: acr-promoter promote --submit ${source}`,
@@ -122,8 +121,8 @@ function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion 
     rule: row.rule,
     source: formatReference(row.source),
     destination: row.destination,
-    ...(last?.digest !== undefined && { digest: last.digest }),
-    ...(row.runId !== undefined && { runId: row.runId }),
+    digest: last?.digest,
+    runId: row.runId,
     checks: checksOf(input, row),
   };
   const stands = row.runOpen
@@ -135,13 +134,9 @@ function explainRow(input: ExplainFacts, row: PromotionRow): ExplainedPromotion 
     rule === undefined ? `the rule ${row.rule} no longer exists` : matchRules([rule], row.source).nearest;
   if (unmatched === undefined) return { ...about, promoted: false, ...stands };
   // It is unknown when the last matching rule went away.
-  const { since: _since, promoted: _promoted, ...rest } = stands;
   const at = row.runOpen || last === undefined ? '' : ` (${last.finishedAt})`;
-  return {
-    ...about,
-    ...rest,
-    text: `${unmatched}; its last state${at}: ${stands.text}`,
-  };
+  const text = `${unmatched}; its last state${at}: ${stands.text}`;
+  return { ...about, ...stands, since: undefined, promoted: undefined, text };
 }
 
 /** The checks of a row. If an open run waits for an error, `since` is the time of its first failure. */
@@ -158,7 +153,7 @@ function checksOf({ seen, evidence, steps }: ExplainFacts, row: PromotionRow): C
   return {
     source: known(seen.get(formatReference(row.source)) ?? NOT_ASKED),
     destination: known(seen.get(row.destination) ?? NOT_ASKED),
-    ...(proof && { evidence: known(proof) }),
+    evidence: proof && known(proof),
   };
 }
 
@@ -177,27 +172,27 @@ const DOING: Readonly<Record<string, string>> = {
 
 function explainOpen({ steps }: ExplainFacts, row: PromotionRow): Stands {
   const done = steps.get(row.runId ?? '') ?? [];
-  const since = { since: row.runOpenedAt ?? row.incrementedAt };
+  const since = row.runOpenedAt ?? row.incrementedAt;
   const before =
     row.last?.outcome === 'promoted' ? `; until it finishes, ${row.destination} keeps its current image` : '';
   if (row.state === 'waiting') {
     const reason = done.findLast(({ step }) => step === 'markWaiting')?.text ?? 'evidence is missing';
     const remedy = 'Sign the image as the rule demands. The run continues when the signature is pushed.';
-    return { ...since, state: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
+    return { since, state: 'waiting', text: `waits for evidence: ${reason}${before}`, reason, remedy };
   }
   const trouble = done.findLast(({ state, waitsFor }) => state === 'waiting' && waitsFor !== undefined);
   const step = done.findLast(({ state }) => state === 'working') ?? trouble ?? done.at(-1);
-  if (step === undefined) return { ...since, state: 'working', text: `its run is about to begin${before}` };
+  if (step === undefined) return { since, state: 'working', text: `its run is about to begin${before}` };
   const doing = step.state === 'working' ? DOING[step.step] : undefined;
   const at = `${doing ?? `${step.step} ${step.state}`}${step.text === '' ? '' : `: ${step.text}`}`;
   const { waitsFor, state } = step;
   if (waitsFor === undefined || state !== 'waiting')
-    return { ...since, state: 'working', text: `in progress: ${at}${before}`, step: step.step };
+    return { since, state: 'working', text: `in progress: ${at}${before}`, step: step.step };
   const { code, tries, nextAt, unanswered } = waitsFor;
   if (unanswered !== undefined)
-    return { ...since, state: 'working', text: `${step.text}${before}`, step: step.step, code };
+    return { since, state: 'working', text: `${step.text}${before}`, step: step.step, code };
   const text = `in progress: ${at}; tried ${tries === 1 ? 'once' : `${tries} times`}, next try at about ${nextAt}${before}`;
-  return { ...since, state: 'working', text, step: step.step, code };
+  return { since, state: 'working', text, step: step.step, code };
 }
 
 function explainQueued({ paused }: ExplainFacts, row: PromotionRow): Stands {
@@ -212,15 +207,10 @@ function explainQueued({ paused }: ExplainFacts, row: PromotionRow): Stands {
 }
 
 function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefined): Stands {
-  const { source, destination, failures, since, last } = row;
+  const { destination, failures, since, last } = row;
   if (last === undefined) return { state: 'waiting', text: 'no run has ended yet' };
   const { outcome, code, reason, remedy } = last;
-  const why = {
-    since: since ?? last.finishedAt,
-    ...(code !== undefined && { code }),
-    ...(reason !== undefined && { reason }),
-    ...(remedy !== undefined && { remedy }),
-  };
+  const why = { since: since ?? last.finishedAt, code, reason, remedy };
   const because = [code, reason].filter((part) => part !== undefined && part !== '').join(': ');
   switch (outcome) {
     case 'promoted':
@@ -228,29 +218,15 @@ function explainLast(input: ExplainFacts, row: PromotionRow, rule: Rule | undefi
     case 'completed': {
       if (code !== undefined) return { ...why, state: 'in_sync', text: `there is nothing to promote: ${because}` };
       const checks = checksOf(input, row);
-      const moved = movedText(checks, {
-        source: formatReference(source),
-        destination,
-        digest: last.digest,
-        at: why.since,
-      });
-      // `since` is left out: it is unknown when the tag changed.
+      const moved = movedText(checks, row, why.since) ?? uncheckedText(row, rule);
+      // `since` is left out: it is unknown when the tag or the rule changed.
       if (moved !== undefined) return { state: 'waiting', text: moved };
-      const unchecked = uncheckedText(row, rule);
-      if (unchecked !== undefined) return { state: 'waiting', text: unchecked };
       const [unknown] = unknownOf(checks);
       if (unknown !== undefined) {
-        const { check } = unknown;
+        const { code: unknownCode, reason: unknownReason, remedy: advice = ASK_AGAIN } = unknown.check;
         const text = `${destination} got ${last.digest ?? 'its image'} at ${why.since}; what it has now could not be checked`;
-        return {
-          state: 'in_sync',
-          promoted: null,
-          text,
-          since: why.since,
-          code: check.code,
-          reason: check.reason,
-          remedy: check.remedy ?? ASK_AGAIN,
-        };
+        const checked = { code: unknownCode, reason: unknownReason, remedy: advice };
+        return { state: 'in_sync', promoted: null, text, since: why.since, ...checked };
       }
       const text = `${destination} is ${last.digest ?? 'as the rule demands'}${unseenText(row)}`;
       return { ...why, state: 'in_sync', promoted: true, text };
@@ -282,10 +258,8 @@ function unseenText({ news }: PromotionRow): string {
 }
 
 /** Requirements that an edit added to the rule and that the last run has not checked. */
-function uncheckedText(
-  { source, destination, last, ...row }: PromotionRow,
-  rule: Rule | undefined,
-): string | undefined {
+function uncheckedText(row: PromotionRow, rule: Rule | undefined): string | undefined {
+  const { source, destination, last } = row;
   const digest = last?.digest;
   if (rule === undefined || last === undefined || digest === undefined) return undefined;
   const isScheduled = rule.triggers.includes('schedule');
@@ -311,18 +285,17 @@ function leadsTo(rule: Rule, source: TagName, destination: string): boolean {
 
 /** The parts of an answer that could not be checked. */
 export function unknownOf({ source, destination, evidence }: Checks): { part: keyof Checks; check: Unknown }[] {
-  const parts = { source, destination, evidence };
-  return (['source', 'destination', 'evidence'] as const).flatMap((part) => {
-    const check = parts[part];
-    return check?.state === 'unknown' ? [{ part, check }] : [];
-  });
+  const parts = [['source', source] as const, ['destination', destination] as const, ['evidence', evidence] as const];
+  return parts.flatMap(([part, check]) => (check?.state === 'unknown' ? [{ part, check }] : []));
 }
 
 /** A difference that is certain, even if another check failed. */
 function movedText(
   { source: from, destination: to, evidence }: Checks,
-  { source, destination, digest, at }: { source: string; destination: string; digest: string | undefined; at: string },
+  { source: tag, destination, last }: PromotionRow,
+  at: string,
 ): string | undefined {
+  const [source, digest] = [formatReference(tag), last?.digest];
   if (digest === undefined) return undefined;
   const got = `${destination} got ${digest} at ${at}`;
   if (from.state === 'missing') return `${source} has been deleted; ${got}`;

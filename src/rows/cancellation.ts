@@ -1,9 +1,7 @@
-import type { Runs } from '../ports/runs.js';
 import { PromoterError } from '../oci/index.js';
 import type { Cancellation, RunResult, RunRow } from './run-row.js';
-import type { Engine } from '../ports/engine.js';
-import type { Progress } from '../ports/progress.js';
 import type { Promotions } from '../ports/promotions.js';
+import type { RunPorts } from '../ports/run-ports.js';
 import { jobInstanceOf } from './job-instance.js';
 import type { PromotionRow } from './promotion-row.js';
 import { changeRun } from './row-writes.js';
@@ -42,12 +40,6 @@ export function isCancelled(error: unknown): boolean {
   return error instanceof PromoterError && error.code === RUN_CANCELLED;
 }
 
-interface CancelPorts {
-  store: Promotions & Runs & Progress;
-  engine: Engine;
-  now(): Date;
-}
-
 export type CancelAnswer =
   | { state: 'unknown' }
   /**
@@ -64,7 +56,7 @@ export type CancelAnswer =
  * @throws PromoterError `ROW_CONTENDED` (transient)
  */
 export async function cancelRun(
-  ports: CancelPorts,
+  ports: Omit<RunPorts, 'paused'>,
   runId: string,
   who: { by: string; reason?: string },
 ): Promise<CancelAnswer> {
@@ -94,7 +86,7 @@ async function promotionOf(store: Promotions, { input }: RunRow): Promise<Promot
  * The flag is written before this reads the progress rows. A run that begins to wait writes its event first and then
  * reads the flag, so one of the two sees the other.
  */
-async function endWaits({ store, engine }: CancelPorts, run: RunRow): Promise<void> {
+async function endWaits({ store, engine }: Pick<RunPorts, 'store' | 'engine'>, run: RunRow): Promise<void> {
   const steps = await store.listProgress(run.id);
   const waits = steps.map(({ state, event }) => (state === 'waiting' ? event : undefined));
   const promotion = await promotionOf(store, run);

@@ -11,13 +11,6 @@ import { readNote } from './notes.js';
 import { pageFrom } from './pages.js';
 import type { Ports } from '../ports/ports.js';
 import { isRowError } from './scan.js';
-import type { StorePort } from '../ports/store.js';
-import type { IgnoredEvents } from '../ports/ignored-events.js';
-import type { Notes } from '../ports/notes.js';
-import type { PromotionLists } from '../ports/promotion-lists.js';
-import type { Promotions } from '../ports/promotions.js';
-import type { RunLists } from '../ports/run-lists.js';
-import type { SubjectIndex } from '../ports/subject-index.js';
 
 /** Runs, promotions and ignored events checked per tick. */
 const HOUSE_PAGE = 100;
@@ -28,8 +21,7 @@ const IGNORED_MS = 7 * 24 * 3_600_000;
 /** How often ended engine instances without a row are purged, in milliseconds. */
 const FORGET_EVERY_MS = 3_600_000;
 
-type HousePorts = Pick<Ports, 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'> &
-  StorePort<Promotions & PromotionLists & RunLists & SubjectIndex & IgnoredEvents & Notes>;
+type HousePorts = Pick<Ports, 'store' | 'engine' | 'documents' | 'rules' | 'retentionDays' | 'now'>;
 
 const DAY_MS = 24 * 3_600_000;
 const NOTE = 'housekeeping';

@@ -27,7 +27,7 @@ export function answering(
     } catch (error) {
       if (!(error instanceof InputError)) throw error;
       const { code, message, remedy } = describeError(error);
-      return errorAnswer(400, code, message, remedy === undefined ? {} : { remedy });
+      return errorAnswer(400, code, message, { remedy });
     }
   };
 }

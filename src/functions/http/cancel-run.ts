@@ -2,14 +2,10 @@ import type { HttpRequest, HttpResponseInit } from '@azure/functions';
 import { getClient, input } from 'durable-functions';
 import { z } from 'zod';
 import { cancelRun, type CancelAnswer } from '../../rows/cancellation.js';
-import type { Ports } from '../../ports/ports.js';
+import type { RunPorts } from '../../ports/run-ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer } from './answers.js';
 import { registerRoute } from './register-route.js';
-import type { StorePort } from '../../ports/store.js';
-import type { Progress } from '../../ports/progress.js';
-import type { Promotions } from '../../ports/promotions.js';
-import type { Runs } from '../../ports/runs.js';
 
 /** One line of text, without control characters. */
 function line(characters: number): z.ZodType<string, string> {
@@ -40,7 +36,7 @@ export function registerCancelRun(ports: StaticPorts, engineOf: EngineOf): void 
  * such run. The run ends within seconds, as `cancelled`, unless its last write was already done.
  */
 export async function answerCancel(
-  ports: Pick<Ports, 'engine' | 'now'> & StorePort<Promotions & Runs & Progress>,
+  ports: Omit<RunPorts, 'paused'>,
   runId: string,
   request: Pick<HttpRequest, 'text'>,
 ): Promise<HttpResponseInit> {

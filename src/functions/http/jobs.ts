@@ -10,12 +10,8 @@ import { openJob } from '../../operations/start-job.js';
 import { errorAnswer } from './answers.js';
 import { registerRoute } from './register-route.js';
 import { describeRun } from './runs.js';
-import type { StorePort } from '../../ports/store.js';
-import type { JobIds } from '../../ports/job-ids.js';
-import type { Progress } from '../../ports/progress.js';
-import type { Runs } from '../../ports/runs.js';
 
-type JobPorts = Pick<Ports, 'queues' | 'documents' | 'now'> & StorePort<Runs & Progress & JobIds>;
+type JobPorts = Pick<Ports, 'store' | 'queues' | 'documents' | 'now'>;
 
 /**
  * `POST jobs` accepts a job: 202 with its id and status URL, or 400 with all problems. Its permissions are checked when
@@ -67,10 +63,7 @@ function parseBody(text: string): ReadText {
 
 function refuse(error: InputError): HttpResponseInit {
   const { code, message, remedy, details } = describeError(error);
-  return errorAnswer(400, code, message, {
-    problems: details?.problems ?? [{ path: '', message }],
-    ...(remedy !== undefined && { remedy }),
-  });
+  return errorAnswer(400, code, message, { problems: details?.problems ?? [{ path: '', message }], remedy });
 }
 
 /** The run of a job, by the job's id or the run's id. */

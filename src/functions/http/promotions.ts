@@ -15,18 +15,9 @@ type PromotionPorts = Pick<StaticPorts, 'store' | 'rules' | 'registries' | 'paus
  * `GET promotions/{id}` returns a row and the steps of its run.
  */
 export function registerPromotions(ports: PromotionPorts): void {
-  registerRoute(
-    'listPromotions',
-    'GET',
-    'promotions',
-    answering((request) => listPromotions(ports, request)),
-  );
-  registerRoute(
-    'getPromotion',
-    'GET',
-    'promotions/{id}',
-    answering((request) => getPromotion(ports, request.params.id ?? '')),
-  );
+  const list = answering((request) => listPromotions(ports, request));
+  registerRoute('listPromotions', 'GET', 'promotions', list);
+  registerRoute('getPromotion', 'GET', 'promotions/{id}', (request) => getPromotion(ports, request.params.id ?? ''));
 }
 
 async function listPromotions(ports: PromotionPorts, request: HttpRequest): Promise<HttpResponseInit> {
@@ -34,9 +25,9 @@ async function listPromotions(ports: PromotionPorts, request: HttpRequest): Prom
   if (reference !== null) return { jsonBody: await explainReference(ports, reference) };
   const page = pageOf(request);
   const filter = promotionFilterOf(request);
-  const { items, next } = await ports.store.listPromotions({ ...page, filter });
-  await refuseUnknownNames(ports, filter, { items, ...(next !== undefined && { next }) }, page.from);
-  return { jsonBody: { promotions: items, ...(next !== undefined && { next }) } };
+  const found = await ports.store.listPromotions({ ...page, filter });
+  await refuseUnknownNames(ports, filter, found, page.from);
+  return { jsonBody: { promotions: found.items, next: found.next } };
 }
 
 async function getPromotion(ports: PromotionPorts, id: string): Promise<HttpResponseInit> {

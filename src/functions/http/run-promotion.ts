@@ -7,10 +7,7 @@ import { incrementGeneration } from '../../rows/generation.js';
 import type { Ports } from '../../ports/ports.js';
 import type { EngineOf, StaticPorts } from '../activities.js';
 import { errorAnswer, unknownPromotion } from './answers.js';
-import type { StorePort } from '../../ports/store.js';
-import type { Progress } from '../../ports/progress.js';
-import type { Promotions } from '../../ports/promotions.js';
-import type { Runs } from '../../ports/runs.js';
+import type { RunPorts } from '../../ports/run-ports.js';
 import { registerRoute } from './register-route.js';
 
 /** `POST promotions/{id}/run`: starts a run, whatever the last outcome was. */
@@ -25,10 +22,7 @@ export function registerRunPromotion(ports: StaticPorts, engineOf: EngineOf): vo
 }
 
 /** Answers 202 with the id of the run: a new one or the open one. If PROMOTION_PAUSED is set, the answer has no id. */
-export async function answerRun(
-  ports: Pick<Ports, 'engine' | 'rules' | 'paused' | 'now'> & StorePort<Promotions & Runs & Progress>,
-  id: string,
-): Promise<HttpResponseInit> {
+export async function answerRun(ports: RunPorts & Pick<Ports, 'rules'>, id: string): Promise<HttpResponseInit> {
   const row = (await ports.store.getPromotion(id))?.value;
   if (row === undefined) return unknownPromotion(id);
   let rules: readonly Rule[];
@@ -37,7 +31,7 @@ export async function answerRun(
   } catch (error) {
     if (!(error instanceof PromoterError)) throw error;
     const { code, message, remedy } = describeError(error);
-    return errorAnswer(503, code, message, remedy === undefined ? {} : { remedy });
+    return errorAnswer(503, code, message, { remedy });
   }
   const rule = rules.find(({ name }) => name === row.rule);
   if (rule === undefined) {
@@ -50,7 +44,6 @@ export async function answerRun(
     return errorAnswer(409, 'NO_RULE_MATCHES', nearest, { remedy: `Change rule ${row.rule} to include it.` });
   }
   const { runId, generation } = await incrementGeneration(ports, rule, row.source, { kind: 'http' });
-  const statusUrl = `/api/promotions/${id}`;
-  const jsonBody = { promotionId: id, generation, ...(runId !== undefined && { runId }), statusUrl };
-  return { status: 202, headers: { location: statusUrl }, jsonBody };
+  const location = `/api/promotions/${id}`;
+  return { status: 202, headers: { location }, jsonBody: { promotionId: id, generation, runId, statusUrl: location } };
 }

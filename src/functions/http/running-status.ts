@@ -28,11 +28,11 @@ export interface RunningStatus extends Status {
   paused: boolean;
   registries: RunningStatusPorts['registries'];
   /** When the last tick of the schedule ended, and how long ago that was. Absent before the first tick. */
-  lastTick?: { at: string; ageSeconds: number };
+  lastTick: { at: string; ageSeconds: number } | undefined;
   /** Absent if they cannot be read; a problem has the reason. `since`: when this instance first read this version. */
-  rules?: { count: number; since: string };
+  rules: { count: number; since: string } | undefined;
   /** The signing key. Absent if none is configured, or if it cannot be read; a problem has the reason. */
-  signing?: SignerStatus;
+  signing: SignerStatus | undefined;
   /**
    * Messages in each queue that wait or are processed, as the service estimates. A queue that does not answer is
    * absent.
@@ -50,9 +50,7 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
     } catch (error) {
       const { code, message, remedy } = describeError(error);
       // The same problem of several queues is reported once.
-      if (!problems.some((known) => known.code === code)) {
-        problems.push({ code, message, ...(remedy !== undefined && { remedy }) });
-      }
+      if (!problems.some((known) => known.code === code)) problems.push({ code, message, remedy });
       return undefined;
     }
   };
@@ -63,16 +61,12 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
       names.flatMap((name, index) => (counts[index] === undefined ? [] : [[name, counts[index]]])),
     );
   };
+  const hosts = ports.registries.map(({ host }) => host);
   const [rules, signer, ticked, unanswered, backlog, poison] = await Promise.all([
     asked(ports.rules.loaded()),
     ports.signing && asked(ports.signing.current(signal)),
     asked(lastTick(ports)),
-    asked(
-      unansweredRegistries(
-        ports,
-        ports.registries.map(({ host }) => host),
-      ),
-    ),
+    asked(unansweredRegistries(ports, hosts)),
     lengths(['registry-events', 'jobs']),
     lengths(['registry-events-poison', 'jobs-poison']),
   ]);
@@ -88,9 +82,9 @@ export async function runningStatus(ports: RunningStatusPorts): Promise<RunningS
     ],
     paused: ports.paused,
     registries: ports.registries,
-    ...(ticked !== undefined && { lastTick: ticked }),
-    ...(rules !== undefined && { rules }),
-    ...(signing !== undefined && { signing: signing.status }),
+    lastTick: ticked,
+    rules,
+    signing: signing?.status,
     backlog,
     poison,
   };

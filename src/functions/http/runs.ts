@@ -1,11 +1,5 @@
 import type { HttpRequest, HttpResponseInit } from '@azure/functions';
-import type { IgnoredEvents } from '../../ports/ignored-events.js';
-import type { JobIds } from '../../ports/job-ids.js';
 import type { Ports } from '../../ports/ports.js';
-import type { Progress } from '../../ports/progress.js';
-import type { RunLists } from '../../ports/run-lists.js';
-import type { Runs } from '../../ports/runs.js';
-import type { StorePort } from '../../ports/store.js';
 import type { RunRow } from '../../rows/run-row.js';
 import type { StepProgress } from '../../rows/step-progress.js';
 import { answering, errorAnswer } from './answers.js';
@@ -14,7 +8,7 @@ import { pageOf } from './page.js';
 import { refuseUnknownNames } from './unknown-names.js';
 import { registerRoute } from './register-route.js';
 
-type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> & Pick<Ports, 'rules' | 'now'>;
+type RunPorts = Pick<Ports, 'store' | 'rules' | 'now'>;
 
 /**
  * `GET runs` lists runs, newest first, by state, rule, repository, tag, digest. With `?state=ignored` it lists events
@@ -22,30 +16,21 @@ type RunPorts = StorePort<Runs & RunLists & Progress & JobIds & IgnoredEvents> &
  * `GET runs/{id}` returns a run with its steps and their durations.
  */
 export function registerRuns(ports: RunPorts): void {
-  registerRoute(
-    'listRuns',
-    'GET',
-    'runs',
-    answering((request) => listRuns(ports, request)),
-  );
-  registerRoute(
-    'getRun',
-    'GET',
-    'runs/{id}',
-    answering((request) => getRun(ports, request.params.id ?? '')),
-  );
+  const list = answering((request) => listRuns(ports, request));
+  registerRoute('listRuns', 'GET', 'runs', list);
+  registerRoute('getRun', 'GET', 'runs/{id}', (request) => getRun(ports, request.params.id ?? ''));
 }
 
 async function listRuns(ports: RunPorts, request: HttpRequest): Promise<HttpResponseInit> {
   if (request.query.get('state') === 'ignored') {
     const { items, next } = await ports.store.listIgnored({ ...pageOf(request), filter: ignoredFilterOf(request) });
-    return { jsonBody: { ignored: items, ...(next !== undefined && { next }) } };
+    return { jsonBody: { ignored: items, next } };
   }
   const page = pageOf(request);
   const filter = runFilterOf(request);
-  const { items, next } = await ports.store.listRuns({ ...page, filter });
-  await refuseUnknownNames(ports, filter, { items, ...(next !== undefined && { next }) }, page.from);
-  return { jsonBody: { runs: items, ...(next !== undefined && { next }) } };
+  const found = await ports.store.listRuns({ ...page, filter });
+  await refuseUnknownNames(ports, filter, found, page.from);
+  return { jsonBody: { runs: found.items, next: found.next } };
 }
 
 async function getRun(ports: RunPorts, id: string): Promise<HttpResponseInit> {

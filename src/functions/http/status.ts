@@ -4,7 +4,7 @@ import { registerRoute } from './register-route.js';
 export interface StatusProblem {
   code: string;
   message: string;
-  remedy?: string;
+  remedy?: string | undefined;
   /** The name of the setting with the problem. */
   setting?: string;
 }

@@ -19,34 +19,18 @@ export async function handleMessage<T>(
   parse: (raw: unknown) => T,
   handle: (message: T) => Promise<void>,
 ): Promise<void> {
-  const poison = async (error: unknown): Promise<void> => {
-    const { code, message } = describeError(error);
-    context.warn(`message of ${queue} kept as poison: ${code}: ${message}`);
-    await keepAsPoison(ports, queue, { code, reason: message, original: originalOf(raw) });
-  };
-  let message: T;
   try {
-    message = parse(raw);
+    await handle(parse(raw));
   } catch (error) {
-    if (!isForGood(error)) throw error;
-    await poison(error);
-    return;
-  }
-  try {
-    await handle(message);
-  } catch (error) {
-    if (isForGood(error)) {
-      await poison(error);
-      return;
-    }
     const { code, message: reason } = describeError(error);
-    const again = retryEnvelope(raw, { ...messageOf(context), now: ports.now() });
+    const again = isForGood(error) ? undefined : retryEnvelope(raw, { ...messageOf(context), now: ports.now() });
     if (again === undefined) {
-      await poison(error);
-      return;
+      context.warn(`message of ${queue} kept as poison: ${code}: ${reason}`);
+      await keepAsPoison(ports, queue, { code, reason, original: originalOf(raw) });
+    } else {
+      context.warn(`message of ${queue} put back for ${again.delaySeconds} s: ${code}: ${reason}`);
+      await ports.queues.send(queue, again.text, { delaySeconds: again.delaySeconds });
     }
-    context.warn(`message of ${queue} put back for ${again.delaySeconds} s: ${code}: ${reason}`);
-    await ports.queues.send(queue, again.text, { delaySeconds: again.delaySeconds });
   }
 }
 

@@ -179,7 +179,7 @@ test('a promote job uses no credential', async () => {
 
 test('a vault that is busy is asked again by the engine', async () => {
   await pushTo('hub', 'samples/busy');
-  vault.faults.push(...Array.from({ length: 2 }, () => refusal(503, 'ServiceUnavailable', 'busy')));
+  vault.faults.push(...Array.from({ length: 3 }, () => refusal(503, 'ServiceUnavailable', 'busy')));
   const job = { operation: 'resolve', reference: `${host('hub')}/samples/busy:v1`, credential: 'hub' };
   expect((await play(job, 'busy')).output).toMatchObject({ outcome: 'completed' });
   expect(vault.faults).toEqual([]);
