@@ -46,18 +46,21 @@ export class BlobReading {
    */
   async *piece(start: number, end: number): AsyncGenerator<Uint8Array> {
     const open = await this.#at(start);
+    let isRead = false;
     try {
-      while (open.position < end) {
+      while (!isRead) {
         const chunk = await nextOf(open);
         if (chunk === undefined) throw this.#wrongSize(`${open.position}`);
         const part = chunk.subarray(0, end - open.position);
         open.rest = chunk.subarray(part.length);
         open.position += part.length;
+        isRead = open.position === end;
+        // The registry may answer the request before the sender asks for more than the last part.
+        if (isRead) this.#open = open;
         yield part;
       }
-      this.#open = open;
     } finally {
-      if (this.#open !== open) await open.chunks.return?.();
+      if (!isRead) await open.chunks.return?.();
     }
   }
 

@@ -42,6 +42,29 @@ test('consecutive pieces share one open body', async () => {
   expect(closed()).toBe(1);
 });
 
+test('a piece is read when its last part was yielded, though nobody has asked for the end of it', async () => {
+  const { reading, opened, closed } = blob();
+  const sent: number[] = [];
+  // A registry has answered before the sender asks for more.
+  for (const [start, end] of [
+    [0, 30],
+    [30, 60],
+    [60, 100],
+  ] as const) {
+    const piece = reading.piece(start, end);
+    for (let position = start; position < end;) {
+      const part = (await piece.next()).value ?? new Uint8Array();
+      sent.push(...part);
+      position += part.length;
+    }
+  }
+  await reading.expectEnd();
+  expect(sent).toEqual([...BYTES]);
+  expect(opened).toEqual([0]);
+  await reading.close();
+  expect(closed()).toBe(1);
+});
+
 test('a chunk is yielded before the next one is read', async () => {
   const { reading, asked } = blob();
   const piece = reading.piece(0, 40);
