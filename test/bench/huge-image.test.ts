@@ -108,7 +108,6 @@ async function killHost(): Promise<void> {
     // Its SBOM and its signature.
     expect(await staged.listReferrers(root.digest)).toHaveLength(2);
     expect(smallMs).toBeLessThan(Math.max(MOST_SMALL_MS, 3 * aloneMs));
-    // With `--max-semi-space-size=2` it was 218 MB; by default, chunks that were used stay until V8 collects its young objects.
     expect(memory).toBeLessThan(MOST_HOST_BYTES);
   },
   2 * WITHIN_MS,

@@ -89,7 +89,9 @@ export async function movePart(
   let opened = false;
   const openAt = (offset: number): Promise<AsyncIterable<Uint8Array>> => {
     opened = true;
-    return onSide('source', 'fetch blob', async () => fromSource(await source.openBlob(blob, { offset, signal })));
+    return onSide('source', 'fetch blob', async () =>
+      fromSource(await source.openBlob(blob, { offset, signal, freesChunks: true })),
+    );
   };
   const upload = await onSide('destination', 'push blob', async () => {
     if (destination.pushPart) return destination.pushPart(blob, openAt, options);

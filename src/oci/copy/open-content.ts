@@ -49,7 +49,9 @@ export async function openBody(
 ): Promise<AsyncIterable<Uint8Array>> {
   const inline = decodeVerified(descriptor.data, descriptor);
   if (inline) return once(inline);
-  return onSide('source', 'fetch blob', async () => fromSource(await source.openBlob(descriptor, { signal })));
+  return onSide('source', 'fetch blob', async () =>
+    fromSource(await source.openBlob(descriptor, { signal, freesChunks: true })),
+  );
 }
 
 /** Reports an error in the middle of a stream as an error of the source, no matter which reader gets it. */

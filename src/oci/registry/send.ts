@@ -1,11 +1,19 @@
+import { on } from 'node:events';
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { isRecord } from '../descriptor.js';
 import { announceRequest } from './diagnostics.js';
 import { createDispatchers, type DispatcherOptions } from './dispatchers.js';
+import { inOneBuffer } from './one-buffer.js';
 import { markSent, transportErrorFrom } from './network-error.js';
 import type { StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
+
+/** Yields each chunk as it was received. The iterator of a stream copies all waiting chunks into a new one. */
+const AS_RECEIVED = { close: ['end', 'close'], highWaterMark: 1, lowWaterMark: 1 };
+
+/** Bytes of a response that wait until they are read. With undici's 64 KiB, the connection pauses too often. */
+const WAITING_BYTES = 256 * 1024;
 
 /** The body is opened only when the connection is ready for it, so that an unread body is never opened. */
 async function* readBody(
@@ -14,9 +22,9 @@ async function* readBody(
   broke: (error: unknown) => void,
 ): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of await body.open()) {
-      count(chunk.length);
-      yield chunk;
+    for await (const bytes of inOneBuffer(await body.open(), body.sizeBytes)) {
+      count(bytes.length);
+      yield bytes;
     }
   } catch (error) {
     broke(error);
@@ -105,6 +113,7 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
         method,
         // By default undici closes the connection after each HEAD, and half of all requests are HEAD.
         reset: false,
+        highWaterMark: WAITING_BYTES,
         headers: {
           ...request.headers,
           ...(sizeBytes !== undefined && { 'content-length': String(sizeBytes) }),
@@ -126,7 +135,9 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
     }
     async function* read(): AsyncGenerator<Uint8Array, undefined> {
       try {
-        for await (const chunk of response.body as AsyncIterable<Uint8Array>) {
+        // An error that came before is not emitted again.
+        if (response.body.errored) throw response.body.errored;
+        for await (const [chunk] of on(response.body, 'data', AS_RECEIVED) as AsyncIterable<[Uint8Array]>) {
           receivedBytes += chunk.length;
           yield chunk;
         }

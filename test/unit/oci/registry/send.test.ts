@@ -1,12 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { REQUEST_CHANNEL, type RequestEvent } from '../../../../src/oci/index.js';
 import type { DispatcherOptions } from '../../../../src/oci/registry/dispatchers.js';
 import { createSend } from '../../../../src/oci/registry/send.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
-import { chunksOf, failureOf, readAll } from './clients.js';
+import { chunksOf, failureOf, overwrittenBody, readAll, readSlowly } from './clients.js';
 import { scripted } from './scripted-server.js';
 
 async function withSend<T>(
@@ -156,6 +158,49 @@ describe('sending', () => {
         });
       });
     });
+  });
+
+  test('a slow server gets each chunk as it was, though its memory is used again for the next one', async () => {
+    const { body, digest } = overwrittenBody(32 * 1024 * 1024);
+    const server = createHttpServer((request, response) => {
+      void readSlowly(request).then((received) => response.end(received));
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    await withSend(async (send) => {
+      const response = await send({ method: 'PUT', url, kind: 'bytes', body });
+      expect((await readAll(response.body)).toString()).toBe(digest);
+    });
+    server.close();
+  });
+
+  test('a body that broke before it was read is an error', async () => {
+    let close = (): void => {};
+    const isBroken = new Promise<void>((resolve) => {
+      const listen = (): void => {
+        unsubscribe('undici:request:error', listen);
+        resolve();
+      };
+      subscribe('undici:request:error', listen);
+    });
+    const server = createServer((socket) => {
+      close = () => socket.destroy();
+      socket.once('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello'));
+    });
+    await new Promise<void>((resolve) => {
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    await withSend(async (send) => {
+      const { body } = await send({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` });
+      close();
+      await isBroken;
+      // undici emits the error of a body that nobody reads later.
+      for (let pause = 0; pause < 5; pause += 1) await setImmediate();
+      expect(await failureOf(readAll(body))).toMatchObject({ code: 'CONNECTION_CLOSED', transient: true });
+    });
+    server.close();
   });
 
   test('a server that does not read the body is an error', async () => {

@@ -13,7 +13,7 @@ import { createSend } from '../../../../src/oci/registry/send.js';
 import { retry } from '../../../../src/oci/registry/retry.js';
 import type { TransportRequest, TransportResponse } from '../../../../src/oci/registry/transport.js';
 import { CN, issue, issueAuthority } from '../../../support/certificates.js';
-import { failureOf, readAll } from './clients.js';
+import { failureOf, overwrittenBody, readAll, readSlowly } from './clients.js';
 
 const authority = issueAuthority({ subject: [[CN, 'test authority']] });
 const certificate = (name: string): { cert: string; key: string } => {
@@ -86,6 +86,17 @@ describe('TLS', () => {
       // One connection for each HTTP version, and one more if the first was not yet released. With undici's defaults
       // there would be twelve.
       expect(connections).toBeLessThanOrEqual(3);
+    });
+  });
+
+  test('a slow server gets each chunk as it was, though its memory is used again for the next one', async () => {
+    const { body, digest } = overwrittenBody(32 * 1024 * 1024);
+    answer = (request, response) => {
+      void readSlowly(request).then((received) => response.end(received));
+    };
+    await withSend(trusting, async (send) => {
+      const response = await send({ method: 'PUT', kind: 'bytes', body });
+      expect((await readAll(response.body)).toString()).toBe(digest);
     });
   });
 
