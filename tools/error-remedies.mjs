@@ -164,7 +164,6 @@ export const REMEDIES = {
   PATH_ABSOLUTE: ['an absolute path', 'Add --disable-path-validation if intended.'],
   PATH_BLOCKED: ['a file or link blocks the path', 'Pull to another folder.'],
   PATH_OUTSIDE: ['a link leads outside', 'Remove it, or add --allow-path-traversal.'],
-  PLAN_INVALID: ['the copy plan is unusable', 'Start again.'],
   PLAN_MISSING: ['the copy plan is unusable', 'Start again.'],
   PLATFORM_INVALID: ['no such platform', 'Write os[/arch][/variant][:os_version]; choose one that the message names.'],
   PLATFORM_NOT_FOUND: [

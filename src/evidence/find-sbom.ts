@@ -2,6 +2,7 @@ import {
   PolicyError,
   mapConcurrently,
   parseManifest,
+  parseObject,
   type Descriptor,
   type Digest,
   type ReadableRepository,
@@ -120,11 +121,7 @@ function nameOf(image: Pick<Descriptor, 'digest'>): string {
 
 /** An unreadable record counts as empty. The SBOMs are then made again, with the same bytes. */
 function parse(bytes: Uint8Array | undefined): Descriptor[] {
-  try {
-    return madeSchema.parse(JSON.parse(Buffer.from(bytes ?? []).toString('utf8'))).sboms;
-  } catch {
-    return [];
-  }
+  return madeSchema.safeParse(parseObject(bytes ?? '')).data?.sboms ?? [];
 }
 
 /** Records an SBOM as made by this app, in any repository, before it is pushed. */

@@ -10,6 +10,7 @@ import {
   type Digest,
   type Repository,
   packArtifact,
+  parseObject,
   type PackedArtifact,
 } from '../oci/index.js';
 import { type Signer, thumbprintsOf, NOTARY_SIGNATURE, notaryAnnotations, signNotary } from '../signing/index.js';
@@ -150,26 +151,16 @@ function pack(kept: Kept, { subject }: SignedClaim): PackedArtifact {
   });
 }
 
-interface Recorded {
-  /** Undefined if the document could not be parsed. */
-  kept: Kept | undefined;
-  version: string;
-}
-
+/** Reads the record of a signature. `packed` is undefined if the signature does not verify. */
 async function readRecord(
-  { documents }: Pick<Ports, 'documents'>,
+  { documents, now }: RecordPorts,
   claim: SignedClaim,
   signer: Signer,
-): Promise<Recorded | undefined> {
+): Promise<{ packed?: PackedArtifact | undefined; version?: string | undefined }> {
   const found = await documents.getVersioned('documents', nameOf(claim, signer));
-  if (found === undefined) return undefined;
-  let json: unknown;
-  try {
-    json = JSON.parse(Buffer.from(found.value).toString('utf8'));
-  } catch {
-    // The record is damaged. The caller replaces it.
-  }
-  return { kept: keptSchema.safeParse(json).data, version: found.version };
+  const kept = keptSchema.safeParse(parseObject(found?.value ?? '')).data;
+  const isUsable = kept !== undefined && (await isGood(kept, claim, signer, now()));
+  return { packed: isUsable ? pack(kept, claim) : undefined, version: found?.version };
 }
 
 /** True if the signature verifies and has the annotations that this version writes. */
@@ -179,16 +170,6 @@ async function isGood(kept: Kept, claim: SignedClaim, signer: Signer, now: Date)
   const isPackedSo = JSON.stringify(annotations) === JSON.stringify(expected);
   const signature = { mediaType, envelope: Buffer.from(envelope, 'base64') };
   return isPackedSo && (await isSignedByUs(claim, signature, signer, now));
-}
-
-/** The recorded signature, if it verifies. */
-async function recordedSignature(
-  ports: RecordPorts,
-  claim: SignedClaim,
-  signer: Signer,
-): Promise<PackedArtifact | undefined> {
-  const { kept } = (await readRecord(ports, claim, signer)) ?? {};
-  return kept && (await isGood(kept, claim, signer, ports.now())) ? pack(kept, claim) : undefined;
 }
 
 /**
@@ -205,9 +186,9 @@ async function recordSignature(
 ): Promise<PackedArtifact> {
   const { subject, metadata } = claim;
   return untilWritten(subject.digest, async () => {
-    const record = await readRecord(ports, claim, signer);
+    const { packed, version } = await readRecord(ports, claim, signer);
+    if (packed !== undefined) return packed;
     const now = ports.now();
-    if (record?.kept !== undefined && (await isGood(record.kept, claim, signer, now))) return pack(record.kept, claim);
     const made = await signNotary(subject, signer, { signingTime: now, metadata, signal });
     const fresh: Kept = {
       created: now.toISOString(),
@@ -216,7 +197,7 @@ async function recordSignature(
       annotations: made.annotations,
     };
     const bytes = Buffer.from(JSON.stringify(fresh));
-    const written = await ports.documents.putVersioned('documents', nameOf(claim, signer), bytes, record?.version);
+    const written = await ports.documents.putVersioned('documents', nameOf(claim, signer), bytes, version);
     return written !== undefined ? pack(fresh, claim) : undefined;
   });
 }
@@ -240,7 +221,7 @@ export async function findOurSignature(
   const { subject } = claim;
   const listed = await listSignatures(repository, subject, signal);
   if (listed.length === 0) return undefined;
-  const recorded = (await recordedSignature(ports, claim, signer))?.descriptor;
+  const recorded = (await readRecord(ports, claim, signer)).packed?.descriptor;
   if (recorded !== undefined && listed.some(({ digest }) => digest === recorded.digest)) {
     if (await isThere(repository, recorded, signal)) return recorded;
   }

@@ -7,6 +7,7 @@ import {
   digestOf,
   isDigest,
   parseDescriptor,
+  parseObject,
   type Answer,
   type Descriptor,
 } from '../oci/index.js';
@@ -111,7 +112,8 @@ export class Checkpoint {
   async #read(): Promise<void> {
     const kept = await this.#ports.documents.getVersioned('documents', this.#name);
     this.#version = kept?.version;
-    this.#state = kept === undefined ? NOTHING : parse(kept.value);
+    // A checkpoint of another version is ignored; the step starts over.
+    this.#state = stateSchema.safeParse(parseObject(kept?.value ?? '')).data ?? NOTHING;
   }
 
   async #write(state: State): Promise<boolean> {
@@ -126,15 +128,6 @@ export class Checkpoint {
   async #writeOrStop(changes: Partial<State>): Promise<void> {
     if (!(await this.#write({ ...this.#state, ...changes })))
       throw new Overtaken(`another call goes on with ${this.#folder}`);
-  }
-}
-
-/** A checkpoint of another version is ignored; the step starts over. */
-function parse(bytes: Uint8Array): State {
-  try {
-    return stateSchema.parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
-  } catch {
-    return NOTHING;
   }
 }
 

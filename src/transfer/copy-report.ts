@@ -1,6 +1,5 @@
 import {
   ConfigurationError,
-  InputError,
   parsePlan,
   type CopyPlan,
   LEFT_OUT_REASONS,
@@ -25,7 +24,7 @@ export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, pl
   const bytes = Buffer.from(JSON.stringify(plan));
   const kept = await ports.documents.putIfAbsent('documents', name, bytes);
   if (bytes.equals(kept)) return plan;
-  const first = parse(kept);
+  const first = parsePlan(kept);
   if (first === undefined) await ports.documents.put('documents', name, bytes);
   return first ?? plan;
 }
@@ -33,16 +32,7 @@ export async function keepPlan(ports: Pick<Ports, 'documents'>, name: string, pl
 /** The stored plan of a run. Undefined if there is none or another version wrote it. */
 export async function findPlan(ports: Pick<Ports, 'documents'>, name: string): Promise<CopyPlan | undefined> {
   const bytes = await ports.documents.get('documents', name);
-  return bytes && parse(bytes);
-}
-
-function parse(bytes: Uint8Array): CopyPlan | undefined {
-  try {
-    return parsePlan(Buffer.from(bytes).toString('utf8'));
-  } catch (error) {
-    if (error instanceof InputError || error instanceof SyntaxError) return undefined;
-    throw error;
-  }
+  return bytes && parsePlan(bytes);
 }
 
 /**

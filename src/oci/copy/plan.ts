@@ -1,6 +1,5 @@
-import type { Descriptor } from '../descriptor.js';
+import { parseObject, type Descriptor } from '../descriptor.js';
 import type { Digest } from '../digest.js';
-import { InputError } from '../errors.js';
 import type { CallOptions, ReadableRepository } from '../repository.js';
 import { orderFromLeaves } from './order.js';
 import type { LeftOut, Walked, WalkedNode, WalkOptions } from './walk-context.js';
@@ -166,16 +165,10 @@ function sumOf(manifests: readonly PlannedManifest[]): Pick<CopyPlan, 'blobCount
   return { blobCount: blobSizes.size, sizeBytes: sum(blobSizes.values()) + manifestBytes };
 }
 
-/**
- * Parses a plan that was stored as JSON.
- * @throws InputError `PLAN_INVALID` if another version wrote it
- */
-export function parsePlan(text: string): CopyPlan {
-  const plan = JSON.parse(text) as Partial<CopyPlan> | undefined;
-  if (plan?.version === 1 && plan.root && Array.isArray(plan.manifests)) return plan as CopyPlan;
-  throw new InputError('PLAN_INVALID', 'the stored copy plan was written by another version', {
-    remedy: 'Plan the copy again.',
-  });
+/** Parses a stored plan. Undefined if it is none of this version. */
+export function parsePlan(bytes: Uint8Array): CopyPlan | undefined {
+  const plan: Partial<CopyPlan> | undefined = parseObject(bytes);
+  return plan?.version === 1 && plan.root && Array.isArray(plan.manifests) ? (plan as CopyPlan) : undefined;
 }
 
 /**
