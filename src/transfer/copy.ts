@@ -8,8 +8,6 @@ import {
   mapConcurrently,
   parseReference,
   movePart,
-  type Arrival,
-  type CopiedNode,
   type CopyPlan,
   type CopyReport,
   type Descriptor,
@@ -97,8 +95,7 @@ export async function copyStep(
     const to = step.repository(destination.registry, destination.repository);
     return writeAtDestination(to.name, async () => {
       const large = await moveLarge(ports, step, plan, request, call);
-      const report = await copyRest(plan, { from, to, mountFrom }, sizeOf(large), call);
-      return withLarge(report, large);
+      return copyRest(plan, { from, to, mountFrom }, large, call);
     });
   });
   if (!('done' in reply)) return reply;
@@ -123,19 +120,23 @@ export async function copyStep(
 async function copyRest(
   plan: CopyPlan,
   { from, to, mountFrom }: { from: Repository; to: Repository; mountFrom: string[] },
-  largeBytes: number,
+  large: ReadonlyMap<string, LargeBlob>,
   { signal, progress }: StepCall,
 ): Promise<CopyReport> {
+  const largeBytes = sizeOf(large);
   const report = await copyGraph(plan, from, to, {
     mountFrom,
     signal,
+    arrivedBefore: (digest) => large.get(digest)?.arrived,
     onProgress: ({ doneBytes, totalBytes, nodesDone, nodesTotal }) => {
       progress.bytes(Math.max(largeBytes, doneBytes), totalBytes);
       progress.nodes(nodesDone, nodesTotal);
     },
   });
   progress.bytes(plan.sizeBytes, plan.sizeBytes);
-  return report;
+  // Of what earlier calls copied, too.
+  const movedBytes = report.copied.reduce((sum, { size }) => sum + size, 0);
+  return { ...report, movedBytes };
 }
 
 const uploadSchema = z.object({
@@ -215,24 +216,6 @@ function largeBlobsOf(plan: CopyPlan, overBytes: number): Descriptor[] {
   const blobs = plan.manifests.flatMap((manifest) => manifest.blobs);
   const large = blobs.filter(({ size }) => size > overBytes);
   return [...new Map(large.map((blob) => [blob.digest, blob])).values()];
-}
-
-/**
- * Adds the large blobs to the report. They were there already when the rest was copied, but an earlier call may have
- * copied them.
- */
-function withLarge(report: CopyReport, large: ReadonlyMap<string, LargeBlob>): CopyReport {
-  const all: CopiedNode[] = [...report.copied, ...report.mounted, ...report.existed];
-  const arrivalOf = new Map<string, Arrival>([
-    ...(['copied', 'mounted', 'existed'] as const).flatMap((arrival) =>
-      report[arrival].map(({ digest }) => [digest, arrival] as const),
-    ),
-    ...[...large].map(([digest, { arrived }]) => [digest, arrived] as const),
-  ]);
-  const those = (arrival: Arrival): CopiedNode[] => all.filter(({ digest }) => arrivalOf.get(digest) === arrival);
-  const copied = those('copied');
-  const movedBytes = copied.reduce((sum, { size }) => sum + size, 0);
-  return { ...report, copied, mounted: those('mounted'), existed: those('existed'), movedBytes };
 }
 
 /**

@@ -7,7 +7,7 @@ import { manifestBytes } from './open-content.js';
 import { Budget, REQUESTS_AT_ONCE } from './budget.js';
 import { createBlobMover } from './move-blob.js';
 import type { CopyPlan, PlannedManifest } from './plan.js';
-import { Reporter, type CopyProgress, type CopyReport } from './report.js';
+import { Reporter, type Arrival, type CopyProgress, type CopyReport } from './report.js';
 import { onSide, resolveIfThere } from './side.js';
 
 /** Default maximum bytes of blobs in transit. Option: `bytesInFlight`. */
@@ -26,6 +26,8 @@ export interface CopyOptions extends CallOptions {
    * layout), because a registry that accepted a manifest had its blobs.
    */
   checkBlobs?: boolean;
+  /** How a blob arrived that was moved before this call, for the report. Default: undefined for each. */
+  arrivedBefore?: (digest: Digest) => Arrival | undefined;
   onProgress?: (progress: CopyProgress) => void;
 }
 
@@ -108,8 +110,9 @@ export async function copyGraph(
   const mountFrom = typeof options.mountFrom === 'string' ? [options.mountFrom] : (options.mountFrom ?? []);
   const reporter = new Reporter(plan, options.onProgress);
   await allOrAbort(options.signal, (signal) => {
-    const moveBlob = createBlobMover({ source, destination, mountFrom, requests, bytes, signal, reporter });
-    const { checkBlobs = destination.isLocal ?? false } = options;
+    const { checkBlobs = destination.isLocal ?? false, arrivedBefore = () => undefined } = options;
+    const blobs = { source, destination, mountFrom, requests, bytes, signal, reporter, arrivedBefore };
+    const moveBlob = createBlobMover(blobs);
     const move: Move = { source, destination, requests, signal, checkBlobs, moveBlob, reporter };
     const moved = new Map<Digest, Promise<void>>();
     for (const planned of plan.manifests) {

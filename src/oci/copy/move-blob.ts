@@ -20,6 +20,7 @@ export interface BlobMove {
   bytes: Budget;
   signal: AbortSignal;
   reporter: Reporter;
+  arrivedBefore: (digest: Digest) => Arrival | undefined;
 }
 
 async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival> {
@@ -56,7 +57,10 @@ async function moveBlob(descriptor: Descriptor, move: BlobMove): Promise<Arrival
 export function createBlobMover(move: BlobMove): (descriptor: Descriptor) => Promise<void> {
   const moved = new Map<Digest, Promise<void>>();
   return (descriptor) =>
-    getOrMake(moved, descriptor.digest, async () => move.reporter.blob(await moveBlob(descriptor, move), descriptor));
+    getOrMake(moved, descriptor.digest, async () => {
+      const arrival = await moveBlob(descriptor, move);
+      move.reporter.blob(move.arrivedBefore(descriptor.digest) ?? arrival, descriptor);
+    });
 }
 
 /** Options of {@link movePart}. */
