@@ -51,8 +51,6 @@ export interface VerifiedSignature {
   metadata: Readonly<Record<string, string>>;
   scheme: string;
   expiry?: Date;
-  /** Checks that were not made and should be reported: `revocation`, `timestamp`. */
-  notChecked: string[];
 }
 
 /**
@@ -96,7 +94,6 @@ export async function verifyNotary(input: VerifyNotaryInput): Promise<VerifiedSi
     metadata,
     scheme: envelope.scheme,
     ...(envelope.expiry !== undefined && { expiry: envelope.expiry }),
-    notChecked: ['revocation', ...(envelope.timestamped ? ['timestamp'] : [])],
   };
 }
 

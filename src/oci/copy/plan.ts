@@ -53,8 +53,6 @@ export interface PlannedManifest {
   bytes?: string;
   /** Config, layers and blobs that are copied. */
   blobs: Descriptor[];
-  /** Layers with `urls`, which are never copied. */
-  foreign?: Descriptor[];
   /** Manifests of the plan that this index lists. */
   children?: Digest[];
   /** The manifest that it refers to, in the plan or not. */
@@ -134,14 +132,12 @@ export async function planGraph(
   const { ordered, leftOut } = await walkInOrder(source, root, options, keep);
   const manifests = ordered.map(({ node, tags }): PlannedManifest => {
     const { descriptor, described, bytes, children, subject, artifactType } = node;
-    const foreign = node.blobs.filter(isForeign);
     const blobs = node.blobs.filter((blob) => !isForeign(blob));
     return {
       descriptor,
       ...(options.keepDescriptions === true && described && { described }),
       ...(bytes && { bytes: Buffer.from(bytes).toString('base64') }),
       blobs,
-      ...(foreign.length > 0 && { foreign }),
       ...(children.length > 0 && { children: [...new Set(children)] }),
       ...(subject !== undefined && { subject }),
       ...(artifactType !== undefined && { artifactType }),

@@ -23,13 +23,6 @@ import { onSide } from './side.js';
  */
 export const ARRIVAL = { pausesMs: [0, 250, 1000, 2000, 4000] } as const;
 
-/** Progress of {@link verifyArrival}. */
-export interface ArrivalProgress {
-  state: 'asked' | 'restored';
-  /** Number of listings that the destination does not show yet. */
-  lost: number;
-}
-
 /** Options of {@link verifyArrival}. */
 export interface ArrivalOptions extends CallOptions {
   /** Source of the manifests that are not in the plan and of the blobs that must be copied again. */
@@ -38,7 +31,6 @@ export interface ArrivalOptions extends CallOptions {
   requestConcurrency?: number;
   /** Milliseconds to wait after each repair; there are as many repairs as pauses. Default: {@link ARRIVAL}. */
   pausesMs?: readonly number[];
-  onProgress?: (progress: ArrivalProgress) => void;
   /**
    * Waits after the nth repair (from 1). Default: waits and returns the same destination.
    * @returns the destination for the next check; another object if the destination caches its answers
@@ -75,7 +67,6 @@ async function putAgain({ planned, destination, options, requests }: Arriving, l
     await onSide('destination', 'push manifest', () =>
       destination.pushManifest(bytes, manifest.descriptor.mediaType, { signal, digest }),
     );
-    options.onProgress?.({ state: 'restored', lost: lost.length });
   }
 }
 
@@ -185,8 +176,6 @@ export async function verifyArrival(
   let arriving: Arriving = { plan, planned, destination, options, requests };
   let missing = await missingOf(plan.manifests, counted(arriving), options.signal);
   const restored = missing.unlisted;
-  const tell = (): void => options.onProgress?.({ state: 'asked', lost: missing.unlisted.length });
-  tell();
   const waited = async (_repairs: number, waitMs: number): Promise<Repository> => {
     await pause(waitMs, undefined, options.signal && { signal: options.signal });
     return destination;
@@ -196,7 +185,6 @@ export async function verifyArrival(
     await repair(arriving, missing);
     arriving = { ...arriving, destination: await (options.after ?? waited)(index + 1, waitMs) };
     missing = await askAgain(arriving, missing);
-    tell();
   }
   const lost = lostOf(destination.name, missing);
   if (lost) throw lost;

@@ -52,7 +52,6 @@ describe('signNotary', () => {
       keyHash: keyHash(leaf.der),
       metadata: {},
       scheme: 'notary.x509',
-      notChecked: ['revocation'],
     });
   });
 
