@@ -61,11 +61,6 @@ export class FolderFiles implements LayoutFiles {
     );
     return sized.flatMap(({ name, size }) => (size === undefined ? [] : [{ name, size }]));
   }
-
-  async stamp(folder: string): Promise<string> {
-    const entry = await unlessMissing(() => stat(join(this.#root, folder), { bigint: true }));
-    return entry === undefined ? '' : `${entry.mtimeNs}`;
-  }
 }
 
 /** The files of a layout: in a folder or a tar archive. Names are relative, with `/`. */
@@ -82,8 +77,6 @@ export interface LayoutFiles {
   open(name: string, offset: number): AsyncIterable<Uint8Array>;
   /** Names and sizes of the files directly in a folder. Empty if the folder does not exist. */
   list(folder: string): Promise<{ name: string; size: number }[]>;
-  /** A value that changes when a file is added to the folder or removed from it. */
-  stamp(folder: string): Promise<string>;
 }
 
 /** True if the file system refused to write a file of the layout. An error of reading the source does not count. */

@@ -30,14 +30,15 @@ export class LayoutReader implements ReadableRepository {
   readonly files: LayoutFiles;
   /** Parsed manifests by digest; undefined for a blob that is not a manifest. A digest's content never changes. */
   readonly #looked = new Map<Digest, Known | undefined>();
-  #scanned: { stamp: string; manifests: Promise<Known[]> } | undefined;
+  /** All manifests, as they were when they were first needed. */
+  #scanned: Promise<Known[]> | undefined;
 
   constructor(path: string, files: LayoutFiles) {
     this.name = path;
     this.files = files;
   }
 
-  /** Must be called after each write, because file times are too coarse to show every change. */
+  /** Must be called after each write. */
   protected changed(digest?: Digest): void {
     this.#scanned = undefined;
     // The previous file may have been incomplete.
@@ -124,11 +125,9 @@ export class LayoutReader implements ReadableRepository {
   }
 
   /** All manifests: those in the index, in order, then those that exist only as blobs. */
-  protected async manifests(): Promise<Known[]> {
-    const stamps = await Promise.all(['.', 'blobs/sha256', 'blobs/sha512'].map((folder) => this.files.stamp(folder)));
-    const stamp = stamps.join();
-    if (this.#scanned?.stamp !== stamp) this.#scanned = { stamp, manifests: this.#scan() };
-    return this.#scanned.manifests;
+  protected manifests(): Promise<Known[]> {
+    this.#scanned ??= this.#scan();
+    return this.#scanned;
   }
 
   async #scan(): Promise<Known[]> {

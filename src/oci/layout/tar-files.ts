@@ -54,8 +54,4 @@ export class TarFiles implements LayoutFiles {
     }
     return Promise.resolve(found);
   }
-
-  stamp(): Promise<string> {
-    return Promise.resolve('');
-  }
 }
