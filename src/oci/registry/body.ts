@@ -11,15 +11,9 @@ const DRAIN_BYTES = 64 * 1024;
  * @throws IntegrityError `TOO_LARGE`
  */
 export async function readBounded(response: TransportResponse, mostBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body) {
-    length += chunk.length;
-    // Leaving the loop closes the connection, so an endless body costs no more than this.
-    if (length > mostBytes) throw tooLarge(`the answer of ${redactUrl(response.url)}`, mostBytes);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
+  const bytes = await readStart(response, mostBytes + 1);
+  if (bytes.length > mostBytes) throw tooLarge(`the answer of ${redactUrl(response.url)}`, mostBytes);
+  return bytes;
 }
 
 /** Reads at most `mostBytes` of a body and closes the rest. */
@@ -29,6 +23,7 @@ export async function readStart(response: TransportResponse, mostBytes: number):
   for await (const chunk of response.body) {
     chunks.push(chunk);
     length += chunk.length;
+    // Leaving the loop closes the connection, so an endless body costs no more than this.
     if (length >= mostBytes) break;
   }
   return Buffer.concat(chunks, length).subarray(0, mostBytes);

@@ -30,16 +30,14 @@ export interface TransportOptions extends DispatcherOptions {
   limitsFor?: (host: string) => RateLimits;
   /** Other processes that use the same credentials. Default: none. */
   sharing?: RateSharing;
-  /** The `user-agent` header. */
-  userAgent?: string;
 }
 
 /** Adds headers to each request that is sent, because a redirect may lead to another host. */
-function addHeaders(inner: Transport, { headers, isRegistry, userAgent }: TransportOptions): Transport {
+function addHeaders(inner: Transport, { headers, isRegistry }: TransportOptions): Transport {
   const headersOf = ({ url, headers: needed = {} }: TransportRequest): Record<string, string> => {
     const extra = isRegistry?.(new URL(url).origin) === true ? { ...headers } : {};
     const accept = [needed.accept, extra.accept].filter((types) => types !== undefined).join(', ');
-    return { 'user-agent': userAgent ?? 'acr-promoter', ...extra, ...needed, ...(accept !== '' && { accept }) };
+    return { 'user-agent': 'acr-promoter', ...extra, ...needed, ...(accept !== '' && { accept }) };
   };
   return { send: (request) => inner.send({ ...request, headers: headersOf(request) }) };
 }
