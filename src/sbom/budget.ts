@@ -24,22 +24,18 @@ const STREAMED: ReadonlySet<string> = new Set<keyof Counts>([
 /** The counts so far, by limit. */
 export type Counts = Record<Counted, number>;
 
-const NOTHING: Counts = {
-  unpackedBytes: 0,
-  zstdFrames: 0,
-  entries: 0,
-  rememberedBytes: 0,
-  readBytes: 0,
-  packages: 0,
-  packageChars: 0,
-};
+const NAMES = Object.keys(COUNTED) as Counted[];
+
+function nothing(): Counts {
+  return Object.fromEntries(NAMES.map((name) => [name, 0])) as Counts;
+}
 
 /**
  * Counts what the layers of one image cost while they are read, because a few kilobytes may unpack to gigabytes or to
  * millions of packages. The limits apply to the whole image, because a manifest may list hundreds of layers.
  */
 export class Budget {
-  readonly #counts: Counts = { ...NOTHING };
+  readonly #counts: Counts = nothing();
   readonly #limits: SbomLimits;
   readonly #packedBytes: number;
 
@@ -74,7 +70,7 @@ export class Budget {
 
   /** Counts a layer that was read before. @throws InputError `SBOM_LIMIT` */
   takeAll(counts: Counts): void {
-    for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.take(name, counts[name]);
+    for (const name of NAMES) this.take(name, counts[name]);
   }
 
   /**
@@ -92,7 +88,7 @@ export class Budget {
 
 /** Counts what one layer costs. */
 export class LayerBudget {
-  readonly counts: Counts = { ...NOTHING };
+  readonly counts: Counts = nothing();
   readonly #image: Budget;
   readonly #limits: SbomLimits;
   readonly #stream: Budget | undefined;
@@ -116,7 +112,7 @@ export class LayerBudget {
 
   /** Takes back what the layer has cost so far, because it is read again from its start. */
   giveBack(): void {
-    for (const name of Object.keys(COUNTED)) if (isCounted(name)) this.#image.take(name, -this.counts[name]);
+    for (const name of NAMES) this.#image.take(name, -this.counts[name]);
   }
 
   /** Counts a frame of a zstd layer. @throws InputError `SBOM_LIMIT` */
@@ -139,8 +135,4 @@ export class LayerBudget {
       yield bytes;
     }
   }
-}
-
-function isCounted(name: string): name is Counted {
-  return Object.hasOwn(COUNTED, name);
 }
