@@ -165,10 +165,8 @@ async function attachEach(
   return attached.flat();
 }
 
-type Listed = AttachmentOfRun & { subject: Digest };
-
 /** All attachments: SBOMs, their signatures, and the signatures of the manifests. */
-function attachmentsOf(sboms: readonly Attached[], signatures: readonly Attached[]): Listed[] {
+function attachmentsOf(sboms: readonly Attached[], signatures: readonly Attached[]): AttachmentOfRun[] {
   return [
     ...sboms.map(({ digest, subject, label }) => ({ digest, subject, what: `SBOM of ${label}` })),
     ...sboms.flatMap(({ digest: subject, signature: digest, label }) =>
@@ -182,7 +180,11 @@ function attachmentsOf(sboms: readonly Attached[], signatures: readonly Attached
  * Checks that the destination lists what was attached there: another writer may have overwritten a list.
  * @throws CopyError `EVIDENCE_LOST`
  */
-async function checkListed(at: ReadableRepository, attached: readonly Listed[], signal: AbortSignal): Promise<void> {
+async function checkListed(
+  at: ReadableRepository,
+  attached: readonly AttachmentOfRun[],
+  signal: AbortSignal,
+): Promise<void> {
   const subjects = [...new Set(attached.map(({ subject }) => subject))];
   const lists = await mapConcurrently(subjects, LOOKED_AT_ONCE, (subject) =>
     at.listReferrers(subject, { artifactTypes: false, signal }),

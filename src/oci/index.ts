@@ -21,7 +21,6 @@ export * from './registry/credentials.js';
 export * from './pack.js';
 export {
   ARTIFACT_STREAMING,
-  joinPlans,
   parsePlan,
   planGraph,
   type CopyPlan,

@@ -11,10 +11,7 @@ import {
   CopyError,
   type Digest,
   type LeftOut,
-  joinPlans,
-  mapConcurrently,
   type GraphOptions,
-  type Repository,
 } from '../oci/index.js';
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { type Looked, type News, lookFor } from '../rows/news.js';
@@ -70,10 +67,15 @@ export async function planCopy(
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
     const from = step.repository(registry, repository);
-    const options = { artifactsOnly: isPromotion, excludeArtifactTypes, signal };
-    const onWalked = (done: number, total: number): void => progress.nodes(done, total);
-    const listed = await atSource(() => planGraph(from, root, { ...options, recursive, onWalked }));
-    const planned = await withAttached(from, listed, attached, options);
+    const options: GraphOptions = {
+      recursive,
+      artifactsOnly: isPromotion,
+      excludeArtifactTypes,
+      attached: Map.groupBy(attached, ({ subject }) => subject),
+      onWalked: (done, total) => progress.nodes(done, total),
+      signal,
+    };
+    const planned = await atSource(() => planGraph(from, root, options));
     awaitReferrers(ports, step, walkedOf(planned), news, call);
     checkAttached(planned, attached);
     return planned;
@@ -217,12 +219,10 @@ function referrersUnknown(source: string, unknown: readonly string[], listed: nu
   });
 }
 
-/** Maximum attachments that are read at once. */
-const READ_AT_ONCE = 8;
-
 /** An attachment that a run has made or found at its source. */
 const attachmentSchema = z.object({
   digest,
+  subject: digest,
   /** For messages: `SBOM of linux/amd64`. */
   what: z.string(),
 });
@@ -253,41 +253,16 @@ export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string)
 }
 
 /**
- * Adds to a plan the attachments of its run that the source does not list: a replica is stale, or another writer has
- * overwritten the list. Attachments that the source does not return yet are left out as `gone`.
- */
-async function withAttached(
-  source: Repository,
-  listed: CopyPlan,
-  attached: readonly AttachmentOfRun[],
-  options: GraphOptions,
-): Promise<CopyPlan> {
-  const known = new Set([...listed.manifests.map(({ descriptor }) => descriptor.digest), ...leftOutOf(listed)]);
-  const unlisted = attached.filter(({ digest }) => !known.has(digest));
-  const more = await mapConcurrently(unlisted, READ_AT_ONCE, async ({ digest }): Promise<CopyPlan> => {
-    try {
-      const root = await source.resolve(digest, { ...(options.signal && { signal: options.signal }) });
-      const plan = await planGraph(source, root, { ...options, recursive: true });
-      const type = plan.manifests.find(({ descriptor }) => descriptor.digest === digest)?.artifactType;
-      const isExcluded = type !== undefined && options.excludeArtifactTypes?.includes(type) === true;
-      return isExcluded ? { ...plan, manifests: [], leftOut: [{ digest, reason: 'excluded' }] } : plan;
-    } catch (error) {
-      if (!(error instanceof RegistryError && error.notFound)) throw error;
-      return { ...listed, manifests: [], leftOut: [{ digest, reason: 'gone' }] };
-    }
-  });
-  return joinPlans(listed, ...more);
-}
-
-/**
  * Checks that a plan has the attachments of its run, except those that the rule excludes. Anybody with delete or push
  * rights at the source could have removed them. What is in the plan is verified at the destination after the copy.
  * @throws CopyError `EVIDENCE_LOST`
  */
 function checkAttached({ source, manifests, leftOut }: CopyPlan, attached: readonly AttachmentOfRun[]): void {
-  const known = new Set<string>(manifests.map(({ descriptor }) => descriptor.digest));
-  for (const { digest, reason } of leftOut) if (reason === 'excluded') known.add(digest);
-  const lost = attached.filter(({ digest }) => !known.has(digest));
+  const planned = new Set(manifests.map(({ descriptor }) => descriptor.digest));
+  const excluded = new Set(leftOut.flatMap(({ digest, reason }) => (reason === 'excluded' ? [digest] : [])));
+  const lost = attached.filter(
+    ({ digest, subject }) => !planned.has(digest) && !excluded.has(digest) && !excluded.has(subject),
+  );
   if (lost.length > 0) throw evidenceLost(source, lost);
 }
 
@@ -306,8 +281,4 @@ export function evidenceLost(repository: string, lost: readonly AttachmentOfRun[
         'Somebody deleted the attachment, or overwrote a list of referrers (a tag `sha256-…`): check who may push and delete there. The schedule retries.',
     },
   );
-}
-
-function leftOutOf({ leftOut }: CopyPlan): Digest[] {
-  return leftOut.map(({ digest }) => digest);
 }

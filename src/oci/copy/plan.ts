@@ -33,6 +33,11 @@ export interface GraphOptions extends CallOptions {
    * copied.
    */
   artifactsOnly?: boolean;
+  /**
+   * Referrers that were attached, by subject: they are taken even if the source does not list them. One that the source
+   * does not have is left out as `gone`. Default: none.
+   */
+  attached?: ReadonlyMap<Digest, readonly { digest: Digest }[]> | undefined;
   /** Maximum concurrent requests, at least 1. Default: 32. */
   concurrency?: number;
   /** Keeps the platform and annotations of descriptors, for a layout's index. Default: false. */
@@ -101,9 +106,9 @@ export async function walkInOrder(
   options: GraphOptions,
   how: Pick<WalkOptions, 'keepBytes' | 'keepManifestBytes' | 'isKnownLeaf'>,
 ): Promise<OrderedGraph> {
-  const { recursive = false, artifactsOnly = false, concurrency = REQUESTS_AT_ONCE, onWalked, signal } = options;
-  const { excludeArtifactTypes = [ARTIFACT_STREAMING] } = options;
-  const walk = { ...how, recursive, artifactsOnly, excludeArtifactTypes, concurrency, onWalked, signal };
+  const { recursive = false, artifactsOnly = false, concurrency = REQUESTS_AT_ONCE } = options;
+  const { excludeArtifactTypes = [ARTIFACT_STREAMING], attached, onWalked, signal } = options;
+  const walk = { ...how, recursive, artifactsOnly, excludeArtifactTypes, attached, concurrency, onWalked, signal };
   const walked = await walkGraph(source, root, walk);
   const sorted = orderFromLeaves(walked.nodes, root.digest);
   const tags = Map.groupBy(
@@ -165,17 +170,4 @@ function sumOf(manifests: readonly PlannedManifest[]): Pick<CopyPlan, 'blobCount
 export function parsePlan(bytes: Uint8Array): CopyPlan | undefined {
   const plan: Partial<CopyPlan> | undefined = parseObject(bytes);
   return plan?.version === 1 && plan.root && Array.isArray(plan.manifests) ? (plan as CopyPlan) : undefined;
-}
-
-/**
- * Joins the plans of several graphs from one source. The result has the root of the first plan and each manifest once.
- * A graph comes after the graph that it refers to.
- */
-export function joinPlans(first: CopyPlan, ...more: readonly CopyPlan[]): CopyPlan {
-  const manifests = new Map(
-    [first, ...more].flatMap((plan) => plan.manifests).map((each) => [each.descriptor.digest, each] as const),
-  );
-  const there = [...manifests.values()];
-  const left = new Map([first, ...more].flatMap((plan) => plan.leftOut).map((each) => [each.digest, each] as const));
-  return { ...first, manifests: there, leftOut: [...left.values()], ...sumOf(there) };
 }

@@ -28,6 +28,8 @@ export interface WalkOptions {
   artifactsOnly: boolean;
   /** Artifact types of referrers to leave out, together with everything that refers to them. */
   excludeArtifactTypes: readonly string[];
+  /** See `GraphOptions.attached`. */
+  attached?: ReadonlyMap<Digest, readonly { digest: Digest }[]> | undefined;
   /** Maximum concurrent requests. */
   concurrency: number;
   /** Maximum total bytes of manifests to keep. */
@@ -255,11 +257,14 @@ export function take(
 /** What the source associates with a manifest; it is asked once. */
 export function associatedWith(context: Context, digest: Digest, signal: AbortSignal): Promise<Referring> {
   return getOrMake(context.associated, digest, async () => {
-    const [referrers, tagged] = await Promise.all([
+    const [listed, tagged] = await Promise.all([
       listReferrers(context, digest, signal),
       readDigestTags(context, digest, signal),
     ]);
-    return { referrers, tagged };
+    const known = new Set(listed.map((referrer) => referrer.digest));
+    const unlisted = context.options.attached?.get(digest)?.filter((each) => !known.has(each.digest)) ?? [];
+    const found = await Promise.all(unlisted.map((each) => findAttached(context, each.digest, signal)));
+    return { referrers: [...listed, ...found.filter((each) => each !== undefined)], tagged };
   });
 }
 
@@ -284,6 +289,14 @@ async function listReferrers(context: Context, digest: Digest, signal: AbortSign
     if (artifactType === undefined || !context.options.excludeArtifactTypes.includes(artifactType)) return true;
     return leaveOut(context, descriptor, 'excluded');
   });
+}
+
+/** An attachment that the source does not list: a replica is stale, or another writer has overwritten the list. */
+async function findAttached(context: Context, digest: Digest, signal: AbortSignal): Promise<Descriptor | undefined> {
+  const { requests, source, leftOut } = context;
+  const found = await requests.run(() => resolveIfThere(source, digest, { signal }), signal);
+  if (found === undefined) leftOut.push({ digest, reason: 'gone' });
+  return found;
 }
 
 /** The digest tags of a manifest and the manifests that they point to. */

@@ -98,10 +98,13 @@ test.each([
   ['both', [SBOM_MEDIA_TYPES.cyclonedx, NOTARY_SIGNATURE]],
 ])('the copy does not need what the rule excludes (%s), whether the source lists it or not', async (_what, types) => {
   await attached(rule({ referrers: { excludeArtifactTypes: types } }));
+  const sbom = await sbomOf(amd64);
   for (const { digest } of await source.listReferrers(amd64.digest)) source.unlisted.add(digest);
   expect(await copied()).toMatchObject(done);
   const listed = await destination.listReferrers(amd64.digest);
   expect(listed.filter(({ artifactType = '' }) => types.includes(artifactType))).toEqual([]);
+  // The signature of an SBOM is not copied without the SBOM.
+  expect(await destination.listReferrers(sbom.digest)).toEqual([]);
 });
 
 test('the run fails if the destination does not list what was attached there, and continues if it does later', async () => {
