@@ -6,7 +6,6 @@ import {
   type Digest,
   type ReadableRepository,
 } from '../oci/index.js';
-import type { SourceRepository } from '../rules/rule.js';
 import { LAYER_TOO_SLOW } from '../sbom/index.js';
 import type { SbomRule } from './find-sbom.js';
 import { attachSbomStep } from './our-sbom.js';
@@ -20,7 +19,7 @@ import { openedBy } from '../rows/row-writes.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import { readAt } from '../transfer/registry-access.js';
+import { readAt, type Attaching } from '../transfer/registry-access.js';
 
 /** Maximum SBOMs that one call makes at once. Each keeps a core busy. */
 const SBOMS_AT_ONCE = 2;
@@ -32,12 +31,10 @@ const MOST_LINES = 80;
 export type AttachPorts = Pick<Ports, 'registries' | 'signer' | 'documents' | 'lease' | 'sbom' | 'callBounds' | 'now'> &
   StorePort<Attachments>;
 
-/** What is attached, and where. Default: at the source. */
-export interface Attaching {
+/** What a run attaches, and where. */
+interface AttachingOfRun extends Attaching {
   runId: string;
   rule: SbomRule;
-  source: SourceRepository;
-  at?: SourceRepository;
 }
 
 export interface Attached {
@@ -88,7 +85,7 @@ export async function attachStep(
 export function attachSboms(
   ports: AttachPorts,
   step: LongStep,
-  attaching: Attaching,
+  attaching: AttachingOfRun,
   images: readonly Image[],
   call: StepCall,
 ): Promise<Attached[]> {
@@ -114,7 +111,7 @@ export function attachSboms(
 export function attachSignatures(
   ports: AttachPorts,
   step: LongStep,
-  attaching: Attaching,
+  attaching: AttachingOfRun,
   images: readonly Image[],
   call: StepCall,
 ): Promise<Attached[]> {

@@ -9,7 +9,6 @@ import {
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
-import type { SourceRepository } from '../rules/rule.js';
 import {
   describeSbom,
   generateSboms,
@@ -18,7 +17,14 @@ import {
   type SbomFormat,
   type SbomInput,
 } from '../sbom/index.js';
-import { attachPacked, readAt, isThere, subjectLease, underLease } from '../transfer/registry-access.js';
+import {
+  attachPacked,
+  readAt,
+  isThere,
+  subjectLease,
+  underLease,
+  type Attaching,
+} from '../transfer/registry-access.js';
 import type { Image } from './contracts.js';
 import {
   annotationsOf,
@@ -32,14 +38,9 @@ import {
 import { signerOf, signSubject } from './our-signature.js';
 import { sbomClaim } from './signature-checks.js';
 
-interface Input {
-  /** Absent on the command line. */
-  runId?: string;
+interface Input extends Attaching {
   rule: SbomRule;
-  source: SourceRepository;
   image: Image;
-  /** The repository where the image is read and its SBOMs are attached. Default: the source. */
-  at?: SourceRepository;
   /** Stores what layers contribute. */
   layers?: SbomInput['layers'];
   /** Layers that are read at the same time. Default: the limit of the generator. */

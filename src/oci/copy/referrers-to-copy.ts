@@ -121,8 +121,6 @@ class Travel {
     if (!isKnown || manifest !== undefined) take(context, node, descriptor, referring);
     if (isKnown) return;
     this.#taken.add(digest);
-    checkWidth(context, referring.referrers.length);
-    context.options.onWalked?.(context.nodes.size, context.started.size + referring.referrers.length);
     const next = { owner: digest, depth: way.depth + 1, confirmOwner: confirm };
     await Promise.all([
       this.follow(referring, next),

@@ -239,19 +239,22 @@ function nodeOf(context: Context, descriptor: Descriptor, manifest: Manifest, by
   };
 }
 
-/** Takes a manifest into the graph. @param described by the list that names it */
-export function take(
-  context: Context,
-  node: WalkedNode,
-  described: Descriptor,
-  { referrers, tagged }: Referring,
-): void {
-  context.nodes.set(node.descriptor.digest, {
+/**
+ * Takes a manifest into the graph.
+ * @param described by the list that names it
+ * @throws CopyError `GRAPH_TOO_WIDE`
+ */
+export function take(context: Context, node: WalkedNode, described: Descriptor, referring: Referring): void {
+  const { nodes, started, options } = context;
+  const { referrers, tagged } = referring;
+  nodes.set(node.descriptor.digest, {
     ...node,
     described,
     referrers: referrers.map(({ digest }) => digest),
     digestTags: tagged.map(({ tag, descriptor: { digest } }) => ({ tag, digest })),
   });
+  checkWidth(context, referrers.length);
+  options.onWalked?.(nodes.size, started.size + referrers.length);
 }
 
 /** What the source associates with a manifest; it is asked once. */

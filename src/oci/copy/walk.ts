@@ -96,8 +96,6 @@ async function visit(context: Context, descriptor: Descriptor, how: Visit, signa
   take(context, node, descriptor, referring);
   // No path reads a manifest that is taken, so its bytes need not stay in memory.
   context.reads.delete(digest);
-  checkWidth(context, referrers.length);
-  context.options.onWalked?.(context.nodes.size, context.started.size + referrers.length);
   const depth = how.depth + 1;
   const children = manifest?.kind === 'index' ? manifest.manifests.filter((c) => isManifestMediaType(c.mediaType)) : [];
   const visitChildren = children.map((child) => visit(context, child, { depth, recursive }, signal));
