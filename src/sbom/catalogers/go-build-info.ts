@@ -77,7 +77,6 @@ export class GoBuildInfo {
   start(): void {
     this.#scanner().capture(0, HEAD_BYTES, (bytes) => {
       this.#segments = readSegments(bytes) ?? [];
-      return undefined;
     });
   }
 
@@ -127,7 +126,6 @@ export class GoBuildInfo {
     this.#scanner().capture(place, 2 * size, (bytes) => {
       const offset = bytes.length < 2 * size ? undefined : offsetOf(this.#segments, word(bytes, 0));
       if (offset !== undefined) this.#versionAt = { offset, length: Number(word(bytes, size)) };
-      return undefined;
     });
   }
 
@@ -144,6 +142,5 @@ export class GoBuildInfo {
 
   #keepVersion(bytes: Buffer, offset: number): undefined {
     if (this.#versions.size < MOST_VERSIONS) this.#versions.set(offset, bytes.toString('latin1'));
-    return undefined;
   }
 }

@@ -61,15 +61,13 @@ export class KnownPrograms {
   }
 
   #keep(name: string, version: string | undefined): undefined {
-    if (version === undefined) return undefined;
+    if (version === undefined) return;
     const versions = getOrMake(this.#versions, name, () => new Set<string>());
     if (versions.size < MOST_VERSIONS) versions.add(version);
-    return undefined;
   }
 
   #seePython(): undefined {
     this.#isPython = true;
-    return undefined;
   }
 
   /** Keeps a version that a zero byte follows. Python also contains 3.2.0, the version of an old Unicode database. */
