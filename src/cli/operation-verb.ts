@@ -4,7 +4,7 @@ import { withoutOwnName } from '../oras/index.js';
 import type { JobOperation } from '../operations/job-schema.js';
 import type { Opened, OperationResult } from '../operations/operation.js';
 import { connectionOf } from './connection/connection.js';
-import type { ResultFormat } from './output/result.js';
+import { type ResultFormat, resultFormat } from './output/result.js';
 import { readTarget } from './connection/layout-options.js';
 import type { OpenTarget, Session } from './connection/session.js';
 import { firstOf, nameOf, type Target } from './connection/target.js';
@@ -29,6 +29,13 @@ interface OutputHere<O> {
   job?: undefined;
 }
 
+/** What the user typed, and the format of the output that it selects. */
+export interface Asked {
+  operands: readonly string[];
+  values: Values;
+  format: ResultFormat;
+}
+
 /** What `--submit` needs from a verb. */
 export interface SubmittedVerb {
   operation: JobOperation;
@@ -38,10 +45,9 @@ export interface SubmittedVerb {
   shows?: readonly string[];
   /** The format of the output, if these options also say something else. */
   resultFormat?: (values: Values) => ResultFormat;
-  /** The operation's input, from the flags. It is run locally or sent as a job. */
+  /** The operation's input, from the flags, which are all checked here. It is run locally or sent as a job. */
   input(operands: readonly string[], values: Values): Promise<object> | object;
-  /** Reads the options of the output, before the operation runs. */
-  print(operands: readonly string[], values: Values): (shown: JobOutput) => Promise<void> | void;
+  print(shown: JobOutput, asked: Asked): Promise<void> | void;
 }
 
 /** A verb with one operation. */
@@ -51,12 +57,13 @@ export interface OperationVerb<I extends object, O> extends SubmittedVerb {
    * Opens the target of the operation, and runs it locally.
    * @returns undefined if there is nothing to print
    */
-  run(
-    session: Session,
-    input: I,
-    asked: { operands: readonly string[]; values: Values },
-  ): Promise<OperationResult<O> | undefined>;
-  print(operands: readonly string[], values: Values): (shown: JobOutput | OutputHere<O>) => Promise<void> | void;
+  run(session: Session, input: I, asked: Asked): Promise<OperationResult<O> | undefined>;
+  print(shown: JobOutput | OutputHere<O>, asked: Asked): Promise<void> | void;
+}
+
+/** @throws InputError `OPTION_INVALID`, `OPTIONS_EXCLUSIVE` if the format is wrong */
+export function askedOf(verb: Pick<SubmittedVerb, 'resultFormat'>, operands: readonly string[], values: Values): Asked {
+  return { operands, values, format: (verb.resultFormat ?? resultFormat)(values) };
 }
 
 /** Defines a verb with one operation: it runs locally, or as a job of the app with `--submit`. */
@@ -68,12 +75,12 @@ export function defineOperation<I extends object, O>(
   operation: OperationVerb<I, O>,
 ): Command {
   const here = async (session: Session, operands: readonly string[], values: Values): Promise<void> => {
-    const print = operation.print(operands, values);
+    const asked = askedOf(operation, operands, values);
     const input = await operation.input(operands, values);
-    const result = await operation.run(session, input, { operands, values });
+    const result = await operation.run(session, input, asked);
     if (result === undefined) return;
     const { output, digest, refusal } = result;
-    await print({ output, ...(digest !== undefined && { digest }) });
+    await operation.print({ output, ...(digest !== undefined && { digest }) }, asked);
     if (refusal !== undefined) throw refusal;
   };
   return defineVerb(parent, context, verb, addOptions, here, operation);
@@ -113,7 +120,7 @@ export function openedOf({ target, repository }: OpenTarget): Opened & { target:
 export function openNamed(
   session: Session,
   verb: VerbDescription,
-  { operands, values }: { operands: readonly string[]; values: Values },
+  { operands, values }: Pick<Asked, 'operands' | 'values'>,
   options: OpenOptions = {},
 ): Promise<Opened & { target: Target }> {
   readNamed(verb, operandAt(operands, 0), values);

@@ -1,8 +1,7 @@
 import { InputError } from '../../oci/index.js';
 import { confirm } from '../confirm.js';
 import type { Io } from '../io.js';
-import type { SubmittedVerb } from '../operation-verb.js';
-import { resultFormat } from '../output/result.js';
+import { type SubmittedVerb, type Asked, askedOf } from '../operation-verb.js';
 import type { SubmitDoor } from '../verb.js';
 import { addAppOptions, appOf, askApp, type App } from './ask-app.js';
 import { inputToSend } from './inline-files.js';
@@ -14,12 +13,12 @@ import { flagOf } from '../errors.js';
 const OWN = ['submit', 'wait', 'timeout', 'app', 'key', 'tty'];
 
 /** Prints the output of a job. A job that has failed may have none. */
-function ofResult(app: App, print: ReturnType<SubmittedVerb['print']>, io: Io): PrintRun {
+function ofResult(app: App, verb: SubmittedVerb, asked: Asked, io: Io): PrintRun {
   return async ({ result }, output) => {
     const { outcome = 'failed', digest } = result ?? {};
     if (output === undefined && !isGood(outcome)) return;
     const job = { outcome, ask: (path: string) => askApp(app, path, io) };
-    await print({ output, job, ...(digest !== undefined && { digest }) });
+    await verb.print({ output, job, ...(digest !== undefined && { digest }) }, asked);
   };
 }
 
@@ -42,27 +41,25 @@ export function createSubmitDoor(io: Io): SubmitDoor {
       addWaitOptions(command);
       addAppOptions(command);
     },
-    async submit({ verb, operands, values, asked }) {
+    async submit({ verb, operands, values, asked: given }) {
       const app = appOf(values, io);
       const waits = values.wait === true;
       // Without --wait, the id of the job is printed in the requested format, unless the format belongs to the job.
       const shows = waits ? (verb.shows ?? []) : verb.takes.includes('format') ? [] : ['format', 'template'];
-      const format =
-        !waits && shows.length > 0 ? (verb.resultFormat ?? resultFormat)(values) : ({ kind: 'text' } as const);
-      const print = waits ? verb.print(operands, values) : undefined;
-      checkOptions(asked, [...OWN, ...verb.takes, ...shows]);
+      const asked = askedOf(shows.length > 0 ? verb : { resultFormat: () => ({ kind: 'text' }) }, operands, values);
+      checkOptions(given, [...OWN, ...verb.takes, ...shows]);
+      const input = await verb.input(operands, values);
       if (verb.operation.endsWith('.delete') && values.force !== true) {
         if (!(await confirm(io, `Are you sure you want the app to delete ${operands[0] ?? ''}?`))) return;
       }
-      const input = await verb.input(operands, values);
       const allowAbsolutePaths = values.disablePathValidation === true;
       const job = { operation: verb.operation, ...(await inputToSend(input, { allowAbsolutePaths, io })) };
       await submitText(JSON.stringify(job), {
         app,
         values,
         io,
-        format,
-        ...(print && { print: ofResult(app, print, io) }),
+        format: asked.format,
+        ...(waits && { print: ofResult(app, verb, asked, io) }),
       });
     },
   };

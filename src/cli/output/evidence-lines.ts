@@ -29,30 +29,3 @@ export function sbomLine({ label, sbom = '', sboms = [], made = false, why }: Sb
 export function sbomSummary(images: readonly SbomOfImage[], where: string, digest: string): string {
   return images.some(({ sbom }) => sbom !== undefined) ? `Attached to ${where}\nDigest: ${digest}\n` : '';
 }
-
-/** A manifest that was signed. */
-export interface SignedManifest {
-  digest: string;
-  label: string;
-  signature: string;
-  /** False if it existed. */
-  made: boolean;
-}
-
-export function signatureLine({ label, digest, signature, made }: SignedManifest): string {
-  return `${made ? 'Signed' : 'Exists'} ${onTerminal(label)} ${digest}: ${signature}`;
-}
-
-export function signedSummary(where: string, digest: string): string {
-  return `Signed ${where}\nDigest: ${digest}\n`;
-}
-
-/** The output of `verify` for signatures that pass. */
-export function verifiedText(
-  evidence: readonly { signedBy: string; signature: string }[],
-  where: string,
-  digest: string,
-): string {
-  const lines = evidence.map(({ signedBy, signature }) => `Signed by ${onTerminal(signedBy)}: ${signature}\n`);
-  return `${lines.join('')}Verified ${where}\nDigest: ${digest}\n`;
-}

@@ -9,7 +9,7 @@ import { UsageError } from '../errors.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
 import { describedIn, recordIn } from '../output/read-job-output.js';
-import { formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import { formatResult, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type VerbContext, type VerbDescription } from '../verb.js';
 import {
@@ -99,8 +99,7 @@ export function addAttach(parent: Command, context: VerbContext): void {
       return { reference, artifactType, ...platformOf(values, io), ...packing, ...distributionSpecOf(values) };
     },
     async run(session, input, asked) {
-      const { values } = asked;
-      const format = resultFormat(values);
+      const { values, format } = asked;
       const attached = await withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) =>
         run(await openNamed(session, VERB, asked, { write: true }), input, packingFiles(values, io), {
           signal: io.signal,
@@ -110,13 +109,10 @@ export function addAttach(parent: Command, context: VerbContext): void {
       await exportManifest(values, attached.manifest);
       return attached;
     },
-    print(operands, values) {
-      const format = resultFormat(values);
+    print({ output }, { operands, values, format }) {
       const target = readTarget(operandAt(operands, 0), values);
-      return ({ output }) => {
-        const { descriptor: subject } = describedIn(recordIn(output).subject);
-        io.out(formatAttached(format, target, { subject, ...describedIn(output) }));
-      };
+      const { descriptor: subject } = describedIn(recordIn(output).subject);
+      io.out(formatAttached(format, target, { subject, ...describedIn(output) }));
     },
   });
 }

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { run } from '../../operations/blob-delete.js';
-import { checkBlob, parseBlobTarget } from '../connection/blob-target.js';
+import { checkBlob } from '../connection/blob-target.js';
 import { defineOperation, openOperand } from '../operation-verb.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { addDeletionOptions, deletionOptions, deletionPrinter } from './deletion.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter, checkDeletion } from './deletion.js';
 
 const VERB: VerbDescription = {
   path: 'blob delete',
@@ -26,12 +26,15 @@ export function addBlobDelete(parent: Command, context: VerbContext): void {
     operation: 'blob.delete',
     takes: ['force'],
     shows: ['descriptor', 'pretty'],
-    input: (operands) => ({ reference: operandAt(operands, 0) }),
+    input(operands, values) {
+      checkDeletion(values);
+      return { reference: operandAt(operands, 0) };
+    },
     async run(session, input, { operands, values }) {
       checkBlob(VERB, operandAt(operands, 0), values);
       const opened = await openOperand(session, operands, values, { write: true });
       return run(opened, input, deletionOptions(io, values, question), io);
     },
-    print: deletionPrinter(io, (operands, values) => parseBlobTarget(operandAt(operands, 0), values).target),
+    print: deletionPrinter(io),
   });
 }

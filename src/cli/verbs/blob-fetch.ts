@@ -27,7 +27,7 @@ const VERB: VerbDescription = {
 };
 
 /** @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE` */
-function checkOptions(values: Values): { output: string | undefined; withDescriptor: boolean } {
+function checkOptions(values: Values): void {
   const output = textOf(values, 'output');
   const withDescriptor = values.descriptor === true;
   if (output === undefined && !withDescriptor) {
@@ -38,7 +38,6 @@ function checkOptions(values: Values): { output: string | undefined; withDescrip
   if (output === '-' && withDescriptor) {
     throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
   }
-  return { output, withDescriptor };
 }
 
 /** A small blob is in the output of the job; a large one is in the app's storage. */
@@ -74,13 +73,14 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
     takes: ['output'],
     shows: ['output', 'descriptor', 'pretty'],
     input([reference = ''], values) {
+      if (values.submit !== true || values.wait === true) checkOptions(values);
       const output = textOf(values, 'output') ?? '-';
       // Without --wait nothing is written here: the app keeps the blob under that name.
       return { reference, ...(output !== '-' && values.wait !== true && { output }) };
     },
     async run(session, input, { operands, values }) {
       checkBlob(VERB, operandAt(operands, 0), values);
-      const { output } = checkOptions(values);
+      const output = textOf(values, 'output');
       const opened = await openOperand(session, operands, values);
       return withTransfers(io, values, { lines: false, toOutput: output === '-' }, (transfers) =>
         run(
@@ -98,13 +98,11 @@ export function addBlobFetch(parent: Command, context: VerbContext): void {
         ),
       );
     },
-    print(_operands, values) {
-      const { output: path, withDescriptor } = checkOptions(values);
-      return async ({ output, job }) => {
-        const { descriptor } = describedIn(output);
-        if (job !== undefined && path !== undefined) await writeFromJob(io, path, output, descriptor);
-        if (withDescriptor) io.out(descriptorText(descriptor, values));
-      };
+    async print({ output, job }, { values }) {
+      const path = textOf(values, 'output');
+      const { descriptor } = describedIn(output);
+      if (job !== undefined && path !== undefined) await writeFromJob(io, path, output, descriptor);
+      if (values.descriptor === true) io.out(descriptorText(descriptor, values));
     },
   });
 }

@@ -1,17 +1,15 @@
 import type { Command } from 'commander';
-import type { Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/blob-push.js';
 import { checkBlobInput, parseBlobTarget, sizeOf } from '../connection/blob-target.js';
 import { addTargetOptions } from '../connection/single-target.js';
-import type { Target } from '../connection/target.js';
 import { withOperandBody } from '../files.js';
-import type { Io } from '../io.js';
 import { defineOperation, openOperand } from '../operation-verb.js';
 import { textsOf } from '../option-values.js';
 import { describedIn } from '../output/read-job-output.js';
 import { addTtyOption, tellUpload, withTransfers } from '../output/transfers.js';
-import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 import { descriptorText } from './print-fetched.js';
+import { readTarget } from '../connection/layout-options.js';
 
 const VERB: VerbDescription = {
   path: 'blob push',
@@ -26,11 +24,6 @@ const VERB: VerbDescription = {
     ['Print its descriptor', 'acr-promoter blob push --descriptor localhost:5000/hello hi.txt'],
   ],
 };
-
-function print(io: Io, values: Values, { kind, text }: Target, descriptor: Descriptor): void {
-  if (values.descriptor !== true) io.out(`Pushed: [${kind}] ${text}\nDigest: ${descriptor.digest}\n`);
-  else io.out(descriptorText(descriptor, values));
-}
 
 export function addBlobPush(parent: Command, context: VerbContext): void {
   const { io } = context;
@@ -59,9 +52,11 @@ export function addBlobPush(parent: Command, context: VerbContext): void {
           run(opened, input, open, { signal: io.signal, event: (progress) => tellUpload(transfers, progress) }),
         );
       }),
-    print(operands, values) {
-      const { target } = parseBlobTarget(operandAt(operands, 0), values);
-      return ({ output }) => print(io, values, target, describedIn(output).descriptor);
+    print({ output }, { operands, values }) {
+      const { kind, text } = readTarget(operandAt(operands, 0), values);
+      const { descriptor } = describedIn(output);
+      if (values.descriptor === true) io.out(descriptorText(descriptor, values));
+      else io.out(`Pushed: [${kind}] ${text}\nDigest: ${descriptor.digest}\n`);
     },
   });
 }

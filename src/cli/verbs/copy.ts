@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { InputError, type Descriptor } from '../../oci/index.js';
 import { run } from '../../operations/copy.js';
-import { formatGoJson, type CopyReceipt } from '../../oras/index.js';
+import { type CopyReceipt } from '../../oras/index.js';
 import { offerValues } from '../completion/complete.js';
 import { addConnectionOptions, addDebugOption, connectionOf } from '../connection/connection.js';
 import { readTarget } from '../connection/layout-options.js';
 import { firstOf, type Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { defineOperation, openedOf } from '../operation-verb.js';
-import { addConcurrencyOption, chooseFormat, concurrencyOf, platformOf } from '../option-values.js';
+import { addConcurrencyOption, concurrencyOf, platformOf } from '../option-values.js';
 import { CopyLines } from '../output/copy-lines.js';
 import { answerInvalid } from '../output/read-job-output.js';
 import { formatLeftOut } from '../output/left-out.js';
@@ -16,6 +16,7 @@ import { formatStatus } from '../output/status-line.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
 import { collect } from '../repeated.js';
 import { noTagOrDigest, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { type ResultFormat, formatResult } from '../output/result.js';
 
 const VERB: VerbDescription = {
   path: 'copy',
@@ -104,10 +105,10 @@ function summary(digest: string, from: Target, to: Target): string {
   ].join('\n');
 }
 
-function printReceipt(io: Io, format: 'text' | 'json', receipt: CopyReceipt, from: Target, to: Target): void {
+function printReceipt(io: Io, format: ResultFormat, receipt: CopyReceipt, from: Target, to: Target): void {
   io.err(formatLeftOut(receipt.source, receipt.leftOut));
   const restored = receipt.arrival.restored.length;
-  if (format === 'json') return io.out(`${formatGoJson(receipt, 2)}\n`);
+  if (format.kind !== 'text') return io.out(formatResult(format, receipt));
   const mended = restored > 0 ? `Restored ${restored} referrers that the destination had lost\n` : '';
   return io.out(`${mended}${summary(receipt.root.digest, from, to)}`);
 }
@@ -146,7 +147,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
         ...(excluded && { excludeArtifactTypes: excluded }),
       };
     },
-    async run(session, input, { operands, values }) {
+    async run(session, input, { operands, values, format }) {
       const [from, to] = readTargets(operands, values);
       checkOptions(from, values);
       const how = {
@@ -156,8 +157,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
       };
       const source = openedOf(await session.open(from, connectionOf(values, 'from')));
       const destination = openedOf(await session.open(to, connectionOf(values, 'to'), { create: true }));
-      const lines = chooseFormat(values.format ?? 'text', ['text', 'json']) === 'text';
-      return withTransfers(io, values, { lines }, async (transfers) => {
+      return withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) => {
         const copyLines = new CopyLines(transfers);
         const done = await run({ ...how, source, destination }, input, undefined, {
           signal: io.signal,
@@ -168,21 +168,18 @@ export function addCopy(parent: Command, context: VerbContext): void {
         return done;
       });
     },
-    print(operands, values) {
-      const format = chooseFormat(values.format ?? 'text', ['text', 'json']);
+    async print({ output, job }, { operands, values, format }) {
       const [from, to] = readTargets(operands, values);
-      return async ({ output, job }) => {
-        if (job === undefined) return printReceipt(io, format, output, from, to);
-        const { receiptSchema } = await import('../../transfer/copy-report.js');
-        const read = receiptSchema.safeParse(output);
-        if (!read.success) throw answerInvalid(read.error);
-        const { copied, mounted } = read.data.report;
-        if (format === 'text') {
-          for (const node of copied) io.out(formatStatus('Copied ', nodeOf(node)));
-          for (const node of mounted) io.out(formatStatus('Mounted', nodeOf(node)));
-        }
-        return printReceipt(io, format, read.data, from, to);
-      };
+      if (job === undefined) return printReceipt(io, format, output, from, to);
+      const { receiptSchema } = await import('../../transfer/copy-report.js');
+      const read = receiptSchema.safeParse(output);
+      if (!read.success) throw answerInvalid(read.error);
+      const { copied, mounted } = read.data.report;
+      if (format.kind === 'text') {
+        for (const node of copied) io.out(formatStatus('Copied ', nodeOf(node)));
+        for (const node of mounted) io.out(formatStatus('Mounted', nodeOf(node)));
+      }
+      return printReceipt(io, format, read.data, from, to);
     },
   });
 }

@@ -99,6 +99,10 @@ export function addDiscover(parent: Command, context: VerbContext): void {
     operation: 'discover',
     takes: ['artifactType', 'depth', 'distributionSpec', 'format', 'platform'],
     shows: ['format', 'template', 'output'],
+    resultFormat(values) {
+      readFormat(io, values);
+      return { kind: 'text' };
+    },
     input(operands, values) {
       const levels = writtenOf(values, 'depth');
       return {
@@ -111,10 +115,9 @@ export function addDiscover(parent: Command, context: VerbContext): void {
       };
     },
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
-    print(operands, values) {
-      const format = readFormat(io, values);
+    print({ output }, { operands, values }) {
       warnDeprecated(io, values);
-      return ({ output }) => io.out(format(treeIn(output), operandAt(operands, 0)));
+      io.out(readFormat(io, values)(treeIn(output), operandAt(operands, 0)));
     },
   });
 }

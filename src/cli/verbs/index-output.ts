@@ -10,7 +10,8 @@ import { addTargetOptions } from '../connection/single-target.js';
 import { formatStatus, onTerminal, typedOnTerminal } from '../output/status-line.js';
 import { firstOf, type Target } from '../connection/target.js';
 import { writtenNames, type OperationVerb } from '../operation-verb.js';
-import { textOf, type Values } from '../verb.js';
+import { textOf, type Values, operandAt } from '../verb.js';
+import { readTarget } from '../connection/layout-options.js';
 
 /** The options that making and changing an index have in common. */
 export function addIndexOptions(command: Command): void {
@@ -99,31 +100,26 @@ export async function writeIndexOutput(io: Io, values: Values, bytes: Uint8Array
   else if (output !== undefined) await writeOutput(output, bytes);
 }
 
-/**
- * Prints a new index, from this process or the app.
- * @param targetOf parses the first operand
- */
+/** Prints a new index, from this process or the app. @param severalTags true if the target may have several */
 export function indexPrinter(
   io: Io,
-  targetOf: (operands: readonly string[], values: Values) => Target,
+  severalTags: boolean,
   madeLine: (progress: Made) => string,
 ): OperationVerb<object, unknown>['print'] {
-  return (operands, values) => {
-    const target = targetOf(operands, values);
-    return ({ output, job }) => {
-      if (textOf(values, 'output') === '-') return;
-      const { descriptor } = describedIn(output);
-      if (job !== undefined) {
-        // The tags as the user wrote them. The first is the tag of the target.
-        const others = [...target.tags.slice(1), ...listOf(values.tag)];
-        const progress: IndexProgress[] = [
-          { state: 'made', descriptor },
-          { state: 'pushed', descriptor },
-          ...others.map((tag) => ({ state: 'tagged' as const, tag })),
-        ];
-        for (const each of progress) io.out(statusOf(each, target, madeLine));
-      }
-      io.out(`Digest: ${descriptor.digest}\n`);
-    };
+  return ({ output, job }, { operands, values }) => {
+    if (textOf(values, 'output') === '-') return;
+    const { descriptor } = describedIn(output);
+    if (job !== undefined) {
+      const target = readTarget(operandAt(operands, 0), values, { severalTags });
+      // The tags as the user wrote them. The first is the tag of the target.
+      const others = [...target.tags.slice(1), ...listOf(values.tag)];
+      const progress: IndexProgress[] = [
+        { state: 'made', descriptor },
+        { state: 'pushed', descriptor },
+        ...others.map((tag) => ({ state: 'tagged' as const, tag })),
+      ];
+      for (const each of progress) io.out(statusOf(each, target, madeLine));
+    }
+    io.out(`Digest: ${descriptor.digest}\n`);
   };
 }

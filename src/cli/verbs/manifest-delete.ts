@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { run } from '../../operations/manifest-delete.js';
-import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf } from '../option-values.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { addDeletionOptions, deletionOptions, deletionPrinter } from './deletion.js';
+import { addDeletionOptions, deletionOptions, deletionPrinter, checkDeletion } from './deletion.js';
 
 const VERB: VerbDescription = {
   path: 'manifest delete',
@@ -27,7 +27,10 @@ export function addManifestDelete(parent: Command, context: VerbContext): void {
     operation: 'manifest.delete',
     takes: ['force', 'distributionSpec'],
     shows: ['descriptor', 'pretty'],
-    input: (operands, values) => ({ reference: operandAt(operands, 0), ...distributionSpecOf(values) }),
+    input(operands, values) {
+      checkDeletion(values);
+      return { reference: operandAt(operands, 0), ...distributionSpecOf(values) };
+    },
     run: async (session, input, asked) =>
       run(
         await openNamed(session, VERB, asked, { write: true }),
@@ -35,6 +38,6 @@ export function addManifestDelete(parent: Command, context: VerbContext): void {
         deletionOptions(io, asked.values, question),
         io,
       ),
-    print: deletionPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values)),
+    print: deletionPrinter(io),
   });
 }

@@ -42,12 +42,9 @@ export function addManifestFetchConfig(parent: Command, context: VerbContext): v
       ...platformOf(values, io),
     }),
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
-    print(_operands, values) {
-      const printing = readPrinting(values);
-      return async ({ output }) => {
-        const { descriptor } = describedIn(output);
-        await printFetched(io, printing, { descriptor, bytes: () => bytesIn(output, descriptor) });
-      };
+    async print({ output }, { values }) {
+      const { descriptor } = describedIn(output);
+      await printFetched(io, readPrinting(values), { descriptor, bytes: () => bytesIn(output, descriptor) });
     },
   });
 }

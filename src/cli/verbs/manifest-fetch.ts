@@ -9,7 +9,7 @@ import { bytesIn, describedIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { collect, listOf } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorAlone, printFetched, readPrinting, type Printing } from './print-fetched.js';
+import { descriptorAlone, printFetched, readPrinting } from './print-fetched.js';
 import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
@@ -30,16 +30,15 @@ const VERB: VerbDescription = {
 };
 
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
-function checkOptions(values: Values): { printing: Printing; format: ResultFormat } {
-  const printing = readPrinting(values);
+function formatOf(values: Values): ResultFormat {
   const format = resultFormat(values);
   refuseTogether(values, 'format', 'descriptor', 'pretty');
-  if (printing.output === '-' && format.kind !== 'text') {
+  if (values.output === '-' && format.kind !== 'text') {
     throw new InputError('OPTIONS_EXCLUSIVE', '--output - cannot be used together with --format', {
       remedy: 'Both would be written to standard output: name a file.',
     });
   }
-  return { printing, format };
+  return format;
 }
 
 /** @throws InputError `OPTIONS_EXCLUSIVE` */
@@ -69,6 +68,7 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     operation: 'manifest.fetch',
     takes: ['platform', 'mediaType', 'descriptor'],
     shows: ['descriptor', 'pretty', 'output', 'format', 'template'],
+    resultFormat: formatOf,
     input: (operands, values) => ({
       reference: operandAt(operands, 0),
       ...descriptorAlone(values),
@@ -76,17 +76,15 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
       ...platformOf(values, io),
     }),
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
-    print(_operands, values) {
-      const { printing, format } = checkOptions(values);
-      return async ({ output }) => {
-        const { name, descriptor } = describedIn(output);
-        const fetched = { descriptor, bytes: () => bytesIn(output, descriptor) };
-        if (format.kind === 'text') return printFetched(io, printing, fetched);
-        return printFetched(io, printing, fetched, (bytes) => {
-          const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
-          return formatResult(format, JSON.parse(shown));
-        });
-      };
+    async print({ output }, { values, format }) {
+      const printing = readPrinting(values);
+      const { name, descriptor } = describedIn(output);
+      const fetched = { descriptor, bytes: () => bytesIn(output, descriptor) };
+      if (format.kind === 'text') return printFetched(io, printing, fetched);
+      return printFetched(io, printing, fetched, (bytes) => {
+        const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
+        return formatResult(format, JSON.parse(shown));
+      });
     },
   });
 }

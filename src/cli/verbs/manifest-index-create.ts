@@ -2,11 +2,10 @@ import type { Command } from 'commander';
 import { run } from '../../operations/manifest-index-create.js';
 import { parseAnnotationFlags } from '../../oras/index.js';
 import { readTarget } from '../connection/layout-options.js';
-import type { Target } from '../connection/target.js';
 import { defineOperation, openOperand, ownNames, severalTags } from '../operation-verb.js';
 import { distributionSpecOf, textsOf } from '../option-values.js';
 import { collect, listOf } from '../repeated.js';
-import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 import {
   addIndexOptions,
   indexEvents,
@@ -44,13 +43,11 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
     command.option('-a, --annotation <key=value>', 'annotation of the index; repeatable', collect);
     addIndexOptions(command);
   };
-  const targetOf = (operands: readonly string[], values: Values): Target =>
-    readTarget(operandAt(operands, 0), values, { severalTags: true });
   defineOperation(parent, context, VERB, addOptions, {
     operation: 'manifest.index.create',
     takes: ['annotation', 'artifactType', 'distributionSpec'],
     input(operands, values) {
-      const target = targetOf(operands, values);
+      const target = readTarget(operandAt(operands, 0), values, { severalTags: true });
       const annotations = listOf(values.annotation);
       return {
         ...severalTags(target),
@@ -77,6 +74,6 @@ export function addManifestIndexCreate(parent: Command, context: VerbContext): v
       await writeIndexOutput(io, values, made.bytes);
       return made;
     },
-    print: indexPrinter(io, targetOf, packedLine),
+    print: indexPrinter(io, true, packedLine),
   });
 }

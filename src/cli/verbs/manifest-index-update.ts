@@ -84,6 +84,6 @@ export function addManifestIndexUpdate(parent: Command, context: VerbContext): v
       await writeIndexOutput(io, values, made.bytes);
       return made;
     },
-    print: indexPrinter(io, (operands, values) => readNamed(VERB, operandAt(operands, 0), values), updatedLine),
+    print: indexPrinter(io, false, updatedLine),
   });
 }

@@ -1,11 +1,10 @@
 import type { Command } from 'commander';
-import { MANIFEST_BYTES, type Descriptor } from '../../oci/index.js';
+import { MANIFEST_BYTES } from '../../oci/index.js';
 import { run } from '../../operations/manifest-push.js';
 import { readTarget } from '../connection/layout-options.js';
 import { addTargetOptions } from '../connection/single-target.js';
 import { firstOf, type Target } from '../connection/target.js';
 import { readOperand } from '../files.js';
-import type { Io } from '../io.js';
 import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
 import { addConcurrencyOption, concurrencyOf, distributionSpecOf, textsOf } from '../option-values.js';
 import { describedIn, textsIn } from '../output/read-job-output.js';
@@ -32,16 +31,6 @@ const VERB: VerbDescription = {
 };
 
 const STATES = { uploading: 'Uploading', uploaded: 'Uploaded ', exists: 'Exists   ' } as const;
-
-/** @param others tags that were set besides the first */
-function print(io: Io, values: Values, target: Target, descriptor: Descriptor, others: readonly string[]): void {
-  if (values.descriptor === true) {
-    io.out(descriptorText(descriptor, values));
-    return;
-  }
-  const lines = others.map((tag) => `Tagged ${tag}\n`).join('');
-  io.out(`Pushed: [${target.kind}] ${firstOf(target)}\n${lines}Digest: ${descriptor.digest}\n`);
-}
 
 export function addManifestPush(parent: Command, context: VerbContext): void {
   const { io } = context;
@@ -82,12 +71,13 @@ export function addManifestPush(parent: Command, context: VerbContext): void {
         },
       });
     },
-    print(operands, values) {
+    print({ output }, { operands, values }) {
       const target = targetOf(operands, values);
-      return ({ output }) => {
-        const [, ...others] = textsIn(output, 'tags');
-        print(io, values, target, describedIn(output).descriptor, others);
-      };
+      const { descriptor } = describedIn(output);
+      const [, ...others] = textsIn(output, 'tags');
+      const lines = others.map((tag) => `Tagged ${tag}\n`).join('');
+      if (values.descriptor === true) io.out(descriptorText(descriptor, values));
+      else io.out(`Pushed: [${target.kind}] ${firstOf(target)}\n${lines}Digest: ${descriptor.digest}\n`);
     },
   });
 }

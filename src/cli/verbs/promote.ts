@@ -4,7 +4,7 @@ import { addConnectionOptions, addDebugOption } from '../connection/connection.j
 import { defineOperation } from '../operation-verb.js';
 import { textsOf } from '../option-values.js';
 import { promotionLines } from '../output/promotion-lines.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult } from '../output/result.js';
 import { addTtyOption } from '../output/transfers.js';
 import { operandAt, submitMissing, type VerbContext, type VerbDescription } from '../verb.js';
 import { addSigningOptions } from './signing-options.js';
@@ -68,40 +68,36 @@ export function addPromote(parent: Command, context: VerbContext): void {
       }
       return { source, ...textsOf(values, 'reason') };
     },
-    async run(session, { source }, { values }) {
+    async run(session, { source }, { values, format }) {
       const { promoteByRules } = await import('../local/promote-by-rules.js');
-      const isText = resultFormat(values).kind === 'text';
       const tell = (line: string): void => {
-        if (isText) io.out(`${line}\n`);
+        if (format.kind === 'text') io.out(`${line}\n`);
       };
       const { promotions, failures } = await promoteByRules(io, session, parseSource(source), values, tell);
       const [refusal] = failures;
       return { output: { promotions }, ...(refusal && { refusal }) };
     },
-    print(operands, values) {
-      const format = resultFormat(values);
+    async print({ output, job }, { operands, format }) {
+      if (job === undefined) {
+        // The lines are printed as the promotion goes on.
+        if (format.kind !== 'text') io.out(formatResult(format, output));
+        return;
+      }
       const source = parseSource(operandAt(operands, 0));
-      return async ({ output, job }) => {
-        if (job === undefined) {
-          // The lines are printed as the promotion goes on.
-          if (format.kind !== 'text') io.out(formatResult(format, output));
-          return;
-        }
-        const query = new URLSearchParams({ repository: `${source.registry}/${source.repository}`, tag: source.tag });
-        const { readPromotions } = await import('../app/answers.js');
-        const { items } = readPromotions(await job.ask(`promotions?${query.toString()}`));
-        const promotions = items.map(({ rule, destination, state, last }) => ({
-          rule,
-          source: formatReference(source),
-          destination,
-          // A job of several promotions has the worst outcome.
-          outcome: items.length === 1 ? job.outcome : (last?.outcome ?? state),
-          ...(last?.digest !== undefined && { digest: last.digest }),
-          ...(last?.reason !== undefined && { reason: last.reason }),
-        }));
-        if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
-        else for (const line of promotions.flatMap(promotionLines)) io.out(`${line}\n`);
-      };
+      const query = new URLSearchParams({ repository: `${source.registry}/${source.repository}`, tag: source.tag });
+      const { readPromotions } = await import('../app/answers.js');
+      const { items } = readPromotions(await job.ask(`promotions?${query.toString()}`));
+      const promotions = items.map(({ rule, destination, state, last }) => ({
+        rule,
+        source: formatReference(source),
+        destination,
+        // A job of several promotions has the worst outcome.
+        outcome: items.length === 1 ? job.outcome : (last?.outcome ?? state),
+        ...(last?.digest !== undefined && { digest: last.digest }),
+        ...(last?.reason !== undefined && { reason: last.reason }),
+      }));
+      if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
+      else for (const line of promotions.flatMap(promotionLines)) io.out(`${line}\n`);
     },
   });
 }

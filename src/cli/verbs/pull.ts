@@ -10,13 +10,14 @@ import {
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
 import type { Target } from '../connection/target.js';
 import { claimStage } from '../locks/left-pulls.js';
-import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
+import { defineOperation, openNamed } from '../operation-verb.js';
 import { concurrencyOf, flagsOf, parseCount, platformOf, textsOf } from '../option-values.js';
 import { describedIn, recordIn, recordsIn, textIn, textsIn } from '../output/read-job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult } from '../output/result.js';
 import { leftOutLine } from '../output/status-line.js';
 import { addTtyOption, withTransfers, type Transfers } from '../output/transfers.js';
 import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
+import { readTarget } from '../connection/layout-options.js';
 
 const VERB: VerbDescription = {
   path: 'pull',
@@ -113,30 +114,27 @@ export function addPull(parent: Command, context: VerbContext): void {
       ...concurrencyOf(values),
     }),
     async run(session, input, asked) {
-      const { values } = asked;
+      const { values, format } = asked;
       const files = filesHere(values);
       const opened = await openNamed(session, VERB, asked);
-      return withTransfers(io, values, { lines: resultFormat(values).kind === 'text' }, (transfers) =>
+      return withTransfers(io, values, { lines: format.kind === 'text' }, (transfers) =>
         run(opened, input, files, { signal: io.signal, event: (progress) => tell(transfers, progress) }),
       );
     },
-    print(operands, values) {
-      const format = resultFormat(values);
-      const target = readNamed(VERB, operandAt(operands, 0), values);
-      return ({ output }) => {
-        const { name, descriptor: root } = describedIn(output);
-        for (const path of textsIn(output, 'leftOut')) io.err(leftOutLine(path));
-        if (format.kind === 'text') {
-          io.out(summary({ root, skipped: recordIn(output).skipped === true }, target));
-          return;
-        }
-        const files = recordsIn(output, 'layers').map((layer) => ({
-          // The app pulls into its container `target`.
-          path: 'blob' in layer ? `target/${textIn(layer, 'blob')}` : textIn(layer, 'path'),
-          ...describeNode(textIn(layer, 'reference'), describedIn(layer).descriptor),
-        }));
-        io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
-      };
+    print({ output }, { operands, values, format }) {
+      const { name, descriptor: root } = describedIn(output);
+      for (const path of textsIn(output, 'leftOut')) io.err(leftOutLine(path));
+      if (format.kind === 'text') {
+        const target = readTarget(operandAt(operands, 0), values);
+        io.out(summary({ root, skipped: recordIn(output).skipped === true }, target));
+        return;
+      }
+      const files = recordsIn(output, 'layers').map((layer) => ({
+        // The app pulls into its container `target`.
+        path: 'blob' in layer ? `target/${textIn(layer, 'blob')}` : textIn(layer, 'path'),
+        ...describeNode(textIn(layer, 'reference'), describedIn(layer).descriptor),
+      }));
+      io.out(formatResult(format, { reference: `${name}@${root.digest}`, files }));
     },
   });
 }

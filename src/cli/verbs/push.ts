@@ -9,7 +9,7 @@ import type { Target } from '../connection/target.js';
 import { defineOperation, openOperand, severalTags } from '../operation-verb.js';
 import { fullPlatform, textsOf } from '../option-values.js';
 import { describedIn, textsIn } from '../output/read-job-output.js';
-import { formatResult, resultFormat, type ResultFormat } from '../output/result.js';
+import { formatResult, type ResultFormat } from '../output/result.js';
 import { withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, writtenOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import {
@@ -110,8 +110,7 @@ export function addPush(parent: Command, context: VerbContext): void {
         ...(await packingInput(operands.slice(1), values, io)),
       };
     },
-    async run(session, input, { operands, values }) {
-      const format = resultFormat(values);
+    async run(session, input, { operands, values, format }) {
       const pushed = await withTransfers(io, values, { lines: format.kind === 'text' }, async (transfers) => {
         const opened = await openOperand(session, operands, values, { create: true, severalTags: true });
         const { kind, tags } = opened.target;
@@ -127,10 +126,9 @@ export function addPush(parent: Command, context: VerbContext): void {
       await exportManifest(values, pushed.manifest);
       return pushed;
     },
-    print(operands, values) {
-      const [format, target] = [resultFormat(values), targetOf(operands, values)];
-      return ({ output }) =>
-        io.out(formatPushed(format, target, { ...describedIn(output), tags: textsIn(output, 'tags') }));
+    print({ output }, { operands, values, format }) {
+      const pushed = { ...describedIn(output), tags: textsIn(output, 'tags') };
+      io.out(formatPushed(format, targetOf(operands, values), pushed));
     },
   });
 }

@@ -4,7 +4,7 @@ import { addConnectionOptions, addDebugOption, connectionOf } from '../connectio
 import { defineOperation } from '../operation-verb.js';
 import { textsOf } from '../option-values.js';
 import { textIn, textsIn } from '../output/read-job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult } from '../output/result.js';
 import { onTerminal } from '../output/status-line.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
@@ -54,23 +54,18 @@ export function addRepoLs(parent: Command, context: VerbContext): void {
       const { registry, namespace } = parseNamespace(operandAt(operands, 0));
       return { registry, ...(namespace !== '' && { namespace }), ...textsOf(values, 'last') };
     },
-    async run(session, input, { values }) {
+    async run(session, input, { values, format }) {
       const client = await session.client(input.registry, connectionOf(values, ''));
-      const isText = resultFormat(values).kind === 'text';
       const event = (name: string): void => {
-        if (isText) io.out(line(name, input.namespace ?? ''));
+        if (format.kind === 'text') io.out(line(name, input.namespace ?? ''));
       };
       return run({ registry: client.registry(input.registry) }, input, undefined, { signal: io.signal, event });
     },
-    print(operands, values) {
-      const format = resultFormat(values);
+    print({ output, job }, { operands, format }) {
       const { namespace } = parseNamespace(operandAt(operands, 0));
-      return ({ output, job }) => {
-        const repositories = textsIn(output, 'repositories');
-        if (format.kind !== 'text')
-          io.out(formatResult(format, { registry: textIn(output, 'registry'), repositories }));
-        else if (job !== undefined) io.out(repositories.map((name) => line(name, namespace)).join(''));
-      };
+      const repositories = textsIn(output, 'repositories');
+      if (format.kind !== 'text') io.out(formatResult(format, { registry: textIn(output, 'registry'), repositories }));
+      else if (job !== undefined) io.out(repositories.map((name) => line(name, namespace)).join(''));
     },
   });
 }

@@ -4,7 +4,7 @@ import { addTargetOptions } from '../connection/single-target.js';
 import { defineOperation, openOperand } from '../operation-verb.js';
 import { flagsOf, textsOf } from '../option-values.js';
 import { textsIn } from '../output/read-job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult } from '../output/result.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 
 const VERB: VerbDescription = {
@@ -41,12 +41,9 @@ export function addRepoTags(parent: Command, context: VerbContext): void {
     }),
     run: async (session, input, { operands, values }) =>
       run(await openOperand(session, operands, values), input, undefined, io),
-    print(_operands, values) {
-      const format = resultFormat(values);
-      return ({ output }) => {
-        const tags = textsIn(output, 'tags');
-        io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
-      };
+    print({ output }, { format }) {
+      const tags = textsIn(output, 'tags');
+      io.out(format.kind === 'text' ? tags.map((tag) => `${tag}\n`).join('') : formatResult(format, { tags }));
     },
   });
 }

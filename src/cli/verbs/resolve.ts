@@ -32,11 +32,9 @@ export function addResolve(parent: Command, context: VerbContext): void {
     shows: ['fullReference'],
     input: (operands, values) => ({ reference: operandAt(operands, 0), ...platformOf(values, io) }),
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
-    print:
-      (_operands, { fullReference }) =>
-      ({ output }) => {
-        const { name, descriptor } = describedIn(output);
-        io.out(fullReference === true ? `${name}@${descriptor.digest}\n` : `${descriptor.digest}\n`);
-      },
+    print({ output }, { values: { fullReference } }) {
+      const { name, descriptor } = describedIn(output);
+      io.out(fullReference === true ? `${name}@${descriptor.digest}\n` : `${descriptor.digest}\n`);
+    },
   });
 }

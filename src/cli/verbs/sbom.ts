@@ -167,16 +167,13 @@ export function addSbom(parent: Command, context: VerbContext): void {
       } else io.out(formatResult(result, { reference, digest, packages, gaps }));
       return undefined;
     },
-    print(operands, values) {
-      const { result: format } = readFormats(values);
+    print({ output, job, digest = '' }, { operands, values, format }) {
       const target = readTarget(operandAt(operands, 0), values);
-      return ({ output, job, digest = '' }) => {
-        const images = recordsIn(output, 'images').map(imageIn);
-        const reference = `${nameOf(target)}@${digest}`;
-        if (format.kind !== 'text') return io.out(formatResult(format, { reference, digest, images }));
-        if (job !== undefined) io.out(images.map((image) => `${sbomLine(image)}\n`).join(''));
-        return io.out(sbomSummary(images, `[${target.kind}] ${reference}`, digest));
-      };
+      const images = recordsIn(output, 'images').map(imageIn);
+      const reference = `${nameOf(target)}@${digest}`;
+      if (format.kind !== 'text') return io.out(formatResult(format, { reference, digest, images }));
+      if (job !== undefined) io.out(images.map((image) => `${sbomLine(image)}\n`).join(''));
+      return io.out(sbomSummary(images, `[${target.kind}] ${reference}`, digest));
     },
   });
   // Otherwise options after `diff` would be those of `sbom`.

@@ -4,11 +4,11 @@ import { addPlatformOption, addTargetOptions } from '../connection/single-target
 import { nameOf } from '../connection/target.js';
 import { defineOperation, openNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
-import { signatureLine, signedSummary } from '../output/evidence-lines.js';
 import { recordsIn, textIn } from '../output/read-job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult } from '../output/result.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 import { addSigningOptions } from './signing-options.js';
+import { onTerminal } from '../output/status-line.js';
 
 const VERB: VerbDescription = {
   path: 'sign',
@@ -52,21 +52,20 @@ export function addSign(parent: Command, context: VerbContext): void {
       const { signTarget } = await import('../local/signatures.js');
       return signTarget(io, opened, input, asked.values);
     },
-    print(operands, values) {
-      const format = resultFormat(values);
+    print({ output, digest = '' }, { operands, values, format }) {
       const target = readTarget(operandAt(operands, 0), values);
-      return ({ output, digest = '' }) => {
-        const signed = recordsIn(output, 'signed').map((entry) => ({
-          digest: textIn(entry, 'digest'),
-          label: textIn(entry, 'label'),
-          signature: textIn(entry, 'signature'),
-          made: entry.made === true,
-        }));
-        const reference = `${nameOf(target)}@${digest}`;
-        if (format.kind !== 'text') return io.out(formatResult(format, { reference, digest, signed }));
-        io.out(signed.map((each) => `${signatureLine(each)}\n`).join(''));
-        return io.out(signedSummary(`[${target.kind}] ${reference}`, digest));
-      };
+      const signed = recordsIn(output, 'signed').map((entry) => ({
+        digest: textIn(entry, 'digest'),
+        label: textIn(entry, 'label'),
+        signature: textIn(entry, 'signature'),
+        made: entry.made === true,
+      }));
+      const reference = `${nameOf(target)}@${digest}`;
+      if (format.kind !== 'text') return io.out(formatResult(format, { reference, digest, signed }));
+      for (const each of signed) {
+        io.out(`${each.made ? 'Signed' : 'Exists'} ${onTerminal(each.label)} ${each.digest}: ${each.signature}\n`);
+      }
+      return io.out(`Signed [${target.kind}] ${reference}\nDigest: ${digest}\n`);
     },
   });
 }

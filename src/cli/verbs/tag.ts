@@ -50,13 +50,11 @@ export function addTag(parent: Command, context: VerbContext): void {
             : printTagged(written(event.tag)),
       });
     },
-    print:
-      ([, ...tags]) =>
-      ({ output, job }) => {
-        if (job === undefined) return;
-        const { name, descriptor } = describedIn(output);
-        printTagging('registry', `${name}@${descriptor.digest}`);
-        tags.forEach(printTagged);
-      },
+    print({ output, job }, { operands: [, ...tags] }) {
+      if (job === undefined) return;
+      const { name, descriptor } = describedIn(output);
+      printTagging('registry', `${name}@${descriptor.digest}`);
+      tags.forEach(printTagged);
+    },
   });
 }

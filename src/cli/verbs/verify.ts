@@ -6,13 +6,13 @@ import { addPlatformOption, addTargetOptions } from '../connection/single-target
 import type { Io } from '../io.js';
 import { defineOperation, openNamed, readNamed } from '../operation-verb.js';
 import { distributionSpecOf, platformOf } from '../option-values.js';
-import { verifiedText } from '../output/evidence-lines.js';
 import { recordIn, recordsIn, textIn } from '../output/read-job-output.js';
-import { addFormatOptions, formatResult, resultFormat } from '../output/result.js';
+import { addFormatOptions, formatResult } from '../output/result.js';
 import { collect } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { trustedSignature } from './trust-store.js';
 import { refuseTogether } from '../errors.js';
+import { onTerminal } from '../output/status-line.js';
 
 const VERB: VerbDescription = {
   path: 'verify',
@@ -96,18 +96,14 @@ export function addVerify(parent: Command, context: VerbContext): void {
       const { verifyTarget } = await import('../local/signatures.js');
       return verifyTarget(io, opened, input);
     },
-    print(operands, values) {
-      const format = resultFormat(values);
+    print({ output }, { operands, values, format }) {
+      if (format.kind !== 'text') return io.out(formatResult(format, output));
+      if (recordIn(output).passed !== true) return undefined;
+      for (const entry of recordsIn(output, 'evidence')) {
+        io.out(`Signed by ${onTerminal(textIn(entry, 'signedBy'))}: ${textIn(entry, 'signature')}\n`);
+      }
       const { kind } = readTarget(operandAt(operands, 0), values);
-      return ({ output }) => {
-        if (format.kind !== 'text') return io.out(formatResult(format, output));
-        if (recordIn(output).passed !== true) return undefined;
-        const evidence = recordsIn(output, 'evidence').map((entry) => ({
-          signedBy: textIn(entry, 'signedBy'),
-          signature: textIn(entry, 'signature'),
-        }));
-        return io.out(verifiedText(evidence, `[${kind}] ${textIn(output, 'reference')}`, textIn(output, 'digest')));
-      };
+      return io.out(`Verified [${kind}] ${textIn(output, 'reference')}\nDigest: ${textIn(output, 'digest')}\n`);
     },
   });
 }
