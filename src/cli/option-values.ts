@@ -34,12 +34,12 @@ export function concurrencyOf(values: Values): { concurrency?: number } {
   return concurrency === 0 ? {} : { concurrency };
 }
 
-/** A whole number of at least `least`. @throws InputError `OPTION_INVALID` */
-export function parseCount(text: string, option: string, least: number): number {
+/** A whole number of at least `least`, and at most `most`. @throws InputError `OPTION_INVALID` */
+export function parseCount(text: string, option: string, least: number, most?: number): number {
   const count = Number(text);
-  if (/^\d{1,9}$/.test(text) && count >= least) return count;
+  if (/^\d{1,9}$/.test(text) && count >= least && count <= (most ?? count)) return count;
   throw new InputError('OPTION_INVALID', `invalid argument ${quoted(text)} for "${option}" flag`, {
-    remedy: `Give a whole number of at least ${least}.`,
+    remedy: `Give a whole number ${most === undefined ? `of at least ${least}` : `from ${least} to ${most}`}.`,
   });
 }
 

@@ -166,56 +166,30 @@ function distinct(nodes: readonly Node[], files: FileSink): Named[] {
   return [...byPath.values()];
 }
 
-class Download {
-  readonly #repository: ReadableRepository;
-  readonly #staged: StagedFiles;
-  readonly #options: PullOptions;
-  readonly #budget: UnpackBudget;
-
-  constructor(repository: ReadableRepository, staged: StagedFiles, budget: UnpackBudget, options: PullOptions) {
-    this.#repository = repository;
-    this.#staged = staged;
-    this.#budget = budget;
-    this.#options = options;
-  }
-
-  /** Content of one digest is downloaded once, and copied. */
-  async run(same: readonly Named[]): Promise<void> {
-    const { onProgress } = this.#options;
-    let original: string | undefined;
-    for (const [index, named] of same.entries()) {
-      const { descriptor, title } = named;
-      const isFolder = descriptor.annotations?.[UNPACK] === 'true';
-      if (index === 0) onProgress?.({ state: 'downloading', descriptor });
-      if (!isFolder && original !== undefined) {
-        this.#budget.take(title, descriptor.size);
-        await this.#staged.copy(title, original);
-      } else await this.#fetch(named, isFolder);
-      if (!isFolder) original ??= title;
-      onProgress?.({ state: index === 0 ? 'downloaded' : 'restored', descriptor });
+/** Downloads content once, and copies it to its other names. @param same the names of content with one digest */
+async function download(
+  repository: ReadableRepository,
+  staged: StagedFiles,
+  same: readonly Named[],
+  { budget, signal, onProgress }: PullOptions & { budget: UnpackBudget },
+): Promise<void> {
+  const call = { signal };
+  let original: string | undefined;
+  for (const [index, { descriptor, title }] of same.entries()) {
+    const isFolder = descriptor.annotations?.[UNPACK] === 'true';
+    if (index === 0) onProgress?.({ state: 'downloading', descriptor });
+    if (!isFolder && original !== undefined) {
+      budget.take(title, descriptor.size);
+      await staged.copy(title, original);
+    } else {
+      const opened = await repository.openBlob(descriptor, call);
+      const blob = countMoving(opened, descriptor, (moving) => onProgress?.(moving));
+      if (isFolder) await unpackFolder(staged, title, descriptor, blob, { ...call, budget });
+      else await staged.file(title, blob);
     }
+    if (!isFolder) original ??= title;
+    onProgress?.({ state: index === 0 ? 'downloaded' : 'restored', descriptor });
   }
-
-  async #fetch({ descriptor, title }: Named, isFolder: boolean): Promise<void> {
-    const { signal, onProgress } = this.#options;
-    const call = { signal };
-    const opened = await this.#repository.openBlob(descriptor, call);
-    const blob = countMoving(opened, descriptor, (moving) => onProgress?.(moving));
-    if (!isFolder) return this.#staged.file(title, blob);
-    return unpackFolder(this.#staged, title, descriptor, blob, {
-      ...call,
-      budget: this.#budget,
-    });
-  }
-}
-
-function groupByDigest(files: readonly Named[]): Named[][] {
-  const groups = new Map<string, Named[]>();
-  for (const named of files) {
-    const { digest } = named.descriptor;
-    groups.set(digest, [...(groups.get(digest) ?? []), named]);
-  }
-  return [...groups.values()];
 }
 
 /**
@@ -238,11 +212,12 @@ export async function pullFiles(
     throw asFileError(error);
   });
   try {
-    const groups = groupByDigest(wanted);
+    const groups = [...Map.groupBy(wanted, ({ descriptor }) => descriptor.digest).values()];
     const downloadedBytes = groups.reduce((sum, [first]) => sum + (first?.descriptor.size ?? 0), 0);
     const budget = new UnpackBudget(downloadedBytes, options.unpackLimitBytes);
-    const download = new Download(repository, staged, budget, options);
-    await mapConcurrently(groups, options.concurrency ?? CONCURRENCY, (same) => download.run(same));
+    await mapConcurrently(groups, options.concurrency ?? CONCURRENCY, (same) =>
+      download(repository, staged, same, { ...options, budget }),
+    );
     signal?.throwIfAborted();
     await staged.commit();
   } catch (error) {

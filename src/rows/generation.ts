@@ -80,7 +80,7 @@ export async function incrementGeneration(
 }
 
 /** A row without a run, before its first trigger. */
-function newRow(id: string, rule: Rule, { registry, repository, tag }: TagName, now: Date): PromotionRow {
+export function newRow(id: string, rule: Rule, { registry, repository, tag }: TagName, now: Date): PromotionRow {
   const source = { registry, repository, tag };
   return {
     id,

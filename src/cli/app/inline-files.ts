@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { JobFile } from '../../operations/job-fields.js';
@@ -42,37 +43,17 @@ function isName(name: string): boolean {
   return name !== '' && name.length <= PATH_CHARS && pathProblem(name) === undefined;
 }
 
-/** The names of a job's files: their paths, or other names if a path is not a valid blob name (`../a`). */
-class Names {
-  readonly #taken: Set<string>;
-
-  /** @param paths of all files */
-  constructor(paths: readonly string[]) {
-    this.#taken = new Set(paths.map(nameOf).filter(isName));
-  }
-
-  /** @param path of a file that is sent in the job */
-  of(path: string): string {
-    const own = nameOf(path);
-    if (isName(own)) return own;
-    const plain = posix
-      .basename(own)
-      .replaceAll(/[^\w.-]/g, '_')
-      .replace(/\.+$/, '')
-      .slice(-100);
-    const base = plain === '' ? 'file' : plain;
-    let name = base;
-    for (let count = 2; this.#taken.has(name); count += 1) name = `${count}-${base}`;
-    this.#taken.add(name);
-    return name;
-  }
+/** The name of a local file in the job: its path, or another name if the path is not a valid blob name (`../a`). */
+function sentName(path: string): string {
+  const own = nameOf(path);
+  return isName(own) ? own : `file-${createHash('sha256').update(own).digest('hex').slice(0, 12)}`;
 }
 
 /**
  * Puts a local file into the job. If there is no such file, the path names a blob of the app's container `source`.
  * @throws InputError `NOT_A_FILE`, `FILE_TOO_LARGE`, `FILE_NOT_FOUND` if there is no such blob either
  */
-async function fileOf({ path, mediaType }: FileReference, names: Names): Promise<JobFile> {
+async function fileOf({ path, mediaType }: FileReference): Promise<JobFile> {
   const typed = mediaType === undefined ? {} : { mediaType };
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) {
@@ -90,12 +71,12 @@ async function fileOf({ path, mediaType }: FileReference, names: Names): Promise
     throw new InputError('NOT_A_FILE', `${path} is not a file`, { remedy: 'Name a file.' });
   }
   if (found.size > INLINE_BYTES) throw tooLarge(`${path} has ${found.size} bytes`);
-  return { path: names.of(path), ...typed, base64: (await readFile(path)).toString('base64') };
+  return { path: sentName(path), ...typed, base64: (await readFile(path)).toString('base64') };
 }
 
 /** A file whose name does not matter; `-` is standard input. @throws InputError as {@link fileOf} */
 async function contentOf(path: string, io: Io): Promise<JobFile> {
-  if (path !== '-') return fileOf({ path }, new Names([path]));
+  if (path !== '-') return fileOf({ path });
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of io.openInput()) {
@@ -121,12 +102,7 @@ async function isWithin(path: string, mostBytes: number): Promise<boolean> {
  * the same layer of it.
  * @throws InputError `FILE_TOO_LARGE`
  */
-async function folderOf(
-  file: FileReference,
-  names: Names,
-  annotations: Record<string, string>,
-  io: Io,
-): Promise<JobFile> {
+async function folderOf(file: FileReference, annotations: Record<string, string>, io: Io): Promise<JobFile> {
   if (!(await isWithin(file.path, FOLDER_BYTES))) throw tooLarge(`${file.path} has more than ${FOLDER_BYTES} bytes`);
   return withTempFolder(async (tempFolder) => {
     const [layer] = await loadLayers(createFolderSource(), [file], {
@@ -143,7 +119,7 @@ async function folderOf(
     const chunks: Uint8Array[] = [];
     for await (const chunk of await layer.open()) chunks.push(chunk);
     const base64 = Buffer.concat(chunks).toString('base64');
-    return { path: names.of(file.path), mediaType, base64, annotations: all };
+    return { path: sentName(file.path), mediaType, base64, annotations: all };
   });
 }
 
@@ -162,18 +138,15 @@ async function withPacked(
   { allowAbsolutePaths, io }: SendOptions,
 ): Promise<{ files: JobFile[]; config?: JobFile }> {
   checkPaths(files, { allowAbsolutePaths });
-  const names = new Names([...files, ...(config === undefined ? [] : [config])].map(({ path }) => path));
   const sent: JobFile[] = [];
   for (const file of files) {
     const { path, annotations = {} } = file;
     const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() === true;
-    sent.push(
-      isFolder ? await folderOf(file, names, annotations, io) : titled(await fileOf(file, names), path, annotations),
-    );
+    sent.push(isFolder ? await folderOf(file, annotations, io) : titled(await fileOf(file), path, annotations));
   }
   const bytes = sent.reduce((sum, file) => sum + sizeOf(file), 0);
   if (bytes > INLINE_BYTES) throw tooLarge(`the files have ${bytes} bytes in all`);
-  return { files: sent, ...(config && { config: await fileOf(config, names) }) };
+  return { files: sent, ...(config && { config: await fileOf(config) }) };
 }
 
 interface SendOptions {

@@ -13,8 +13,9 @@ import {
 import { readOperand, writeOutput } from '../files.js';
 import type { Io } from '../io.js';
 import { formatResult, resultFormat } from '../output/result.js';
-import { operandAt, textOf, type Values } from '../verb.js';
+import { operandAt, textOf, type Values, writtenOf } from '../verb.js';
 import { openCertifiedKey } from './certified-key.js';
+import { parseCount } from '../option-values.js';
 
 const MOST_DAYS = 36_500;
 const CERTIFICATE_BYTES = 1024 * 1024;
@@ -29,7 +30,8 @@ interface Options {
 
 function readOptions(values: Values): Options {
   const output = textOf(values, 'output') ?? '-';
-  const renewWithin = values.renewWithin === undefined ? undefined : wholeNumber(values, 'renewWithin', 0);
+  const renewal = writtenOf(values, 'renewWithin');
+  const renewWithin = renewal === undefined ? undefined : parseCount(renewal, '--renew-within', 0, MOST_DAYS);
   const csr = values.csr === true;
   if (renewWithin !== undefined && (output === '-' || csr)) {
     throw new InputError('OPTIONS_EXCLUSIVE', '--renew-within needs the file of an existing certificate', {
@@ -42,17 +44,8 @@ function readOptions(values: Values): Options {
       remedy: 'Give the subject of the certificate: --subject "C=US, ST=WA, O=Example, CN=release".',
     });
   }
-  return { subject: parseSubject(subject), days: wholeNumber(values, 'days', 1), csr, output, renewWithin };
-}
-
-function wholeNumber(values: Values, name: 'days' | 'renewWithin', least: number): number {
-  const text = textOf(values, name) ?? '';
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= least && number <= MOST_DAYS) return number;
-  const option = name === 'days' ? '--days' : '--renew-within';
-  throw new InputError('OPTION_INVALID', `${option} takes a number of days, not ${JSON.stringify(text)}`, {
-    remedy: `Give a whole number from ${least} to ${MOST_DAYS}.`,
-  });
+  const days = parseCount(writtenOf(values, 'days') ?? '', '--days', 1, MOST_DAYS);
+  return { subject: parseSubject(subject), days, csr, output, renewWithin };
 }
 
 /** Compares the certificate in the output file with the key; undefined if there is no file. */

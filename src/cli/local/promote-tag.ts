@@ -34,6 +34,7 @@ import { onTerminal } from '../output/status-line.js';
 import type { Values } from '../verb.js';
 import { createLocalPorts, doStep, type LocalPorts, type StepView } from './local-run.js';
 import { createLocalStore } from './local-store.js';
+import { newRow } from '../../rows/generation.js';
 
 /** Maximum attempts if the source tag moves during the promotion. */
 const TRIES = 3;
@@ -171,33 +172,22 @@ function lineOf(verb: string, text: string): string {
   return `${verb.padEnd(9)} ${onTerminal(text)}`;
 }
 
+/** The rows of a first run. */
 function rowsOf(
   { rule, source }: LocalPromotion,
   { promotionId: id, runId }: { promotionId: string; runId: string },
   destination: string,
 ): { row: PromotionRow; run: RunRow } {
-  const at = new Date().toISOString();
+  const now = new Date();
+  const openedAt = now.toISOString();
+  const opened = { generation: 1, runId, runOpen: true, runOpenedAt: openedAt };
   return {
-    row: {
-      id,
-      rule: rule.name,
-      source,
-      destination,
-      generation: 1,
-      incrementedAt: at,
-      observedGeneration: 0,
-      state: 'working',
-      runId,
-      runOpen: true,
-      runOpenedAt: at,
-      runBegun: false,
-      failures: 0,
-    },
+    row: { ...newRow(id, rule, source, now), ...opened },
     run: {
       id: runId,
       input: { kind: 'promotion', runId, promotionId: id, rule, source, destination },
       state: 'pending',
-      openedAt: at,
+      openedAt,
     },
   };
 }

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { InputError, PromoterError } from '../../oci/index.js';
+import { PromoterError } from '../../oci/index.js';
+import { readOperand } from '../files.js';
 import { formatGoJson } from '../../oras/index.js';
 import type { Io } from '../io.js';
 import { formatResult, type ResultFormat } from '../output/result.js';
@@ -95,6 +95,9 @@ const COLUMNS: readonly Column<JobInList>[] = [
   { heading: 'RUN', text: ({ runId }) => runId, isWide: true },
 ];
 
+/** Maximum bytes of a job: the app takes fewer. `TOO_LARGE` */
+const JOB_BYTES = 16 * 1024 * 1024;
+
 const GOOD = new Set(['completed', 'promoted', 'unchanged', 'observed']);
 
 /** True if an outcome is a success. */
@@ -104,18 +107,6 @@ export function isGood(outcome: string): boolean {
 
 /** Prints a run that has ended. @param output undefined if it has none */
 export type PrintRun = (run: JobRun, output: unknown) => Promise<void> | void;
-
-async function readJob(path: string, io: Io): Promise<string> {
-  if (path === '-') return io.readInput();
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new InputError('FILE_UNREADABLE', `${path} cannot be read`, {
-      cause,
-      remedy: 'Name a file that this user may read, or - for standard input.',
-    });
-  }
-}
 
 async function askRun(app: App, id: string, io: Io): Promise<JobRun> {
   const answer = await askApp(app, `jobs/${encodeURIComponent(id)}`, io);
@@ -150,10 +141,15 @@ async function waitFor(app: App, id: string, io: Io, timeoutSeconds: number): Pr
 /** Prints the output of the job. @throws PromoterError if the job did not succeed */
 async function finish(app: App, run: JobRun, print: PrintRun, io: Io): Promise<void> {
   await print(run, run.output && (await askApp(app, `runs/${encodeURIComponent(run.id)}/output`, io)));
-  const { outcome = 'failed', code, reason, remedy } = run.result ?? {};
   io.err(`${stateLine(run)}\n`);
+  throwUnlessGood(run.result, 'job');
+}
+
+/** @throws PromoterError with the code of a result that is not a success */
+export function throwUnlessGood(result: JobRun['result'], what: 'job' | 'run'): void {
+  const { outcome = 'failed', code, reason, remedy } = result ?? {};
   if (isGood(outcome)) return;
-  throw new PromoterError(code ?? outcome.toUpperCase(), reason ?? `the job ended as ${outcome}`, {
+  throw new PromoterError(code ?? outcome.toUpperCase(), reason ?? `the ${what} ended as ${outcome}`, {
     ...(remedy !== undefined && { remedy }),
   });
 }
@@ -168,7 +164,8 @@ function asFormatted(format: ResultFormat, io: Io): PrintRun {
 
 async function submit({ app, format, operands, values, io }: AppCall): Promise<void> {
   timeoutOf(values);
-  await submitText(await readJob(operandAt(operands, 0), io), { app, format, values, io });
+  const job = await readOperand(operandAt(operands, 0), JOB_BYTES, io);
+  await submitText(Buffer.from(job).toString('utf8'), { app, format, values, io });
 }
 
 interface Submission {

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
-import { formatReference, InputError, parseReference } from '../../oci/index.js';
+import { InputError, parseReference } from '../../oci/index.js';
 import { addConnectionOptions, addDebugOption } from '../connection/connection.js';
 import { defineOperation } from '../operation-verb.js';
 import { textsOf } from '../option-values.js';
-import { promotionLines } from '../output/promotion-lines.js';
 import { addFormatOptions, formatResult } from '../output/result.js';
 import { addTtyOption } from '../output/transfers.js';
 import { operandAt, submitMissing, type VerbContext, type VerbDescription } from '../verb.js';
 import { addSigningOptions } from './signing-options.js';
+import { printOutcomes, outcomeOf } from '../output/promotion-lines.js';
 
 const VERB: VerbDescription = {
   path: 'promote',
@@ -87,17 +87,13 @@ export function addPromote(parent: Command, context: VerbContext): void {
       const query = new URLSearchParams({ repository: `${source.registry}/${source.repository}`, tag: source.tag });
       const { readPromotions } = await import('../app/answers.js');
       const { items } = readPromotions(await job.ask(`promotions?${query.toString()}`));
-      const promotions = items.map(({ rule, destination, state, last }) => ({
-        rule,
-        source: formatReference(source),
-        destination,
-        // A job of several promotions has the worst outcome.
-        outcome: items.length === 1 ? job.outcome : (last?.outcome ?? state),
-        ...(last?.digest !== undefined && { digest: last.digest }),
-        ...(last?.reason !== undefined && { reason: last.reason }),
-      }));
-      if (format.kind !== 'text') io.out(formatResult(format, { promotions }));
-      else for (const line of promotions.flatMap(promotionLines)) io.out(`${line}\n`);
+      // A job of several promotions has the worst outcome.
+      const outcome = items.length === 1 ? job.outcome : undefined;
+      printOutcomes(
+        io,
+        format,
+        items.map((row) => outcomeOf(row, outcome)),
+      );
     },
   });
 }

@@ -1,6 +1,5 @@
 import type { Command } from 'commander';
-import { InputError, parseReference, PromoterError, type Reference } from '../../oci/index.js';
-import { promotionLines } from '../output/promotion-lines.js';
+import { InputError, parseReference, type Reference } from '../../oci/index.js';
 import { formatResult } from '../output/result.js';
 import { ageOf, shortDigest, type Column } from '../output/table.js';
 import { onTerminal } from '../output/status-line.js';
@@ -10,7 +9,8 @@ import { defineAppVerb, type AppCall } from '../app/app-verb.js';
 import { askApp } from '../app/ask-app.js';
 import { addWaitOptions, pollUntil, timeoutOf } from '../app/poll.js';
 import type { Requested, ShownPromotion } from '../app/answers.js';
-import { isGood } from './jobs.js';
+import { throwUnlessGood } from './jobs.js';
+import { sourceOf, printOutcomes, outcomeOf } from '../output/promotion-lines.js';
 
 const LIST: VerbDescription = {
   path: 'promotions',
@@ -52,8 +52,6 @@ const FILTERS: Filters = [
 ];
 
 const timeOf = ({ since, incrementedAt }: ShownPromotion): string => since ?? incrementedAt;
-const sourceOf = ({ source: { registry, repository, tag = '' } }: ShownPromotion): string =>
-  `${registry}/${repository}:${tag}`;
 const COLUMNS: readonly Column<ShownPromotion>[] = [
   { heading: 'STATE', text: ({ state }) => state, isState: true },
   { heading: 'CODE', text: ({ last }) => last?.code ?? '', cut: 'end' },
@@ -155,26 +153,12 @@ async function runPromotions(call: AppCall): Promise<void> {
   }
   const ended: ShownPromotion[] = [];
   for (const each of requested) ended.push(await waitFor(call, each));
-  const outcomes = ended.map(({ rule, destination, last, state, ...row }) => ({
-    rule,
-    source: sourceOf({ rule, destination, last, state, ...row }),
-    destination,
-    outcome: last?.outcome ?? state,
-    ...(last?.digest !== undefined && { digest: last.digest }),
-    ...(last?.reason !== undefined && { reason: last.reason }),
-  }));
-  if (format.kind !== 'text') io.out(formatResult(format, { promotions: outcomes }));
-  else for (const line of outcomes.flatMap(promotionLines)) io.out(`${line}\n`);
-  throwUnlessGood(ended);
-}
-
-/** @throws PromoterError, the code of the first promotion that did not succeed */
-function throwUnlessGood(ended: readonly ShownPromotion[]): void {
-  const bad = ended.find(({ last }) => !isGood(last?.outcome ?? 'failed'))?.last;
-  if (bad === undefined) return;
-  throw new PromoterError(bad.code ?? bad.outcome.toUpperCase(), bad.reason ?? `the run ended as ${bad.outcome}`, {
-    ...(bad.remedy !== undefined && { remedy: bad.remedy }),
-  });
+  printOutcomes(
+    io,
+    format,
+    ended.map((row) => outcomeOf(row)),
+  );
+  for (const { last } of ended) throwUnlessGood(last, 'run');
 }
 
 /** `promotions`, and `promotions run`. */

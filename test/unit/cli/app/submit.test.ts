@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -237,6 +238,7 @@ test('a file whose path is not a valid blob name gets another name in the job, a
   process.chdir(join(folder, 'sub'));
   try {
     const title = (name: string): Record<string, string> => ({ 'org.opencontainers.image.title': name });
+    const named = (path: string): string => `file-${createHash('sha256').update(path).digest('hex').slice(0, 12)}`;
     const absolute = join(folder, 'b.md');
     const files = ['../b.md', 'b.md', absolute, '..//hi.txt'];
     const config = ['--config', '../b.md:a/b', '--artifact-type', 'a/b', '--disable-path-validation'];
@@ -247,12 +249,12 @@ test('a file whose path is not a valid blob name gets another name in the job, a
       reference: `${APP}:v1`,
       artifactType: 'a/b',
       files: [
-        { path: '2-b.md', base64: base64('outer'), annotations: title('../b.md') },
+        { path: named('../b.md'), base64: base64('outer'), annotations: title('../b.md') },
         { path: 'b.md', base64: base64('inner') },
-        { path: '3-b.md', base64: base64('outer'), annotations: title(absolute) },
-        { path: 'hi.txt', base64: base64('hi'), annotations: title('../hi.txt') },
+        { path: named(absolute), base64: base64('outer'), annotations: title(absolute) },
+        { path: named('../hi.txt'), base64: base64('hi'), annotations: title('../hi.txt') },
       ],
-      config: { path: '4-b.md', mediaType: 'a/b', base64: base64('outer') },
+      config: { path: named('../b.md'), mediaType: 'a/b', base64: base64('outer') },
     });
     expect(parseJob(JSON.parse(body), { messageId: 'm' })).toMatchObject({ operation: 'push' });
   } finally {
