@@ -32,10 +32,16 @@ async function catalog<F>(
 describeWithPeers('rpm', ['go', 'rpm'], ([go = '', rpm = '']) => {
   let folder = '';
   let samples = '';
+  /** Of a fork, with databases of the rebuilds of RHEL 9, as in UBI 9. */
+  let moreSamples = '';
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rpm-'));
-    const module = await must(go, ['mod', 'download', '-json', 'github.com/knqyf263/go-rpmdb@v0.1.1']);
-    samples = join((JSON.parse(module) as { Dir: string }).Dir, 'pkg');
+    const download = async (module: string): Promise<string> => {
+      const said = await must(go, ['mod', 'download', '-json', module]);
+      return join((JSON.parse(said) as { Dir: string }).Dir, 'pkg');
+    };
+    samples = await download('github.com/knqyf263/go-rpmdb@v0.1.1');
+    moreSamples = await download('github.com/anchore/go-rpmdb@v0.2.2');
   }, 120_000);
   afterAll(() => rm(folder, { recursive: true }));
 
@@ -58,11 +64,14 @@ describeWithPeers('rpm', ['go', 'rpm'], ([go = '', rpm = '']) => {
     ['centos8-modularitylabel/Packages', 518],
     ['ubi8-s390x/Packages', 183],
     ['libuuid/Packages', 1],
+    ['rockylinux-9/rpmdb.sqlite', 142],
+    ['oraclelinux-9/rpmdb.sqlite', 188],
   ])(
     '%s: the packages and files are those that rpm lists',
     async (sample, count) => {
       const database = join(await mkdtemp(join(folder, 'db-')), basename(sample));
-      await copyFile(join(samples, 'testdata', sample), database);
+      const isMore = /linux-9\//.test(sample);
+      await copyFile(join(isMore ? moreSamples : samples, 'testdata', sample), database);
       const { packages, gaps } = await catalog(rpmCataloger, [[`var/lib/rpm/${basename(sample)}`, database]]);
       expect(gaps).toEqual([]);
       expect(packages).toHaveLength(count);
