@@ -4,6 +4,7 @@ import { Budget } from '../../src/sbom/budget.js';
 import { apkCataloger } from '../../src/sbom/catalogers/apk.js';
 import { binariesCataloger } from '../../src/sbom/catalogers/binaries.js';
 import type { Cataloger } from '../../src/sbom/catalogers/cataloger.js';
+import { dotnetSdkCataloger } from '../../src/sbom/catalogers/dotnet-sdk.js';
 import { dotnetCataloger } from '../../src/sbom/catalogers/dotnet.js';
 import { dpkgCataloger } from '../../src/sbom/catalogers/dpkg.js';
 import { offsetOf, readSegments } from '../../src/sbom/catalogers/elf.js';
@@ -144,6 +145,8 @@ const CRATES =
   '{"name":"cc","version":"1.2.0","source":"crates.io","kind":"build"}]}';
 const RELEASE =
   'IMPLEMENTOR="Eclipse Adoptium"\nJAVA_RUNTIME_VERSION="21.0.5+11-LTS"\nJAVA_VERSION="21.0.5"\nMODULES="java.base java.logging"\nOS_ARCH="x86_64"\n';
+/** Of an SDK of .NET: the commit, the version and the platform. */
+const SDK_VERSION = Buffer.from(`${'0'.repeat(40)}\n8.0.100\nlinux-x64\n`);
 const DEPS =
   '{"runtimeTarget":{"name":".NETCoreApp,Version=v8.0/linux-x64","signature":""},"targets":{".NETCoreApp,Version=v8.0/linux-x64":{"app/1.0.0":{"dependencies":' +
   '{"A.B":"1.2.3"},"runtime":{"app.dll":{}}},"A.B/1.2.3":{"dependencies":{"C":"1.0.0"},"runtime":{"lib/net8.0/A.B.dll":{"assemblyVersion":"1.0.0.0"}}},' +
@@ -264,6 +267,7 @@ export const READERS: readonly Reader[] = [
       : jar(mutated(random, [Buffer.from(MANIFEST)]), mutated(random, [Buffer.from(POM_XML)])),
   ),
   ofCataloger('deps.json', dotnetCataloger, { path: 'app/app.deps.json' }, () => [DEPS]),
+  ofCataloger('.version', dotnetSdkCataloger, { path: 'sdk/8.0.100/.version' }, () => [SDK_VERSION]),
   ofCataloger('gemspec', rubyCataloger, { path: 'usr/lib/ruby/gems/3.1.0/specifications/a-b-1.2.3.gemspec' }, () => [GEMSPEC]), // prettier-ignore
   ofCataloger('Composer installed.json', phpCataloger, { path: 'vendor/composer/installed.json' }, () => [COMPOSER]),
   ofCataloger('os-release', osReleaseCataloger, { path: 'etc/os-release' }, () => [OS_RELEASE]),

@@ -1,6 +1,7 @@
 import { apkCataloger } from './apk.js';
 import { binariesCataloger } from './binaries.js';
 import type { Cataloger } from './cataloger.js';
+import { dotnetSdkCataloger } from './dotnet-sdk.js';
 import { dotnetCataloger } from './dotnet.js';
 import { dpkgCataloger } from './dpkg.js';
 import { javaCataloger } from './java.js';
@@ -24,6 +25,7 @@ export const CATALOGERS: readonly Cataloger[] = [
   pythonCataloger,
   javaCataloger,
   dotnetCataloger,
+  dotnetSdkCataloger,
   rubyCataloger,
   phpCataloger,
   jdkCataloger,

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { LocatedPackage, Reading } from '../../../src/sbom/catalogers/cataloger.js';
+import { dotnetSdkCataloger } from '../../../src/sbom/catalogers/dotnet-sdk.js';
 import { dotnetCataloger } from '../../../src/sbom/catalogers/dotnet.js';
 import { layerFile } from '../../support/layer-file.js';
 import { propertyRuns } from '../../support/property-runs.js';
@@ -157,6 +158,66 @@ describe('a shared framework', () => {
       { ...at, name, owns: ['./libcoreclr.so'], path },
       { ...at, name: 'Microsoft.NETCore.App', owns, dependsOn: [name], path },
     ]);
+  });
+});
+
+describe('an SDK', () => {
+  const folder = 'usr/share/dotnet';
+  const layer = 'sha256:0' as const;
+  const list = async (path: string, content: string | Uint8Array): Promise<LocatedPackage[]> => {
+    if (!dotnetSdkCataloger.wants(path)) throw new Error(`${path} is not wanted`);
+    const reading = await dotnetSdkCataloger.read(layerFile(content));
+    return dotnetSdkCataloger.combine?.([{ path, layer, reading }], { has: () => false }).packages ?? [];
+  };
+  const version = (text: string): string => `${'0'.repeat(40)}\n${text}\nlinux-x64\n`;
+  const fileList = '\ufeff<?xml version="1.0"?>\n<FileList Name=".NET 8.0" TargetFrameworkIdentifier=".NETCoreApp">';
+  const header = '// Licensed to the .NET Foundation under one or more agreements.\n';
+
+  test('is known by its folder, and owns all of it', async () => {
+    const path = `${folder}/sdk/8.0.100/.version`;
+    const expected = { type: 'generic', name: 'dotnet-sdk', version: '8.0.100', owns: ['./'], path, layer };
+    expect(await list(path, version('8.0.100'))).toEqual([expected]);
+  });
+
+  test.each([
+    ['data/FrameworkList.xml', fileList, '../'],
+    ['data/FrameworkList.xml', fileList.slice(fileList.indexOf('<FileList')), '../'],
+    ['runtimes/linux-x64/native/nethost.h', header, '../../../'],
+  ])('has packs, which own their folder: %s', async (file, content, owned) => {
+    const path = `${folder}/packs/Microsoft.NETCore.App.Ref/8.0.1/${file}`;
+    const expected = { type: 'nuget', name: 'Microsoft.NETCore.App.Ref', version: '8.0.1', owns: [owned], path, layer };
+    expect(await list(path, content)).toEqual([expected]);
+  });
+
+  test.each([
+    ['whose version is another', 'sdk/8.0.100/.version', version('8.0.101')],
+    ['without a version', 'sdk/8.0.100/.version', '1.0\n'],
+    ['that is a pack by its content', 'sdk/8.0.100/.version', fileList],
+    ['that is an SDK by its content', 'packs/a/1/data/FrameworkList.xml', version('1')],
+    ['with another list', 'packs/a/1/data/FrameworkList.xml', '<List/>'],
+    ['with a name that is too long', `packs/${'a'.repeat(1001)}/1/data/FrameworkList.xml`, fileList],
+  ])('%s is none', async (_, path, content) => {
+    expect(await list(`${folder}/${path}`, content)).toEqual([]);
+  });
+
+  test('is found by the names of its files, which are read without failing', async () => {
+    for (const path of ['sdk/.version', 'sdk/a/b/.version', 'xsdk/1/.version', 'packs/a/data/FrameworkList.xml'])
+      expect({ path, wants: dotnetSdkCataloger.wants(path) }).toEqual({ path, wants: false });
+    const content = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      fc
+        .tuple(fc.constantFrom(version('1'), fileList, header), fc.string())
+        .map((parts) => Buffer.from(parts.join(''))),
+    );
+    const paths = [`${folder}/sdk/1/.version`, `${folder}/packs/a/1/data/FrameworkList.xml`] as const;
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths), content, async (path, bytes) => {
+        const once = await list(path, bytes);
+        expect(await list(path, bytes)).toEqual(once);
+        for (const found of once) expect([found.name, found.version]).not.toContain('');
+      }),
+      { numRuns: propertyRuns(20_000, 200) },
+    );
   });
 });
 
