@@ -4,7 +4,7 @@ import { writeGatePassed, readOwned, openedBy } from '../rows/row-writes.js';
 import type { InputOf, ResultOf } from '../rows/steps.js';
 import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
-import { noteKey } from './signature-checks.js';
+import { recordKey } from './signature-checks.js';
 import { longStep } from '../transfer/long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -29,7 +29,7 @@ export async function checkEvidenceStep(
   if (row === undefined) return { done: { state: 'gone' } };
   const { read } = await readSourceTag(ports, opened, row, call);
   if (read.digest !== root.digest) return { done: { state: 'superseded' } };
-  if (ports.signer !== undefined) await noteKey(ports, ports.signer);
+  if (ports.signer !== undefined) await recordKey(ports, ports.signer);
   const repository = ports.registries.repository(source.registry, source.repository);
   const { signatures } = rule.verify;
   const reply = await longStep(ports, 'checkEvidence', { runId }, call, async (step) => {

@@ -25,7 +25,7 @@ const MOST_REASONS = 20;
 type LookPorts = Pick<Ports, 'documents' | 'signer' | 'now'>;
 
 /** What a look needs of its long step. */
-type LookStep = Pick<LongStep, 'once' | 'noted'>;
+type LookStep = Pick<LongStep, 'once' | 'stateOf'>;
 
 export interface GateLook {
   decision: GateDecision;
@@ -95,7 +95,7 @@ async function findingsOf(
   const again: { entry: Descriptor; known: Judged }[] = [];
   for (const entry of rankSignatures(listed, new Set(certificates.map(thumbprint)))) {
     // The value is what `judge` has returned in this call or an earlier one.
-    const known = step.noted(nameOf(entry)) as Judged | undefined;
+    const known = step.stateOf(nameOf(entry)) as Judged | undefined;
     if (known === undefined) unseen.push(entry);
     else verdicts.set(entry.digest, known);
     if (known === undefined || known.is === 'bad') continue;

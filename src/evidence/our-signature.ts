@@ -23,7 +23,7 @@ import {
   underLease,
 } from '../transfer/registry-access.js';
 import {
-  noteKey,
+  recordKey,
   listSignatures,
   fetchSignature,
   type FetchedSignature,
@@ -100,7 +100,7 @@ export async function signSubject(
   const { subject } = claim;
   const { registry, repository: repositoryName } = where.at ?? where.source;
   const repository: Repository = ports.registries.repository(registry, repositoryName);
-  await noteKey(ports, signer);
+  await recordKey(ports, signer);
   const existing = await findOurSignature(ports, repository, claim, signer, signal);
   if (existing !== undefined) return { signature: existing.digest, made: false };
   // If the subject is gone, a signature attached to it would never be removed.

@@ -68,12 +68,12 @@ function keyHashOf({ certificates: [leaf] }: Signer): string {
 }
 
 /** Records that this app signs with a key. Call it before the first signature. Costs one write per key and process. */
-export async function noteKey(ports: KeyPorts, signer: Signer): Promise<void> {
+export async function recordKey(ports: KeyPorts, signer: Signer): Promise<void> {
   const hash = keyHashOf(signer);
   const keys = knownTo(ports);
   if (keys.has(hash)) return;
-  const note = { firstUsedAt: ports.now().toISOString() };
-  await ports.documents.putIfAbsent('documents', nameOf(hash), Buffer.from(JSON.stringify(note)));
+  const record = { firstUsedAt: ports.now().toISOString() };
+  await ports.documents.putIfAbsent('documents', nameOf(hash), Buffer.from(JSON.stringify(record)));
   keys.add(hash);
 }
 

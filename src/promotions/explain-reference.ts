@@ -14,7 +14,7 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { StepProgress } from '../rows/step-progress.js';
 import { isSourceRepository, matchRules, type TagName } from '../rules/match.js';
 import type { Rule } from '../rules/rule.js';
-import { lookAtEvidence } from './look-at-evidence.js';
+import { explainEvidence } from './explain-evidence.js';
 import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { SignerSource } from '../signing/index.js';
@@ -243,7 +243,7 @@ async function evidenceNow(
   const checks = rows.map(async (row): Promise<[string, Check][]> => {
     const rule = rules.find(({ name }) => name === row.rule);
     if (rule === undefined || !seemsInSync(row)) return [];
-    return [[row.id, await checked(ports, () => lookAtEvidence(ports, row, rule, signal))]];
+    return [[row.id, await checked(ports, () => explainEvidence(ports, row, rule, signal))]];
   });
   return new Map((await Promise.all(checks)).flat());
 }

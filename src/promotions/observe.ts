@@ -27,7 +27,7 @@ import {
 import { longStep, type LongStep } from '../transfer/long-step.js';
 import { changeRun, openedBy, type OpenedPromotion, takePromotion } from '../rows/row-writes.js';
 import { signerOf } from '../evidence/our-signature.js';
-import { noteKey } from '../evidence/signature-checks.js';
+import { recordKey } from '../evidence/signature-checks.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';
@@ -130,7 +130,7 @@ async function look(
     ),
   );
   progress.text(`${reference} is ${root.digest}`);
-  if (rule.sign.length > 0 && ports.signer !== undefined) await noteKey(ports, ports.signer);
+  if (rule.sign.length > 0 && ports.signer !== undefined) await recordKey(ports, ports.signer);
   const at = attachedAt(rule, source, opened.destination);
   const destination = await destinationDifferences(ports, registries, opened, root, { signal, progress });
   const attached = withResolved(registries.repository(at.registry, at.repository), destination.walked?.onBothSides);

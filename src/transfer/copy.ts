@@ -175,14 +175,14 @@ async function moveLarge(
   const received = new Map<string, number>();
   const done = new Map<string, LargeBlob>();
   for (const { digest, size } of blobs) {
-    const arrived = arrivedSchema.safeParse(step.noted(uploadOf(digest))).data;
+    const arrived = arrivedSchema.safeParse(step.stateOf(uploadOf(digest))).data;
     if (arrived !== undefined) done.set(digest, { ...arrived, size });
   }
   const left = blobs.filter(({ digest }) => !done.has(digest));
   await mapConcurrently(left, LARGE_AT_ONCE, async (blob) => {
     if (step.isTimeUp) return;
     const what = uploadOf(blob.digest);
-    const kept: OpenUpload | undefined = uploadSchema.safeParse(step.noted(what)).data?.upload;
+    const kept: OpenUpload | undefined = uploadSchema.safeParse(step.stateOf(what)).data?.upload;
     const moved = await movePart(blob, from, to, {
       signal,
       mountFrom,
@@ -192,16 +192,16 @@ async function moveLarge(
         received.set(blob.digest, upload.receivedBytes);
         const underWay = [...received.values()].reduce((sum, bytes) => sum + bytes, 0);
         progress.bytes(sizeOf(done) + underWay, plan.sizeBytes);
-        step.note(what, { upload });
+        step.setState(what, { upload });
         await step.keep();
       },
     }).catch((error: unknown) => {
       // The registry has lost the upload. The next call starts a new one.
-      if (error instanceof CopyError && error.code === 'UPLOAD_LOST') step.note(what, {});
+      if (error instanceof CopyError && error.code === 'UPLOAD_LOST') step.setState(what, {});
       throw error;
     });
     if (moved.state === 'more') return;
-    step.note(what, { arrived: moved.state });
+    step.setState(what, { arrived: moved.state });
     await step.keep();
     received.delete(blob.digest);
     done.set(blob.digest, { arrived: moved.state, size: blob.size });

@@ -37,10 +37,10 @@ export interface LongStep extends Registries {
    * progress.
    */
   endInOrder(): Promise<void>;
-  /** The last note, or result of {@link once}, by this call or an earlier one. */
-  noted(what: string): unknown;
-  /** Notes a state as JSON. The next {@link keep} writes it to the checkpoint. */
-  note(what: string, json: unknown): void;
+  /** The last state, or result of {@link once}, that this call or an earlier one has set. */
+  stateOf(what: string): unknown;
+  /** Sets a state, as JSON. The next {@link keep} writes it to the checkpoint. */
+  setState(what: string, json: unknown): void;
   /**
    * Reports how far work has come that begins from its start in each call. If it is further than in any call before, it
    * counts as progress; this is written to the checkpoint every 20 seconds.

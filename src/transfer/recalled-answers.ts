@@ -102,11 +102,11 @@ export class RecalledAnswers implements Memory {
     return json as T;
   }
 
-  noted(what: string): unknown {
+  stateOf(what: string): unknown {
     return this.#answers.get(what)?.json;
   }
 
-  note(what: string, json: unknown): void {
+  setState(what: string, json: unknown): void {
     this.#know(what, { json });
   }
 
@@ -114,7 +114,7 @@ export class RecalledAnswers implements Memory {
     const question = `reached ${what}`;
     const before = this.#answers.get(question)?.json;
     if (performance.now() - this.#keptMs < KEEP_EVERY_MS || (typeof before === 'number' && amount <= before)) return;
-    this.note(question, amount);
+    this.setState(question, amount);
     // If another call has overtaken this one, its next request or write stops it.
     void this.keep().catch(() => undefined);
   }
@@ -226,7 +226,7 @@ export class RecalledAnswers implements Memory {
   }
 
   #freshen(question: string, answer: KeptAnswer | null): void {
-    // A note may change many times, but it is stored once.
+    // A state may change many times, but it is stored once.
     if (!this.#fresh.has(question)) this.#bytes += sizeOf(answer);
     this.#fresh.set(question, answer);
   }

@@ -54,7 +54,7 @@ export interface DryRun {
 }
 
 /** One call does all the work, so nothing is kept. */
-const HERE: Parameters<typeof lookAtGate>[1] = { once: (_what, work) => work(), noted: () => undefined };
+const HERE: Parameters<typeof lookAtGate>[1] = { once: (_what, work) => work(), stateOf: () => undefined };
 
 /**
  * Finds out what a rule would do for a tag. Writes nothing.

@@ -17,7 +17,7 @@ import { ReferrersTags } from './referrers-tags.js';
 import { listTagDetails, listTags, type ListOptions, type TagDetails, type TagDetailsOptions } from './tags.js';
 import { pushBlob } from './upload.js';
 import type { Transport } from './transport.js';
-import { pushPart } from './upload-part.js';
+import { pushPart } from './resumable-upload.js';
 import { isLoopback, registryOrigin } from './urls.js';
 import { RETRY_BASE_MS } from './retry.js';
 

@@ -147,21 +147,21 @@ test('what an overtaken call stores is not read by the call that continues', asy
   let late: LongStep | undefined;
   await dies(async (step) => void (late = step));
   await dies(async (step) => {
-    step.note('how far', 2);
+    step.setState('how far', 2);
     await step.keep();
   });
-  late?.note('how far', 1);
+  late?.setState('how far', 1);
   await expect(late?.keep()).rejects.toThrow('another call goes on');
   // It does nothing more.
   await expect(late?.once('more', isDone)).rejects.toThrow('another call goes on');
-  expect(await attempt(async (step) => step.noted('how far'))).toEqual({ done: 2 });
+  expect(await attempt(async (step) => step.stateOf('how far'))).toEqual({ done: 2 });
 });
 
-test('a note that changes a hundred times is stored in a few documents, with all other results', async () => {
+test('a state that changes a hundred times is stored in a few documents, with all other results', async () => {
   await dies(async (step) => {
     await step.once('one thing', isDone);
     for (let number = 1; number <= 100; number += 1) {
-      step.note('how far', number);
+      step.setState('how far', number);
       await step.keep();
     }
   });
@@ -170,7 +170,7 @@ test('a note that changes a hundred times is stored in a few documents, with all
   const { pieces } = JSON.parse(Buffer.from(bytes).toString()) as { pieces: string[] };
   expect(pieces.length).toBeLessThanOrEqual(33);
   const never = (): Promise<string> => Promise.reject(new Error('it was done before'));
-  expect(await attempt(async (step) => [await step.once('one thing', never), step.noted('how far')])).toEqual({
+  expect(await attempt(async (step) => [await step.once('one thing', never), step.stateOf('how far')])).toEqual({
     done: ['done', 100],
   });
 });

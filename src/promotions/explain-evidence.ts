@@ -10,7 +10,7 @@ import type { Ports } from '../ports/ports.js';
  * none and the registry answered.
  * @throws the error of a registry that does not answer
  */
-export async function lookAtEvidence(
+export async function explainEvidence(
   ports: Pick<Ports, 'registries'>,
   { destination, last }: PromotionRow,
   rule: Rule,
