@@ -93,12 +93,12 @@ const forbidden = [
     name: 'the-order-is-pure',
     comment: 'An order asks for steps by their contracts, and does nothing by itself: it is replayed.',
     severity: 'error',
-    from: { path: '^src/(promotions/promote|rows/steps|operations/run-job)\\.ts$' },
+    from: { path: '^src/(promotions/promote|rows/(order|step-contract)|operations/run-job)\\.ts$' },
     to: {
       pathNot: [
         '^src/(promotions|evidence|transfer|operations)/contracts\\.ts$',
         '^src/promotions/promote\\.ts$',
-        '^src/rows/(steps|run-row|cancellation)\\.ts$',
+        '^src/rows/(order|step-contract|run-row|cancellation)\\.ts$',
         '^src/oci/index\\.ts$',
         '(^|/)node_modules/zod/',
       ],

@@ -1,4 +1,5 @@
-import type { AnyContract, Order } from '../rows/steps.js';
+import type { AnyContract } from '../rows/step-contract.js';
+import type { Order } from '../rows/order.js';
 
 /**
  * Runs the order of a promotion in this process: each step is called until it is done. Its errors are thrown.

@@ -12,7 +12,7 @@ import { attachSbomStep } from './our-sbom.js';
 import { attachSignatureStep } from './our-signature.js';
 import { LOOKED_AT_ONCE, classifyGraph } from './classify.js';
 import type { Image, attachContract } from './contracts.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import { awaitOurSboms, evidenceLost, keepAttached, type AttachmentOfRun } from '../transfer/plan-copy.js';
 import { Busy, longStep, type LongStep } from '../transfer/long-step.js';
 import { openedBy } from '../rows/row-writes.js';

@@ -1,7 +1,7 @@
 import type { Promotions } from '../ports/promotions.js';
 import { demandsEvidence, fingerprint } from '../rules/rule.js';
 import { writeGatePassed, readOwned, openedBy } from '../rows/row-writes.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { checkEvidenceContract } from './contracts.js';
 import { lookAtGate } from './gate-look.js';
 import { recordKey } from './signature-checks.js';

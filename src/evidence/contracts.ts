@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { long, digest, descriptor, owned } from '../rows/steps.js';
+import { long, digest, descriptor, owned } from '../rows/step-contract.js';
 
 /** One manifest of the promoted graph that gets attachments. */
 export const imageSchema = descriptor.extend({

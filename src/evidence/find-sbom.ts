@@ -10,7 +10,7 @@ import {
 import { z } from 'zod';
 import type { Ports } from '../ports/ports.js';
 import { untilWritten } from '../rows/row-writes.js';
-import { descriptor } from '../rows/steps.js';
+import { descriptor } from '../rows/step-contract.js';
 import type { Rule } from '../rules/rule.js';
 import {
   GAP_CAUSES,

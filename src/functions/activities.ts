@@ -18,7 +18,7 @@ import {
   awaitPromotionsContract,
   tagCopyContract,
 } from '../operations/contracts.js';
-import type { StepContract } from '../rows/steps.js';
+import type { StepContract } from '../rows/step-contract.js';
 import { checkEvidenceContract, attachContract } from '../evidence/contracts.js';
 import { copyContract, tagDestinationContract, verifyArrivalContract } from '../transfer/contracts.js';
 import { copyRequestOfPromotion, copyStep, verifyArrivalStep, type CopyRequest } from '../transfer/copy.js';

@@ -11,8 +11,8 @@ export type Digest = `sha256:${string}` | `sha512:${string}`;
 const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 
 /** True for a valid sha256 or sha512 digest. */
-export function isDigest(text: string): text is Digest {
-  return DIGEST.test(text);
+export function isDigest(value: unknown): value is Digest {
+  return typeof value === 'string' && DIGEST.test(value);
 }
 
 /** @throws InputError `DIGEST_INVALID` */

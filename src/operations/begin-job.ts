@@ -2,7 +2,7 @@ import { readAcceptedJob } from './job-schema.js';
 import type { JobInput } from './job-schema.js';
 import { InputError, parseReference } from '../oci/index.js';
 import { changeRun } from '../rows/row-writes.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { beginJobContract } from './contracts.js';
 import { copyRequestOfJob } from './copy-request.js';
 import { enforceJobPolicy } from './policy.js';

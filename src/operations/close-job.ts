@@ -1,5 +1,5 @@
 import { endRunRow } from '../rows/run-end.js';
-import type { InputOf } from '../rows/steps.js';
+import type { InputOf } from '../rows/step-contract.js';
 import type { closeJobContract } from './contracts.js';
 import type { Ports } from '../ports/ports.js';
 import { sendResultEvent } from '../promotions/close-run.js';

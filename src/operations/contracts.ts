@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contract, long, digest, descriptor } from '../rows/steps.js';
+import { contract, long, digest, descriptor } from '../rows/step-contract.js';
 import { runResultSchema, sourceTagSchema } from '../rows/run-row.js';
 
 /** The first step of a job. It checks whether the app allows the job. */

@@ -3,7 +3,7 @@ import { matchRules } from '../rules/match.js';
 import { readAcceptedJob } from './job-schema.js';
 import { incrementGeneration } from '../rows/generation.js';
 import type { RunResult } from '../rows/run-row.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { awaitPromotionsContract, incrementPromotionsContract } from './contracts.js';
 import { resolveTag } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';

@@ -1,4 +1,5 @@
-import { StepFailed, call, now, type Order, type InputOf, type ResultOf } from '../rows/steps.js';
+import { type InputOf, type ResultOf } from '../rows/step-contract.js';
+import { StepFailed, call, now, type Order } from '../rows/order.js';
 import { failedResult } from '../promotions/promote.js';
 import {
   awaitPromotionsContract,

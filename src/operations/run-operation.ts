@@ -19,7 +19,7 @@ import * as tag from './tag.js';
 import * as tags from './tags.js';
 import * as verify from './verify.js';
 import { InputError, parseReference } from '../oci/index.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import { Busy } from '../transfer/long-step.js';

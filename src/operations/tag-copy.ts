@@ -1,5 +1,5 @@
 import { formatReference } from '../oci/index.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { tagCopyContract } from './contracts.js';
 import { readReceipt } from '../transfer/copy-report.js';
 import type { CopyRequest } from '../transfer/copy.js';

@@ -3,7 +3,7 @@ import { cancelledResult } from '../rows/cancellation.js';
 import { closePromotion } from '../rows/generation.js';
 import { endingOf } from '../rows/run-end.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { closeRunContract } from './contracts.js';
 import { tagDestinationContract } from '../transfer/contracts.js';
 import { resolveTag, CLOSING_LOOK_MS } from '../transfer/tag.js';

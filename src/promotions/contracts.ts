@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ruleSchema } from '../rules/rule.js';
-import { contract, long, digest, descriptor, lookedSchema, owned } from '../rows/steps.js';
+import { contract, long, digest, descriptor, lookedSchema, owned } from '../rows/step-contract.js';
 import { runResultSchema } from '../rows/run-row.js';
 
 /** Compares the source and the destination. A long step; its first call takes the row. */

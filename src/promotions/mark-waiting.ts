@@ -1,5 +1,5 @@
 import { writePausing, writeWaiting } from '../rows/row-writes.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { markWaitingContract } from './contracts.js';
 import type { StepCall, StepReply } from '../ports/step.js';
 import type { StorePort } from '../ports/store.js';

@@ -14,7 +14,7 @@ import {
 } from '../oci/index.js';
 import { demandsEvidence, fingerprint } from '../rules/rule.js';
 import { classifyGraph, LOOKED_AT_ONCE } from '../evidence/classify.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { observeContract } from './contracts.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
 import {

@@ -1,7 +1,8 @@
 import { attachContract, checkEvidenceContract } from '../evidence/contracts.js';
 import { closeRunContract, markWaitingContract, observeContract } from './contracts.js';
 import { copyContract, tagDestinationContract, verifyArrivalContract } from '../transfer/contracts.js';
-import { type InputOf, type ResultOf, StepFailed, call, now, waitFor, type Order } from '../rows/steps.js';
+import { type InputOf, type ResultOf } from '../rows/step-contract.js';
+import { StepFailed, call, now, waitFor, type Order } from '../rows/order.js';
 import { RUN_CANCELLED } from '../rows/cancellation.js';
 
 export interface RunKey {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { contract, lookedSchema, long, digest, descriptor, owned } from '../rows/steps.js';
+import { contract, lookedSchema, long, digest, descriptor, owned } from '../rows/step-contract.js';
 
 /** Plans the copy of a run (of a promotion or a job) and copies what the destination lacks. A long step. */
 export const copyContract = long(

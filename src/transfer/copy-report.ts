@@ -8,7 +8,7 @@ import {
   type LeftOut,
 } from '../oci/index.js';
 import type { Ports } from '../ports/ports.js';
-import { digest } from '../rows/steps.js';
+import { digest } from '../rows/step-contract.js';
 import { z } from 'zod';
 
 /** The name of the document with the copy plan of a run. */

@@ -15,7 +15,7 @@ import {
   type Repository,
   verifyArrival,
 } from '../oci/index.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { copyContract, verifyArrivalContract } from './contracts.js';
 import { keepReport, formatLeftBehind, leftBehindOf, keepArrival, planNameOf, readPlan } from './copy-report.js';
 import { longStep, type LongStep } from './long-step.js';

@@ -16,7 +16,7 @@ import {
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { type Looked, type News, lookFor } from '../rows/news.js';
 import { openedBy, writeDigest } from '../rows/row-writes.js';
-import { digest, type InputOf } from '../rows/steps.js';
+import { digest, type InputOf } from '../rows/step-contract.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy.js';
 import { findPlan, keepPlan, planNameOf } from './copy-report.js';

@@ -11,7 +11,7 @@ import {
 import type { Ports } from '../ports/ports.js';
 import { LATE_MS, lateTag, wasReplaced, type LateTag } from '../rows/news.js';
 import { claimDestination, type WithRules } from '../rows/claims.js';
-import type { InputOf, ResultOf } from '../rows/steps.js';
+import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import type { SourceTag } from '../rows/run-row.js';
 import type { TagName } from '../rules/match.js';

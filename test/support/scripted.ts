@@ -1,6 +1,6 @@
 import * as contracts from './contracts.js';
 import type { Digest } from '../../src/oci/index.js';
-import type { InputOf, ResultOf } from '../../src/rows/steps.js';
+import type { InputOf, ResultOf } from '../../src/rows/step-contract.js';
 import type { ActivityReply } from '../../src/functions/durable-driver.js';
 import type { Activity } from './replay.js';
 

@@ -20,7 +20,7 @@ import { checkEvidenceStep } from '../../evidence/check-evidence.js';
 import { attachContract, checkEvidenceContract } from '../../evidence/contracts.js';
 import { closeRunContract, markWaitingContract, observeContract } from '../../promotions/contracts.js';
 import { copyContract, tagDestinationContract, verifyArrivalContract } from '../../transfer/contracts.js';
-import type { InputOf, ResultOf, StepContract } from '../../rows/steps.js';
+import type { InputOf, ResultOf, StepContract } from '../../rows/step-contract.js';
 import { copyRequestOfPromotion, copyStep, verifyArrivalStep } from '../../transfer/copy.js';
 import { observeStep } from '../../promotions/observe.js';
 import type { Ports } from '../../ports/ports.js';

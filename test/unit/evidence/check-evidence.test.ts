@@ -12,7 +12,7 @@ import { fingerprint } from '../../../src/rules/rule.js';
 import { closePromotion } from '../../../src/rows/generation.js';
 import { keyHash, loadPemSigner, notaryAnnotations, signNotary, type Signer } from '../../../src/signing/index.js';
 import { attachSignatureStep } from '../../../src/evidence/our-signature.js';
-import type { ResultOf } from '../../../src/rows/steps.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { checkEvidenceContract } from '../../../src/evidence/contracts.js';
 import { checkEvidenceStep } from '../../../src/evidence/check-evidence.js';
 import { markWaitingStep } from '../../../src/promotions/mark-waiting.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { runJobDurably } from '../../../src/functions/durable-driver.js';
-import type { InputOf, ResultOf } from '../../../src/rows/steps.js';
+import type { InputOf, ResultOf } from '../../../src/rows/step-contract.js';
 import type { beginJobContract, closeJobContract } from '../../../src/operations/contracts.js';
 import { replay, type Played, type Script } from '../../support/replay.js';
 import { ROOT, SOURCE, activities, type Answers } from '../../support/scripted.js';

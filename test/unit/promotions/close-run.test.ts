@@ -4,7 +4,7 @@ import type { Outcome } from '../../../src/rows/run-row.js';
 import { reconcilePromotion } from '../../../src/rows/reconcile.js';
 import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { writeBegun } from '../../../src/promotions/observe.js';
-import type { InputOf } from '../../../src/rows/steps.js';
+import type { InputOf } from '../../../src/rows/step-contract.js';
 import type { closeRunContract } from '../../../src/promotions/contracts.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { DESTINATION, begin, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';

@@ -12,7 +12,7 @@ import { fingerprint } from '../../../src/rules/rule.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import { classifyGraph, MANIFEST_BYTES_IN_ALL } from '../../../src/evidence/classify.js';
 import type { Image } from '../../../src/evidence/contracts.js';
-import type { ResultOf } from '../../../src/rows/steps.js';
+import type { ResultOf } from '../../../src/rows/step-contract.js';
 import type { observeContract } from '../../../src/promotions/contracts.js';
 import { copyRequestOfPromotion, copyStep } from '../../../src/transfer/copy.js';
 import { observeStep } from '../../../src/promotions/observe.js';
