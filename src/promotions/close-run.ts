@@ -1,7 +1,6 @@
 import { formatDuration } from '../rules/duration.js';
-import { cancelledResult } from '../rows/cancellation.js';
 import { closePromotion } from '../rows/generation.js';
-import { endingOf } from '../rows/run-end.js';
+import { asStopped, endingOf } from '../rows/run-end.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { closeRunContract } from './contracts.js';
@@ -46,7 +45,7 @@ export async function closeRunStep(
   const { rule, source } = known.value.input;
   const generation =
     asked.generation ?? run.generation ?? (await ports.store.getPromotion(promotionId))?.value.generation ?? 0;
-  const stopped = asStopped(run, { ...asked, generation });
+  const stopped = { ...asked, generation, result: asStopped(run, asked.result) };
   const input = await withDigest(ports, source, await asGone(ports, source, stopped));
   const { result } = input;
   const row = await ports.store.getPromotion(promotionId);
@@ -76,12 +75,6 @@ export async function closeRunStep(
 async function mayHaveTagged({ store }: RunPorts, runId: string): Promise<boolean> {
   const steps = await store.listProgress(runId);
   return steps.some(({ step, state }) => step === tagDestinationContract.name && state !== 'done');
-}
-
-/** If a run was asked to stop and its tag moved before it saw the request, it ends as cancelled and no run follows. */
-function asStopped({ cancel }: RunRow, input: Input): Input {
-  if (input.result.outcome !== 'superseded' || cancel === undefined) return input;
-  return { ...input, result: cancelledResult(cancel) };
 }
 
 /**

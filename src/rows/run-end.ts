@@ -129,7 +129,6 @@ export function endingOf(
   if (result.outcome !== 'superseded' && result.outcome !== 'unchanged') return { result };
   if (row?.runId !== run.id || !row.runOpen || run.state === 'ended') return { result };
   if (result.outcome === 'unchanged') return { result: confirmed(row, result) };
-  if (run.cancel !== undefined) return { result: cancelledResult(run.cancel) };
   const times = timesSuperseded(row, generation);
   const pauseMs = times === 0 ? 0 : PAUSES_MS[times - 1];
   if (pauseMs === undefined) return { result: unsettled(row, times) };
@@ -223,7 +222,7 @@ export async function endRunRow(
  * A run that was asked to stop ends as `cancelled` instead of a result that would start another run. The request may
  * come after the caller has read the row.
  */
-function asStopped({ cancel, digest }: RunRow, result: RunResult): RunResult {
+export function asStopped({ cancel, digest }: RunRow, result: RunResult): RunResult {
   if (cancel === undefined) return result;
   if (result.outcome === 'superseded') return cancelledResult(cancel);
   if (result.outcome !== 'interrupted' && result.code !== 'RUN_LOST') return result;

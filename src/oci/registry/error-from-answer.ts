@@ -126,7 +126,7 @@ interface RegistryAnswerError {
 /** Finds a digest in an error's detail. Docker's registry writes `Digest` or only the digest. */
 function digestIn(detail: unknown): { digest?: Digest } {
   const value = isRecord(detail) ? (detail.digest ?? detail.Digest) : detail;
-  return typeof value === 'string' && isDigest(value) ? { digest: value } : {};
+  return isDigest(value) ? { digest: value } : {};
 }
 
 /** @see https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#error-codes */
