@@ -1,7 +1,7 @@
 import { formatReference } from '../oci/index.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { tagCopyContract } from './contracts.js';
-import { readReceipt } from '../transfer/copy-report.js';
+import { readReceipt } from '../transfer/run-documents.js';
 import type { CopyRequest } from '../transfer/copy.js';
 import { keepOutput } from './keep-output.js';
 import type { Ports } from '../ports/ports.js';

@@ -14,7 +14,7 @@ import type { Runs } from '../ports/runs.js';
 import { formatReference, isRecord, isDigest } from '../oci/index.js';
 import { needsResultEvent, summaryOfRun } from '../rows/lists.js';
 import { changeRun } from '../rows/row-writes.js';
-import { readLeftBehind, type LeftBehind } from '../transfer/copy-report.js';
+import { readLeftBehind, type LeftBehind } from '../transfer/run-documents.js';
 import { formatRegistryEvent } from '../messages/registry-event.js';
 import { nextLookMs } from '../rows/news.js';
 import type { PromotionRow } from '../rows/promotion-row.js';

@@ -17,7 +17,7 @@ import {
 } from '../oci/index.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { copyContract, verifyArrivalContract } from './contracts.js';
-import { keepReport, formatLeftBehind, leftBehindOf, keepArrival, planNameOf, readPlan } from './copy-report.js';
+import { keepReport, formatLeftBehind, leftBehindOf, keepArrival, planNameOf, readPlan } from './run-documents.js';
 import { longStep, type LongStep } from './long-step.js';
 import { planCopy } from './plan-copy.js';
 import type { Ports } from '../ports/ports.js';

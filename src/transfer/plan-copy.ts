@@ -1,4 +1,3 @@
-import { z } from 'zod';
 import type { Attachments } from '../ports/attachments.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
@@ -16,10 +15,10 @@ import {
 import { parsePlatform, selectPlatform } from '../oras/index.js';
 import { type Looked, type News, lookFor } from '../rows/news.js';
 import { openedBy, writeDigest } from '../rows/row-writes.js';
-import { digest, type InputOf } from '../rows/step-contract.js';
+import type { InputOf } from '../rows/step-contract.js';
 import type { copyContract } from './contracts.js';
 import type { CopyRequest } from './copy.js';
-import { findPlan, keepPlan, planNameOf } from './copy-report.js';
+import { type AttachmentOfRun, readAttached, findPlan, keepPlan, planNameOf } from './run-documents.js';
 import { longStep, type LongStep } from './long-step.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -62,7 +61,7 @@ export async function planCopy(
   const name = planNameOf(input.runId);
   const kept = await findPlan(ports, name);
   if (kept !== undefined) return { done: { plan: kept, looked: lookIn(walkedOf(kept), news) } };
-  const attached = isPromotion ? await attachedBy(ports, input.runId) : [];
+  const attached = isPromotion ? await readAttached(ports, input.runId) : [];
   root ??= await resolveRoot(ports, request, input, signal);
   const reply = await longStep(ports, 'planCopy', input, call, async (step) => {
     const { recursive, excludeArtifactTypes } = request;
@@ -217,39 +216,6 @@ function referrersUnknown(source: string, unknown: readonly string[], listed: nu
     remedy:
       'No action needed: after two minutes the run continues without them, and later runs look for them for a day.',
   });
-}
-
-/** An attachment that a run has made or found at its source. */
-const attachmentSchema = z.object({
-  digest,
-  subject: digest,
-  /** For messages: `SBOM of linux/amd64`. */
-  what: z.string(),
-});
-export type AttachmentOfRun = z.infer<typeof attachmentSchema>;
-
-/** The name of the document with the attachments that a run has made or found at its source. */
-function nameOf(runId: string): string {
-  return `plans/${runId}/attached.json`;
-}
-
-/**
- * Stores the attachments that a run has made or found at its source. Its copy needs them, because the source may list
- * them late.
- */
-export async function keepAttached(
-  ports: Pick<Ports, 'documents'>,
-  runId: string,
-  attached: readonly AttachmentOfRun[],
-): Promise<void> {
-  if (attached.length === 0) return;
-  await ports.documents.put('documents', nameOf(runId), Buffer.from(JSON.stringify(attached)));
-}
-
-/** The attachments that the run has made or found. */
-export async function attachedBy(ports: Pick<Ports, 'documents'>, runId: string): Promise<AttachmentOfRun[]> {
-  const bytes = await ports.documents.get('documents', nameOf(runId));
-  return bytes === undefined ? [] : z.array(attachmentSchema).parse(JSON.parse(Buffer.from(bytes).toString('utf8')));
 }
 
 /**

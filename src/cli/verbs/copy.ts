@@ -171,7 +171,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
     async print({ output, job }, { operands, values, format }) {
       const [from, to] = readTargets(operands, values);
       if (job === undefined) return printReceipt(io, format, output, from, to);
-      const { receiptSchema } = await import('../../transfer/copy-report.js');
+      const { receiptSchema } = await import('../../transfer/run-documents.js');
       const read = receiptSchema.safeParse(output);
       if (!read.success) throw answerInvalid(read.error);
       const { copied, mounted } = read.data.report;

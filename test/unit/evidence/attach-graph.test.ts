@@ -4,7 +4,7 @@ import type { Rule } from '../../../src/rules/rule.js';
 import { SBOM_MEDIA_TYPES } from '../../../src/sbom/index.js';
 import { attachStep } from '../../../src/evidence/attach.js';
 import type { StepReply } from '../../../src/ports/step.js';
-import { attachedBy } from '../../../src/transfer/plan-copy.js';
+import { readAttached } from '../../../src/transfer/run-documents.js';
 import { subjectLease } from '../../../src/transfer/registry-access.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';
 import { rule } from '../../support/rules.fixture.js';
@@ -140,7 +140,7 @@ describe('each image gets an SBOM, and each manifest a signature', () => {
     const { did } = await attach(run, graph.root);
     expect(did.every((line) => line.startsWith('found'))).toBe(true);
     // The first try may have died after it had attached all of it: two SBOMs with a signature each, and four signatures.
-    expect(await attachedBy(world, run.runId)).toHaveLength(8);
+    expect(await readAttached(world, run.runId)).toHaveLength(8);
     expect(await countsOf(graph)).toEqual(ONE_EACH);
   });
 

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { TransportError, type CopyReport, type Descriptor } from '../../../src/oci/index.js';
 import { copyArtifact } from '../../../src/oras/index.js';
 import { copyStep, type CopyRequest, verifyArrivalStep } from '../../../src/transfer/copy.js';
-import { receiptSchema } from '../../../src/transfer/copy-report.js';
+import { receiptSchema } from '../../../src/transfer/run-documents.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import { tagCopyStep } from '../../../src/operations/tag-copy.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';

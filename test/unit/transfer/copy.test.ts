@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { CopyPlan, Descriptor } from '../../../src/oci/index.js';
 import { type CopyRequest, copyStep, verifyArrivalStep } from '../../../src/transfer/copy.js';
-import { keepPlan } from '../../../src/transfer/copy-report.js';
+import { keepPlan } from '../../../src/transfer/run-documents.js';
 import { planCopy } from '../../../src/transfer/plan-copy.js';
 import type { StepReply } from '../../../src/ports/step.js';
 import type { MemoryRepository } from '../../support/memory-repository.js';

@@ -10,7 +10,7 @@ import { rule } from '../../support/rules.fixture.js';
 import { pushArtifact, pushImage } from '../../support/images.js';
 import { putInSync } from '../../support/in-sync.js';
 import { REGISTRY, SOURCE, callOf, newCall, runOf, newWorld, rowOf, openRun, type World } from '../../support/world.js';
-import { MOST_LEFT_BEHIND } from '../../../src/transfer/copy-report.js';
+import { MOST_LEFT_BEHIND } from '../../../src/transfer/run-documents.js';
 
 // What a promotion leaves at the source, from the plan to the receipt.
 

@@ -11,6 +11,8 @@ import type { Ports } from '../ports/ports.js';
 import { digest } from '../rows/step-contract.js';
 import { z } from 'zod';
 
+// What a run keeps as documents for its copy: the plan, what it attached, and the report.
+
 /** The name of the document with the copy plan of a run. */
 export function planNameOf(runId: string): string {
   return `plans/${runId}/plan.json`;
@@ -76,6 +78,34 @@ async function readKept<T>(ports: DocumentPorts, name: string, schema: z.ZodType
 
 async function keep(ports: DocumentPorts, name: string, value: unknown): Promise<void> {
   await ports.documents.put('documents', name, Buffer.from(JSON.stringify(value)));
+}
+
+/** An attachment that a run has made or found at its source. */
+const attachmentSchema = z.object({
+  digest,
+  subject: digest,
+  /** For messages: `SBOM of linux/amd64`. */
+  what: z.string(),
+});
+export type AttachmentOfRun = z.infer<typeof attachmentSchema>;
+
+const attachedNameOf = (runId: string): string => `plans/${runId}/attached.json`;
+
+/**
+ * Stores the attachments that a run has made or found at its source. Its copy needs them, because the source may list
+ * them late.
+ */
+export async function keepAttached(
+  ports: DocumentPorts,
+  runId: string,
+  attached: readonly AttachmentOfRun[],
+): Promise<void> {
+  if (attached.length > 0) await keep(ports, attachedNameOf(runId), attached);
+}
+
+/** The attachments that the run has made or found. */
+export async function readAttached(ports: DocumentPorts, runId: string): Promise<AttachmentOfRun[]> {
+  return (await readKept(ports, attachedNameOf(runId), z.array(attachmentSchema))) ?? [];
 }
 
 const reportNameOf = (runId: string): string => `plans/${runId}/copied.json`;
