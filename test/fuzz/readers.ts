@@ -112,6 +112,9 @@ const STATUS =
   'Package: a\nStatus: install ok installed\nMaintainer: A B <a@example.org>\nArchitecture: amd64\nSource: s (1-2)\nVersion: 1:2-3+b1\n' +
   'Depends: b (>= 1) | c:any [amd64],\n d (<< 2)\nProvides: e (= 1), f\nDescription: x\n y\n .\n\n' +
   'Package: b\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: c\nStatus: install ok unpacked\nVersion: 2~rc1\n\n';
+const COPYRIGHT_TEXT =
+  'This is free software under the terms of the GNU Lesser\n * General Public License, either version 2.1, or (at your option) any later version.\n' +
+  'The texts are in /usr/share/common-licenses/LGPL-2.1 and /usr/share/common-licenses/Apache-2.0.\n';
 const COPYRIGHT =
   'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: a\nLicense: Expat\n\n' +
   'Files: *\nCopyright: 2020 A\nLicense: GPL-2+ with OpenSSL exception or Artistic-1.0 and BSD-3-clause\n text\n .\n more\n\n' +
@@ -225,6 +228,7 @@ export const READERS: readonly Reader[] = [
     '/.\n/usr\n/usr/bin\n/usr/bin/a\n/usr/share/doc/a\n',
     'd41d8cd98f00b204e9800998ecf8427e  usr/bin/a\nd41d8cd98f00b204e9800998ecf8427e  usr/lib/a.so\n',
   ]), // prettier-ignore
+  ofCataloger('copyright for people', dpkgCataloger, { path: 'usr/share/doc/a/copyright', beside: { 'var/lib/dpkg/status': STATUS } }, () => [COPYRIGHT_TEXT]), // prettier-ignore
   ofCataloger('DEP-5 copyright', dpkgCataloger, { path: 'usr/share/doc/a/copyright', beside: { 'var/lib/dpkg/status': STATUS } }, () => [COPYRIGHT]), // prettier-ignore
   ofCataloger('chisel manifest', dpkgCataloger, { path: 'var/lib/chisel/manifest.wall' }, ...packedBy(zstdCompressSync, WALL)), // prettier-ignore
   ofCataloger('apk database', apkCataloger, { path: 'lib/apk/db/installed' }, () => [APK]),
