@@ -135,26 +135,12 @@ function lostOf(destination: string, { manifests, unlisted, tags }: Missing): Co
       details: { destination, lost: details.slice(0, 100) },
       remedy: `Copy again. If the error stays, ${ask}.`,
     });
-  if (manifests.length > 0) {
-    const names = manifests.map(({ digest }) => digest);
-    return lost(
-      'MANIFEST_LOST',
-      'manifests but does not have them',
-      names,
-      names,
-      'the registry loses content: ask its operator',
-    );
-  }
-  if (unlisted.length > 0) {
-    const names = unlisted.map(({ referrer }) => referrer);
-    return lost(
-      'REFERRER_LOST',
-      'referrers but does not list them',
-      names,
-      unlisted,
-      'the registry loses referrers: ask its operator',
-    );
-  }
+  const gone = manifests.map(({ digest }) => digest);
+  const hidden = unlisted.map(({ referrer }) => referrer);
+  const loses = (what: string): string => `the registry loses ${what}: ask its operator`;
+  if (gone.length > 0) return lost('MANIFEST_LOST', 'manifests but does not have them', gone, gone, loses('content'));
+  if (hidden.length > 0)
+    return lost('REFERRER_LOST', 'referrers but does not list them', hidden, unlisted, loses('referrers'));
   if (tags.length === 0) return undefined;
   return lost('TAG_LOST', 'tags but does not keep them', tags, tags, 'find out which other client writes these tags');
 }
