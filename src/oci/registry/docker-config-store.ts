@@ -1,4 +1,4 @@
-import { readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { isRecord } from '../descriptor.js';
@@ -27,22 +27,15 @@ function unwritable(path: string, cause: unknown): ConfigurationError {
  * owner.
  */
 async function changeAuths(path: string, change: (auths: Record<string, unknown>) => void): Promise<void> {
-  let json: unknown = {};
-  try {
-    const text = await readFile(path, 'utf8');
-    if (text.trim() !== '') json = JSON.parse(text);
-  } catch (error) {
-    if (!(isRecord(error) && error.code === 'ENOENT')) throw error;
-  }
-  const config = isRecord(json) ? json : {};
-  const auths = isRecord(config.auths) ? { ...config.auths } : {};
+  const { all, auths: before } = await readDockerConfig(path);
+  const auths = { ...before };
   change(auths);
   // A symbolic link to the file is kept.
   const target = await realpath(path).catch(() => path);
   const temporary = `${target}.${randomUUID()}`;
   try {
     await makeFolder(dirname(path), 0o700);
-    await writeFile(temporary, `${JSON.stringify({ ...config, auths }, undefined, '\t')}\n`, { mode: 0o600 });
+    await writeFile(temporary, `${JSON.stringify({ ...all, auths }, undefined, '\t')}\n`, { mode: 0o600 });
     await rename(temporary, target);
   } catch (cause) {
     throw unwritable(path, cause);

@@ -28,6 +28,8 @@ export interface DockerConfigOptions {
 }
 
 interface DockerConfig {
+  /** The whole file. */
+  all: Record<string, unknown>;
   auths: Record<string, unknown>;
   credHelpers: Record<string, unknown>;
   credsStore?: string;
@@ -51,7 +53,7 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    if (isRecord(cause) && cause.code === 'ENOENT') return { auths: {}, credHelpers: {} };
+    if (isRecord(cause) && cause.code === 'ENOENT') return { all: {}, auths: {}, credHelpers: {} };
     throw invalid('it cannot be read', cause);
   }
   if (text.length > DOCKER_CONFIG_BYTES) throw invalid('it is too large');
@@ -65,6 +67,7 @@ export async function readDockerConfig(path: string): Promise<DockerConfig> {
   if (!isRecord(json)) throw invalid('it is not a JSON object');
   const { auths, credHelpers, credsStore } = json;
   return {
+    all: json,
     auths: isRecord(auths) ? auths : {},
     credHelpers: isRecord(credHelpers) ? credHelpers : {},
     ...(typeof credsStore === 'string' && credsStore !== '' && { credsStore }),
