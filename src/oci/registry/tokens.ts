@@ -127,11 +127,10 @@ export class Tokens {
     scopes: readonly string[],
     options: { refused?: string | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<string> {
-    const key = (): string =>
-      JSON.stringify([registry, realm.url.href, realm.service, scopes, this.#identities.get(registry)]);
+    const flight = JSON.stringify([registry, realm.url.href, realm.service, scopes]);
+    const key = (): string => `${flight} ${this.#identities.get(registry) ?? ''}`;
     const held = this.#access.get(key());
     if (held !== undefined && held.token !== options.refused && performance.now() < held.renewAtMs) return held.token;
-    const flight = JSON.stringify([registry, realm.url.href, realm.service, scopes]);
     const fresh = await this.#once(flight, options.signal, async (signal) => {
       const fetched = await this.#fetch(registry, realm, scopes, signal);
       remember(this.#access, key(), fetched, MOST_TOKENS);
