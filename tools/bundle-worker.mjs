@@ -27,13 +27,17 @@ const byCodeUnits = {
 };
 
 /**
- * Bundles the thread that reads layers, without the parts of oci that it does not use. It starts for each image.
+ * Bundles the threads that unpack and read layers, without the parts of oci that they do not use. They start for each image.
  * @param dist the folder with the compiled sources
  */
 export async function bundleWorker(dist) {
   await build({
-    entryPoints: [join(dist, 'src/sbom/worker/main.js')],
-    outfile: join(dist, 'bundle-worker/sbom-worker.mjs'),
+    entryPoints: {
+      'sbom-worker': join(dist, 'src/sbom/worker/main.js'),
+      'sbom-unpacker': join(dist, 'src/sbom/worker/unpack-main.js'),
+    },
+    outdir: join(dist, 'bundle-worker'),
+    outExtension: { '.js': '.mjs' },
     bundle: true,
     plugins: [withoutUnused, byCodeUnits],
     platform: 'node',

@@ -89,21 +89,15 @@ export function isZeroBlock(block: Uint8Array): boolean {
 
 /** True if the checksum of a block is right, with signed or unsigned bytes. */
 export function hasTarChecksum(block: Uint8Array): boolean {
-  let unsigned = 8 * 32;
-  let negative = 0;
-  for (let index = 0; index < TAR_BLOCK; index++) {
-    const byte = block[index] ?? 0;
-    unsigned += byte;
-    negative += byte >> 7;
-  }
-  // The checksum itself counts as spaces.
-  for (let index = 148; index < 156; index++) {
-    const byte = block[index] ?? 0;
-    unsigned -= byte;
-    negative -= byte >> 7;
-  }
   const checksum = octal(block, 148, 8);
-  return checksum === unsigned || checksum === unsigned - 256 * negative;
+  // The checksum itself counts as spaces.
+  let unsigned = 8 * 32;
+  for (let index = 0; index < 148; index++) unsigned += block[index] ?? 0;
+  for (let index = 156; index < TAR_BLOCK; index++) unsigned += block[index] ?? 0;
+  if (checksum === unsigned) return true;
+  let negative = 0;
+  for (let index = 0; index < TAR_BLOCK; index++) if (index < 148 || index >= 156) negative += (block[index] ?? 0) >> 7;
+  return checksum === unsigned - 256 * negative;
 }
 
 /** Start and length of the numbers of any header besides its size and mode: owner, group, time. */
@@ -126,29 +120,41 @@ const GNU_TIMES = [
   [357, 12],
 ] as const;
 
+const GNU_MAGIC = Buffer.from('ustar  \0');
+const POSIX_MAGIC = Buffer.from('ustar\0');
+const STAR_MAGIC = Buffer.from('tar\0');
+
+function has(block: Uint8Array, start: number, bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length; at++) if (block[start + at] !== bytes[at]) return false;
+  return true;
+}
+
+function hasNumbers(block: Uint8Array, fields: readonly (readonly [start: number, length: number])[]): boolean {
+  for (const [start, length] of fields) if (Number.isNaN(numeric(block, start, length))) return false;
+  return true;
+}
+
 /**
  * Parses the header in a block that is not all zeros.
  * @returns a string that says what is wrong if the header is invalid
  */
 export function parseTarHeader(block: Uint8Array): TarHeader | string {
   if (!hasTarChecksum(block)) return 'a header has a wrong checksum';
-  const isNumber = ([start, length]: readonly [number, number]): boolean =>
-    !Number.isNaN(numeric(block, start, length));
   const size = numeric(block, 124, 12);
   const mode = numeric(block, 100, 8);
-  const magic = Buffer.from(block.buffer, block.byteOffset + 257, 8).toString('latin1');
-  const isGnu = magic === 'ustar  \0';
-  const isPosix = magic.startsWith('ustar\0');
-  const isStar = isPosix && Buffer.from(block.buffer, block.byteOffset + 508, 4).toString('latin1') === 'tar\0';
-  const numbers = [...NUMBERS, ...(isGnu || isPosix ? DEVICE_NUMBERS : []), ...(isStar ? STAR_TIMES : [])];
-  if (Number.isNaN(size) || Number.isNaN(mode) || !numbers.every(isNumber)) {
-    return 'a header has a field that is no number';
-  }
+  const isGnu = has(block, 257, GNU_MAGIC);
+  const isPosix = has(block, 257, POSIX_MAGIC);
+  const isStar = isPosix && has(block, 508, STAR_MAGIC);
+  const areNumbers =
+    hasNumbers(block, NUMBERS) &&
+    (!(isGnu || isPosix) || hasNumbers(block, DEVICE_NUMBERS)) &&
+    (!isStar || hasNumbers(block, STAR_TIMES));
+  if (Number.isNaN(size) || Number.isNaN(mode) || !areNumbers) return 'a header has a field that is no number';
   let prefix = '';
   if (isPosix) prefix = text(block, 345, isStar ? 131 : 155);
   // GNU tar stores times in these bytes, but an old version of Go wrote a name prefix there. So Go reads a prefix if
   // they are no numbers.
-  else if (isGnu && !GNU_TIMES.every((field) => block[field[0]] === NUL || isNumber(field))) {
+  else if (isGnu && !GNU_TIMES.every((field) => block[field[0]] === NUL || hasNumbers(block, [field]))) {
     const end = block.subarray(345, 500).indexOf(NUL);
     const field = block.subarray(345, end < 0 ? 500 : 345 + end);
     if (isAscii(field)) prefix = tarText(field);
@@ -262,6 +268,7 @@ function int64(value: string): number {
  * @returns a string that says what is wrong if a number in it is none
  */
 export function paxSize(records: PaxRecords): number | undefined | string {
+  if (records.size === 0) return undefined;
   const numbers = ['size', 'uid', 'gid'].map((key) => records.get(key) ?? '').filter((value) => value !== '');
   const times = ['atime', 'mtime', 'ctime'].map((key) => records.get(key) ?? '').filter((value) => value !== '');
   const isTime = (value: string): boolean => {

@@ -50,7 +50,7 @@ export class Budget {
 
   /** The budget of one layer, which counts for the image as well. */
   layer(): LayerBudget {
-    return new LayerBudget(this, this.#limits);
+    return new LayerBudget(this);
   }
 
   /**
@@ -58,7 +58,7 @@ export class Budget {
    * itself, so that the counts of an image do not depend on what other images have needed of its layers.
    */
   layerAgain(): LayerBudget {
-    return new LayerBudget(this, this.#limits, new Budget(this.#limits, this.#packedBytes));
+    return new LayerBudget(this, new Budget(this.#limits, this.#packedBytes));
   }
 
   /** @throws InputError `SBOM_LIMIT` */
@@ -90,13 +90,11 @@ export class Budget {
 export class LayerBudget {
   readonly counts: Counts = nothing();
   readonly #image: Budget;
-  readonly #limits: SbomLimits;
   readonly #stream: Budget | undefined;
 
   /** @param stream counts the stream, if the image does not */
-  constructor(image: Budget, limits: SbomLimits, stream?: Budget) {
+  constructor(image: Budget, stream?: Budget) {
     this.#image = image;
-    this.#limits = limits;
     this.#stream = stream;
   }
 
@@ -115,23 +113,13 @@ export class LayerBudget {
     for (const name of NAMES) this.#image.take(name, -this.counts[name]);
   }
 
-  /** Counts a frame of a zstd layer. @throws InputError `SBOM_LIMIT` */
-  takeFrame(windowBytes: number): void {
-    const { zstdWindowBytes } = this.#limits;
-    if (windowBytes > zstdWindowBytes) {
-      throw overLimit('zstdWindowBytes', `a zstd layer needs a window of ${windowBytes} bytes: more`, zstdWindowBytes);
-    }
-    this.take('zstdFrames');
-  }
-
   /**
    * Counts the bytes of the layer after it is unpacked.
    * @throws InputError `SBOM_LIMIT`
    */
-  async *unpacked(source: AsyncIterable<Uint8Array>, onBytes: (bytes: Uint8Array) => void): AsyncGenerator<Uint8Array> {
+  async *unpacked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const bytes of source) {
       this.take('unpackedBytes', bytes.length);
-      onBytes(bytes);
       yield bytes;
     }
   }

@@ -164,7 +164,10 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
     kind === 'os' || (kind === 'binary' && type !== 'generic') || !isOfSystem(path);
   const packages = found.packages.filter(isListed);
   const gaps = found.gaps.filter(({ cataloger: { kind }, path }) => kind === 'os' || !isOfSystem(path));
-  const ofOthers = new Owned(tree, digestsOf);
+  const programFiles = [...programs];
+  const numbers = new Set(programFiles.map(({ file }) => file));
+  // Only for programs is it asked whether they belong to such a package.
+  const ofOthers = new Owned(tree, (file) => (numbers.has(file) ? digestsOf(file) : undefined));
   for (const each of packages) {
     if (each.cataloger.kind === 'os') continue;
     ofOthers.add(each, Infinity, true);
@@ -176,7 +179,7 @@ export function compareOwners<P extends FoundPackage, G extends FoundGap>(
   /** ELF files of which one path is owned, and the first path of all others. */
   const owned = new Set<number>();
   const binaries = new Map<number, string>();
-  for (const { path, file, interpreter } of programs) {
+  for (const { path, file, interpreter } of programFiles) {
     if (interpreter !== undefined) lines.add(interpreter);
     else if (owned.has(file) || isOwned(path, file)) {
       owned.add(file);

@@ -51,7 +51,7 @@ export const SBOM_LIMITS = {
   keptLayerBytes: 64 * 1024 ** 2,
   /** Heap of the thread that reads the layers of one image, besides its buffers. `SBOM_LIMIT` */
   heapBytes: 768 * 1024 ** 2,
-  /** Milliseconds for which that thread may work, without those for which it waits. `SBOM_LIMIT` */
+  /** Milliseconds for which the threads of one image may work, without those for which they wait. `SBOM_LIMIT` */
   workMs: 15 * 60_000,
   /** Dependencies between packages. `SBOM_LIMIT` */
   dependencies: 1_000_000,

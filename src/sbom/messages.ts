@@ -1,21 +1,37 @@
-import type { SerializedError } from '../oci/index.js';
+import type { MessagePort } from 'node:worker_threads';
+import type { Descriptor, Digest, DigestAlgorithm, SerializedError } from '../oci/index.js';
 import type { Sbom } from './generator.js';
 import type { ImageWork } from './worker/image.js';
 
-/** An error that ended the work in the thread. */
+/** An error that ended the work in a thread. */
 export interface FailedWork extends SerializedError {
   remedy?: string;
   /** True for an error of this code's own kind, which keeps its code. Others are bugs. */
   isInput: boolean;
 }
 
-/** What the thread that reads layers sends. Blobs and requests have a number. */
+/** Bytes of a blob. They belong to who gets them. */
+interface Piece {
+  type: 'piece';
+  id: number;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+/** A piece was used. The next one may be sent, in the same memory. */
+interface Pull {
+  type: 'pull';
+  id: number;
+  memory?: ArrayBuffer;
+}
+/** The rest of a blob is not needed. */
+interface Close {
+  type: 'close';
+  id: number;
+}
+
+/** What the thread that reads layers sends to the main thread. Blobs and requests have a number. */
 export type FromWorker =
-  /** Opens a layer by its position in the manifest. Bytes follow, up to the allowed number of pieces. */
-  | { type: 'open'; id: number; layer: number }
-  /** The thread has used a piece. The next one may be sent, in the same memory. */
-  | { type: 'pull'; id: number; memory?: ArrayBuffer }
-  | { type: 'close'; id: number }
+  /** Opens a layer by its position in the manifest. Unpacked bytes follow from the thread that unpacks. */
+  | { type: 'open'; id: number; layer: number; algorithm: DigestAlgorithm }
   /** The bytes of the layer are not needed. */
   | { type: 'skip'; layer: number }
   | { type: 'readKept'; id: number; key: string }
@@ -23,12 +39,32 @@ export type FromWorker =
   | { type: 'done'; sboms: Sbom[] }
   | { type: 'failed'; error: FailedWork };
 
-/** What the thread gets. */
+/** What that thread gets from the main thread. */
 export type ToWorker =
-  | { type: 'start'; work: ImageWork }
-  | { type: 'piece'; id: number; bytes: Uint8Array<ArrayBuffer> }
-  | { type: 'end'; id: number }
-  | { type: 'answer'; id: number; bytes?: Uint8Array };
+  /** `unpacker` is the end of a channel to the thread that unpacks. */
+  { type: 'start'; work: ImageWork; unpacker: MessagePort } | { type: 'answer'; id: number; bytes?: Uint8Array };
+
+/** What the thread that unpacks layers sends to the main thread. */
+export type FromUnpacker = Pull | Close;
+
+/** What that thread gets from the main thread. */
+export type ToUnpacker =
+  | { type: 'start'; reader: MessagePort; zstdWindowBytes: number }
+  /** Up to the allowed number of packed pieces follow. */
+  | { type: 'open'; id: number; layer: Descriptor; algorithm: DigestAlgorithm }
+  | Piece
+  | { type: 'end'; id: number };
+
+/** What the thread that unpacks layers sends to the one that reads them. */
+export type Unpacked =
+  | Piece
+  /** So many frames of zstd were met. The last one is unpacked once the answer `goOn` is there. */
+  | { type: 'frames'; id: number; frames: number; needsMuchMemory: boolean }
+  | { type: 'end'; id: number; frames: number; diffId: Digest }
+  | { type: 'failed'; id: number; error: FailedWork };
+
+/** What the thread that reads layers sends to the one that unpacks them. */
+export type ToUnpacked = Pull | Close | { type: 'goOn'; id: number };
 
 /** Pieces of one blob that may be on their way. */
 export const PIECES_AHEAD = 4;

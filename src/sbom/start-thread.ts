@@ -1,25 +1,33 @@
 import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import type { FromWorker, ToWorker } from './messages.js';
+import { Worker, type MessagePort } from 'node:worker_threads';
+import type { FromUnpacker, FromWorker, ToUnpacker, ToWorker } from './messages.js';
 
-/** A thread that reads the layers of one image. */
-export interface LayerThread {
-  post(message: ToWorker, transfer: ArrayBuffer[]): void;
+/** A thread that works for one image. */
+interface ImageThread<From, To> {
+  post(message: To, transfer: readonly (ArrayBuffer | MessagePort)[]): void;
   /**
    * Called for each message, and once if the thread ends by itself. From here on, the thread keeps the process running.
    */
-  listen(onMessage: (message: FromWorker) => void, onEnd: (error: unknown) => void): void;
+  listen(onMessage: (message: From) => void, onEnd: (error: unknown) => void): void;
   /** Milliseconds for which the thread has worked, without those for which it waited. */
   workedMs(): number;
   /** Ends the thread, whatever it does. */
   end(): Promise<void>;
 }
 
+/** A thread that reads the layers of one image. */
+export type LayerThread = ImageThread<FromWorker, ToWorker>;
+/** A thread that unpacks the layers of one image. */
+export type UnpackingThread = ImageThread<FromUnpacker, ToUnpacker>;
+
 /**
  * Megabytes of the thread's young objects. With V8's default of 48, the buffers that unpacking leaves behind are freed
  * so rarely that an image of 150 MB takes a quarter more memory.
  */
 const YOUNG_MB = 3;
+
+/** Megabytes of the heap of a thread that unpacks: its buffers are outside of it. */
+const UNPACKER_MB = 64;
 
 /**
  * Starts a thread. It is a file of its own: tests of units read layers in their own thread. Until it is listened to, the
@@ -28,9 +36,18 @@ const YOUNG_MB = 3;
  */
 export function startThread(heapBytes: number): LayerThread {
   // By the package's own name, because the command line is bundled and the thread is not.
-  const program = new URL(import.meta.resolve('acr-promoter/sbom/worker'));
+  return start(import.meta.resolve('acr-promoter/sbom/worker'), Math.ceil(heapBytes / 1024 ** 2));
+}
+
+/** Starts a thread that unpacks. */
+export function startUnpacker(): UnpackingThread {
+  return start(import.meta.resolve('acr-promoter/sbom/unpacker'), UNPACKER_MB);
+}
+
+function start<From, To>(address: string, heapMb: number): ImageThread<From, To> {
+  const program = new URL(address);
   const worker = new Worker(program, {
-    resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heapBytes / 1024 ** 2), maxYoungGenerationSizeMb: YOUNG_MB },
+    resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: YOUNG_MB },
     // What was compiled is kept beside the program, where only those can write who can change the program itself.
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('compiled/', program)) },
     execArgv: [],
@@ -45,7 +62,7 @@ export function startThread(heapBytes: number): LayerThread {
       worker.ref();
       worker.on('message', onMessage);
       worker.on('error', onEnd);
-      worker.on('exit', (code) => onEnd(new Error(`the thread that reads layers ended with ${code}`)));
+      worker.on('exit', (code) => onEnd(new Error(`a thread of the SBOM ended with ${code}`)));
     },
     workedMs: () => worker.performance.eventLoopUtilization().active,
     end: async () => void (await worker.terminate()),

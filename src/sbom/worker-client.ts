@@ -1,11 +1,13 @@
 import { buffer } from 'node:stream/consumers';
-import { InputError, type Descriptor, type Digest } from '../oci/index.js';
+import type { Descriptor, Digest } from '../oci/index.js';
+import { Allowance } from './allowance.js';
 import { piecesOf } from './blob-pieces.js';
+import { errorOf } from './failed-work.js';
 import type { Sbom, SbomInput } from './generator.js';
 import type { SbomLimits } from './limits.js';
-import { PIECES_AHEAD, type FailedWork, type FromWorker } from './messages.js';
+import { PIECES_AHEAD, type FromUnpacker, type FromWorker } from './messages.js';
 import { layerTooSlow, overLimit } from './sbom-errors.js';
-import type { LayerThread } from './start-thread.js';
+import { startUnpacker, type LayerThread, type UnpackingThread } from './start-thread.js';
 
 /** How often the work of a thread is compared with its limit. */
 const LOOK_MS = 1000;
@@ -49,11 +51,15 @@ async function layersElsewhere({ manifest, hasBlob, signal }: SbomInput): Promis
 
 type Work = Extract<Parameters<LayerThread['post']>[0], { type: 'start' }>['work'];
 
-/** Serves one thread with blobs, until it has made the SBOMs. */
+/** Serves the threads that unpack and read layers with blobs, until the SBOMs are made. */
 class WorkerClient {
   readonly #input: SbomInput;
   readonly #limits: SbomLimits;
   readonly #thread: LayerThread;
+  /** Started for the first layer that is not kept. */
+  #unpacker: UnpackingThread | undefined;
+  /** Its channel to the thread that reads layers. */
+  readonly #channel = new MessageChannel();
   readonly #blobs = new Map<number, SentBlob>();
   readonly #stop = new AbortController();
   /** Buffers that the thread has given back, to be filled again. */
@@ -87,31 +93,37 @@ class WorkerClient {
           },
           (error) => reject(this.#endOf(error)),
         );
-        this.#thread.post({ type: 'start', work }, []);
+        const { port1: unpacker } = this.#channel;
+        this.#thread.post({ type: 'start', work, unpacker }, [unpacker]);
       });
     } finally {
       clearInterval(watch);
       signal.removeEventListener('abort', onAbort);
       this.#stop.abort(new Error('the SBOM has ended'));
-      for (const blob of this.#blobs.values()) blob.close();
-      await this.#thread.end();
+      for (const blob of this.#blobs.values()) blob.allowance.close();
+      this.#channel.port2.close();
+      await Promise.all([this.#thread.end(), this.#unpacker?.end()]);
     }
   }
 
   #checkWork(): void {
     const { workMs } = this.#limits;
-    if (this.#thread.workedMs() <= workMs) return;
+    if (this.#workedMs() <= workMs) return;
     this.#fail(overLimit('workMs', 'its layers take more milliseconds of work', workMs));
+  }
+
+  #workedMs(): number {
+    return this.#thread.workedMs() + (this.#unpacker?.workedMs() ?? 0);
   }
 
   /** The error if the time limit is reached while a layer is read: it names the layer that was opened first. */
   #endOfTime(reason: unknown): unknown {
     if (!(reason instanceof DOMException) || reason.name !== 'TimeoutError') return undefined;
-    const [first, ...others] = [...this.#blobs.values()].filter(({ isClosed }) => !isClosed);
+    const [first, ...others] = [...this.#blobs.values()].filter(({ allowance }) => !allowance.isClosed);
     if (first === undefined) return undefined;
     const { layer, sentBytes: readBytes, openedMs } = first;
     const ms = performance.now() - openedMs;
-    return layerTooSlow(layer, { readBytes, ms, workedMs: this.#thread.workedMs(), beside: others.length });
+    return layerTooSlow(layer, { readBytes, ms, workedMs: this.#workedMs(), beside: others.length });
   }
 
   /** The error of a thread that ended by itself. */
@@ -123,14 +135,7 @@ class WorkerClient {
   #receive(message: Exclude<FromWorker, { type: 'done' }>): void {
     switch (message.type) {
       case 'open':
-        void this.#send(message.id, message.layer).catch((error: unknown) => this.#fail(error));
-        break;
-      case 'pull':
-        if (message.memory !== undefined) this.#free.push(message.memory);
-        this.#blobs.get(message.id)?.pull();
-        break;
-      case 'close':
-        this.#blobs.get(message.id)?.close();
+        void this.#send(message).catch((error: unknown) => this.#fail(error));
         break;
       case 'skip':
         this.#skip(message.layer);
@@ -149,6 +154,30 @@ class WorkerClient {
     }
   }
 
+  /** The thread that unpacks layers, which is started if it is not running. */
+  #startedUnpacker(): UnpackingThread {
+    if (this.#unpacker !== undefined) return this.#unpacker;
+    const unpacker = startUnpacker();
+    this.#unpacker = unpacker;
+    unpacker.listen(
+      (message) => this.#receiveFromUnpacker(message),
+      (error) => this.#fail(this.#endOf(error)),
+    );
+    const { port2: reader } = this.#channel;
+    const { zstdWindowBytes } = this.#limits;
+    unpacker.post({ type: 'start', reader, zstdWindowBytes }, [reader]);
+    return unpacker;
+  }
+
+  #receiveFromUnpacker(message: FromUnpacker): void {
+    const blob = this.#blobs.get(message.id);
+    if (message.type === 'close') blob?.allowance.close();
+    else {
+      if (message.memory !== undefined) this.#free.push(message.memory);
+      blob?.allowance.pull();
+    }
+  }
+
   #skip(at: number): void {
     const layer = this.#input.manifest.layers[at];
     if (layer !== undefined) this.#progress.read(layer, layer.size);
@@ -161,52 +190,37 @@ class WorkerClient {
     );
   }
 
-  /** Sends a layer, a few pieces ahead of those that are taken. */
-  async #send(id: number, at: number): Promise<void> {
+  /** Sends a layer to the thread that unpacks it, a few pieces ahead of those that are unpacked. */
+  async #send({ id, layer: at, algorithm }: Extract<FromWorker, { type: 'open' }>): Promise<void> {
     const layer = this.#input.manifest.layers[at];
     if (layer === undefined) return;
+    const unpacker = this.#startedUnpacker();
     const blob = new SentBlob(layer);
+    const { allowance } = blob;
     this.#blobs.set(id, blob);
+    unpacker.post({ type: 'open', id, layer, algorithm }, []);
     const signal = AbortSignal.any([this.#input.signal, this.#stop.signal]);
     for await (const bytes of piecesOf(await this.#input.openBlob(layer, signal), this.#free)) {
-      await blob.mayGoOn();
-      if (blob.isClosed) return;
+      await allowance.take();
+      if (allowance.isClosed) return;
       blob.sentBytes += bytes.length;
       this.#progress.read(layer, blob.sentBytes);
-      this.#thread.post({ type: 'piece', id, bytes }, [bytes.buffer]);
+      unpacker.post({ type: 'piece', id, bytes }, [bytes.buffer]);
     }
     this.#blobs.delete(id);
-    if (!blob.isClosed) this.#thread.post({ type: 'end', id }, []);
+    if (!allowance.isClosed) unpacker.post({ type: 'end', id }, []);
   }
 }
 
-/** A blob that is sent to the thread. */
+/** A blob that is sent to the thread that unpacks it. */
 class SentBlob {
   readonly layer: Descriptor;
   readonly openedMs = performance.now();
+  readonly allowance = new Allowance(PIECES_AHEAD);
   sentBytes = 0;
-  isClosed = false;
-  #allowed = PIECES_AHEAD;
-  #goOn: () => void = () => {};
 
   constructor(layer: Descriptor) {
     this.layer = layer;
-  }
-
-  pull(): void {
-    this.#allowed += 1;
-    this.#goOn();
-  }
-
-  close(): void {
-    this.isClosed = true;
-    this.#goOn();
-  }
-
-  /** Resolves when one more piece may be sent, or when the blob is closed. */
-  async mayGoOn(): Promise<void> {
-    while (this.#allowed === 0 && !this.isClosed) await new Promise<void>((resolve) => (this.#goOn = resolve));
-    this.#allowed -= 1;
   }
 }
 
@@ -247,9 +261,4 @@ class LayerProgress {
     this.#isReported = true;
     this.#report?.(readBytes, this.#totalBytes);
   }
-}
-
-function errorOf({ isInput, code, message, details, remedy }: FailedWork): Error {
-  if (!isInput) return new Error(message);
-  return new InputError(code, message, { ...(details && { details }), ...(remedy !== undefined && { remedy }) });
 }

@@ -20,7 +20,9 @@ import { rpmCataloger } from '../../src/sbom/catalogers/rpm.js';
 import { rubyCataloger } from '../../src/sbom/catalogers/ruby.js';
 import { SBOM_LIMITS } from '../../src/sbom/index.js';
 import { FileTree } from '../../src/sbom/layers/file-tree.js';
-import { readLayer } from '../../src/sbom/layers/layer-reading.js';
+import { readLayer, type OpenLayer } from '../../src/sbom/layers/layer-reading.js';
+import { unpackLayer } from '../../src/sbom/layers/unpack.js';
+import { overLimit } from '../../src/sbom/sbom-errors.js';
 import { mutatedLayer, packed, randomOf } from '../interop/layers/mutated-layers.js';
 import { elfHeader, framed, inlineInfo, MAGIC } from '../support/elf-files.js';
 import { rawZip } from '../support/raw-zip.js';
@@ -75,15 +77,25 @@ const LAYER = `sha256:${'0'.repeat(64)}` as const;
 /** An input has a few kilobytes. */
 const LIMITS = { ...SBOM_LIMITS, unpackedBytes: 4 * 1024 ** 2, zstdWindowBytes: 8 * 1024 ** 2, zstdFrames: 5_000, entries: 5_000, readBytes: 4 * 1024 ** 2 }; // prettier-ignore
 
+/** Unpacks a layer in this thread. */
+function unpackedFrom(input: Buffer): OpenLayer {
+  return (layer, _, onFrames) => ({
+    pieces: unpackLayer(once(input), layer, (windowBytes) => {
+      if (windowBytes > LIMITS.zstdWindowBytes) throw overLimit('zstdWindowBytes', 'a window has more bytes', LIMITS.zstdWindowBytes);
+      return onFrames(1, false);
+    }), // prettier-ignore
+    diffId: () => LAYER,
+  });
+}
+
 /** A layer is read, or refused with a code; what was read becomes a tree of files. */
 async function readAnyLayer(input: Buffer, mediaType: string): Promise<void> {
   const budget = new Budget(LIMITS, input.length);
   try {
-    const reading = await readLayer({ mediaType, digest: LAYER, size: input.length }, once(input), {
+    const reading = await readLayer({ mediaType, digest: LAYER, size: input.length }, 'sha256', unpackedFrom(input), {
       catalogers: CATALOGERS,
       limits: LIMITS,
       budget: budget.layer(),
-      algorithm: 'sha256',
       needMuchMemory: () => Promise.resolve(() => {}),
     });
     if (reading.counts.unpackedBytes > LIMITS.unpackedBytes) throw new Error('it unpacked more than it may');

@@ -52,7 +52,7 @@ describe('npm run package', () => {
       'package.json',
     ]);
     const others = names.filter((name) => name.startsWith('dist/') && !/^dist\/src\/.+\.js$/.test(name));
-    expect(others).toEqual(['dist/bundle-worker/sbom-worker.mjs']);
+    expect(others).toEqual(['dist/bundle-worker/sbom-unpacker.mjs', 'dist/bundle-worker/sbom-worker.mjs']);
     expect(names).toContain('dist/src/main.js');
     expect(names.filter((name) => /local\.settings|\.js\.map$|\.d\.ts$|\/\.bin\//.test(name))).toEqual([]);
     expect(readFileSync(join(app, 'host.json'), 'utf8')).toBe(readFileSync('host.json', 'utf8'));

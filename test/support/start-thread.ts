@@ -1,16 +1,26 @@
-import { MessageChannel } from 'node:worker_threads';
-import type { FromWorker } from '../../src/sbom/messages.js';
-import type { LayerThread } from '../../src/sbom/start-thread.js';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { LayerThread, UnpackingThread } from '../../src/sbom/start-thread.js';
 import { serve } from '../../src/sbom/worker/serve.js';
+import { serveUnpacker } from '../../src/sbom/worker/unpacker.js';
 
 /** Reads layers in this thread, over the same messages: a thread of its own cannot load the sources of a test. */
 export function startThread(): LayerThread {
   const { port1, port2 } = new MessageChannel();
   serve(port2);
+  return { ...threadBehind(port1), listen: (onMessage) => void port1.on('message', onMessage) };
+}
+
+/** Unpacks layers in this thread. */
+export function startUnpacker(): UnpackingThread {
+  const { port1, port2 } = new MessageChannel();
+  serveUnpacker(port2);
+  return { ...threadBehind(port1), listen: (onMessage) => void port1.on('message', onMessage) };
+}
+
+function threadBehind(port: MessagePort) {
   return {
-    post: (message, transfer) => port1.postMessage(message, transfer),
-    listen: (onMessage) => void port1.on('message', (message: FromWorker) => onMessage(message)),
+    post: (message: unknown, transfer: readonly (ArrayBuffer | MessagePort)[]) => port.postMessage(message, transfer),
     workedMs: () => 0,
-    end: async () => port1.close(),
+    end: async () => port.close(),
   };
 }

@@ -32,7 +32,9 @@ export function areComparable(digests: readonly string[], listed: string): boole
 }
 
 /** Folders where distributions install programs. */
-const OF_DISTRIBUTIONS = /^(?:usr\/(?!local\/)|s?bin\/|lib\w*\/|opt\/|etc\/|var\/|boot\/)/;
+const OF_DISTRIBUTIONS = /^(?:usr\/(?!local\/)|s?bin\/|lib\w*\/|etc\/|var\/|boot\/)/;
+/** Where only a few packages of distributions have programs, besides files in the folders above. */
+const OPT = 'opt/';
 /** Paths of distributions, and the algorithms of the digests that they list. Of Debian's kin, chisel lists SHA-256. */
 const KINDS: readonly { path: RegExp; algorithms: readonly FileAlgorithm[] }[] = [
   { path: /^etc\/apt\//, algorithms: ['md5'] },
@@ -53,18 +55,21 @@ const NODE = 'node_modules/';
 export class LikelyDigests {
   /** All algorithms, until the first path that shows which ones this distribution lists. */
   #ofSystem: readonly FileAlgorithm[] = ALGORITHMS;
+  /** True once the layer has a file in a folder of distributions. Archives are sorted: `etc` is before `opt`. */
+  #hasSystem = false;
 
   /** Notes a path of the layer, in the order of the archive. */
   note(path: string): void {
+    this.#hasSystem ||= OF_DISTRIBUTIONS.test(path);
     if (this.#ofSystem === ALGORITHMS)
       this.#ofSystem = KINDS.find((kind) => kind.path.test(path))?.algorithms ?? ALGORITHMS;
   }
 
-  /** The algorithms for a program or a file of a language package. */
-  algorithmsFor(path: string): readonly FileAlgorithm[] {
-    const isOfSystem = OF_DISTRIBUTIONS.test(path);
-    const ofSystem = isOfSystem ? this.#ofSystem : [];
-    const mayBePython = !path.includes(NODE) && (!isOfSystem || PYTHON.test(path));
+  /** The algorithms for a program, or for a file of a language package: only packages of the system matter for those. */
+  algorithmsFor(path: string, isProgram: boolean): readonly FileAlgorithm[] {
+    const isOfSystem = OF_DISTRIBUTIONS.test(path) || path.startsWith(OPT);
+    const ofSystem = isOfSystem && this.#hasSystem ? this.#ofSystem : [];
+    const mayBePython = isProgram && !path.includes(NODE) && (!isOfSystem || PYTHON.test(path));
     return mayBePython && !ofSystem.includes('sha256') ? [...ofSystem, 'sha256'] : ofSystem;
   }
 }

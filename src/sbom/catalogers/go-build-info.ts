@@ -65,10 +65,11 @@ export class GoBuildInfo {
     this.finders = [
       {
         needle: MAGIC,
+        rareAt: 2,
         bytes: HEADER_BYTES + LIST_BYTES,
         found: (bytes, offset, isEnd) => this.#readHeader(bytes, offset, isEnd),
       },
-      { needle: FRAME_START, bytes: LIST_BYTES, found: (bytes, _, isEnd) => this.#readList(bytes, isEnd) },
+      { needle: FRAME_START, rareAt: 2, bytes: LIST_BYTES, found: (bytes, _, isEnd) => this.#readList(bytes, isEnd) },
       { needle: Buffer.from('go1.'), bytes: 24, found: (bytes, offset) => this.#keepVersion(bytes, offset) },
     ];
   }

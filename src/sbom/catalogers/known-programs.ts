@@ -7,6 +7,10 @@ const MOST_VERSIONS = 50;
 /** Platforms in the name of the `config-…` folder, which programs that embed Python use. */
 const PLATFORMS = ['gnu', 'musl'].flatMap((libc) => [`x86_64-linux-${libc}`, `aarch64-linux-${libc}`]);
 
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39;
+}
+
 function matchIn(bytes: Buffer, pattern: RegExp): string | undefined {
   return pattern.exec(bytes.toString('latin1'))?.[1];
 }
@@ -40,6 +44,7 @@ export class KnownPrograms {
     { needle: Buffer.from('%.80s (%.80s) %.80s'), bytes: 20, found: () => this.#seePython() },
     ...['3.', '2.7.'].map((needle) => ({
       needle: Buffer.from(needle),
+      isLikely: (bytes: Buffer, at: number) => isDigit(bytes[at + needle.length]),
       before: 1,
       bytes: 16,
       found: (bytes: Buffer) => this.#keepPython(bytes),

@@ -1,7 +1,9 @@
+const NOTHING = new Uint8Array(0);
+
 /** Reads exact numbers of bytes from a stream of chunks, and skips bytes without copying. */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
-  #chunk: Uint8Array = new Uint8Array(0);
+  #chunk: Uint8Array = NOTHING;
   #offset = 0;
 
   constructor(source: AsyncIterable<Uint8Array>) {
@@ -12,13 +14,21 @@ export class ByteReader {
   async some(most: number): Promise<Uint8Array | undefined> {
     while (this.#offset === this.#chunk.length) {
       const next = await this.#source.next();
-      if (next.done === true) return undefined;
-      this.#chunk = next.value;
+      // The chunk before may be gone: its sender has the memory again.
+      this.#chunk = next.done === true ? NOTHING : next.value;
       this.#offset = 0;
+      if (next.done === true) return undefined;
     }
     const bytes = this.#chunk.subarray(this.#offset, this.#offset + most);
     this.#offset += bytes.length;
     return bytes;
+  }
+
+  /** The next `count` bytes if they are there and no chunk has to be waited for. Valid until the next call. */
+  takeNow(count: number): Uint8Array | undefined {
+    if (this.#chunk.length - this.#offset < count) return undefined;
+    this.#offset += count;
+    return this.#chunk.subarray(this.#offset - count, this.#offset);
   }
 
   /** Reads `count` bytes, or fewer if the stream ends. */
@@ -43,7 +53,9 @@ export class ByteReader {
    * @returns the number of bytes skipped
    */
   async skip(count: number): Promise<number> {
-    let left = count;
+    const isHere = this.#chunk.length - this.#offset >= count;
+    if (isHere) this.#offset += count;
+    let left = isHere ? 0 : count;
     while (left > 0) {
       const passed = await this.some(left);
       if (passed === undefined) break;

@@ -48,12 +48,12 @@ export class EntryContent {
    * @returns what the readers return, in their order
    */
   async readBy<T>(readers: readonly ((file: LayerFile) => Promise<T> | T)[]): Promise<T[]> {
+    const [only, ...others] = readers;
+    if (only !== undefined && others.length === 0) return [await only(this.#fileFrom(this.#pieces()))];
     const pieces = new SharedPieces(() => this.next(), readers.length);
-    const { size, mode } = this.#entry;
     const reading = readers.map(async (read) => {
       try {
-        const chunks = (): AsyncIterable<Uint8Array> => pieces;
-        return await read({ size, mode, head: this.head, chunks, whole: () => wholeOf(pieces, size) });
+        return await read(this.#fileFrom(pieces));
       } finally {
         pieces.leave();
       }
@@ -61,6 +61,15 @@ export class EntryContent {
     const ended = await Promise.allSettled(reading);
     for (const end of ended) if (end.status === 'rejected') throw end.reason;
     return ended.map((end) => (end as PromiseFulfilledResult<T>).value);
+  }
+
+  #fileFrom(pieces: AsyncIterable<Uint8Array>): LayerFile {
+    const { size, mode } = this.#entry;
+    return { size, mode, head: this.head, chunks: () => pieces, whole: () => wholeOf(pieces, size) };
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array> {
+    for (let piece = await this.next(); piece !== undefined; piece = await this.next()) yield piece;
   }
 }
 

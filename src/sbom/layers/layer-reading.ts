@@ -1,4 +1,4 @@
-import { createDigester, PromoterError, type Descriptor, type Digest } from '../../oci/index.js';
+import { PromoterError, type Descriptor, type Digest, type DigestAlgorithm } from '../../oci/index.js';
 import type { Counts, LayerBudget } from '../budget.js';
 import type { Cataloger, Gap, LayerFile, Reading } from '../catalogers/cataloger.js';
 import { ALGORITHMS, fileDigests, LikelyDigests } from '../catalogers/file-digests.js';
@@ -8,7 +8,6 @@ import { ChangeWriter } from './changes.js';
 import { EntryContent } from './layer-file.js';
 import { baseOf, cleanPath } from './path.js';
 import { readTar, type TarEntry } from './tar.js';
-import { unpackLayer } from './unpack.js';
 
 /** What a cataloger found in one file of a layer. */
 export interface FileReading {
@@ -52,13 +51,30 @@ export type Readers = ReadonlySet<string>;
 export const RECOGNIZERS = 'recognizers';
 export const DIGESTS = 'digests';
 
+/** A layer that is unpacked while it is read. */
+export interface UnpackedLayer {
+  /** The unpacked bytes, each piece valid until the next is asked for. */
+  pieces: AsyncIterable<Uint8Array>;
+  /** Digest of the unpacked bytes, once they are read. */
+  diffId: () => Digest;
+}
+
+/**
+ * Opens a layer.
+ * @param algorithm of the digest of the unpacked layer
+ * @param onFrames called before frames of zstd are unpacked, and for those that were not reported at the end
+ */
+export type OpenLayer = (
+  layer: Descriptor,
+  algorithm: DigestAlgorithm,
+  onFrames: (frames: number, needsMuchMemory: boolean) => Promise<void>,
+) => UnpackedLayer;
+
 /** What {@link readLayer} needs. */
 export interface LayerOptions {
   catalogers: readonly Cataloger[];
   limits: SbomLimits;
   budget: LayerBudget;
-  /** Algorithm of the digest of the unpacked layer. */
-  algorithm: 'sha256' | 'sha512';
   /**
    * Waits until no other layer needs much memory, or throws what ends the reading. The permit lasts until the layer is
    * read, or for a file until the returned function is called.
@@ -85,19 +101,19 @@ const INTERPRETER = /^#![ \t]*([^ \t\r\n\0][^\r\n\0]*)/;
  */
 export async function readLayer(
   layer: Descriptor,
-  packed: AsyncIterable<Uint8Array>,
+  algorithm: DigestAlgorithm,
+  open: OpenLayer,
   options: LayerOptions,
 ): Promise<LayerReading> {
-  const { budget, limits, algorithm, needMuchMemory } = options;
-  const digester = createDigester(algorithm);
-  const unpacked = unpackLayer(packed, layer, async (windowBytes) => {
-    budget.takeFrame(windowBytes);
-    if (windowBytes > MUCH_MEMORY / 2) await needMuchMemory('layer');
+  const { budget, limits, needMuchMemory } = options;
+  const { pieces, diffId } = open(layer, algorithm, async (frames, needsMuchMemory) => {
+    budget.take('zstdFrames', frames);
+    if (needsMuchMemory) await needMuchMemory('layer');
   });
   const pass = new LayerPass(options);
-  const hashed = budget.unpacked(unpacked, (bytes) => digester.update(bytes));
-  for await (const entry of readTar(hashed, layer.digest, limits, () => budget.take('entries'))) await pass.add(entry);
-  return { diffId: digester.digest(), ...pass.result, counts: budget.counts };
+  const counted = budget.unpacked(pieces);
+  for await (const entry of readTar(counted, layer.digest, limits, () => budget.take('entries'))) await pass.add(entry);
+  return { diffId: diffId(), ...pass.result, counts: budget.counts };
 }
 
 class LayerPass {
@@ -174,7 +190,7 @@ class LayerPass {
     const recognizers = isRecognized
       ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
       : [];
-    await this.#read(entry, index, content, byPath, recognizers, isProgram || asked?.has(DIGESTS) === true);
+    await this.#read(entry, index, path, content, byPath, recognizers, isProgram || asked?.has(DIGESTS) === true);
   }
 
   /** @returns true for a program */
@@ -192,6 +208,7 @@ class LayerPass {
   async #read(
     entry: TarEntry,
     index: number,
+    path: string,
     content: EntryContent,
     byPath: readonly Cataloger[],
     recognizers: readonly Cataloger[],
@@ -208,7 +225,7 @@ class LayerPass {
     });
     // Whether a package of the distribution owns a file depends on its digest. A file that is read once more gets all digests.
     const mayBeListed = isListed || wanting.some(({ kind }) => kind !== 'os');
-    const algorithms = only === undefined ? this.#likely.algorithmsFor(cleanPath(entry.name)) : ALGORITHMS;
+    const algorithms = only === undefined ? this.#likely.algorithmsFor(path, isListed) : ALGORITHMS;
     const digest = async (file: LayerFile): Promise<void> => {
       this.#found.digests.push({ index, digests: await fileDigests(file.chunks(), algorithms) });
     };

@@ -69,76 +69,67 @@ export async function* readTar(
 ): AsyncGenerator<TarEntry> {
   const reader = new ByteReader(source);
   try {
-    yield* readEntries(reader, layer, limits, onHeader);
+    let pending: Pending = {};
+    for (;;) {
+      const block = reader.takeNow(TAR_BLOCK) ?? (await reader.take(TAR_BLOCK));
+      if (block.length === 0) break;
+      if (block.length < TAR_BLOCK) throw layerInvalid(layer, 'the archive ends in the middle of a header');
+      if (isZeroBlock(block)) {
+        const second = await reader.take(TAR_BLOCK);
+        if (second.length > 0 && (second.length < TAR_BLOCK || !isZeroBlock(second)))
+          throw layerInvalid(layer, 'a zero block stands before other bytes');
+        break;
+      }
+      onHeader();
+      const header = parseTarHeader(block);
+      if (typeof header === 'string') throw layerInvalid(layer, header);
+      const isExtended = block[482] !== 0;
+      const { typeFlag } = header;
+      let entry: Omit<TarEntry, 'next'>;
+      if (typeFlag === 'L' || typeFlag === 'K') {
+        const name = untilZero(await readExtension(reader, header, layer, limits));
+        pending = typeFlag === 'L' ? { ...pending, name } : { ...pending, linkName: name };
+        continue;
+      } else if (typeFlag === 'x' || typeFlag === 'g') {
+        const pax = parsePaxRecords(await readExtension(reader, header, layer, limits));
+        if (pax === undefined) throw layerInvalid(layer, 'a pax header is malformed');
+        if (typeFlag === 'x') {
+          pending = { ...pending, pax };
+          continue;
+        }
+        // Go returns a global header as an entry, without what the headers before it said.
+        entry = globalEntry(header, pax);
+      } else entry = merge(header, pending, layer);
+      pending = {};
+      if (typeFlag === 'S' && isExtended) await skipSparseMap(reader, layer);
+      for (const path of [entry.name, entry.linkName]) {
+        if (path.length > limits.pathBytes) {
+          throw overLimit(
+            'pathBytes',
+            `layer ${layer} has a path of ${path.length} characters: longer`,
+            limits.pathBytes,
+          );
+        }
+      }
+      let left = entry.size;
+      yield {
+        ...entry,
+        next: async () => {
+          if (left === 0) return undefined;
+          const piece = await reader.some(left);
+          if (piece === undefined) throw layerInvalid(layer, `the archive ends inside ${JSON.stringify(entry.name)}`);
+          left -= piece.length;
+          return piece;
+        },
+      };
+      const filler = padding(entry.size);
+      if (left + filler > 0 && (await reader.skip(left + filler)) < left)
+        throw layerInvalid(layer, `the archive ends inside ${JSON.stringify(entry.name)}`);
+    }
     // The source is read to its end, so that the blob's digest is verified.
     while ((await reader.some(Number.MAX_SAFE_INTEGER)) !== undefined);
   } finally {
     await reader.close();
-  }
-}
-
-async function* readEntries(
-  reader: ByteReader,
-  layer: string,
-  limits: SbomLimits,
-  onHeader: () => void,
-): AsyncGenerator<TarEntry> {
-  let pending: Pending = {};
-  for (;;) {
-    const block = await reader.take(TAR_BLOCK);
-    if (block.length === 0) break;
-    if (block.length < TAR_BLOCK) throw layerInvalid(layer, 'the archive ends in the middle of a header');
-    if (isZeroBlock(block)) {
-      const second = await reader.take(TAR_BLOCK);
-      if (second.length > 0 && (second.length < TAR_BLOCK || !isZeroBlock(second)))
-        throw layerInvalid(layer, 'a zero block stands before other bytes');
-      break;
-    }
-    onHeader();
-    const header = parseTarHeader(block);
-    if (typeof header === 'string') throw layerInvalid(layer, header);
-    const isExtended = block[482] !== 0;
-    const { typeFlag } = header;
-    let entry: Omit<TarEntry, 'next'>;
-    if (typeFlag === 'L' || typeFlag === 'K') {
-      const name = untilZero(await readExtension(reader, header, layer, limits));
-      pending = typeFlag === 'L' ? { ...pending, name } : { ...pending, linkName: name };
-      continue;
-    } else if (typeFlag === 'x' || typeFlag === 'g') {
-      const pax = parsePaxRecords(await readExtension(reader, header, layer, limits));
-      if (pax === undefined) throw layerInvalid(layer, 'a pax header is malformed');
-      if (typeFlag === 'x') {
-        pending = { ...pending, pax };
-        continue;
-      }
-      // Go returns a global header as an entry, without what the headers before it said.
-      entry = globalEntry(header, pax);
-    } else entry = merge(header, pending, layer);
-    pending = {};
-    if (typeFlag === 'S' && isExtended) await skipSparseMap(reader, layer);
-    for (const path of [entry.name, entry.linkName]) {
-      if (path.length > limits.pathBytes) {
-        throw overLimit(
-          'pathBytes',
-          `layer ${layer} has a path of ${path.length} characters: longer`,
-          limits.pathBytes,
-        );
-      }
-    }
-    let left = entry.size;
-    yield {
-      ...entry,
-      next: async () => {
-        if (left === 0) return undefined;
-        const piece = await reader.some(left);
-        if (piece === undefined) throw layerInvalid(layer, `the archive ends inside ${JSON.stringify(entry.name)}`);
-        left -= piece.length;
-        return piece;
-      },
-    };
-    if ((await reader.skip(left)) < left)
-      throw layerInvalid(layer, `the archive ends inside ${JSON.stringify(entry.name)}`);
-    await reader.skip(padding(entry.size));
   }
 }
 
@@ -167,7 +158,7 @@ async function readExtension(
       limits.headerBytes,
     );
   }
-  const bytes = (await reader.take(header.size)).slice();
+  const bytes = reader.takeNow(header.size)?.slice() ?? (await reader.take(header.size)).slice();
   if (bytes.length < header.size) throw layerInvalid(layer, 'the archive ends inside an extended header');
   await reader.skip(padding(header.size));
   return bytes;
@@ -196,7 +187,9 @@ function globalEntry(header: TarHeader, pax: PaxRecords): Omit<TarEntry, 'next'>
   };
 }
 
-function merge(header: TarHeader, { pax = new Map(), ...long }: Pending, layer: string): Omit<TarEntry, 'next'> {
+const NO_RECORDS: PaxRecords = new Map();
+
+function merge(header: TarHeader, { pax = NO_RECORDS, ...long }: Pending, layer: string): Omit<TarEntry, 'next'> {
   const { typeFlag } = header;
   const statedSize = paxSize(pax);
   if (typeof statedSize === 'string') throw layerInvalid(layer, statedSize);

@@ -1,5 +1,5 @@
 import type { Transform } from 'node:stream';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { createZstdDecompress } from 'node:zlib';
 import {
   bareMediaType,
   InputError,
@@ -9,7 +9,9 @@ import {
   TAR_BLOCK,
   type Descriptor,
 } from '../../oci/index.js';
+import { piecesOf } from '../blob-pieces.js';
 import { layerInvalid } from '../sbom-errors.js';
+import { gunzip } from './gunzip.js';
 import { splitZstdFrames } from './zstd-frames.js';
 
 /** Media types of file systems that a runtime can read but this code cannot. */
@@ -44,6 +46,8 @@ export function whyUnreadable(layer: Descriptor): string | undefined {
  * Otherwise the first bytes decide between gzip, zstd and plain tar, because media types are sometimes wrong. What was
  * hashed for the config (`checkDiffId`) decides whether a runtime accepts the result.
  * The source is read to its end, so that it can verify its digest.
+ * @param free memory of earlier pieces, which is used again
+ * @returns pieces, each with memory of its own that can be given to another thread
  * @throws InputError `LAYER_INVALID`
  * @see https://github.com/containerd/containerd/blob/v2.4.2/core/images/mediatypes.go
  */
@@ -51,17 +55,19 @@ export async function* unpackLayer(
   source: AsyncIterable<Uint8Array>,
   { digest: layer, mediaType }: Pick<Descriptor, 'digest' | 'mediaType'>,
   onZstdFrame: (windowBytes: number) => Promise<void> | void,
-): AsyncGenerator<Uint8Array> {
+  free: ArrayBuffer[] = [],
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const iterator = source[Symbol.asyncIterator]();
   const { value: head, done } = await firstBytes(iterator, TAR_BLOCK);
   const bytes = done ? once(head) : resume(head, iterator);
   // containerd refuses what is no tar here; Docker and podman look at the first bytes.
   const isPlain = PLAIN.test(bareMediaType(mediaType)) && head.length >= TAR_BLOCK && hasTarChecksum(head);
-  if (isPlain) yield* bytes;
-  else if (isGzip(head)) yield* through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer);
-  else if (isZstd(head)) {
-    yield* through(splitZstdFrames(bytes, layer, onZstdFrame), createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer);
-  } else yield* bytes;
+  if (!isPlain && isGzip(head)) yield* gunzip(bytes, layer, free);
+  else if (isPlain || !isZstd(head)) yield* piecesOf(bytes, free);
+  else {
+    const frames = splitZstdFrames(bytes, layer, onZstdFrame);
+    yield* piecesOf(through(frames, createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer), free);
+  }
 }
 
 function isGzip(head: Buffer): boolean {

@@ -1,16 +1,16 @@
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
-import type { Descriptor } from '../../oci/index.js';
+import type { Descriptor, DigestAlgorithm } from '../../oci/index.js';
 import type { Budget, Counts } from '../budget.js';
 import type { Cataloger } from '../catalogers/cataloger.js';
-import { readLayer, type LayerOptions, type LayerReading } from '../layers/layer-reading.js';
+import { readLayer, type LayerOptions, type LayerReading, type OpenLayer } from '../layers/layer-reading.js';
 import type { SbomLimits } from '../limits.js';
 import { TOOL_VERSION } from '../tool.js';
 import { MemoryPermit, MemoryTaken } from './memory-permit.js';
 
 /** The blobs of an image, and what is kept of layers that were read before. */
 export interface BlobSource {
-  open(layer: Descriptor): AsyncIterable<Uint8Array>;
+  readonly open: OpenLayer;
   readKept(key: string): Promise<Uint8Array | undefined>;
   writeKept(key: string, bytes: Uint8Array): Promise<void>;
   /** A kept layer is used, so that its bytes are not fetched. */
@@ -20,8 +20,6 @@ export interface BlobSource {
 /** Raised when the shape of a {@link LayerReading} changes. */
 const SHAPE = 7;
 const HASH_BYTES = 32;
-
-type Algorithm = LayerOptions['algorithm'];
 
 /** Reads the layers of one image, each once, or takes what an earlier call has kept of it. */
 export class LayerReader {
@@ -46,7 +44,7 @@ export class LayerReader {
   }
 
   /** Reads a layer. A manifest may list one layer many times: it is read once. */
-  async read(layer: Descriptor, algorithm: Algorithm): Promise<LayerReading> {
+  async read(layer: Descriptor, algorithm: DigestAlgorithm): Promise<LayerReading> {
     const key = this.#keyOf(layer, algorithm);
     const reading = this.#readings.get(key) ?? this.#readOnce(layer, algorithm, key);
     this.#readings.set(key, reading);
@@ -68,7 +66,7 @@ export class LayerReader {
     return whole;
   }
 
-  async #readOnce(layer: Descriptor, algorithm: Algorithm, key: string): Promise<LayerReading> {
+  async #readOnce(layer: Descriptor, algorithm: DigestAlgorithm, key: string): Promise<LayerReading> {
     const kept = parseKept(await this.#blobs.readKept(key));
     if (kept !== undefined) {
       this.#budget.takeAll(kept.counts);
@@ -80,7 +78,7 @@ export class LayerReader {
     return reading;
   }
 
-  async #readNow(layer: Descriptor, algorithm: Algorithm, only?: LayerOptions['only']): Promise<LayerReading> {
+  async #readNow(layer: Descriptor, algorithm: DigestAlgorithm, only?: LayerOptions['only']): Promise<LayerReading> {
     let end: (() => void) | undefined;
     const needMuchMemory = async (user: 'layer' | 'file'): Promise<() => void> => {
       if (end === undefined && user === 'file') return await this.#memory.takeForFile();
@@ -91,11 +89,10 @@ export class LayerReader {
       for (;;) {
         const budget = only === undefined ? this.#budget.layer() : this.#budget.layerAgain();
         try {
-          return await readLayer(layer, this.#blobs.open(layer), {
+          return await readLayer(layer, algorithm, this.#blobs.open, {
             catalogers: this.#catalogers,
             limits: this.#limits,
             budget,
-            algorithm,
             needMuchMemory,
             ...(only && { only }),
           });
@@ -111,7 +108,7 @@ export class LayerReader {
   }
 
   /** Layers are unpacked by media type, so the type is part of the key. */
-  #keyOf({ digest, mediaType }: Descriptor, algorithm: Algorithm): string {
+  #keyOf({ digest, mediaType }: Descriptor, algorithm: DigestAlgorithm): string {
     const type = createHash('sha256').update(mediaType).digest('hex').slice(0, 8);
     return `${digest.replace(':', '-')}-${type}-${algorithm}-${this.#version}`;
   }

@@ -1,22 +1,26 @@
-import { PromoterError, type Descriptor } from '../../oci/index.js';
-import { PIECE_BYTES, type FailedWork, type FromWorker, type ToWorker } from '../messages.js';
+import type { MessagePort } from 'node:worker_threads';
+import type { Descriptor, Digest, DigestAlgorithm } from '../../oci/index.js';
+import { errorOf, failedWork } from '../failed-work.js';
+import type { OpenLayer } from '../layers/layer-reading.js';
+import type { FromWorker, ToUnpacked, ToWorker, Unpacked } from '../messages.js';
+import { Arriving } from './arriving.js';
 import { makeImageSboms, type ImageWork } from './image.js';
 import type { BlobSource } from './layer-reader.js';
 
 /** The end of a message channel in the thread that reads layers. */
 export interface WorkerPort {
   on(event: 'message', listener: (message: ToWorker) => void): unknown;
-  postMessage(message: FromWorker, transfer?: readonly ArrayBuffer[]): void;
+  postMessage(message: FromWorker): void;
 }
 
 /** Waits for the work of one image, does it, and sends its SBOMs or its error. */
 export function serve(port: WorkerPort): void {
-  const blobs = new RemoteBlobs((message, transfer) => port.postMessage(message, transfer));
+  const blobs = new RemoteBlobs((message) => port.postMessage(message));
   port.on('message', (message) => {
     if (message.type === 'start') {
-      blobs.layers = message.work.layers;
+      blobs.start(message.work, message.unpacker);
       void work(port, message.work, blobs);
-    } else blobs.receive(message);
+    } else blobs.answer(message);
   });
 }
 
@@ -24,61 +28,93 @@ async function work(port: WorkerPort, image: ImageWork, blobs: BlobSource): Prom
   try {
     port.postMessage({ type: 'done', sboms: await makeImageSboms(image, blobs) });
   } catch (error) {
-    port.postMessage({ type: 'failed', error: failureOf(error) });
+    port.postMessage({ type: 'failed', error: failedWork(error) });
   }
 }
 
-function failureOf(error: unknown): FailedWork {
-  if (error instanceof PromoterError) {
-    const { remedy } = error;
-    return { ...error.toJSON(), isInput: true, ...(remedy !== undefined && { remedy }) };
-  }
-  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-  return { code: 'INTERNAL', message, isInput: false };
-}
-
-/** Blobs and kept layers, which the main thread fetches. */
+/** Blobs and kept layers, which other threads fetch and unpack. */
 class RemoteBlobs implements BlobSource {
-  layers: readonly Descriptor[] = [];
+  #manifest: readonly Descriptor[] = [];
   readonly #send: WorkerPort['postMessage'];
-  readonly #streams = new Map<number, IncomingBlob>();
+  readonly #layers = new Map<number, Arriving<Unpacked>>();
   readonly #questions = new Map<number, (bytes: Uint8Array | undefined) => void>();
+  #unpacker: MessagePort | undefined;
   #last = 0;
 
   constructor(send: WorkerPort['postMessage']) {
     this.#send = send;
   }
 
-  receive(message: Exclude<ToWorker, { type: 'start' }>): void {
-    if (message.type === 'answer') {
-      this.#questions.get(message.id)?.(message.bytes);
-      this.#questions.delete(message.id);
-    } else this.#streams.get(message.id)?.receive(message);
+  start({ layers }: ImageWork, unpacker: MessagePort): void {
+    this.#manifest = layers;
+    this.#unpacker = unpacker;
+    unpacker.on('message', (message: Unpacked) => this.#layers.get(message.id)?.add(message));
+    // The port to the main thread keeps this thread running.
+    unpacker.unref();
   }
 
-  async *open(layer: Descriptor): AsyncGenerator<Uint8Array> {
+  answer({ id, bytes }: Extract<ToWorker, { type: 'answer' }>): void {
+    this.#questions.get(id)?.(bytes);
+    this.#questions.delete(id);
+  }
+
+  readonly open: OpenLayer = (layer, algorithm, onFrames) => {
     const id = ++this.#last;
-    const blob = new IncomingBlob();
-    this.#streams.set(id, blob);
-    this.#send({ type: 'open', id, layer: this.layers.indexOf(layer) });
+    let diffId: Digest | undefined;
+    const onEnd = (digest: Digest): void => {
+      diffId = digest;
+    };
+    return {
+      pieces: this.#read(id, layer, algorithm, onFrames, onEnd),
+      diffId() {
+        if (diffId === undefined) throw new Error('the layer was not read to its end');
+        return diffId;
+      },
+    };
+  };
+
+  async *#read(
+    id: number,
+    layer: Descriptor,
+    algorithm: DigestAlgorithm,
+    onFrames: Parameters<OpenLayer>[2],
+    onEnd: (diffId: Digest) => void,
+  ): AsyncGenerator<Uint8Array> {
+    const arriving = new Arriving<Unpacked>();
+    this.#layers.set(id, arriving);
+    this.#send({ type: 'open', id, layer: this.#manifest.indexOf(layer), algorithm });
+    let hasEnded = false;
     try {
       for (;;) {
-        const bytes = await blob.next();
-        if (bytes === undefined) return;
-        yield bytes;
-        const { buffer: memory } = bytes;
-        // A small piece may still be in use: it is joined with others.
-        if (memory.byteLength < PIECE_BYTES) this.#send({ type: 'pull', id });
-        else this.#send({ type: 'pull', id, memory }, [memory]);
+        const next = await arriving.next();
+        if (next?.type === 'piece') {
+          yield next.bytes;
+          const { buffer: memory } = next.bytes;
+          this.#answer({ type: 'pull', id, memory }, [memory]);
+        } else if (next?.type === 'frames') {
+          await onFrames(next.frames, next.needsMuchMemory);
+          this.#answer({ type: 'goOn', id });
+        } else {
+          hasEnded = true;
+          if (next?.type === 'failed') throw errorOf(next.error);
+          if (next === undefined) return;
+          await onFrames(next.frames, false);
+          onEnd(next.diffId);
+          return;
+        }
       }
     } finally {
-      this.#streams.delete(id);
-      if (!blob.hasEnded) this.#send({ type: 'close', id });
+      this.#layers.delete(id);
+      if (!hasEnded) this.#answer({ type: 'close', id });
     }
   }
 
+  #answer(message: ToUnpacked, transfer: ArrayBuffer[] = []): void {
+    this.#unpacker?.postMessage(message, transfer);
+  }
+
   skip(layer: Descriptor): void {
-    this.#send({ type: 'skip', layer: this.layers.indexOf(layer) });
+    this.#send({ type: 'skip', layer: this.#manifest.indexOf(layer) });
   }
 
   async readKept(key: string): Promise<Uint8Array | undefined> {
@@ -95,27 +131,5 @@ class RemoteBlobs implements BlobSource {
       this.#questions.set(id, resolve);
       send(id);
     });
-  }
-}
-
-/** The pieces of one blob that have arrived. */
-class IncomingBlob {
-  hasEnded = false;
-  readonly #pieces: Uint8Array<ArrayBuffer>[] = [];
-  #arrived: () => void = () => {};
-
-  receive(message: Exclude<ToWorker, { type: 'start' | 'answer' }>): void {
-    if (message.type === 'piece') this.#pieces.push(message.bytes);
-    else this.hasEnded = true;
-    this.#arrived();
-  }
-
-  /** The next piece; undefined at the end. */
-  async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    for (;;) {
-      const piece = this.#pieces.shift();
-      if (piece !== undefined || this.hasEnded) return piece;
-      await new Promise<void>((resolve) => (this.#arrived = resolve));
-    }
   }
 }
