@@ -7,9 +7,10 @@ import { LineReader } from './standard-input.js';
 // The composition root of the command line.
 
 // Node calls SQLite, whose file locks are used, experimental. Users cannot do anything about that.
+const printWarnings = process.listeners('warning');
 process.removeAllListeners('warning');
-process.on('warning', ({ name, message }) => {
-  if (name !== 'ExperimentalWarning') process.stderr.write(`${name}: ${message}\n`);
+process.on('warning', (warning) => {
+  if (warning.name !== 'ExperimentalWarning') for (const print of printWarnings) print(warning);
 });
 
 const stopping = new AbortController();

@@ -62,10 +62,13 @@ interface Named {
   isConfig: boolean;
 }
 
-/** A manifest, with the work to do before it is reported as pulled. */
-interface Node {
-  descriptor: Descriptor;
+/** What a pull finds from the root on. */
+interface Survey {
+  /** Each after what it contains. */
+  manifests: Descriptor[];
+  /** Content with a name, in the order of the manifests. */
   files: Named[];
+  skipped: boolean;
 }
 
 const CONCURRENCY = 3;
@@ -83,67 +86,58 @@ function keyOf({ mediaType, digest }: Descriptor): string {
 }
 
 /** Reads manifests from the root on, and finds content with a name. */
-class Survey {
-  readonly nodes: Node[] = [];
-  skipped = false;
-  readonly #repository: ReadableRepository;
-  readonly #options: PullOptions;
-  readonly #seen = new Set<string>();
-  #configTaken = false;
+async function survey(repository: ReadableRepository, root: Descriptor, options: PullOptions): Promise<Survey> {
+  const { config, includeSubject = false, onProgress, signal } = options;
+  const found: Survey = { manifests: [], files: [], skipped: false };
+  const seen = new Set<string>();
+  let isConfigTaken = false;
 
-  constructor(repository: ReadableRepository, options: PullOptions) {
-    this.#repository = repository;
-    this.#options = options;
-  }
-
-  async visit(descriptor: Descriptor, depth = 0): Promise<void> {
-    const { onProgress, signal } = this.#options;
-    if (this.#seen.has(keyOf(descriptor))) return;
-    this.#seen.add(keyOf(descriptor));
-    if (depth > PULL_DEPTH) throw tooMuch('GRAPH_TOO_DEEP', descriptor, PULL_DEPTH, 'levels');
-    if (this.nodes.length >= MOST_PULL_MANIFESTS) {
-      throw tooMuch('GRAPH_TOO_WIDE', descriptor, MOST_PULL_MANIFESTS, 'manifests');
-    }
-    onProgress?.({ state: 'downloading', descriptor });
-    const where = `${this.#repository.name}@${descriptor.digest}`;
-    const { bytes } = await this.#repository.fetchManifest(descriptor, { signal });
-    onProgress?.({ state: 'processing', descriptor });
-    const manifest = parseManifest(bytes, descriptor.mediaType, where);
-    const node: Node = { descriptor, files: [] };
-    const leaves = manifest.kind === 'image' ? manifest.layers : manifest.kind === 'artifact' ? manifest.blobs : [];
-    for (const leaf of leaves) this.#take(leaf, node, false);
-    if (manifest.kind === 'image') this.#takeConfig(manifest.config, node);
-    const below = manifest.kind === 'index' ? [...manifest.manifests] : [];
-    if (manifest.subject && this.#options.includeSubject === true) below.push(manifest.subject);
-    // They have no name: oras counts them as skipped.
-    if (below.length > 0) this.skipped = true;
-    for (const child of below) await this.visit(child, depth + 1);
-    this.nodes.push(node);
-  }
-
-  #take(descriptor: Descriptor, node: Node, isConfig: boolean): void {
+  const isNew = (descriptor: Descriptor): boolean => {
+    const before = seen.size;
+    return seen.add(keyOf(descriptor)).size > before;
+  };
+  const namedIn = (descriptor: Descriptor, isConfig: boolean): Named[] => {
     const title = titleOf(descriptor);
-    if (title !== '') {
-      node.files.push({ descriptor, title, isConfig });
-      return;
-    }
-    if (isEmpty(descriptor)) return;
-    this.skipped = true;
-    if (this.#seen.has(keyOf(descriptor))) return;
-    this.#seen.add(keyOf(descriptor));
-    this.#options.onProgress?.({ state: 'skipped', descriptor });
-  }
-
-  #takeConfig(descriptor: Descriptor, node: Node): void {
-    const { config } = this.#options;
-    const isFirst = !this.#configTaken;
-    this.#configTaken = true;
+    if (title !== '') return [{ descriptor, title, isConfig }];
+    if (isEmpty(descriptor)) return [];
+    found.skipped = true;
+    if (isNew(descriptor)) onProgress?.({ state: 'skipped', descriptor });
+    return [];
+  };
+  const namedConfig = (descriptor: Descriptor): Named[] => {
+    const isFirst = !isConfigTaken;
+    isConfigTaken = true;
     const isWanted =
       isFirst && config !== undefined && (config.mediaType ?? descriptor.mediaType) === descriptor.mediaType;
     const { annotations } = descriptor;
-    const named = isWanted ? { ...descriptor, annotations: { ...annotations, [TITLE]: config.path } } : descriptor;
-    this.#take(named, node, true);
-  }
+    return namedIn(
+      isWanted ? { ...descriptor, annotations: { ...annotations, [TITLE]: config.path } } : descriptor,
+      true,
+    );
+  };
+  const visit = async (descriptor: Descriptor, depth: number): Promise<void> => {
+    if (!isNew(descriptor)) return;
+    if (depth > PULL_DEPTH) throw tooMuch('GRAPH_TOO_DEEP', descriptor, PULL_DEPTH, 'levels');
+    if (found.manifests.length >= MOST_PULL_MANIFESTS) {
+      throw tooMuch('GRAPH_TOO_WIDE', descriptor, MOST_PULL_MANIFESTS, 'manifests');
+    }
+    onProgress?.({ state: 'downloading', descriptor });
+    const { bytes } = await repository.fetchManifest(descriptor, { signal });
+    onProgress?.({ state: 'processing', descriptor });
+    const manifest = parseManifest(bytes, descriptor.mediaType, `${repository.name}@${descriptor.digest}`);
+    const leaves = manifest.kind === 'image' ? manifest.layers : manifest.kind === 'artifact' ? manifest.blobs : [];
+    const own = leaves.flatMap((leaf) => namedIn(leaf, false));
+    if (manifest.kind === 'image') own.push(...namedConfig(manifest.config));
+    const below = manifest.kind === 'index' ? [...manifest.manifests] : [];
+    if (manifest.subject && includeSubject) below.push(manifest.subject);
+    // They have no name: oras counts them as skipped.
+    if (below.length > 0) found.skipped = true;
+    for (const child of below) await visit(child, depth + 1);
+    found.manifests.push(descriptor);
+    found.files.push(...own);
+  };
+  await visit(root, 0);
+  return found;
 }
 
 function tooMuch(code: string, { digest }: Descriptor, limit: number, what: string): CopyError {
@@ -151,9 +145,9 @@ function tooMuch(code: string, { digest }: Descriptor, limit: number, what: stri
 }
 
 /** Removes duplicates: the same content under the same name in two manifests is one file. */
-function distinct(nodes: readonly Node[], files: FileSink): Named[] {
+function distinct(all: readonly Named[], files: FileSink): Named[] {
   const byPath = new Map<string, Named>();
-  for (const named of nodes.flatMap((node) => node.files)) {
+  for (const named of all) {
     const path = files.locate(named.title);
     const there = byPath.get(path);
     if (there !== undefined && keyOf(there.descriptor) !== keyOf(named.descriptor)) {
@@ -205,9 +199,8 @@ export async function pullFiles(
   options: PullOptions = {},
 ): Promise<Pulled> {
   const { signal, onProgress } = options;
-  const survey = new Survey(repository, options);
-  await survey.visit(root);
-  const wanted = distinct(survey.nodes, files);
+  const found = await survey(repository, root, options);
+  const wanted = distinct(found.files, files);
   const staged = await files.begin().catch((error: unknown) => {
     throw asFileError(error);
   });
@@ -224,7 +217,7 @@ export async function pullFiles(
     await staged.discard();
     throw asFileError(error);
   }
-  for (const { descriptor } of survey.nodes) onProgress?.({ state: 'downloaded', descriptor });
+  for (const descriptor of found.manifests) onProgress?.({ state: 'downloaded', descriptor });
   return {
     root,
     files: wanted
@@ -233,6 +226,6 @@ export async function pullFiles(
         const isFolder = descriptor.annotations?.[UNPACK] === 'true';
         return { path: `${files.locate(title)}${isFolder ? '/' : ''}`, descriptor };
       }),
-    skipped: survey.skipped,
+    skipped: found.skipped,
   };
 }

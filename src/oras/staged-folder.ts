@@ -4,17 +4,14 @@ import { join } from 'node:path';
 import { createDigester, InputError, type Digest, mapConcurrently } from '../oci/index.js';
 import { FILES_AT_ONCE } from './at-once.js';
 import { Claims, duplicate, type Claim } from './path-claims.js';
-import { checkPlaces, checkVacant, settleFolders, makeFolders } from './commit-files.js';
+import { checkPlaces, checkVacant, settleFolders, makeFolders, type PlaceOptions } from './commit-files.js';
 import { fileErrorCode } from './file-system.js';
 import type { FileAttributes, StagedFiles } from './file-sink.js';
 
-export interface StageOptions {
-  root: string;
+export interface StageOptions extends PlaceOptions {
   /** A folder for this pull alone. */
   stage: string;
   locate(name: string): string;
-  allowOutside?: boolean;
-  keepOldFiles?: boolean;
 }
 
 const NEW_FILE_MODE = 0o666;

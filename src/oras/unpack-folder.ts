@@ -66,99 +66,87 @@ function meter(title: string, descriptor: Descriptor, budget: UnpackBudget): Tra
   });
 }
 
-/** Unpacks one archive into staged files. */
-class Unpacking {
-  readonly #staged: StagedFiles;
-  readonly #title: string;
-  readonly #options: UnpackOptions;
-  readonly #entries: ArchiveEntries;
-  readonly #writes = new Tasks(FILES_AT_ONCE);
+/** Stages the entries of one archive. */
+async function stageEntries(
+  archive: Extract,
+  staged: StagedFiles,
+  title: string,
+  { budget, signal }: UnpackOptions,
+): Promise<void> {
+  const entries = new ArchiveEntries(title);
+  const writes = new Tasks(FILES_AT_ONCE);
+  const nameOf = (path: string): string => (path === '' ? title : `${title}/${path}`);
 
-  constructor(staged: StagedFiles, title: string, options: UnpackOptions) {
-    this.#staged = staged;
-    this.#title = title;
-    this.#options = options;
-    this.#entries = new ArchiveEntries(title);
-  }
-
-  async run(archive: Extract): Promise<void> {
-    let count = 0;
-    try {
-      for await (const entry of archive) {
-        this.#options.signal?.throwIfAborted();
-        count += 1;
-        if (count > MOST_UNPACK_ENTRIES) {
-          throw new IntegrityError('TOO_LARGE', `${this.#title} has more than ${MOST_UNPACK_ENTRIES} entries`);
-        }
-        await this.#place(entry);
-      }
-    } finally {
-      // The files may be removed only after the last write.
-      await this.#writes.end();
-    }
-    this.#entries.checkLinks();
-  }
-
-  async #place(entry: Entry): Promise<void> {
-    const { name, type, mode, mtime: modified, size } = entry.header;
-    // It can be null, although its type does not say so.
-    const linkname = entry.header.linkname ?? '';
-    const path = this.#entries.pathOf(name);
-    const target = this.#nameOf(path);
-    const attributes = { mode, modified };
-    switch (type) {
-      case 'file':
-      case 'contiguous-file':
-        this.#entries.note(path, { kind: 'file', sizeBytes: size });
-        await this.#file(target, entry, attributes);
-        return;
-      case 'directory':
-        this.#entries.note(path, { kind: 'folder' });
-        await this.#staged.folder(target, attributes);
-        break;
-      case 'symlink':
-        if (linkname === '') throw invalid(this.#title, `${name} is a link to nothing`);
-        this.#entries.note(path, { kind: 'link', target: linkname });
-        await this.#staged.link(target, linkname, attributes);
-        break;
-      case 'link':
-        await this.#hardLink(path, linkname, attributes);
-        break;
-      case 'character-device':
-      case 'block-device':
-      case 'fifo':
-        throw this.#entries.refuseSpecial(name, type);
-      default:
-        throw invalid(this.#title, `${name} is of a kind that is not known here`);
-    }
-    entry.resume();
-  }
-
-  #nameOf(path: string): string {
-    return path === '' ? this.#title : `${this.#title}/${path}`;
-  }
-
-  async #file(target: string, entry: Entry, attributes: FileAttributes): Promise<void> {
+  const stageFile = async (target: string, entry: Entry, attributes: FileAttributes): Promise<void> => {
     if (entry.header.size > SMALL_FILE_BYTES) {
-      await this.#staged.file(target, entry as AsyncIterable<Uint8Array>, attributes);
-      return;
+      return staged.file(target, entry as AsyncIterable<Uint8Array>, attributes);
     }
     const chunks: Uint8Array[] = [];
     for await (const chunk of entry as AsyncIterable<Uint8Array>) chunks.push(chunk);
     const content = async function* (): AsyncGenerator<Uint8Array> {
       yield Buffer.concat(chunks);
     };
-    await this.#writes.start(() => this.#staged.file(target, content(), attributes));
-  }
+    return writes.start(() => staged.file(target, content(), attributes));
+  };
 
   /** A copy counts with all its bytes. */
-  async #hardLink(path: string, to: string, attributes: FileAttributes): Promise<void> {
-    const original = this.#entries.hardLinkTarget(path, to);
-    this.#options.budget.take(this.#title, original.sizeBytes);
-    await this.#writes.end();
-    await this.#staged.copy(this.#nameOf(path), this.#nameOf(original.path), attributes);
-    this.#entries.note(path, { kind: 'file', sizeBytes: original.sizeBytes });
+  const stageHardLink = async (path: string, to: string, attributes: FileAttributes): Promise<void> => {
+    const original = entries.hardLinkTarget(path, to);
+    budget.take(title, original.sizeBytes);
+    await writes.end();
+    await staged.copy(nameOf(path), nameOf(original.path), attributes);
+    entries.note(path, { kind: 'file', sizeBytes: original.sizeBytes });
+  };
+
+  const stageEntry = async (entry: Entry): Promise<void> => {
+    const { name, type, mode, mtime: modified, size } = entry.header;
+    // It can be null, although its type does not say so.
+    const linkname = entry.header.linkname ?? '';
+    const path = entries.pathOf(name);
+    const target = nameOf(path);
+    const attributes = { mode, modified };
+    switch (type) {
+      case 'file':
+      case 'contiguous-file':
+        entries.note(path, { kind: 'file', sizeBytes: size });
+        return stageFile(target, entry, attributes);
+      case 'directory':
+        entries.note(path, { kind: 'folder' });
+        await staged.folder(target, attributes);
+        break;
+      case 'symlink':
+        if (linkname === '') throw invalid(title, `${name} is a link to nothing`);
+        entries.note(path, { kind: 'link', target: linkname });
+        await staged.link(target, linkname, attributes);
+        break;
+      case 'link':
+        await stageHardLink(path, linkname, attributes);
+        break;
+      case 'character-device':
+      case 'block-device':
+      case 'fifo':
+        throw entries.refuseSpecial(name, type);
+      default:
+        throw invalid(title, `${name} is of a kind that is not known here`);
+    }
+    entry.resume();
+  };
+
+  let count = 0;
+  try {
+    for await (const entry of archive) {
+      signal?.throwIfAborted();
+      count += 1;
+      if (count > MOST_UNPACK_ENTRIES) {
+        throw new IntegrityError('TOO_LARGE', `${title} has more than ${MOST_UNPACK_ENTRIES} entries`);
+      }
+      await stageEntry(entry);
+    }
+  } finally {
+    // The files may be removed only after the last write.
+    await writes.end();
   }
+  entries.checkLinks();
 }
 
 /**
@@ -176,7 +164,7 @@ export async function unpackFolder(
 ): Promise<void> {
   const archive = extract();
   const fed = pipeline(Readable.from(blob), createGunzip(), meter(title, descriptor, options.budget), archive);
-  const placed = new Unpacking(staged, title, options).run(archive);
+  const placed = stageEntries(archive, staged, title, options);
   // An error ends the download, too.
   placed.catch((error: unknown) => archive.destroy(error instanceof Error ? error : undefined));
   const ends = await Promise.allSettled([fed, placed]);

@@ -9,12 +9,11 @@ import { defineOperation, openOperand } from '../operation-verb.js';
 import { bytesIn, describedIn, recordIn } from '../output/read-job-output.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
 import { operandAt, textOf, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorText } from './print-fetched.js';
+import { descriptorText, descriptorAlone } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'blob fetch',
   operands: '{--output <file> | --descriptor} <name>@<digest>',
-  purpose: 'the target blob to fetch',
   count: 1,
   summary: 'Fetch a blob and verify its digest',
   aliases: ['get'],
@@ -28,15 +27,11 @@ const VERB: VerbDescription = {
 
 /** @throws InputError `OPTION_MISSING`, `OPTIONS_EXCLUSIVE` */
 function checkOptions(values: Values): void {
-  const output = textOf(values, 'output');
-  const withDescriptor = values.descriptor === true;
-  if (output === undefined && !withDescriptor) {
+  descriptorAlone(values);
+  if (textOf(values, 'output') === undefined && values.descriptor !== true) {
     throw new InputError('OPTION_MISSING', 'either `--output` or `--descriptor` must be provided', {
       remedy: 'Add --output PATH (- for standard output), or --descriptor.',
     });
-  }
-  if (output === '-' && withDescriptor) {
-    throw new InputError('OPTIONS_EXCLUSIVE', '`--output -` cannot be used with `--descriptor` at the same time');
   }
 }
 

@@ -21,7 +21,6 @@ import { type ResultFormat, formatResult } from '../output/result.js';
 const VERB: VerbDescription = {
   path: 'copy',
   operands: '<from>{:<tag>|@<digest>} <to>[:<tag>[,<tag>][...]]',
-  purpose: 'the source and destination for copying',
   count: 2,
   summary: 'Copy an artifact, with its referrers, and verify that it has arrived',
   aliases: ['cp'],

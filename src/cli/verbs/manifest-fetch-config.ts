@@ -5,12 +5,11 @@ import { defineOperation, openNamed } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
 import { bytesIn, describedIn } from '../output/read-job-output.js';
 import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorAlone, printFetched, readPrinting } from './print-fetched.js';
+import { descriptorAlone, printFetched } from './print-fetched.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch-config',
   operands: '<name>{:<tag>|@<digest>}',
-  purpose: 'the manifest config to fetch',
   count: 1,
   summary: 'Fetch the config of a manifest, byte for byte',
   aliases: ['get-config'],
@@ -44,7 +43,7 @@ export function addManifestFetchConfig(parent: Command, context: VerbContext): v
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
     async print({ output }, { values }) {
       const { descriptor } = describedIn(output);
-      await printFetched(io, readPrinting(values), { descriptor, bytes: () => bytesIn(output, descriptor) });
+      await printFetched(io, values, { descriptor, bytes: () => bytesIn(output, descriptor) });
     },
   });
 }

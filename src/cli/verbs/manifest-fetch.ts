@@ -9,13 +9,12 @@ import { bytesIn, describedIn } from '../output/read-job-output.js';
 import { addFormatOptions, formatResult, resultFormat, type ResultFormat } from '../output/result.js';
 import { collect, listOf } from '../repeated.js';
 import { operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
-import { descriptorAlone, printFetched, readPrinting } from './print-fetched.js';
+import { descriptorAlone, printFetched } from './print-fetched.js';
 import { refuseTogether } from '../errors.js';
 
 const VERB: VerbDescription = {
   path: 'manifest fetch',
   operands: '<name>{:<tag>|@<digest>}',
-  purpose: 'the manifest to fetch',
   count: 1,
   summary: 'Fetch a manifest, byte for byte',
   aliases: ['get', 'show'],
@@ -77,11 +76,10 @@ export function addManifestFetch(parent: Command, context: VerbContext): void {
     }),
     run: async (session, input, asked) => run(await openNamed(session, VERB, asked), input, undefined, io),
     async print({ output }, { values, format }) {
-      const printing = readPrinting(values);
       const { name, descriptor } = describedIn(output);
       const fetched = { descriptor, bytes: () => bytesIn(output, descriptor) };
-      if (format.kind === 'text') return printFetched(io, printing, fetched);
-      return printFetched(io, printing, fetched, (bytes) => {
+      if (format.kind === 'text') return printFetched(io, values, fetched);
+      return printFetched(io, values, fetched, (bytes) => {
         const shown = formatManifestJson(`${name}@${descriptor.digest}`, descriptor, bytes);
         return formatResult(format, JSON.parse(shown));
       });

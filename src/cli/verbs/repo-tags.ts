@@ -10,7 +10,6 @@ import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'repo tags',
   operands: '<name>[:<tag>|@<digest>]',
-  purpose: 'the target repository to list tags from',
   count: 1,
   summary: 'List the tags of a repository',
   aliases: ['show-tags'],
