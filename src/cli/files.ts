@@ -1,9 +1,8 @@
 import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { rename, rm, stat, writeFile } from 'node:fs/promises';
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import {
   ConfigurationError,
@@ -13,7 +12,7 @@ import {
   PromoterError,
   type OpenBody,
 } from '../oci/index.js';
-import { isNullDevice } from '../oras/index.js';
+import { isNullDevice, withTempFolder } from '../oras/index.js';
 import type { Io } from './io.js';
 
 function unreadable(path: string, cause: unknown): InputError {
@@ -63,14 +62,11 @@ export async function withOperandBody<T>(path: string, io: Io, work: (open: Open
     }
     return work(() => createReadStream(path));
   }
-  const folder = await mkdtemp(join(tmpdir(), 'acr-promoter-'));
-  try {
+  return withTempFolder(async (folder) => {
     const kept = join(folder, 'input');
     await pipeline(Readable.from(io.openInput()), createWriteStream(kept, { mode: 0o600 }), { signal: io.signal });
-    return await work(() => createReadStream(kept));
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+    return work(() => createReadStream(kept));
+  });
 }
 
 function unwritable(path: string, cause: unknown): unknown {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { InputError, makeFolder } from '../oci/index.js';
 import type { FileSink, StagedFiles } from './file-sink.js';
-import { StagedFolder } from './staged-folder.js';
+import { stageFolder } from './staged-folder.js';
 import { isWithin } from './file-system.js';
 
 export interface FolderSinkOptions {
@@ -60,7 +60,7 @@ export function createFolderSink(folder: string, options: FolderSinkOptions = {}
         await cleanUp();
         throw error;
       }
-      return new StagedFolder({ root, stage, locate, ...options }, cleanUp);
+      return stageFolder({ root, stage, locate, ...options }, cleanUp);
     },
   };
 }

@@ -11,7 +11,7 @@ import type { FileAttributes, StagedFiles } from './file-sink.js';
 export interface StageOptions extends PlaceOptions {
   /** A folder for this pull alone. */
   stage: string;
-  locate(name: string): string;
+  locate: (name: string) => string;
 }
 
 const NEW_FILE_MODE = 0o666;
@@ -22,81 +22,72 @@ const PERMISSIONS = 0o777;
  * Files and links have numbers as names in the stage, so that their own names have no effect there. Folders are made at the end. Claims
  * record which entry goes to which path.
  */
-export class StagedFolder implements StagedFiles {
-  readonly #options: StageOptions;
-  readonly #claims = new Claims();
-  readonly #cleanUp: () => Promise<void>;
-  #count = 0;
+export function stageFolder(options: StageOptions, cleanUp: () => Promise<void>): StagedFiles {
+  const { stage, locate, keepOldFiles = false } = options;
+  const claims = new Claims();
+  let count = 0;
 
-  constructor(options: StageOptions, cleanUp: () => Promise<void>) {
-    this.#options = options;
-    this.#cleanUp = cleanUp;
-  }
-
-  #claim(name: string, kind: Claim['kind'], attributes: FileAttributes): Claim & { staged: string } {
-    const staged = join(this.#options.stage, String(this.#count));
-    this.#count += 1;
-    const claim = { kind, name, staged, attributes };
-    this.#claims.add(this.#options.locate(name), claim);
+  const claimPath = (name: string, kind: Claim['kind'], attributes: FileAttributes): Claim => {
+    const claim = { kind, name, staged: join(stage, String(count)), attributes };
+    count += 1;
+    claims.add(locate(name), claim);
     return claim;
-  }
+  };
 
-  async file(name: string, content: AsyncIterable<Uint8Array>, attributes: FileAttributes = {}): Promise<void> {
-    const claim = this.#claim(name, 'file', attributes);
-    const { staged } = claim;
-    if (this.#options.keepOldFiles === true) await checkVacant(this.#options.locate(name));
-    const handle = await open(staged, 'wx', (attributes.mode ?? NEW_FILE_MODE) & PERMISSIONS);
-    try {
-      for await (const chunk of content) await handle.writeFile(chunk);
-      if (isTime(attributes.modified)) await handle.utimes(attributes.modified, attributes.modified);
-    } finally {
-      await handle.close();
-    }
-    claim.isWhole = true;
-  }
+  return {
+    async file(name, content, attributes = {}) {
+      const claim = claimPath(name, 'file', attributes);
+      if (keepOldFiles) await checkVacant(locate(name));
+      const handle = await open(claim.staged, 'wx', (attributes.mode ?? NEW_FILE_MODE) & PERMISSIONS);
+      try {
+        for await (const chunk of content) await handle.writeFile(chunk);
+        if (isTime(attributes.modified)) await handle.utimes(attributes.modified, attributes.modified);
+      } finally {
+        await handle.close();
+      }
+      claim.isWhole = true;
+    },
 
-  folder(name: string, attributes: FileAttributes = {}): Promise<void> {
-    this.#claim(name, 'folder', attributes);
-    return Promise.resolve();
-  }
+    async folder(name, attributes = {}) {
+      claimPath(name, 'folder', attributes);
+    },
 
-  async link(name: string, target: string, attributes: FileAttributes = {}): Promise<void> {
-    const { staged } = this.#claim(name, 'link', attributes);
-    await symlink(target, staged);
-    if (isTime(attributes.modified)) await lutimes(staged, attributes.modified, attributes.modified);
-  }
+    async link(name, target, attributes = {}) {
+      const { staged } = claimPath(name, 'link', attributes);
+      await symlink(target, staged);
+      if (isTime(attributes.modified)) await lutimes(staged, attributes.modified, attributes.modified);
+    },
 
-  async copy(name: string, from: string, attributes: FileAttributes = {}): Promise<void> {
-    const original = this.#claims.wholeAt(this.#options.locate(from));
-    if (original === undefined)
-      throw new InputError('FILE_NOT_FOUND', `${from} was not pulled, so it cannot be copied`);
-    const claim = this.#claim(name, 'file', attributes);
-    await copyFile(original.staged, claim.staged);
-    if (isTime(attributes.modified)) await utimes(claim.staged, attributes.modified, attributes.modified);
-    claim.isWhole = true;
-  }
+    async copy(name, from, attributes = {}) {
+      const original = claims.wholeAt(locate(from));
+      if (original === undefined)
+        throw new InputError('FILE_NOT_FOUND', `${from} was not pulled, so it cannot be copied`);
+      const claim = claimPath(name, 'file', attributes);
+      await copyFile(original.staged, claim.staged);
+      if (isTime(attributes.modified)) await utimes(claim.staged, attributes.modified, attributes.modified);
+      claim.isWhole = true;
+    },
 
-  async commit(): Promise<void> {
-    await mapConcurrently(this.#claims.twins(), FILES_AT_ONCE, async ([one, other]) => {
-      if (!(await isSame(one, other))) throw duplicate(other);
-    });
-    const claims = this.#claims.parentsFirst();
-    const { missing, bits } = await checkPlaces(claims, this.#options);
-    const made = await makeFolders(missing, new Map(claims));
-    const content = claims.filter(([, { kind }]) => kind !== 'folder');
-    await mapConcurrently(content, FILES_AT_ONCE, async ([path, { kind, staged }]) => {
-      // A file gets no more permissions than the file that it replaces.
-      const kept = kind === 'file' ? bits.get(path) : undefined;
-      if (kept !== undefined) await chmod(staged, kept);
-      await move(staged, path);
-    });
-    await settleFolders(made);
-    await this.#cleanUp();
-  }
+    async commit() {
+      await mapConcurrently(claims.twins(), FILES_AT_ONCE, async ([one, other]) => {
+        if (!(await isSame(one, other))) throw duplicate(other);
+      });
+      const wanted = claims.parentsFirst();
+      const { missing, bits } = await checkPlaces(wanted, options);
+      const made = await makeFolders(missing, new Map(wanted));
+      const content = wanted.filter(([, { kind }]) => kind !== 'folder');
+      await mapConcurrently(content, FILES_AT_ONCE, async ([path, { kind, staged }]) => {
+        // A file gets no more permissions than the file that it replaces.
+        const kept = kind === 'file' ? bits.get(path) : undefined;
+        if (kept !== undefined) await chmod(staged, kept);
+        await move(staged, path);
+      });
+      await settleFolders(made);
+      await cleanUp();
+    },
 
-  discard(): Promise<void> {
-    return this.#cleanUp();
-  }
+    discard: cleanUp,
+  };
 }
 
 function isTime(date: Date | undefined): date is Date {

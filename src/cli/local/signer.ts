@@ -10,8 +10,8 @@ import { textOf, type Values } from '../verb.js';
  * `SIGNING_CERTIFICATE_UNREADABLE`, and what is wrong with them
  */
 export async function readSigner(values: Values, { env }: Pick<Io, 'env'>): Promise<Signer | undefined> {
-  const key = textOf(values, 'signingKey') ?? given(env.SIGNING_KEY);
-  const chain = textOf(values, 'certificateChain') ?? given(env.SIGNING_CERTIFICATE_CHAIN);
+  const key = textOf(values, 'signingKey') ?? (env.SIGNING_KEY || undefined);
+  const chain = textOf(values, 'certificateChain') ?? (env.SIGNING_CERTIFICATE_CHAIN || undefined);
   if (key === undefined && chain === undefined) return undefined;
   if (chain === undefined || key === undefined) {
     const [is, isNot] = key === undefined ? ['certificate chain', 'key'] : ['key', 'certificate chain'];
@@ -35,10 +35,6 @@ export function requireSigner(signer: Signer | undefined, why: string): Signer {
     remedy:
       'Give --signing-key and --certificate-chain, or SIGNING_KEY and SIGNING_CERTIFICATE_CHAIN; --submit signs with the app’s key.',
   });
-}
-
-function given(text: string | undefined): string | undefined {
-  return text === '' ? undefined : text;
 }
 
 async function read(path: string, code: 'SIGNING_KEY_UNREADABLE' | 'SIGNING_CERTIFICATE_UNREADABLE'): Promise<string> {

@@ -8,13 +8,13 @@ import { readTarget } from '../connection/layout-options.js';
 import { firstOf, type Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { defineOperation, openedOf } from '../operation-verb.js';
-import { addConcurrencyOption, concurrencyOf, platformOf } from '../option-values.js';
+import { addConcurrencyOption, concurrencyOf, platformOf, listUnder } from '../option-values.js';
 import { CopyLines } from '../output/copy-lines.js';
 import { answerInvalid } from '../output/read-job-output.js';
 import { formatLeftOut } from '../output/left-out.js';
 import { formatStatus } from '../output/status-line.js';
 import { addTtyOption, withTransfers } from '../output/transfers.js';
-import { collect } from '../repeated.js';
+import { collect, listOf } from '../repeated.js';
 import { noTagOrDigest, operandAt, type Values, type VerbContext, type VerbDescription } from '../verb.js';
 import { type ResultFormat, formatResult } from '../output/result.js';
 
@@ -81,13 +81,9 @@ function readTargets(operands: readonly string[], values: Values): [from: Target
   ];
 }
 
-function listOf(value: unknown): string[] | undefined {
-  return Array.isArray(value) ? value.filter((entry) => typeof entry === 'string') : undefined;
-}
-
 /** Blobs can be mounted from the source if both are in one registry. */
 function mountFrom(source: Target, destination: Target, values: Values): string[] {
-  const given = listOf(values.mountFrom) ?? [];
+  const given = listOf(values.mountFrom);
   if (source.kind !== 'registry' || destination.kind !== 'registry') return given;
   const [from, to] = [source.reference, destination.reference];
   const sameRegistry = from.registry === to.registry && from.repository !== to.repository;
@@ -135,7 +131,6 @@ export function addCopy(parent: Command, context: VerbContext): void {
     input(operands, values) {
       const [from, to] = readTargets(operands, values);
       const [, ...others] = to.tags;
-      const excluded = listOf(values.excludeArtifactType);
       return {
         source: from.text,
         destination: firstOf(to),
@@ -143,7 +138,7 @@ export function addCopy(parent: Command, context: VerbContext): void {
         ...((others.length > 0 || to.tagOrDigest === undefined) && { tags: others }),
         recursive: values.recursive === true,
         ...platformOf(values, io),
-        ...(excluded && { excludeArtifactTypes: excluded }),
+        ...listUnder('excludeArtifactTypes', listOf(values.excludeArtifactType)),
       };
     },
     async run(session, input, { operands, values, format }) {
