@@ -1,8 +1,9 @@
 import type { Cataloger, Gap, LocatedPackage } from './catalogers/cataloger.js';
 import type { GapCause } from './gaps.js';
 import { areComparable } from './catalogers/file-digests.js';
-import { Folder, type FileTree } from './layers/file-tree.js';
+import type { FileTree } from './layers/file-tree.js';
 import { baseOf, cleanPath, parentOf } from './layers/path.js';
+import { Folder } from './layers/tree-nodes.js';
 
 /** A file that the kernel can start, at one of its paths. */
 export interface ProgramFile {

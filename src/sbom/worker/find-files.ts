@@ -1,7 +1,8 @@
 import { unreadEcosystem } from '../catalogers/unread.js';
 import type { Cataloger } from '../catalogers/cataloger.js';
 import type { ProgramFile } from '../completeness.js';
-import { Folder, SymbolicLink, type FileTree, type TreeNode } from '../layers/file-tree.js';
+import type { FileTree } from '../layers/file-tree.js';
+import { Folder, SymbolicLink, type TreeNode } from '../layers/tree-nodes.js';
 
 /** A file that a cataloger reads. */
 export interface WantedFile {

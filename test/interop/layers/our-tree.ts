@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { once } from '../../../src/oci/index.js';
 import { ChangeWriter } from '../../../src/sbom/layers/changes.js';
-import { FileTree, Folder, SymbolicLink } from '../../../src/sbom/layers/file-tree.js';
+import { FileTree } from '../../../src/sbom/layers/file-tree.js';
+import { Folder, SymbolicLink } from '../../../src/sbom/layers/tree-nodes.js';
 import { cleanPath } from '../../../src/sbom/layers/path.js';
 import { readTar } from '../../../src/sbom/layers/tar.js';
 import { SBOM_LIMITS } from '../../../src/sbom/limits.js';
