@@ -25,10 +25,11 @@ const stateSchema = z.object({
    * overtaken.
    */
   pieces: z.array(z.string()),
+  wasBrokenOff: z.boolean(),
 });
 type State = z.infer<typeof stateSchema>;
 
-const NOTHING: State = { attempts: 0, pieces: [] };
+const NOTHING: State = { attempts: 0, pieces: [], wasBrokenOff: false };
 
 /** Thrown in a call of a long step that another call has overtaken. The call stops. */
 export class Overtaken extends Error {}
@@ -61,8 +62,15 @@ export class Checkpoint {
       await checkpoint.#read();
       const { attempts } = checkpoint.#state;
       if (attempts >= MOST_ATTEMPTS) throw stuck(folder, attempts);
-      return (await checkpoint.#write({ ...checkpoint.#state, attempts: attempts + 1 })) ? checkpoint : undefined;
+      const wasBrokenOff = checkpoint.wasBrokenOff || attempts > 0;
+      const begun = { ...checkpoint.#state, attempts: attempts + 1, wasBrokenOff };
+      return (await checkpoint.#write(begun)) ? checkpoint : undefined;
     });
+  }
+
+  /** True if a call before this one was broken off: its process died, or its time limit was reached. */
+  get wasBrokenOff(): boolean {
+    return this.#state.wasBrokenOff;
   }
 
   /** The documents with results, oldest first. */

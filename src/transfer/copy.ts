@@ -65,6 +65,12 @@ export function copyRequestOfPromotion({ source, destination, rule }: OpenedProm
  */
 export const LARGE_BLOB_BYTES = 256 * 1024 * 1024;
 
+/**
+ * After a call that was broken off, blobs of this share of {@link LARGE_BLOB_BYTES} (16 MiB) are uploaded in chunks, too:
+ * together they may take longer than one call has.
+ */
+const SMALLER_SHARE = 1 / 16;
+
 /** Maximum large blobs that are copied at once. */
 const LARGE_AT_ONCE = 3;
 
@@ -127,7 +133,8 @@ async function copyRest(
   const report = await copyGraph(plan, from, to, {
     mountFrom,
     signal,
-    arrivedBefore: (digest) => large.get(digest)?.arrived,
+    // An earlier call may have copied what a later one found there.
+    arrivedBefore: (digest) => (large.get(digest)?.arrived === 'existed' ? undefined : large.get(digest)?.arrived),
     onProgress: ({ doneBytes, totalBytes, nodesDone, nodesTotal }) => {
       progress.bytes(Math.max(largeBytes, doneBytes), totalBytes);
       progress.nodes(nodesDone, nodesTotal);
@@ -167,7 +174,8 @@ async function moveLarge(
   { source, destination }: CopyRequest,
   { signal, progress }: StepCall,
 ): Promise<Map<string, LargeBlob>> {
-  const blobs = largeBlobsOf(plan, ports.callBounds.largeBlobBytes);
+  const { largeBlobBytes } = ports.callBounds;
+  const blobs = largeBlobsOf(plan, step.wasBrokenOff ? largeBlobBytes * SMALLER_SHARE : largeBlobBytes);
   const from = ports.registries.repository(source.registry, source.repository);
   const to = ports.registries.repository(destination.registry, destination.repository);
   const mountFrom = source.registry === destination.registry ? [source.repository] : [];

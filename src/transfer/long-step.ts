@@ -51,6 +51,8 @@ export interface LongStep extends Registries {
     read(key: string): Promise<Uint8Array | undefined>;
     write(key: string, bytes: Uint8Array): Promise<void>;
   };
+  /** True if an earlier call was broken off: its process died, or its time limit was reached. */
+  readonly wasBrokenOff: boolean;
   /** True if this call has reached its time limit, or the shorter one if another step waits. */
   readonly isTimeUp: boolean;
   /** Ends this call after all running work has ended. The next call continues. */

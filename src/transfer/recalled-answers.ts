@@ -130,6 +130,10 @@ export class RecalledAnswers implements Memory {
     },
   };
 
+  get wasBrokenOff(): boolean {
+    return this.#checkpoint.wasBrokenOff;
+  }
+
   get isTimeUp(): boolean {
     const nowMs = performance.now();
     return nowMs >= this.#endMs || (nowMs >= this.#turnEndMs && this.#isWaitedFor());

@@ -209,6 +209,39 @@ describe('a blob that is too large for one call', () => {
     expect(await copied.there.hasBlob(copied.layer)).toBe(true);
   });
 
+  test('is copied in chunks after a call that took too long, also below the size limit', async () => {
+    const copied = await pushed(await registry(), await registry(), LAYER.subarray(0, 4 * PIECE));
+    // The source is so slow that a call has time for three quarters of the layer.
+    const slow = (stop: AbortController): Ports => {
+      let leftBytes = 3 * PIECE;
+      const repository: Ports['registries']['repository'] = (name, path) => {
+        const real = client.repository(name, path);
+        const openBlob: Repository['openBlob'] = async (descriptor, options) => {
+          const body = await real.openBlob(descriptor, options);
+          return (async function* () {
+            for await (const chunk of body) {
+              leftBytes -= chunk.length;
+              if (leftBytes < 0) stop.abort(new Error('its time is over'));
+              stop.signal.throwIfAborted();
+              yield chunk;
+            }
+          })();
+        };
+        return { ...real, openBlob };
+      };
+      return { ...ports, registries: { repository } };
+    };
+    const outcomes: unknown[] = [];
+    while (outcomes.length < 10 && !outcomes.some((reply) => typeof reply === 'object')) {
+      const stop = new AbortController();
+      const reply = copy(copied, newCall(stop.signal), slow(stop));
+      outcomes.push(await reply.catch((error: unknown) => (error instanceof Error ? error.message : '')));
+    }
+    expect(outcomes.at(-1)).toMatchObject({ done: { state: 'copied' } });
+    expect(outcomes.slice(0, -1).every((outcome) => outcome === 'its time is over')).toBe(true);
+    expect(await copied.there.hasBlob(copied.layer)).toBe(true);
+  });
+
   test('is refused by the destination if its bytes do not match the digest', async () => {
     const copied = await pushed(await registry(), await registry());
     const broken: Ports = {
