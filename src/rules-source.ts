@@ -39,28 +39,24 @@ export function rulesSource(options: RulesOptions): RulesSource & TickLimit & Lo
     if (parsed?.text !== text) parsed = { text, document: parseRules(text, name) };
     return parsed.document;
   };
-  const noted = (document: RulesDocument): RulesDocument => {
+  const nowText = (): string => new Date(options.now()).toISOString();
+  const read = async (): Promise<RulesDocument> => {
+    const document = await readRules(options, parse);
     const text = JSON.stringify(document);
-    if (last?.text !== text) last = { text, since: new Date(options.now()).toISOString() };
+    if (last?.text !== text) last = { text, since: nowText() };
     return document;
   };
   const load = (): Promise<RulesDocument> => {
     if (cached === undefined || options.now() >= cached.until) {
-      const document = read(options, parse).then(noted);
-      cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), document };
-      document.catch(() => {
-        cached = undefined;
-      });
+      cached = { until: options.now() + (isRulesBlob(options.setting) ? CACHE_MS : 1_000), document: read() };
+      cached.document.catch(() => (cached = undefined));
     }
     return cached.document;
   };
   return {
     load: async () => (await load()).rules,
     maxRunsPerTick: async () => (await load()).maxRunsPerTick,
-    loaded: async () => {
-      const { rules } = await load();
-      return { count: rules.length, since: last?.since ?? new Date(options.now()).toISOString() };
-    },
+    loaded: async () => ({ count: (await load()).rules.length, since: last?.since ?? nowText() }),
   };
 }
 
@@ -69,7 +65,7 @@ export function isRulesBlob(setting: string | undefined): boolean {
   return setting !== undefined && /^https?:\/\//.test(setting);
 }
 
-async function read(
+async function readRules(
   { setting, name = 'PROMOTION_RULES', root, readBlob }: RulesOptions,
   parse: typeof parseRules,
 ): Promise<RulesDocument> {

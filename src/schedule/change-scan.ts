@@ -8,7 +8,7 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 import type { ListCursor, ScanCursor } from '../rows/scan-row.js';
 import { ExistingTags } from './existing-tags.js';
 import { isSettled, readNewest, type Newest } from './read-newest.js';
-import { addProblem, decide, isRowError, isTaken, mustStop, type RepositoryScan } from './scan.js';
+import { addProblem, decide, isolated, isTaken, mustStop, type RepositoryScan } from './scan.js';
 
 /** Changes handled in parallel. */
 const AT_ONCE = 8;
@@ -192,27 +192,24 @@ async function handlePushed(place: RepositoryScan, change: Change, key: string):
   const { scan, rule, signal } = place;
   // Each rule has its own scan, so this change is handled for one rule only.
   const ports = { ...scan.ports, rules: { ...scan.ports.rules, load: () => Promise.resolve([rule]) } };
-  try {
+  let outcome: Outcome = 'done';
+  // An error of this row: it cannot be parsed, or the rule's destination cannot be formed from this name.
+  await isolated(scan, `rule ${rule.name}`, async () => {
     let from = place.state.partly?.[key];
-    for (;;) {
+    do {
       // One run is already reserved for this change.
-      const most = scan.maxStarted - scan.started + 1;
-      const handled = await handleChange(ports, change, signal, from, Math.max(most, 1));
+      const most = Math.max(scan.maxStarted - scan.started + 1, 1);
+      const { state, next, incremented } = await handleChange(ports, change, signal, from, most);
       scan.checked += 1;
-      scan.started += handled.incremented.length;
+      scan.started += incremented.length;
       // A manifest that is unreadable for hours is not a late replica.
-      if (handled.state === 'unreadable') return isSettled(Date.parse(change.at), scan.ports.now()) ? 'done' : 'again';
-      if (handled.state === 'done') return 'done';
-      from = handled.next;
+      if (state === 'unreadable' && !isSettled(Date.parse(change.at), scan.ports.now())) outcome = 'again';
+      from = state === 'more' ? next : undefined;
       if (from !== undefined) place.state = { ...place.state, partly: { ...place.state.partly, [key]: from } };
-      if (mustStop(place)) return 'stopped';
-    }
-  } catch (error) {
-    // The row cannot be parsed, or the rule's destination cannot be formed from this name.
-    if (!isRowError(error)) throw error;
-    addProblem(scan, rule, error);
-    return 'done';
-  }
+      if (from !== undefined && mustStop(place)) outcome = 'stopped';
+    } while (from !== undefined && outcome === 'done');
+  });
+  return outcome;
 }
 
 function without({ newestMs, handled }: ListCursor, keys: readonly string[]): ListCursor {

@@ -1,7 +1,7 @@
 import { fingerprint } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { promotionRows } from './promotion-rows.js';
-import { addProblem, isRowError, isRunLimitReached, isTaken, type RepositoryScan, startRun } from './scan.js';
+import { isolated, isRunLimitReached, isTaken, type RepositoryScan, startRun } from './scan.js';
 
 /** True if promotions of this repository may have last run under a former version of the rule. */
 export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state'>): boolean {
@@ -24,7 +24,7 @@ export async function rerunAfterEdit(place: RepositoryScan): Promise<boolean> {
     if (scan.ports.now().getTime() >= place.until) return false;
     if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
       if (isRunLimitReached(scan)) return false;
-      await increment(place, row);
+      await isolated(scan, `rule ${rule.name}`, () => startRun(scan, rule, row.source));
     }
     place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
   }
@@ -37,13 +37,4 @@ async function isOfOther({ scan }: RepositoryScan, by: string, row: PromotionRow
   // An open run keeps the rule as it was when the run started.
   const input = row.runId === undefined ? undefined : (await scan.ports.store.getRun(row.runId))?.value.input;
   return input?.kind === 'promotion' && fingerprint(input.rule) !== by;
-}
-
-async function increment({ scan, rule }: RepositoryScan, { source }: PromotionRow): Promise<void> {
-  try {
-    await startRun(scan, rule, source);
-  } catch (error) {
-    if (!isRowError(error)) throw error;
-    addProblem(scan, rule, error);
-  }
 }

@@ -1,10 +1,10 @@
-import { describeError, isRepository } from '../oci/index.js';
+import { isRepository } from '../oci/index.js';
 import { scanFingerprint, type Rule } from '../rules/rule.js';
 import { isSourceRepository } from '../rules/match.js';
 import type { ScanRow, ScanState } from '../rows/scan-row.js';
 import type { Versioned } from '../ports/versioned.js';
 import { firstRepositories, forgetExisting, forgetRule, globsHash } from './existing-tags.js';
-import { addProblemText, type Scan } from './scan.js';
+import { isolated, type Scan } from './scan.js';
 import { within } from './time-limit.js';
 
 /** Time limit for listing the repositories of a registry, in milliseconds. */
@@ -53,7 +53,14 @@ export async function updateRows(scan: Scan, rules: readonly Rule[]): Promise<vo
   for (const name of new Set(gone.map(({ value }) => value.rule)))
     if (!rules.some((rule) => rule.name === name)) await forgetRule(scan.ports, name);
   const catalogs = new Map<string, Promise<readonly string[]>>();
-  await Promise.all(rules.map((rule) => updateRule(scan, rule, rows, catalogs)));
+  const update = (rule: Rule): Promise<boolean> =>
+    isolated(
+      scan,
+      `rule ${rule.name}`,
+      () => updateRule(scan, rule, rows, catalogs),
+      () => true,
+    );
+  await Promise.all(rules.map(update));
 }
 
 function keyOf({ name, source: { registry } }: { name: string; source: { registry: string } }): string {
@@ -66,23 +73,18 @@ async function updateRule(
   rows: readonly Versioned<ScanRow>[],
   catalogs: Map<string, Promise<readonly string[]>>,
 ): Promise<void> {
-  try {
-    const repositories = await repositoriesOf(rule, (registry) => {
-      const catalog = catalogs.get(registry) ?? readCatalog(scan, registry);
-      catalogs.set(registry, catalog);
-      return catalog;
-    });
-    const ours = rows.filter(({ value }) => keyOf({ name: value.rule, source: value }) === keyOf(rule));
-    const wanted = new Set(repositories);
-    for (const row of ours) {
-      if (!wanted.delete(row.value.repository)) await takeOut(scan, rule, row);
-      else if (row.value.state.isGone === true) await write(scan, row, { ...row.value.state, isGone: undefined });
-    }
-    await insert(scan, rule, repositories, wanted);
-  } catch (error) {
-    const { code, message } = describeError(error);
-    addProblemText(scan, `rule ${rule.name}: ${code}: ${message}`);
+  const repositories = await repositoriesOf(rule, (registry) => {
+    const catalog = catalogs.get(registry) ?? readCatalog(scan, registry);
+    catalogs.set(registry, catalog);
+    return catalog;
+  });
+  const ours = rows.filter(({ value }) => keyOf({ name: value.rule, source: value }) === keyOf(rule));
+  const wanted = new Set(repositories);
+  for (const row of ours) {
+    if (!wanted.delete(row.value.repository)) await takeOut(scan, rule, row);
+    else if (row.value.state.isGone === true) await write(scan, row, { ...row.value.state, isGone: undefined });
   }
+  await insert(scan, rule, repositories, wanted);
 }
 
 async function insert(
