@@ -25,7 +25,7 @@ export const run: Operation<typeof attach, PackingFiles, PushProgress, Packed, O
       ...packingOf(input, files),
       artifactType: input.artifactType,
       signal: held,
-      ...(event && { onProgress: event }),
+      onProgress: event,
     }),
   );
   text?.(`attached ${descriptor.digest} to ${subject.digest}`);

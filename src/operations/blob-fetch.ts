@@ -19,7 +19,7 @@ export const run: Operation<typeof blobFetch, KeepBlob, Moving> = async (
   { signal, event },
 ) => {
   const { repository } = opened;
-  const blob = await fetchBlob(repository, tagOrDigestOf(opened), { signal, ...(event && { onProgress: event }) });
+  const blob = await fetchBlob(repository, tagOrDigestOf(opened), { signal, onProgress: event });
   const descriptor: Descriptor = blob.descriptor;
   return {
     output: { ...described(repository.name, descriptor), ...(await keep(blob, output)) },

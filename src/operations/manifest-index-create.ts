@@ -1,6 +1,6 @@
 import { createIndex, type IndexProgress, type WrittenIndex } from '../oras/index.js';
 import type { manifestIndexCreate } from './manifest-index-create.schema.js';
-import { described, digestOf, tagsOf, type OperationResult, type Operation } from './operation.js';
+import { described, tagsOf, type OperationResult, type Operation } from './operation.js';
 
 /** `push: false` creates the index without pushing it. */
 export interface IndexFiles {
@@ -17,15 +17,9 @@ export const run: Operation<typeof manifestIndexCreate, IndexFiles, IndexProgres
   files,
   { signal, event },
 ) => {
-  const { repository } = opened;
+  const { repository, digest } = opened;
   const tags = tagsOf(opened, more);
-  const { descriptor, bytes } = await createIndex(repository, manifests, {
-    ...options,
-    ...files,
-    ...digestOf(opened),
-    signal,
-    tags,
-    ...(event && { onProgress: event }),
-  });
+  const how = { ...options, ...files, digest, signal, tags, onProgress: event };
+  const { descriptor, bytes } = await createIndex(repository, manifests, how);
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest, bytes };
 };

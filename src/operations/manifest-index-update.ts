@@ -12,14 +12,8 @@ export const run: Operation<typeof manifestIndexUpdate, IndexFiles, IndexProgres
 ) => {
   const { repository } = opened;
   const tags = tagsOf(opened);
-  const { descriptor, bytes } = await updateIndex(repository, tagOrDigestOf(opened), {
-    ...changes,
-    ...files,
-    signal,
-    tags,
-    extraTags,
-    ...(event && { onProgress: event }),
-  });
+  const how = { ...changes, ...files, signal, tags, extraTags, onProgress: event };
+  const { descriptor, bytes } = await updateIndex(repository, tagOrDigestOf(opened), how);
   const output = { ...described(repository.name, descriptor), tags: [...tags, ...extraTags] };
   return { output, digest: descriptor.digest, bytes };
 };

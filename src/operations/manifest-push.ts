@@ -1,6 +1,6 @@
 import { pushManifest, type UploadProgress } from '../oras/index.js';
 import type { manifestPush } from './manifest-push.schema.js';
-import { described, digestOf, tagsOf, type Operation } from './operation.js';
+import { described, tagsOf, type Operation } from './operation.js';
 
 export type ManifestPushEvent = UploadProgress | { state: 'tagged'; tag: string };
 
@@ -14,16 +14,11 @@ export const run: Operation<typeof manifestPush, Uint8Array, ManifestPushEvent> 
   bytes,
   { signal, event },
 ) => {
-  const { repository } = opened;
+  const { repository, digest } = opened;
   const { mediaType = input.file.mediaType, concurrency } = input;
   const tags = tagsOf(opened, input.tags);
-  const descriptor = await pushManifest(repository, bytes, {
-    signal,
-    tags,
-    ...digestOf(opened),
-    ...(mediaType !== undefined && { mediaType }),
-    ...(concurrency !== undefined && { concurrency }),
-    ...(event && { onProgress: event, onTagged: (tag) => event({ state: 'tagged', tag }) }),
-  });
+  const onTagged = (tag: string): void => event?.({ state: 'tagged', tag });
+  const options = { signal, tags, digest, mediaType, concurrency, onProgress: event, onTagged };
+  const descriptor = await pushManifest(repository, bytes, options);
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest };
 };

@@ -35,7 +35,7 @@ export function packingOf(input: PackingInput, { source: _source, ...how }: Pack
     files: input.files.map(reference),
     annotations: { files, ...(manifest && { manifest }), ...(config && { config }) },
     ...(input.config && { config: reference(input.config) }),
-    ...(artifactType !== undefined && { artifactType }),
-    ...(concurrency !== undefined && { concurrency }),
+    artifactType,
+    concurrency,
   };
 }

@@ -26,13 +26,7 @@ export const run: Operation<typeof pull, PullFiles, PullProgress> = async (
   const root = await resolveRoot(opened, input, signal);
   const { includeSubject, concurrency } = input;
   const { pulled, place, kept } = await into(input, (files) =>
-    pullFiles({ repository, files }, root, {
-      ...limits,
-      signal,
-      ...(includeSubject !== undefined && { includeSubject }),
-      ...(concurrency !== undefined && { concurrency }),
-      ...(event && { onProgress: event }),
-    }),
+    pullFiles({ repository, files }, root, { ...limits, signal, includeSubject, concurrency, onProgress: event }),
   );
   const layers = pulled.files.map(({ path, descriptor }) => ({
     ...place(path),

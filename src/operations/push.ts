@@ -1,5 +1,5 @@
 import { parsePlatform, pushFiles, type PushProgress } from '../oras/index.js';
-import { described, digestOf, tagsOf, type Operation } from './operation.js';
+import { described, tagsOf, type Operation } from './operation.js';
 import { packingOf, type Packed, type PackingFiles } from './packing.js';
 import type { push } from './push.schema.js';
 
@@ -10,19 +10,13 @@ export const run: Operation<typeof push, PackingFiles, PushProgress, Packed> = a
   files,
   { signal, text, event },
 ) => {
-  const { repository } = opened;
+  const { repository, digest } = opened;
   const { artifactPlatform, imageSpec } = input;
+  const platform = artifactPlatform === undefined ? undefined : parsePlatform(artifactPlatform, '');
+  const how = { digest, tags: tagsOf(opened, input.tags), platform, imageSpec, signal, onProgress: event };
   const { descriptor, manifest, tags } = await pushFiles(
     { repository, files: files.source },
-    {
-      ...packingOf(input, files),
-      ...digestOf(opened),
-      tags: tagsOf(opened, input.tags),
-      ...(artifactPlatform !== undefined && { platform: parsePlatform(artifactPlatform, '') }),
-      ...(imageSpec !== undefined && { imageSpec }),
-      signal,
-      ...(event && { onProgress: event }),
-    },
+    { ...packingOf(input, files), ...how },
   );
   text?.(`pushed ${repository.name}@${descriptor.digest}`);
   return { output: { ...described(repository.name, descriptor), tags }, digest: descriptor.digest, manifest };

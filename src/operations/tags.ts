@@ -10,11 +10,8 @@ export const run: Operation<typeof tags, undefined, never, OperationResult<{ tag
   { signal, text },
 ) => {
   const named = digest ?? tag;
-  const listed = await listTags(repository, {
-    ...options,
-    signal,
-    ...(named !== undefined && { digest: (await repository.resolve(named, { signal })).digest }),
-  });
+  const same = named === undefined ? undefined : (await repository.resolve(named, { signal })).digest;
+  const listed = await listTags(repository, { ...options, signal, digest: same });
   text?.(`${listed.length} tags`);
   return { output: { tags: listed } };
 };

@@ -4,10 +4,10 @@ import { checkTags, withoutOwnName } from './own-name.js';
 import { checkMediaType, writeIndex, type WriteIndexOptions, type WrittenIndex } from './write-index.js';
 
 export interface CreateIndexOptions extends WriteIndexOptions {
-  artifactType?: string;
+  artifactType?: string | undefined;
   annotations?: Record<string, string>;
   /** The digest that the index must have. */
-  digest?: Digest;
+  digest?: Digest | undefined;
 }
 
 /**

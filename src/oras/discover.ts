@@ -25,7 +25,7 @@ export interface ReferrerTree {
 
 export interface DiscoverOptions extends CallOptions {
   /** Shows only referrers of this type, on every level. Referrers of a hidden referrer are not listed. */
-  artifactType?: string;
+  artifactType?: string | undefined;
   /** Levels below the root, from 1. Default: all. */
   depth?: number;
 }

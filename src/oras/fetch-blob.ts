@@ -13,7 +13,7 @@ export interface FetchedBlob {
 export async function fetchBlob(
   repository: BlobRepository,
   digest: string,
-  options: CallOptions & { onProgress?: (progress: Moving) => void } = {},
+  options: CallOptions & { onProgress?: ((progress: Moving) => void) | undefined } = {},
 ): Promise<FetchedBlob> {
   const descriptor = await repository.resolveBlob(parseDigest(digest), options);
   return {

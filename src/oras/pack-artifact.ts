@@ -19,10 +19,10 @@ export interface PackedContent {
 
 export interface ArtifactParts {
   layers: readonly PackedContent[];
-  artifactType?: string;
+  artifactType?: string | undefined;
   config?: PackedContent;
   /** Makes a config with this platform. */
-  platform?: WantedPlatform;
+  platform?: WantedPlatform | undefined;
   configAnnotations?: Record<string, string>;
   subject?: Descriptor;
   annotations?: Record<string, string>;

@@ -34,12 +34,12 @@ export interface PullOptions extends CallOptions {
   /** The file name of the first config, if it has this media type. Default: configs are not pulled. */
   config?: FileReference;
   /** Pulls the subject of the artifact as well. Default: false. */
-  includeSubject?: boolean;
+  includeSubject?: boolean | undefined;
   /** Files at once. Default: 3. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** The most bytes of unpacked archives, including copies of equal files. */
   unpackLimitBytes?: number;
-  onProgress?: (progress: PullProgress) => void;
+  onProgress?: ((progress: PullProgress) => void) | undefined;
 }
 
 export interface PulledFile {

@@ -13,12 +13,12 @@ import { uploadBlob, type UploadProgress } from './upload.js';
 
 export interface PushBlobOptions extends CallOptions {
   /** Part of the returned descriptor; it is not stored. Default: the type of an uncompressed layer. */
-  mediaType?: string;
+  mediaType?: string | undefined;
   /** The digest that the content must have; otherwise nothing is sent. */
-  digest?: Digest;
+  digest?: Digest | undefined;
   /** In bytes. */
-  size?: number;
-  onProgress?: (progress: UploadProgress | Moving) => void;
+  size?: number | undefined;
+  onProgress?: ((progress: UploadProgress | Moving) => void) | undefined;
 }
 
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';

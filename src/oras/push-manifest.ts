@@ -16,16 +16,16 @@ import type { UploadProgress } from './upload.js';
 
 export interface PushManifestOptions extends CallOptions {
   /** Default: the media type in the manifest. */
-  mediaType?: string;
+  mediaType?: string | undefined;
   /** Without tags it is pushed under its digest. */
   tags?: readonly string[];
   /** The digest that the bytes must have. */
-  digest?: Digest;
+  digest?: Digest | undefined;
   /** Requests at once for further tags. Default: 5. */
-  concurrency?: number;
-  onProgress?: (progress: UploadProgress) => void;
+  concurrency?: number | undefined;
+  onProgress?: ((progress: UploadProgress) => void) | undefined;
   /** Called for each tag but the first. */
-  onTagged?: (tag: string) => void;
+  onTagged?: ((tag: string) => void) | undefined;
 }
 
 /** @throws InputError `MANIFEST_INVALID`, `MEDIA_TYPE_MISSING` */

@@ -27,27 +27,27 @@ export interface PushPorts {
 /** The options that push and attach have in common. */
 export interface ArtifactOptions extends CallOptions {
   files: readonly FileReference[];
-  artifactType?: string;
+  artifactType?: string | undefined;
   annotations?: ArtifactAnnotations;
   config?: FileReference;
   /** Creation time of the artifact, in seconds since 1970. Default: 0, so that the same files make the same digest. */
   createdSeconds?: number;
   /** Blobs at once. Default: 5. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Accepts absolute paths. Default: false. */
   allowAbsolutePaths?: boolean;
-  onProgress?: (progress: PushProgress) => void;
+  onProgress?: ((progress: PushProgress) => void) | undefined;
 }
 
 export interface PushOptions extends ArtifactOptions {
   /** Without tags it is pushed under its digest. */
   tags?: readonly string[];
   /** The digest that the artifact must have. */
-  digest?: Digest;
+  digest?: Digest | undefined;
   /** Makes a config with this platform. */
-  platform?: WantedPlatform;
+  platform?: WantedPlatform | undefined;
   /** Default: v1.1; with a config and no artifact type v1.0. */
-  imageSpec?: 'v1.0' | 'v1.1';
+  imageSpec?: 'v1.0' | 'v1.1' | undefined;
 }
 
 /** The pushed artifact. */
@@ -63,7 +63,11 @@ const CONCURRENCY = 5;
 /** Packs the files of push and attach. The result can be uploaded until `work` ends. */
 export function withPacked<T>(
   files: FileSource,
-  options: ArtifactOptions & { platform?: WantedPlatform; imageSpec: 'v1.0' | 'v1.1'; subject?: Descriptor },
+  options: ArtifactOptions & {
+    platform?: WantedPlatform | undefined;
+    imageSpec: 'v1.0' | 'v1.1';
+    subject?: Descriptor;
+  },
   work: (packed: PackedManifest, upload: UploadOptions) => Promise<T>,
 ): Promise<T> {
   const { config: configFile, onProgress, createdSeconds = 0, annotations, signal } = options;

@@ -3,10 +3,10 @@ import { checkTags, withoutOwnName } from './own-name.js';
 
 export interface TagOptions extends CallOptions {
   /** Requests at once. Default: 5. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Called with the manifest before it is tagged. */
-  onResolved?: (descriptor: Descriptor) => void;
-  onTagged?: (tag: string) => void;
+  onResolved?: ((descriptor: Descriptor) => void) | undefined;
+  onTagged?: ((tag: string) => void) | undefined;
 }
 
 const CONCURRENCY = 5;

@@ -10,7 +10,7 @@ export interface TagsOptions extends CallOptions {
   /** Leaves out `sha256-…`. Default: false. */
   excludeDigestTags?: boolean;
   /** Only tags of this digest. Each tag is resolved. */
-  digest?: Digest;
+  digest?: Digest | undefined;
 }
 
 /** Lists the tags of a repository, in its order. */

@@ -24,7 +24,7 @@ export interface UploadOptions extends CallOptions {
 export async function uploadBlob(
   repository: Repository,
   { descriptor, open }: PackedContent,
-  { signal, onProgress }: CallOptions & { onProgress?: (progress: UploadProgress | Moving) => void },
+  { signal, onProgress }: CallOptions & { onProgress?: ((progress: UploadProgress | Moving) => void) | undefined },
 ): Promise<void> {
   const call = { signal };
   let isSent = false;

@@ -28,7 +28,7 @@ export interface WriteIndexOptions extends CallOptions {
   tags?: readonly string[];
   /** Tags that are set afterwards. */
   extraTags?: readonly string[];
-  onProgress?: (progress: IndexProgress) => void;
+  onProgress?: ((progress: IndexProgress) => void) | undefined;
 }
 
 export interface WrittenIndex {
@@ -50,7 +50,7 @@ export function checkMediaType(text: string): void {
 export async function writeIndex(
   repository: Repository,
   index: Omit<ImageIndex, 'kind'>,
-  options: WriteIndexOptions & { digest?: Digest },
+  options: WriteIndexOptions & { digest?: Digest | undefined },
 ): Promise<WrittenIndex> {
   const { tags = [], extraTags = [], signal, onProgress, digest: wanted } = options;
   const bytes = encodeIndex(index);
