@@ -1,6 +1,6 @@
 import { ManagedIdentityCredential } from '@azure/identity';
 import type { AccessToken, TokenCredential } from '@azure/identity';
-import type { Credential, Credentials } from '../oci/index.js';
+import { abortable, type Credential, type Credentials } from '../oci/index.js';
 import { isAzureRegistry } from './azure-registry.js';
 import { identityError } from './identity-errors.js';
 
@@ -63,7 +63,7 @@ export type RegistryToken = (signal?: AbortSignal) => Promise<string>;
  */
 export function registryToken(credential: TokenCredential, failure: (error: unknown) => Error): RegistryToken {
   const token = sharedToken(credential, failure);
-  return (signal) => unlessAborted(token(), signal);
+  return (signal) => abortable(token(), signal);
 }
 
 function sharedToken(credential: TokenCredential, failure: (error: unknown) => Error): () => Promise<string> {
@@ -73,7 +73,7 @@ function sharedToken(credential: TokenCredential, failure: (error: unknown) => E
     try {
       const timeout = AbortSignal.timeout(TOKEN_TIMEOUT_MS);
       // The credential ignores abort signals.
-      const token = await unlessAborted(credential.getToken(REGISTRY_SCOPE), timeout);
+      const token = await abortable(credential.getToken(REGISTRY_SCOPE), timeout);
       if (token === null) {
         throw new Error('the credential returned no token');
       }
@@ -92,21 +92,4 @@ function sharedToken(credential: TokenCredential, failure: (error: unknown) => E
     asking ??= ask();
     return asking;
   };
-}
-
-/** Stops waiting when the caller's signal aborts. The work goes on, because others may wait for it too. */
-export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) {
-    return work;
-  }
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener('abort', abort, { once: true });
-    void work.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', abort);
-    });
-  });
 }

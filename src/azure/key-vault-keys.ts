@@ -2,9 +2,8 @@ import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TokenCredential } from '@azure/identity';
 import type { KeyClient, KeyClientOptions, KeyProperties, KeyVaultKey } from '@azure/keyvault-keys';
-import { ConfigurationError, PromoterError } from '../oci/index.js';
+import { abortable, ConfigurationError, PromoterError } from '../oci/index.js';
 import { hashOf, keyError, signingAlgorithmOf, type CertifiedKey, type NotaryAlgorithm } from '../signing/index.js';
-import { unlessAborted } from './identity.js';
 import { keyCannotSign, keyDisabled, keyExpired, keyNotYetValid } from './key-problems.js';
 import { vaultError } from './key-vault-errors.js';
 import type { VaultId } from './vault-id.js';
@@ -183,7 +182,7 @@ export async function callVault<T>(
       const bound = AbortSignal.timeout(KEY_ANSWER_MS);
       const either = signal === undefined ? bound : AbortSignal.any([signal, bound]);
       // Azure's credentials continue after their signal has aborted: stop waiting for them.
-      return await unlessAborted(call(either), either);
+      return await abortable(call(either), either);
     } catch (thrown) {
       signal?.throwIfAborted();
       const error = vaultError(id, thrown);

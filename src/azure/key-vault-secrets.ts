@@ -1,7 +1,6 @@
 import type { SecretClientOptions } from '@azure/keyvault-secrets';
 import type { TokenCredential } from '@azure/identity';
-import { ConfigurationError, PromoterError } from '../oci/index.js';
-import { unlessAborted } from './identity.js';
+import { abortable, ConfigurationError, PromoterError } from '../oci/index.js';
 import { callVault } from './key-vault-keys.js';
 import { parseVaultId } from './vault-id.js';
 
@@ -34,7 +33,7 @@ export function keyVaultSecrets(
       kept.set(url, found);
       value.catch(() => kept.get(url)?.value === value && kept.delete(url));
     }
-    return unlessAborted(found.value, signal);
+    return abortable(found.value, signal);
   };
 }
 

@@ -1,6 +1,5 @@
-import { ConfigurationError, PromoterError, TransportError } from '../oci/index.js';
+import { abortable, ConfigurationError, PromoterError, TransportError } from '../oci/index.js';
 import { chainFor, readPool, type Signer, type SignerSource } from '../signing/index.js';
-import { unlessAborted } from './identity.js';
 import { keyVaultKeys, type VaultClientOptions, type VaultKey, type VaultKeys } from './key-vault-keys.js';
 import type { VaultId } from './vault-id.js';
 
@@ -71,7 +70,7 @@ export function keyVaultSigner(options: KeyVaultSignerOptions): SignerSource {
 /** @throws TransportError `KEY_VAULT_UNAVAILABLE` if the time is over; the signal's reason if the caller stopped it */
 async function inTime<T>({ vault, name }: VaultId, signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
   try {
-    return await unlessAborted(work, signal);
+    return await abortable(work, signal);
   } catch (error) {
     if (!(error instanceof DOMException && error.name === 'TimeoutError')) throw error;
     throw new TransportError(
@@ -106,21 +105,16 @@ async function choose(
   signal: AbortSignal,
 ): Promise<Signer> {
   const pool = readPool(await readCertificates(signal));
-  const chainOf = ({ publicKey }: VaultKey) => chainFor(publicKey, pool, now());
-  const first = await versionOrProblem(keys, signal, key.version);
-  const chain = 'problem' in first ? undefined : chainOf(first);
-  if (!('problem' in first) && chain !== undefined) return signerOf(first, chain);
-  if (key.version !== undefined) throw 'problem' in first ? first.problem : mismatch(first.id);
-  // The newest version cannot sign yet or has no certificate yet, so use an older one.
-  const newest = 'problem' in first ? undefined : first.id;
-  for (const version of (await keys.versions(signal)).slice(0, MOST_KEY_VERSIONS)) {
-    const found = await versionOrProblem(keys, signal, version);
-    if ('problem' in found || found.id === newest) continue;
-    const itsChain = chainOf(found);
-    if (itsChain !== undefined)
-      return { ...signerOf(found, itsChain), ...(newest !== undefined && { uncertified: newest }) };
+  const newest = await versionOrProblem(keys, signal, key.version);
+  const signer = signerOf(newest, pool, now());
+  if (signer !== undefined) return signer;
+  // The newest version cannot sign yet or has no certificate yet, so use an older one, unless a version is named.
+  const versions = key.version === undefined ? await keys.versions(signal) : [];
+  for (const version of versions.slice(0, MOST_KEY_VERSIONS)) {
+    const older = signerOf(await versionOrProblem(keys, signal, version), pool, now());
+    if (older !== undefined) return 'problem' in newest ? older : { ...older, uncertified: newest.id };
   }
-  throw 'problem' in first ? first.problem : mismatch(first.id);
+  throw 'problem' in newest ? newest.problem : mismatch(newest.id);
 }
 
 /** Returns a version, or the reason why it cannot sign. Other errors are thrown. */
@@ -137,9 +131,16 @@ async function versionOrProblem(
   }
 }
 
-function signerOf({ id, algorithm, expires, sign }: VaultKey, chain: readonly { der: Uint8Array }[]): Signer {
-  const certificates = chain.map(({ der }) => der);
-  return { keyId: id, algorithm, certificates, ...(expires !== undefined && { expires }), sign };
+/** Undefined if the version cannot sign, or if no certificate is for it. */
+function signerOf(
+  version: VaultKey | { problem: ConfigurationError },
+  pool: ReturnType<typeof readPool>,
+  now: Date,
+): Signer | undefined {
+  if ('problem' in version) return undefined;
+  const { id: keyId, algorithm, expires, sign } = version;
+  const certificates = chainFor(version.publicKey, pool, now)?.map(({ der }) => der);
+  return certificates && { keyId, algorithm, certificates, ...(expires !== undefined && { expires }), sign };
 }
 
 function mismatch(id: string): ConfigurationError {

@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { isRecord, ConfigurationError } from '../oci/index.js';
 import { formatDuration } from '../rules/duration.js';
 import { attemptOnce, attemptSchema, troubleSchema, type Attempt, type Trouble } from '../promotions/backoff.js';
-import { type AnyContract } from '../rows/step-contract.js';
-import { StepFailed, type Effect, type Order } from '../rows/order.js';
+import type { AnyContract } from '../rows/step-contract.js';
+import { StepFailed, unreadableResult, type Effect, type Order } from '../rows/order.js';
 import { runJob } from '../operations/run-job.js';
 import { promote } from '../promotions/promote.js';
 import { JOB_MS } from '../rows/job-instance.js';
@@ -154,12 +154,7 @@ function* callOnce(
   }
   const reply = replySchema.safeParse(raw);
   if (reply.success) return reply.data;
-  throw new StepFailed({
-    code: 'STEP_RESULT_INVALID',
-    message: `this version cannot read the result of the step ${name}`,
-    remedy: 'No action needed: the next run starts from the beginning with this version.',
-    refused: false,
-  });
+  throw unreadableResult({ name });
 }
 
 /**

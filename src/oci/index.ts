@@ -61,5 +61,5 @@ export * from './layout/open-layout.js';
 export { onSide, resolveIfThere } from './copy/side.js';
 export { rootBytes } from './copy/open-content.js';
 export { rememberReads, rememberRepository, type Answer, type Memory } from './copy/remember.js';
-export { mapConcurrently } from './concurrency.js';
+export { abortable, mapConcurrently } from './concurrency.js';
 export { getOrMake, remember } from './memo.js';

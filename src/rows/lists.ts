@@ -61,11 +61,14 @@ function isOrAny<T>(wanted: T | undefined, value: T | undefined): boolean {
   return wanted === undefined || wanted === value;
 }
 
-function isInGlobs(globs: NameGlobs, names: { [name in keyof NameGlobs]: string | undefined }): boolean {
+/** True if each name is the wanted one, and matches the glob for it. */
+function matchesNames(
+  { globs = {}, ...wanted }: NameGlobs & { globs?: NameGlobs },
+  names: { [name in keyof NameGlobs]: string | undefined },
+): boolean {
   return (['rule', 'registry', 'repository', 'tag', 'destination'] as const).every((name) => {
-    const glob = globs[name];
-    const value = names[name];
-    return glob === undefined || (value !== undefined && matchesGlobs([glob], value));
+    const [glob, value] = [globs[name], names[name]];
+    return isOrAny(wanted[name], value) && (glob === undefined || (value !== undefined && matchesGlobs([glob], value)));
   });
 }
 
@@ -80,32 +83,22 @@ export function listedAt({ runOpenedAt, incrementedAt }: PromotionRow): string {
 
 export function matchesPromotion(row: PromotionRow, filter: PromotionFilter): boolean {
   return (
-    isOrAny(filter.rule, row.rule) &&
-    isOrAny(filter.registry, row.source.registry) &&
-    isOrAny(filter.repository, row.source.repository) &&
-    isOrAny(filter.tag, row.source.tag) &&
+    matchesNames(filter, { ...row.source, rule: row.rule, destination: row.destination }) &&
     (filter.afterTag === undefined || listedTag(row.source.tag) > listedTag(filter.afterTag)) &&
     (filter.fromTag === undefined || listedTag(row.source.tag) > filter.fromTag) &&
     isOrAny(filter.state, row.state) &&
-    isOrAny(filter.destination, row.destination) &&
-    isSince(filter.since, listedAt(row)) &&
-    isInGlobs(filter.globs ?? {}, { ...row.source, rule: row.rule, destination: row.destination })
+    isSince(filter.since, listedAt(row))
   );
 }
 
 export function matchesRun(run: RunSummary, filter: RunFilter): boolean {
-  const { registry, repository, tag } = run.source ?? {};
   return (
+    matchesNames(filter, { ...run.source, rule: run.rule, destination: run.destination }) &&
     (filter.state === undefined || statesOf(run).includes(filter.state)) &&
-    isOrAny(filter.rule, run.rule) &&
-    isOrAny(filter.registry, registry) &&
-    isOrAny(filter.repository, repository) &&
-    isOrAny(filter.tag, tag) &&
     (filter.digest === undefined || run.digest?.startsWith(filter.digest) === true) &&
     isOrAny(filter.kind, run.kind) &&
     isOrAny(filter.operation, run.operation) &&
     isSince(filter.since, run.openedAt) &&
-    isInGlobs(filter.globs ?? {}, { rule: run.rule, registry, repository, tag, destination: run.destination }) &&
     (filter.openedBefore === undefined || Date.parse(run.openedAt) < Date.parse(filter.openedBefore))
   );
 }

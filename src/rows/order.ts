@@ -46,9 +46,14 @@ export function* call<C extends AnyContract>(step: C, input: InputOf<C>, untilMs
   const answer = yield { kind: 'call', step, input: input as object, untilMs };
   const parsed = step.result.safeParse(answer);
   if (parsed.success) return parsed.data as ResultOf<C>;
-  throw new StepFailed({
+  throw unreadableResult(step);
+}
+
+/** Another version of this code answered the step. */
+export function unreadableResult({ name }: Pick<AnyContract, 'name'>): StepFailed {
+  return new StepFailed({
     code: 'STEP_RESULT_INVALID',
-    message: `this version cannot read the result of the step ${step.name}`,
+    message: `this version cannot read the result of the step ${name}`,
     remedy: 'No action needed: the next run starts from the beginning with this version.',
     refused: false,
   });

@@ -1,4 +1,4 @@
-import { TransportError } from '../oci/index.js';
+import { abortable, TransportError } from '../oci/index.js';
 
 /** True if the time limit of {@link within} was exceeded, as opposed to the timeout of a single request. */
 export function tookTooLong(error: unknown): error is TransportError {
@@ -17,22 +17,15 @@ export async function within<T>(
 ): Promise<T> {
   const bound = AbortSignal.timeout(ms);
   const both = AbortSignal.any([signal, bound]);
-  let stop = (): void => undefined;
-  const over = new Promise<never>((_resolve, reject) => {
-    stop = () => reject(both.reason as Error);
-  });
-  both.addEventListener('abort', stop, { once: true });
   try {
     both.throwIfAborted();
-    return await Promise.race([work(both), over]);
+    return await abortable(work(both), both);
   } catch (error) {
     if (signal.aborted || !bound.aborted) throw error;
     throw new TransportError('TIMEOUT', `${what} did not end in ${timeText(ms)}`, {
       cause: error,
       details: { limitMs: ms },
     });
-  } finally {
-    both.removeEventListener('abort', stop);
   }
 }
 
