@@ -41,41 +41,17 @@ export async function checkVacant(path: string): Promise<void> {
   if ((await lookAt(path, lstat)) !== undefined) throw standsThere(path);
 }
 
-/** The folders above the files. Each is checked once. */
-class Folders {
-  /** The missing folders, each after its parent. */
-  readonly missing = new Set<string>();
-  readonly #there: Set<string>;
-  readonly #options: PlaceOptions;
-  readonly #realRoot: string;
-
-  constructor(options: PlaceOptions, realRoot: string) {
-    this.#options = options;
-    this.#realRoot = realRoot;
-    this.#there = new Set([options.root]);
-  }
-
-  /** @throws InputError `PATH_BLOCKED`, `PATH_OUTSIDE` */
-  async isThere(path: string, claim: Claim): Promise<boolean> {
-    if (this.#there.has(path)) return true;
-    if (this.missing.has(path)) return false;
-    const above = dirname(path);
-    const there = above === path || ((await this.isThere(above, claim)) && (await this.#look(path, claim)));
-    (there ? this.#there : this.missing).add(path);
-    return there;
-  }
-
-  async #look(path: string, claim: Claim): Promise<boolean> {
-    const here = await lookAt(path, lstat);
-    if (here === undefined || here.isDirectory()) return here !== undefined;
-    if (!here.isSymbolicLink()) throw blocked(claim, `${path} is no folder`);
-    if ((await lookAt(path, stat))?.isDirectory() !== true) throw blocked(claim, `${path} is a link to no folder`);
-    const { root, allowOutside } = this.#options;
-    if (allowOutside === true || !isWithin(root, path) || isWithin(this.#realRoot, await realpath(path))) return true;
-    throw new InputError('PATH_OUTSIDE', `${claim.name} is outside of ${root}: ${path} is a link`, {
-      remedy: 'Remove the link, or pull to another folder.',
-    });
-  }
+/** True if a folder exists. @throws InputError `PATH_BLOCKED`, `PATH_OUTSIDE` */
+async function isFolder(path: string, claim: Claim, realRoot: string, options: PlaceOptions): Promise<boolean> {
+  const here = await lookAt(path, lstat);
+  if (here === undefined || here.isDirectory()) return here !== undefined;
+  if (!here.isSymbolicLink()) throw blocked(claim, `${path} is no folder`);
+  if ((await lookAt(path, stat))?.isDirectory() !== true) throw blocked(claim, `${path} is a link to no folder`);
+  const { root, allowOutside } = options;
+  if (allowOutside === true || !isWithin(root, path) || isWithin(realRoot, await realpath(path))) return true;
+  throw new InputError('PATH_OUTSIDE', `${claim.name} is outside of ${root}: ${path} is a link`, {
+    remedy: 'Remove the link, or pull to another folder.',
+  });
 }
 
 /**
@@ -89,16 +65,26 @@ export async function checkPlaces(
   options: PlaceOptions,
 ): Promise<{ missing: ReadonlySet<string>; bits: ReadonlyMap<string, number> }> {
   const { root, keepOldFiles } = options;
-  const folders = new Folders(options, await realpath(root));
+  const realRoot = await realpath(root);
+  // Each folder is checked once. The missing ones, each after its parent.
+  const [there, missing] = [new Set([root]), new Set<string>()];
+  const isThere = async (path: string, claim: Claim): Promise<boolean> => {
+    if (there.has(path)) return true;
+    if (missing.has(path)) return false;
+    const above = dirname(path);
+    const found = above === path || ((await isThere(above, claim)) && (await isFolder(path, claim, realRoot, options)));
+    (found ? there : missing).add(path);
+    return found;
+  };
   const refuseOld = (path: string): void => {
     if (keepOldFiles === true && path !== root) throw standsThere(path);
   };
   const perhapsThere: (readonly [path: string, claim: Claim])[] = [];
   for (const [path, claim] of claims) {
-    const isAboveThere = await folders.isThere(dirname(path), claim);
+    const isAboveThere = await isThere(dirname(path), claim);
     if (claim.kind !== 'folder') {
       if (isAboveThere) perhapsThere.push([path, claim]);
-    } else if (await folders.isThere(path, claim)) refuseOld(path);
+    } else if (await isThere(path, claim)) refuseOld(path);
   }
   const bits = new Map<string, number>();
   await mapConcurrently(perhapsThere, FILES_AT_ONCE, async ([path, claim]) => {
@@ -110,7 +96,7 @@ export async function checkPlaces(
     refuseOld(path);
     if (here.isFile()) bits.set(path, here.mode & 0o777);
   });
-  return { missing: folders.missing, bits };
+  return { missing, bits };
 }
 
 /**

@@ -115,12 +115,13 @@ function stepsHere(
   const steps = new Map<string, (input: object) => Promise<unknown>>();
   const add = <I extends z.ZodType, R extends z.ZodType>(
     contract: StepContract<I, R>,
-    view: StepView,
+    view: StepView | ((input: z.infer<I>) => StepView),
     step: (input: z.infer<I>, call: StepCall) => Promise<StepReply<z.infer<R>>>,
   ): void => {
-    steps.set(contract.name, (input) =>
-      doStep(io, (call) => step(contract.input.parse(input), call), { ...view, run }),
-    );
+    steps.set(contract.name, (raw) => {
+      const input = contract.input.parse(raw);
+      return doStep(io, (call) => step(input, call), { ...(typeof view === 'function' ? view(input) : view), run });
+    });
   };
   const saying = (verb: string): StepView => ({ tell: (text) => tell(lineOf(verb, text)) });
   const request = copyRequestOfPromotion(openedBy({ run }));
@@ -139,11 +140,11 @@ function stepsHere(
     },
     (input, call) => attachStep(ports, input, call),
   );
-  steps.set(copyContract.name, (input) => {
-    const asked = copyContract.input.parse(input);
-    const bar = asked.root === undefined ? {} : { bar: { ...copyBar, digest: asked.root } };
-    return doStep(io, (call) => copyStep(ports, request, asked, call), { ...saying('Copied'), ...bar, run });
-  });
+  add(
+    copyContract,
+    ({ root }) => ({ ...saying('Copied'), ...(root !== undefined && { bar: { ...copyBar, digest: root } }) }),
+    (input, call) => copyStep(ports, request, input, call),
+  );
   add(verifyArrivalContract, saying('Arrived'), (input, call) => verifyArrivalStep(ports, request, input, call));
   add(tagDestinationContract, saying('Tagged'), (input, call) => tagDestinationStep(ports, input, call));
   // The rows are in memory: nothing to close.

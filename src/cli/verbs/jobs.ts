@@ -216,9 +216,7 @@ export function addJobs(parent: Command, context: VerbContext): void {
   const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
   defineAppVerb(parent, context, LIST, listed, listJobs);
   defineAppVerb(parent, context, CANCEL, { add: addCancelOptions }, async (call) => {
-    const { app, format, operands, io } = call;
-    const { id, input } = await askRun(app, operandAt(operands, 0), io);
-    const answer = await cancelRun(call, id);
-    io.out(format.kind === 'text' ? `Cancelled ${onTerminal(input.job.id)}\n` : formatResult(format, answer));
+    const { id, input } = await askRun(call.app, operandAt(call.operands, 0), call.io);
+    await cancelRun(call, id, input.job.id);
   });
 }

@@ -203,12 +203,6 @@ async function showRun({ app, format, operands, values, io }: AppCall): Promise<
   io.out(runText(run, tableStyleOf(io, values)));
 }
 
-async function cancel(call: AppCall): Promise<void> {
-  const id = operandAt(call.operands, 0);
-  const answer = await cancelRun(call, id);
-  call.io.out(call.format.kind === 'text' ? `Cancelled ${onTerminal(id)}\n` : formatResult(call.format, answer));
-}
-
 /** `runs`, `runs show` and `runs cancel`. */
 export function addRuns(parent: Command, context: VerbContext): void {
   const listed = { add: (command: Command): void => addListOptions(command, FILTERS), isTable: true };
@@ -222,5 +216,7 @@ export function addRuns(parent: Command, context: VerbContext): void {
   const wide = (command: Command): void =>
     void command.option('--wide', 'all columns, with full digests and times; may be wider than the terminal');
   defineAppVerb(list, context, SHOW, { add: wide }, showRun);
-  defineAppVerb(list, context, CANCEL, { add: addCancelOptions }, cancel);
+  defineAppVerb(list, context, CANCEL, { add: addCancelOptions }, (call) =>
+    cancelRun(call, operandAt(call.operands, 0)),
+  );
 }
