@@ -46,7 +46,7 @@ export async function bundleWorker(dist) {
     minifySyntax: true,
     // The source is kept in memory.
     minifyWhitespace: true,
-    keepNames: true,
+    // Names are not kept: that takes a call for each closure.
     logLevel: 'warning',
     logOverride: { 'ignored-bare-import': 'silent' },
     // CommonJS packages in the bundle call require for Node's own modules.

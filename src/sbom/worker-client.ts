@@ -87,6 +87,8 @@ class WorkerClient {
         this.#thread.listen(
           (message) => {
             if (message.type === 'done') {
+              // The limit does not depend on how often it is looked at.
+              this.#checkWork();
               this.#progress.end();
               resolve(message.sboms);
             } else this.#receive(message);
