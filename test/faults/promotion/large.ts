@@ -157,6 +157,7 @@ export async function copyIs(
   repository: string,
   isSo: (copy: Step) => boolean,
   withinMs = 10 * 60_000,
+  everyMs = 5,
 ): Promise<Step> {
   const row = await until('the promotion', () => up.promotion(repository, 'v1'));
   for (const end = Date.now() + withinMs; Date.now() < end;) {
@@ -164,7 +165,7 @@ export async function copyIs(
     const copy = steps.find(({ step }) => step === 'copy');
     if (copy !== undefined && copy.state !== 'done' && isSo(copy)) return copy;
     if (steps.some(({ step }) => step === 'tagDestination')) throw new Error('the copy was over before it was seen');
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
   }
   throw new Error(`the copy of ${repository} was not that far in ${withinMs} ms`);
 }
