@@ -34,6 +34,8 @@ export interface VerbDescription {
   path: string;
   /** The operands as the help shows them: `<name>{:<tag>|@<digest>}`. Empty if there are none. */
   operands: string;
+  /** What the operands are, for the message about a wrong number: `the target artifact to discover referrers from`. */
+  purpose?: string;
   /** The number of operands: exactly this, or at least this with `orMore`. */
   count: number;
   orMore?: true;
@@ -96,7 +98,7 @@ export function defineVerb(
       const exactly = `${bound} ${count} ${count === 1 ? 'argument' : 'arguments'}`;
       throw new UsageError(`"acr-promoter ${verb.path}" requires ${exactly} but got ${operands.length}`, {
         usage,
-        advice: `Please specify ${exactly}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
+        advice: `Please specify ${exactly} as ${verb.purpose ?? 'its operands'}. Run "acr-promoter ${verb.path} -h" for more options and examples`,
       });
     }
     if (door !== undefined && operation !== undefined) {

@@ -26,6 +26,7 @@ const VERB: VerbDescription = {
   path: 'attach',
   operands:
     '--artifact-type=<type> <name>{:<tag>|@<digest>} {<file>[:<layer_media_type>]|--annotation <key>=<value>} [...]',
+  purpose: 'the destination artifact for attaching',
   count: 1,
   orMore: true,
   summary: 'Attach files to an artifact; attaching the same files again adds nothing',

@@ -8,6 +8,7 @@ import { addDeletionOptions, deletionOptions, deletionPrinter, checkDeletion } f
 const VERB: VerbDescription = {
   path: 'blob delete',
   operands: '<name>@<digest>',
+  purpose: 'the target blob to delete',
   count: 1,
   summary: 'Delete a blob',
   aliases: ['remove', 'rm'],

@@ -14,6 +14,7 @@ import { descriptorText, descriptorAlone } from './print-fetched.js';
 const VERB: VerbDescription = {
   path: 'blob fetch',
   operands: '{--output <file> | --descriptor} <name>@<digest>',
+  purpose: 'the target blob to fetch',
   count: 1,
   summary: 'Fetch a blob and verify its digest',
   aliases: ['get'],

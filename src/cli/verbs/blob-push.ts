@@ -14,6 +14,7 @@ import { readTarget } from '../connection/layout-options.js';
 const VERB: VerbDescription = {
   path: 'blob push',
   operands: '<name>[@digest] <file>',
+  purpose: 'the destination to push to and the file to read blob content from',
   count: 2,
   summary: 'Push a file as a blob',
   examples: [

@@ -5,6 +5,7 @@ import { defineVerb, type VerbContext, type VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'certificate create',
   operands: '<key>',
+  purpose: 'the key that the certificate is for',
   count: 1,
   summary: 'Create a signing certificate for a key: self-signed, or a request for a certificate authority',
   examples: [

@@ -7,6 +7,7 @@ import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '.
 const VERB: VerbDescription = {
   path: 'completion',
   operands: '{bash|zsh|fish|powershell}',
+  purpose: 'the shell to make a script for',
   count: 1,
   summary: 'Print the completion script of a shell',
   examples: [

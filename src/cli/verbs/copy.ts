@@ -21,6 +21,7 @@ import { type ResultFormat, formatResult } from '../output/result.js';
 const VERB: VerbDescription = {
   path: 'copy',
   operands: '<from>{:<tag>|@<digest>} <to>[:<tag>[,<tag>][...]]',
+  purpose: 'the source and destination for copying',
   count: 2,
   summary: 'Copy an artifact, with its referrers, and verify that it has arrived',
   aliases: ['cp'],

@@ -22,6 +22,7 @@ import { refuseTogether } from '../errors.js';
 const VERB: VerbDescription = {
   path: 'discover',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the target artifact to discover referrers from',
   count: 1,
   summary: 'Show the referrers of a manifest as a tree: SBOMs, signatures, signatures of SBOMs',
   examples: [

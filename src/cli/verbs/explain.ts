@@ -12,6 +12,7 @@ import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'explain',
   operands: '{<name>[:<tag>|@<digest>]|<digest>|<id>}',
+  purpose: 'the tag, repository or digest, at the source or at the destination, or the id of a promotion',
   count: 1,
   summary: 'Show whether a tag, the tags of a repository or a digest are promoted, and if not, why not',
   examples: [

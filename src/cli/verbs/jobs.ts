@@ -18,6 +18,7 @@ import { RUN_COLUMNS } from './runs.js';
 const SUBMIT: VerbDescription = {
   path: 'jobs submit',
   operands: '<file>',
+  purpose: 'the file of the job, - for standard input',
   count: 1,
   summary: 'Submit a job, one JSON object (schemas/job.schema.json)',
   examples: [
@@ -32,6 +33,7 @@ const SUBMIT: VerbDescription = {
 const STATUS: VerbDescription = {
   path: 'jobs status',
   operands: '<id>',
+  purpose: 'the id of the job, or of its run',
   count: 1,
   summary: 'Show the state of a job',
   examples: [['State and steps', 'acr-promoter jobs status my-copy-1']],
@@ -39,6 +41,7 @@ const STATUS: VerbDescription = {
 const WAIT: VerbDescription = {
   path: 'jobs wait',
   operands: '<id>',
+  purpose: 'the id of the job, or of its run',
   count: 1,
   summary: 'Wait until a job has ended, and print its output',
   examples: [
@@ -60,6 +63,7 @@ const LIST: VerbDescription = {
 const CANCEL: VerbDescription = {
   path: 'jobs cancel',
   operands: '<id>',
+  purpose: 'the id of the job, or of its run',
   count: 1,
   summary: 'Cancel a job',
   examples: [

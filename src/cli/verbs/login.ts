@@ -8,6 +8,7 @@ import { defineVerb, operandAt, type Values, type VerbContext, type VerbDescript
 const VERB: VerbDescription = {
   path: 'login',
   operands: '<registry>',
+  purpose: 'the registry to log in to',
   count: 1,
   summary: 'Sign in to a registry: check the credential, and store it in the Docker config',
   examples: [

@@ -8,6 +8,7 @@ import { defineVerb, operandAt, type VerbContext, type VerbDescription } from '.
 const VERB: VerbDescription = {
   path: 'logout',
   operands: '<registry>',
+  purpose: 'the registry you want to log out',
   count: 1,
   summary: "Remove a registry's stored credential, if any",
   examples: [

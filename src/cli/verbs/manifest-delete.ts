@@ -8,6 +8,7 @@ import { addDeletionOptions, deletionOptions, deletionPrinter, checkDeletion } f
 const VERB: VerbDescription = {
   path: 'manifest delete',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the manifest to delete',
   count: 1,
   summary: 'Delete a manifest and all its tags',
   aliases: ['remove', 'rm'],

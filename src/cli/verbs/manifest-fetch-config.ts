@@ -10,6 +10,7 @@ import { descriptorAlone, printFetched } from './print-fetched.js';
 const VERB: VerbDescription = {
   path: 'manifest fetch-config',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the manifest config to fetch',
   count: 1,
   summary: 'Fetch the config of a manifest, byte for byte',
   aliases: ['get-config'],

@@ -15,6 +15,7 @@ import { refuseTogether } from '../errors.js';
 const VERB: VerbDescription = {
   path: 'manifest fetch',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the manifest to fetch',
   count: 1,
   summary: 'Fetch a manifest, byte for byte',
   aliases: ['get', 'show'],

@@ -18,6 +18,7 @@ import {
 const VERB: VerbDescription = {
   path: 'manifest index create',
   operands: '<target>[:<tag>[,<tag>][...]] <source>{<tag>|<digest>} [...]',
+  purpose: 'the destination index to create',
   count: 1,
   orMore: true,
   summary: 'Create an index of manifests in one repository, and push it',

@@ -17,6 +17,7 @@ import { refuseTogether } from '../errors.js';
 const VERB: VerbDescription = {
   path: 'manifest index update',
   operands: '<index>{:<tag>|@<digest>} [{--add|--merge|--remove} <manifest>{<tag>|<digest>}] [...]',
+  purpose: 'the target index to update',
   count: 1,
   summary: 'Add manifests to an index, remove others, and push the new index',
   examples: [

@@ -16,6 +16,7 @@ import { checkInput } from '../connection/blob-target.js';
 const VERB: VerbDescription = {
   path: 'manifest push',
   operands: '<name>[:<tag>[,<tag>][...]|@<digest>] <file>',
+  purpose: 'the destination to push to and the file to read manifest content from',
   count: 2,
   summary: 'Push a manifest byte for byte',
   examples: [

@@ -12,6 +12,7 @@ import { printOutcomes, outcomeOf } from '../output/promotion-lines.js';
 const VERB: VerbDescription = {
   path: 'promote',
   operands: '<name>:<tag>',
+  purpose: 'the image to promote',
   count: 1,
   summary: 'Promote a tag by rules: check evidence, attach SBOMs and signatures, copy with referrers, tag',
   examples: [

@@ -29,6 +29,7 @@ const LIST: VerbDescription = {
 const RUN: VerbDescription = {
   path: 'promotions run',
   operands: '{<name>:<tag>|<id>}',
+  purpose: 'the source tag, the destination or the id of the promotion',
   count: 1,
   summary: 'Start a run of a promotion, whatever its last outcome was',
   examples: [

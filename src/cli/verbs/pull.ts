@@ -22,6 +22,7 @@ import { readTarget } from '../connection/layout-options.js';
 const VERB: VerbDescription = {
   path: 'pull',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the artifact reference you want to pull',
   count: 1,
   summary: 'Pull the files of an artifact: all or none',
   examples: [

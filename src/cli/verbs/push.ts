@@ -24,6 +24,7 @@ import {
 const VERB: VerbDescription = {
   path: 'push',
   operands: '<name>[:<tag>[,<tag>][...]] <file>[:<type>] [...]',
+  purpose: 'the destination for pushing',
   count: 1,
   orMore: true,
   summary: 'Push files and folders as an artifact; the same files make the same digest',

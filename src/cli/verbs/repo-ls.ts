@@ -11,6 +11,7 @@ import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'repo ls',
   operands: '<registry>[/<namespace>]',
+  purpose: 'the target registry to list repositories from',
   count: 1,
   summary: 'List the repositories of a registry',
   aliases: ['list'],

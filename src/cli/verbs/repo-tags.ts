@@ -10,6 +10,7 @@ import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'repo tags',
   operands: '<name>[:<tag>|@<digest>]',
+  purpose: 'the target repository to list tags from',
   count: 1,
   summary: 'List the tags of a repository',
   aliases: ['show-tags'],

@@ -9,6 +9,7 @@ import { operandAt, type VerbContext, type VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'resolve',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the target artifact to resolve',
   count: 1,
   summary: 'Resolve a tag to its digest',
   aliases: ['digest'],

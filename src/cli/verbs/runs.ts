@@ -15,6 +15,7 @@ import type { RunInList, ShownRun } from '../app/answers.js';
 const LIST: VerbDescription = {
   path: 'runs',
   operands: '[<id>]',
+  purpose: 'the id of a run',
   count: 0,
   most: 1,
   summary: 'List the runs of promotions and jobs, or show one',
@@ -31,6 +32,7 @@ const LIST: VerbDescription = {
 const SHOW: VerbDescription = {
   path: 'runs show',
   operands: '<id>',
+  purpose: 'the id of the run',
   count: 1,
   summary: 'Show a run: its trigger, steps, durations, outcome and reason',
   examples: [['One run', 'acr-promoter runs show 7zzyb3s4v9-8m1c0k5xq2w7e9rt']],
@@ -38,6 +40,7 @@ const SHOW: VerbDescription = {
 const CANCEL: VerbDescription = {
   path: 'runs cancel',
   operands: '<id>',
+  purpose: 'the id of the run',
   count: 1,
   summary: 'Cancel a run',
   examples: [

@@ -17,6 +17,7 @@ import { defineVerb, noTagOrDigest, operandAt, type Values, type VerbContext, ty
 const VERB: VerbDescription = {
   path: 'sbom diff',
   operands: '<file|name{:<tag>|@<digest>}> <file|name{:<tag>|@<digest>}>',
+  purpose: 'the SBOMs or images to compare',
   count: 2,
   summary: 'Compare the packages of two SBOMs or images',
   examples: [

@@ -21,6 +21,7 @@ import { refuseTogether } from '../errors.js';
 const VERB: VerbDescription = {
   path: 'sbom',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the image to make SBOMs of',
   count: 1,
   summary: 'List the packages of an image, or write or attach its SBOM',
   examples: [

@@ -13,6 +13,7 @@ import { onTerminal } from '../output/status-line.js';
 const VERB: VerbDescription = {
   path: 'sign',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the artifact to sign',
   count: 1,
   summary:
     'Attach a Notary Project signature to a manifest, with a key on this machine; with --submit, with the key of the app',

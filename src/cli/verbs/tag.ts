@@ -10,6 +10,7 @@ import type { VerbContext, VerbDescription } from '../verb.js';
 const VERB: VerbDescription = {
   path: 'tag',
   operands: '<name>{:<tag>|@<digest>} <new_tag> [...]',
+  purpose: 'the artifact to be retagged and the tags to be added',
   count: 1,
   orMore: true,
   summary: 'Add tags to a manifest',

@@ -17,6 +17,7 @@ import { onTerminal } from '../output/status-line.js';
 const VERB: VerbDescription = {
   path: 'verify',
   operands: '<name>{:<tag>|@<digest>}',
+  purpose: 'the artifact to verify',
   count: 1,
   summary: 'Verify Notary Project signatures with a trust store or rules',
   examples: [
