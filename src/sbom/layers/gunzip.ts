@@ -1,9 +1,9 @@
-import { constants, createGunzip } from 'node:zlib';
+import { constants, createGunzip, type Gunzip } from 'node:zlib';
 import { PIECE_BYTES } from '../messages.js';
 import { layerInvalid } from '../sbom-errors.js';
 
 /** What Node's own streams call. */
-interface Inflater {
+interface Handle {
   writeSync(
     flush: number,
     input: Uint8Array,
@@ -13,6 +13,13 @@ interface Inflater {
     outputAt: number,
     outputBytes: number,
   ): void;
+}
+
+/** A stream that is used by its parts. */
+export interface Inflater {
+  stream: Gunzip;
+  handle: Handle;
+  state: Uint32Array;
 }
 
 const NOTHING = new Uint8Array(0);
@@ -27,18 +34,17 @@ export async function* gunzip(
   source: AsyncIterable<Uint8Array>,
   layer: string,
   free: ArrayBuffer[],
+  { stream, handle, state }: Inflater,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  const stream = createGunzip();
   try {
-    const { inflater, state } = insideOf(stream);
     let failure: string | undefined;
-    Object.assign(inflater, { onerror: (message: string) => (failure = message) });
+    Object.assign(handle, { onerror: (message: string) => (failure = message) });
     let output = memoryOf(free);
     let filled = 0;
     let hasEnded = false;
     const pieces = function* (input: Uint8Array, flush: number): Generator<Uint8Array<ArrayBuffer>> {
       for (let at = 0, isFull = true; isFull;) {
-        inflater.writeSync(flush, input, at, input.length - at, output, filled, output.length - filled);
+        handle.writeSync(flush, input, at, input.length - at, output, filled, output.length - filled);
         if (failure !== undefined) throw layerInvalid(layer, `it does not unpack: ${failure}`);
         const [room = 0, left = 0] = state;
         at = input.length - left;
@@ -65,10 +71,14 @@ function memoryOf(free: ArrayBuffer[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(free.pop() ?? new ArrayBuffer(PIECE_BYTES));
 }
 
-/** The parts of a stream that Node does not document, as npm's own reader of archives uses them. */
-function insideOf(stream: object): { inflater: Inflater; state: Uint32Array } {
-  const { _handle: inflater, _writeState: state } = stream as { _handle?: Inflater; _writeState?: unknown };
-  if (typeof inflater?.writeSync !== 'function' || !(state instanceof Uint32Array))
-    throw new Error('zlib of this Node has another inside');
-  return { inflater, state };
+/**
+ * Opens a stream by the parts that Node does not document, as npm's own reader of archives uses them.
+ * @returns undefined if this Node has other parts
+ */
+export function openInflater(): Inflater | undefined {
+  const stream = createGunzip();
+  const { _handle: handle, _writeState: state } = stream as { _handle?: Handle; _writeState?: unknown };
+  if (typeof handle?.writeSync === 'function' && state instanceof Uint32Array) return { stream, handle, state };
+  stream.destroy();
+  return undefined;
 }

@@ -1,5 +1,5 @@
 import type { Transform } from 'node:stream';
-import { createZstdDecompress } from 'node:zlib';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
 import {
   bareMediaType,
   InputError,
@@ -11,7 +11,7 @@ import {
 } from '../../oci/index.js';
 import { piecesOf } from '../blob-pieces.js';
 import { layerInvalid } from '../sbom-errors.js';
-import { gunzip } from './gunzip.js';
+import { gunzip, openInflater } from './gunzip.js';
 import { splitZstdFrames } from './zstd-frames.js';
 
 /** Media types of file systems that a runtime can read but this code cannot. */
@@ -62,8 +62,11 @@ export async function* unpackLayer(
   const bytes = done ? once(head) : resume(head, iterator);
   // containerd refuses what is no tar here; Docker and podman look at the first bytes.
   const isPlain = PLAIN.test(bareMediaType(mediaType)) && head.length >= TAR_BLOCK && hasTarChecksum(head);
-  if (!isPlain && isGzip(head)) yield* gunzip(bytes, layer, free);
-  else if (isPlain || !isZstd(head)) yield* piecesOf(bytes, free);
+  if (!isPlain && isGzip(head)) {
+    const inflater = openInflater();
+    if (inflater !== undefined) yield* gunzip(bytes, layer, free, inflater);
+    else yield* piecesOf(through(bytes, createGunzip({ chunkSize: CHUNK_BYTES }), layer), free);
+  } else if (isPlain || !isZstd(head)) yield* piecesOf(bytes, free);
   else {
     const frames = splitZstdFrames(bytes, layer, onZstdFrame);
     yield* piecesOf(through(frames, createZstdDecompress({ chunkSize: CHUNK_BYTES }), layer), free);

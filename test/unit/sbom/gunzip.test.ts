@@ -3,7 +3,8 @@ import { buffer } from 'node:stream/consumers';
 import { createGunzip, gzipSync } from 'node:zlib';
 import { describe, expect, test } from '@jest/globals';
 import { PIECE_BYTES } from '../../../src/sbom/messages.js';
-import { gunzip } from '../../../src/sbom/layers/gunzip.js';
+import { gunzip, openInflater, type Inflater } from '../../../src/sbom/layers/gunzip.js';
+import { unpackLayer } from '../../../src/sbom/layers/unpack.js';
 import { randomOf } from '../../interop/layers/mutated-layers.js';
 import { propertyRuns } from '../../support/property-runs.js';
 
@@ -12,10 +13,16 @@ function* split(bytes: Buffer, most: number): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += most) yield bytes.subarray(at, at + most);
 }
 
+function opened(): Inflater {
+  const inflater = openInflater();
+  if (inflater === undefined) throw new Error('zlib of this Node has other parts');
+  return inflater;
+}
+
 async function unpacked(packed: Buffer, most: number): Promise<Buffer | 'refused'> {
   const pieces: Buffer[] = [];
   try {
-    for await (const piece of gunzip(Readable.from(split(packed, most)), 'sha256:0', []))
+    for await (const piece of gunzip(Readable.from(split(packed, most)), 'sha256:0', [], opened()))
       pieces.push(Buffer.from(piece));
   } catch (error) {
     expect(error).toMatchObject({ code: 'LAYER_INVALID' });
@@ -67,7 +74,7 @@ describe('gzip', () => {
     const free: ArrayBuffer[] = [];
     const used = new Set<ArrayBuffer>();
     let length = 0;
-    for await (const piece of gunzip(Readable.from([packed]), 'sha256:0', free)) {
+    for await (const piece of gunzip(Readable.from([packed]), 'sha256:0', free, opened())) {
       length += piece.length;
       expect(piece.every((byte, at) => byte === (at % 2 === 0 ? 97 : 98))).toBe(true);
       used.add(piece.buffer);
@@ -75,5 +82,25 @@ describe('gzip', () => {
     }
     expect(length).toBe(20 * PIECE_BYTES + 5);
     expect(used.size).toBe(1);
+  });
+
+  test('is unpacked by a stream if zlib of this Node has other parts', async () => {
+    const content = Buffer.from(Array.from({ length: 5000 }, (_, at) => (at * at) % 251));
+    const packed = gzipSync(content);
+    const { stream, handle } = opened();
+    stream.destroy();
+    const prototype = Object.getPrototypeOf(handle) as object;
+    const before = Object.getOwnPropertyDescriptor(prototype, 'writeSync');
+    Object.defineProperty(prototype, 'writeSync', { value: undefined, configurable: true });
+    try {
+      expect(openInflater()).toBeUndefined();
+      const layer = { digest: 'sha256:0', mediaType: 'application/vnd.oci.image.layer.v1.tar+gzip' } as const;
+      const pieces: Buffer[] = [];
+      for await (const piece of unpackLayer(Readable.from([packed]), layer, () => {})) pieces.push(Buffer.from(piece));
+      expect(Buffer.concat(pieces)).toEqual(content);
+    } finally {
+      if (before === undefined) Reflect.deleteProperty(prototype, 'writeSync');
+      else Object.defineProperty(prototype, 'writeSync', before);
+    }
   });
 });
