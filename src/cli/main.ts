@@ -1,6 +1,7 @@
 import { addAbortSignal } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
+import { setFlagsFromString } from 'node:v8';
 import { run } from './run.js';
 import { LineReader } from './standard-input.js';
 
@@ -12,6 +13,9 @@ process.removeAllListeners('warning');
 process.on('warning', (warning) => {
   if (warning.name !== 'ExperimentalWarning') for (const print of printWarnings) print(warning);
 });
+
+// The place for young objects does not grow for what the streams of layers leave behind: a tenth less memory.
+if (process.argv[2] === 'sbom') setFlagsFromString('--semi-space-growth-factor=1');
 
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

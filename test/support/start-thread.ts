@@ -3,10 +3,14 @@ import type { LayerThread, UnpackingThread } from '../../src/sbom/start-thread.j
 import { serve } from '../../src/sbom/worker/serve.js';
 import { serveUnpacker } from '../../src/sbom/worker/unpacker.js';
 
-/** Reads layers in this thread, over the same messages: a thread of its own cannot load the sources of a test. */
+/**
+ * Reads layers in this thread, over the same messages: a thread of its own cannot load the sources of a test. As with a
+ * thread, only who listens keeps the process running.
+ */
 export function startThread(): LayerThread {
   const { port1, port2 } = new MessageChannel();
   serve(port2);
+  port2.unref();
   return { ...threadBehind(port1), listen: (onMessage) => void port1.on('message', onMessage) };
 }
 
@@ -14,6 +18,7 @@ export function startThread(): LayerThread {
 export function startUnpacker(): UnpackingThread {
   const { port1, port2 } = new MessageChannel();
   serveUnpacker(port2);
+  port2.unref();
   return { ...threadBehind(port1), listen: (onMessage) => void port1.on('message', onMessage) };
 }
 

@@ -1,5 +1,4 @@
 import { stat } from 'node:fs/promises';
-import { setFlagsFromString } from 'node:v8';
 import { InputError, type Digest } from '../../oci/index.js';
 import { classifyGraph } from '../../evidence/classify.js';
 import { resolveRoot, type Opened } from '../../operations/operation.js';
@@ -32,8 +31,6 @@ export async function openForSbom(
   io: Io,
   open: () => Promise<Omit<OpenedForSbom, 'generator'>>,
 ): Promise<OpenedForSbom> {
-  // The place for young objects does not grow for what streams leave behind: a tenth less memory.
-  setFlagsFromString('--semi-space-growth-factor=1');
   const generator = sbomGenerator(io.env, { startsAtOnce: true });
   return { ...(await open()), generator };
 }
