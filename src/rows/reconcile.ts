@@ -138,7 +138,7 @@ async function replaceOrphaned(
   const interrupted = countInterrupted(row, steps);
   const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
   const { result, run } = await endRunRow(ports, runId, isFailure ? LOST : INTERRUPTED);
-  // This run may have written the destination tag. The next run that finds its digest there sends the result event.
+  // This run may have written to the destination. The next run that finds its digest there sends the result event.
   const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
   const known = { ...current, value: { ...row, unconfirmed: put ?? row.unconfirmed } };
   const answers = run?.input.kind === 'promotion' ? run.input.rule : undefined;

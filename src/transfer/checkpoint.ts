@@ -159,7 +159,7 @@ export interface KeptAnswer extends Answer {
 
 // Each document has lines of JSON: a question with its answer, or a question whose answer is no longer valid.
 
-const descriptor = z.unknown().transform((value): Descriptor => parseDescriptor(value, 'a kept answer'));
+const descriptor = z.unknown().transform((value): Descriptor => parseDescriptor(value, 'a checkpoint'));
 const lineSchema = z.object({
   question: z.string(),
   /** Null if the answer is no longer valid. */
