@@ -9,8 +9,14 @@ import { markSent, transportErrorFrom } from './network-error.js';
 import type { StreamBody, Transport, TransportRequest, TransportResponse } from './transport.js';
 import { redactUrl } from './urls.js';
 
+/** Bytes of a response that is read by the stream's own iterator, which leaves less behind if there is one chunk. */
+const SMALL_BYTES = 64 * 1024;
+
 /** Yields each chunk as it was received. The iterator of a stream copies all waiting chunks into a new one. */
-const AS_RECEIVED = { close: ['end', 'close'], highWaterMark: 1, lowWaterMark: 1 };
+async function* asReceived(body: Readable): AsyncGenerator<Uint8Array> {
+  const events = on(body, 'data', { close: ['end', 'close'], highWaterMark: 1, lowWaterMark: 1 });
+  for await (const [chunk] of events as AsyncIterable<[Uint8Array]>) yield chunk;
+}
 
 /** Bytes of a response that wait until they are read. With undici's 64 KiB, the connection pauses too often. */
 const WAITING_BYTES = 256 * 1024;
@@ -137,7 +143,9 @@ export function createSend(options: DispatcherOptions = {}): Transport & { close
       try {
         // An error that came before is not emitted again.
         if (response.body.errored) throw response.body.errored;
-        for await (const [chunk] of on(response.body, 'data', AS_RECEIVED) as AsyncIterable<[Uint8Array]>) {
+        const isSmall = Number(response.headers['content-length'] ?? Infinity) <= SMALL_BYTES;
+        const chunks = isSmall ? response.body : asReceived(response.body);
+        for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
           receivedBytes += chunk.length;
           yield chunk;
         }
