@@ -89,7 +89,7 @@ async function stageEntries(
     return writes.start(() => staged.file(target, content(), attributes));
   };
 
-  /** A copy counts with all its bytes. */
+  /** A hard link becomes a copy, whose bytes count once more. */
   const stageHardLink = async (path: string, to: string, attributes: FileAttributes): Promise<void> => {
     const original = entries.hardLinkTarget(path, to);
     budget.take(title, original.sizeBytes);

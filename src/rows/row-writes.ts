@@ -25,7 +25,7 @@ export async function untilWritten<T>(id: string, attempt: () => Promise<T | und
 
 /**
  * Changes a run's row. Can be repeated.
- * @param change returns the changed row; undefined to leave it as it is
+ * @param change returns the changed row, or undefined if nothing is to be written
  * @param known the row, if it was just read
  * @returns the row after that; undefined if there is none
  * @throws PromoterError `ROW_CONTENDED` (transient)

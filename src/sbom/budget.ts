@@ -13,7 +13,7 @@ const COUNTED = {
 } as const;
 type Counted = keyof typeof COUNTED;
 
-/** Counts that depend only on the stream of a layer, not on which of its files are read. */
+/** Counts that are the same whichever files of a layer are read. */
 const STREAMED: ReadonlySet<string> = new Set<keyof Counts>([
   'unpackedBytes',
   'zstdFrames',

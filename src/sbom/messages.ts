@@ -39,7 +39,7 @@ export type FromWorker =
   | { type: 'done'; sboms: Sbom[] }
   | { type: 'failed'; error: FailedWork };
 
-/** What that thread gets from the main thread. */
+/** What the main thread sends to the thread that reads layers. */
 export type ToWorker =
   /** `unpacker` is the end of a channel to the thread that unpacks. */
   { type: 'start'; work: ImageWork; unpacker: MessagePort } | { type: 'answer'; id: number; bytes?: Uint8Array };
@@ -47,7 +47,7 @@ export type ToWorker =
 /** What the thread that unpacks layers sends to the main thread. */
 export type FromUnpacker = Pull | Close;
 
-/** What that thread gets from the main thread. */
+/** What the main thread sends to the thread that unpacks layers. */
 export type ToUnpacker =
   | { type: 'start'; reader: MessagePort; zstdWindowBytes: number }
   /** Up to the allowed number of packed pieces follow. */

@@ -60,7 +60,7 @@ const CHORES = {
   subjectIndex: removeFromIndex,
 } satisfies Record<string, Chore>;
 
-/** How many of each were removed. */
+/** For each chore, how many things it removed. */
 export type Removed = Record<keyof typeof CHORES, number>;
 
 /**

@@ -173,7 +173,7 @@ function lineOf(verb: string, text: string): string {
   return `${verb.padEnd(9)} ${onTerminal(text)}`;
 }
 
-/** The rows of a first run. */
+/** The rows of a promotion and of its first run. */
 function rowsOf(
   { rule, source }: LocalPromotion,
   { promotionId: id, runId }: { promotionId: string; runId: string },

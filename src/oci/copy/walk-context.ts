@@ -94,7 +94,7 @@ export interface Referring {
   tagged: { tag: string; descriptor: Descriptor }[];
 }
 
-/** A manifest that was fetched. */
+/** A manifest as fetched, and as parsed. */
 export interface Read {
   fetched: FetchedManifest;
   /** Or why it cannot be parsed. */

@@ -5,7 +5,7 @@ import type { Skips } from './skips.js';
  * Characters of the names, relations and paths that one database may contribute. The largest real ones have 20 million.
  */
 const MOST_CHARS = 64 * 1024 * 1024;
-/** Approximate memory of a string besides its characters, in characters. */
+/** What a string needs besides its characters, counted in characters: an estimate. */
 const STRING_CHARS = 16;
 
 /**

@@ -82,7 +82,7 @@ export class FileTree {
     this.#files[layer] = [this.#firstFile, this.#layers.length];
   }
 
-  /** The number of the file that an entry of a layer made. It may have been removed since. */
+  /** The number of the file that was made by this entry of a layer. A later layer may have removed the file. */
   fileOf({ layer, index }: FilePlace): number | undefined {
     let [low, end] = this.#files[layer] ?? [0, 0];
     // The files of a layer are in the order of its archive.

@@ -22,7 +22,7 @@ export interface UnpackerPort {
 
 /** Frames of zstd that are counted at once. */
 const FRAMES_AT_ONCE = 1000;
-/** Layers with larger windows are unpacked one at a time. */
+/** Layers of zstd whose window has more bytes are unpacked one at a time. */
 const MUCH_MEMORY = 8 * 1024 * 1024;
 
 /**
