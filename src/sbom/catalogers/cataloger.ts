@@ -127,6 +127,11 @@ export interface Cataloger<F = unknown> {
   readonly maxBytes: number;
   /** Whether to read the file at this path (clean, relative to the root). Called for every file, so it must be fast. */
   wants(path: string): boolean;
+  /**
+   * Whether a symbolic link may give the file a path that the cataloger wants. The reading is used only then, and the
+   * layer is not read once more. Called for each file that the cataloger does not want by its path.
+   */
+  mayWant?(path: string): boolean;
   /** Whether to read a file by its first bytes. Called for each file that no cataloger wants by its path. */
   recognizes?(head: Uint8Array, size: number, mode: number): boolean;
   /**

@@ -15,8 +15,8 @@ export interface FileReading {
   index: number;
   /** Name of the cataloger. {@link RECOGNIZERS}: none recognized the content when it was read once more. */
   cataloger: string;
-  /** True if the cataloger recognized the content and did not want the path. */
-  isRecognized: boolean;
+  /** Why it was read: a cataloger wants the path, recognizes the content, or may want a path that links to the file. */
+  by: 'path' | 'content' | 'link';
   reading: Reading;
 }
 
@@ -116,6 +116,11 @@ export async function readLayer(
   return { diffId: diffId(), ...pass.result, counts: budget.counts };
 }
 
+interface FileReader {
+  cataloger: Cataloger;
+  by: FileReading['by'];
+}
+
 class LayerPass {
   readonly #options: LayerOptions;
   readonly #recognizers: readonly Cataloger[];
@@ -177,10 +182,10 @@ class LayerPass {
     const isRecognized = asked === undefined ? byPath.length === 0 : asked.has(RECOGNIZERS);
     // What no cataloger wanted by its path was shown to the recognizers when the layer was first read.
     if (asked !== undefined && (isRecognized || wanting === undefined))
-      this.#keep(index, RECOGNIZERS, false, entry.sparse && mayRun(entry) ? { gaps: [SPARSE] } : {});
+      this.#keep(index, RECOGNIZERS, 'path', entry.sparse && mayRun(entry) ? { gaps: [SPARSE] } : {});
     if (entry.sparse) {
       // The archive has pieces of the file, not its bytes.
-      for (const reader of byPath) this.#keep(index, reader.name, false, { gaps: [SPARSE] });
+      for (const reader of byPath) this.#keep(index, reader.name, 'path', { gaps: [SPARSE] });
       if (asked === undefined && byPath.length === 0 && mayRun(entry)) this.#gap(path, SPARSE);
       return;
     }
@@ -190,7 +195,16 @@ class LayerPass {
     const recognizers = isRecognized
       ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
       : [];
-    await this.#read(entry, index, path, content, byPath, recognizers, isProgram || asked?.has(DIGESTS) === true);
+    const linked =
+      asked === undefined
+        ? catalogers.filter((each) => each !== wanting && entry.size <= each.maxBytes && each.mayWant?.(path))
+        : [];
+    const readers = [
+      ...byPath.map((cataloger) => ({ cataloger, by: 'path' as const })),
+      ...recognizers.map((cataloger) => ({ cataloger, by: 'content' as const })),
+      ...linked.map((cataloger) => ({ cataloger, by: 'link' as const })),
+    ];
+    await this.#read(entry, index, path, content, readers, isProgram || asked?.has(DIGESTS) === true);
   }
 
   /** @returns true for a program */
@@ -210,21 +224,18 @@ class LayerPass {
     index: number,
     path: string,
     content: EntryContent,
-    byPath: readonly Cataloger[],
-    recognizers: readonly Cataloger[],
+    wanting: readonly FileReader[],
     isListed: boolean,
   ): Promise<void> {
     const { budget, needMuchMemory, only } = this.#options;
-    const isRecognized = (reader: Cataloger): boolean => !byPath.includes(reader);
-    const wanting = [...byPath, ...recognizers];
-    const reading = wanting.filter((reader) => {
-      if (entry.size <= reader.maxBytes) return true;
+    const reading = wanting.filter(({ cataloger, by }) => {
+      if (entry.size <= cataloger.maxBytes) return true;
       const detail = `a file of ${entry.size} bytes, which is too large`;
-      this.#keep(index, reader.name, isRecognized(reader), { gaps: [{ cause: 'file-too-large', detail }] });
+      this.#keep(index, cataloger.name, by, { gaps: [{ cause: 'file-too-large', detail }] });
       return false;
     });
     // Whether a package of the distribution owns a file depends on its digest. A file that is read once more gets all digests.
-    const mayBeListed = isListed || wanting.some(({ kind }) => kind !== 'os');
+    const mayBeListed = isListed || wanting.some(({ cataloger }) => cataloger.kind !== 'os');
     const algorithms = only === undefined ? this.#likely.algorithmsFor(path, isListed) : ALGORITHMS;
     const digest = async (file: LayerFile): Promise<void> => {
       this.#found.digests.push({ index, digests: await fileDigests(file.chunks(), algorithms) });
@@ -232,24 +243,24 @@ class LayerPass {
     const hasDigest = mayBeListed && algorithms.length > 0;
     if (mayBeListed && !hasDigest) this.#found.digests.push({ index, digests: [] });
     if (!hasDigest && reading.length === 0) return;
-    const whole = reading.some(({ maxBytes }) => maxBytes < Infinity);
+    const whole = reading.some(({ cataloger }) => cataloger.maxBytes < Infinity);
     if (whole) budget.take('readBytes', entry.size);
     const end = whole && entry.size > MUCH_MEMORY ? await needMuchMemory('file') : undefined;
-    const readers = reading.map((reader) => (file: LayerFile) => readSafely(reader, file, content));
+    const readers = reading.map(({ cataloger }) => (file: LayerFile) => readSafely(cataloger, file, content));
     let read: (Reading | void)[];
     try {
       read = await content.readBy<Reading | void>(hasDigest ? [...readers, digest] : readers);
     } finally {
       end?.();
     }
-    for (const [at, reader] of reading.entries()) this.#keep(index, reader.name, isRecognized(reader), read[at] ?? {});
+    for (const [at, { cataloger, by }] of reading.entries()) this.#keep(index, cataloger.name, by, read[at] ?? {});
   }
 
-  #keep(index: number, cataloger: string, isRecognized: boolean, reading: Reading): void {
+  #keep(index: number, cataloger: string, by: FileReading['by'], reading: Reading): void {
     const { budget } = this.#options;
     budget.take('packages', reading.packages?.length ?? 0);
     budget.take('packageChars', charsOf(reading));
-    this.#found.files.push({ index, cataloger, isRecognized, reading });
+    this.#found.files.push({ index, cataloger, by, reading });
   }
 }
 

@@ -108,7 +108,7 @@ class Image {
       if (this.#readingOf(file, cataloger) === undefined) missing.push([file, cataloger.name]);
     for (const file of found.others.keys()) {
       const readings = this.#readingsOf(file);
-      const isSeen = readings.some(({ isRecognized, cataloger }) => isRecognized || cataloger === RECOGNIZERS);
+      const isSeen = readings.some(({ by, cataloger }) => by === 'content' || cataloger === RECOGNIZERS);
       if (!isSeen) missing.push([file, RECOGNIZERS]);
     }
     await this.#readMore(missing);
@@ -170,7 +170,8 @@ class Image {
     const read = new Set<number | undefined>();
     const programs = new Map<number | undefined, Pick<ProgramFile, 'interpreter'>>();
     for (const [layer, reading] of this.#readings.entries()) {
-      for (const { index } of reading?.files ?? []) read.add(this.#tree.fileOf({ layer, index }));
+      for (const { index, by } of reading?.files ?? [])
+        if (by !== 'link') read.add(this.#tree.fileOf({ layer, index }));
       for (const { index, interpreter } of reading?.programs ?? [])
         programs.set(this.#tree.fileOf({ layer, index }), { ...(interpreter !== undefined && { interpreter }) });
     }
@@ -200,11 +201,11 @@ class Image {
       else files.get(cataloger)?.push({ path, layer: this.#layerOf(file), reading });
     }
     for (const [file, path] of found.others) {
-      for (const { isRecognized, cataloger, reading } of this.#readingsOf(file)) {
+      for (const { by, cataloger, reading } of this.#readingsOf(file)) {
         const recognizer = CATALOGERS.find(({ name }) => name === cataloger);
         if (cataloger === RECOGNIZERS)
           for (const { cause, detail } of reading.gaps ?? []) this.#gaps.add(cause, `${detail} (${path})`);
-        if (isRecognized && recognizer !== undefined)
+        if (by === 'content' && recognizer !== undefined)
           files.get(recognizer)?.push({ path, layer: this.#layerOf(file), reading });
       }
     }

@@ -279,6 +279,21 @@ describe('links', () => {
     expect(gapCounts.map(({ cause }) => cause).filter((cause) => cause !== 'archive-doubtful')).toEqual([]);
   });
 
+  test('the npm packages of Debian are behind links, and their layer is read once', async () => {
+    const manifest = npmPackage('usr/share/nodejs/a', 'a', '1.0.0');
+    const { purls, opened } = await sbomOf([await layerOf(symlink('usr/share/node_modules', 'nodejs'), manifest)]);
+    expect(purls).toEqual([A]);
+    // The config and the layer.
+    expect(opened).toHaveLength(2);
+  });
+
+  test('a package.json to which no link leads is no package', async () => {
+    const manifest = npmPackage('usr/share/nodejs/a', 'a', '1.0.0');
+    const { purls, opened } = await sbomOf([await layerOf(manifest)]);
+    expect(purls).toEqual([]);
+    expect(opened).toHaveLength(2);
+  });
+
   test('links that multiply each other end as a gap', async () => {
     const folders = Array.from({ length: 9 }, (_, index) => `f${index}`);
     const links = folders.flatMap((from) => folders.map((to) => symlink(`${from}/${to}`, `../${to}`)));
