@@ -1,10 +1,9 @@
 import { formatDuration } from '../rules/duration.js';
 import { closePromotion } from '../rows/generation.js';
-import { asStopped, endingOf } from '../rows/run-end.js';
+import { asStopped, endingOf, unconfirmedDigest } from '../rows/run-end.js';
 import type { RunRow, SourceTag } from '../rows/run-row.js';
 import type { InputOf, ResultOf } from '../rows/step-contract.js';
 import type { closeRunContract } from './contracts.js';
-import { tagDestinationContract } from '../transfer/contracts.js';
 import { resolveTag, CLOSING_LOOK_MS } from '../transfer/tag.js';
 import type { Ports } from '../ports/ports.js';
 import type { StepCall, StepReply } from '../ports/step.js';
@@ -22,8 +21,8 @@ import type { PromotionRow } from '../rows/promotion-row.js';
 /** How long after a push its tag may be missing, in milliseconds: a replica may be stale. */
 const LATE_PUSH_MS = 15 * 60_000;
 
-/** Outcomes after which a referrer that was not found is looked for again. */
-const LOOKS: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
+/** Outcomes of runs that had nothing left to do. Afterwards, a referrer that was not found is looked for again. */
+const SUCCESSES: ReadonlySet<string> = new Set(['promoted', 'unchanged', 'observed']);
 
 type Asked = InputOf<typeof closeRunContract>;
 type Input = Omit<Asked, 'generation'> & { generation: number };
@@ -56,10 +55,10 @@ export async function closeRunStep(
     return { retryAfterMs: ending.pauseMs };
   }
   const { outcome } = ending.result;
+  const isSuccess = SUCCESSES.has(outcome);
   // A run that failed may not have copied the referrers that it found.
-  const looked = LOOKS.has(outcome) ? asked.looked : undefined;
-  const isUnsure = (outcome === 'failed' || outcome === 'cancelled') && (await mayHaveTagged(ports, runId));
-  const unconfirmed = isUnsure ? run.digest : undefined;
+  const looked = isSuccess ? asked.looked : undefined;
+  const unconfirmed = isSuccess ? undefined : unconfirmedDigest(run, await ports.store.listProgress(runId));
   const ended = { generation: input.generation, rule, result: ending.result, looked, unconfirmed };
   const closed = await closePromotion(ports, promotionId, runId, ended, { run: known, row });
   if (looked !== undefined && looked.unseen.length > 0 && closed === 'closed') {
@@ -69,12 +68,6 @@ export async function closeRunStep(
   // If the process stops here, the schedule sends the event.
   if (ending.result.outcome !== 'unchanged') await sendResultEvent(ports, runId, did);
   return { done: closed };
-}
-
-/** True if the step that writes the tag was called and did not return: the registry may have received the request. */
-async function mayHaveTagged({ store }: RunPorts, runId: string): Promise<boolean> {
-  const steps = await store.listProgress(runId);
-  return steps.some(({ step, state }) => step === tagDestinationContract.name && state !== 'done');
 }
 
 /**

@@ -85,8 +85,8 @@ export const promotionRowSchema = z.object({
   /** Superseded runs in a row at this `generation`. */
   superseded: z.object({ times: z.number(), generation: z.number() }).optional(),
   /**
-   * A digest that a run may have written to the destination tag without sending a result event. The run that finds it
-   * there sends the event.
+   * The digest of a run that may have written to the destination and did not succeed. The run that finds it there sends
+   * the result event.
    */
   unconfirmed: z.string().optional(),
 });

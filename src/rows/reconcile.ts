@@ -1,5 +1,5 @@
 import { deadlineMs, type Rule } from '../rules/rule.js';
-import { rowAfterRun, closedRow, INTERRUPTED, endRunRow, type Answer } from './run-end.js';
+import { rowAfterRun, closedRow, INTERRUPTED, endRunRow, unconfirmedDigest, type Answer } from './run-end.js';
 import type { RunPorts } from '../ports/run-ports.js';
 import type { RunResult } from './run-row.js';
 import type { PromotionRow } from './promotion-row.js';
@@ -109,12 +109,6 @@ function livesUntilMs({ state, updatedAt, waitsFor }: StepProgress): number {
   return waitsFor === undefined ? writtenMs + LONGEST_TURN_MS : Date.parse(waitsFor.nextAt);
 }
 
-/**
- * Steps that write to the destination. If such a step was interrupted and the next run finds everything there, that run
- * sends the result event.
- */
-const WRITES: ReadonlySet<string> = new Set(['copy', 'tagDestination']);
-
 /** Interrupted runs in a row, without a trigger or progress, after which the promotion fails. */
 const MOST_INTERRUPTED = 3;
 
@@ -138,9 +132,7 @@ async function replaceOrphaned(
   const interrupted = countInterrupted(row, steps);
   const isFailure = interrupted.times >= MOST_INTERRUPTED && rule !== undefined;
   const { result, run } = await endRunRow(ports, runId, isFailure ? LOST : INTERRUPTED);
-  // This run may have written to the destination. The next run that finds its digest there sends the result event.
-  const put = steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
-  const known = { ...current, value: { ...row, unconfirmed: put ?? row.unconfirmed } };
+  const known = { ...current, value: { ...row, unconfirmed: unconfirmedDigest(run, steps) ?? row.unconfirmed } };
   const answers = run?.input.kind === 'promotion' ? run.input.rule : undefined;
   // If a trigger came after the request to stop, the next tick opens a run for it.
   if (run !== undefined && answers !== undefined && result.outcome === 'cancelled') {

@@ -2,6 +2,7 @@ import { fingerprint, type Rule } from '../rules/rule.js';
 import { NO_NEWS, answered as answeredNews, isAnsweredBy, lookedFor, type Looked, type News } from './news.js';
 import type { PromotionRow, PromotionState } from './promotion-row.js';
 import type { RunResult, RunRow } from './run-row.js';
+import type { StepProgress } from './step-progress.js';
 import { cancelledResult } from './cancellation.js';
 import { failurePauseMs } from '../rules/decide.js';
 import type { RunPorts } from '../ports/run-ports.js';
@@ -66,7 +67,7 @@ export interface Answer {
   rule: Rule;
   /** Referrers that triggers reported, if the run looked for them. */
   looked?: Looked | undefined;
-  /** A digest that the run may have written to the destination tag. */
+  /** See `unconfirmedDigest`. */
   unconfirmed?: string | undefined;
 }
 
@@ -157,7 +158,7 @@ function confirmed(row: PromotionRow, result: RunResult): RunResult {
   return {
     ...result,
     outcome: 'promoted',
-    reason: 'an earlier run promoted it, and ended before it could report that',
+    reason: 'an earlier run copied it, but did not end as promoted',
   };
 }
 
@@ -175,10 +176,23 @@ function keptOf(
     const times = timesSuperseded(row, generation);
     return { superseded: times > 0 ? { times, generation } : undefined, unconfirmed };
   }
-  if (result.outcome === 'promoted' || result.outcome === 'unchanged')
-    return { superseded: undefined, unconfirmed: undefined };
-  // After TAG_LOST: the run wrote the tag, but could not read it back.
-  return { superseded: undefined, unconfirmed: result.code === 'TAG_LOST' ? result.digest : unconfirmed };
+  const isConfirmed = result.outcome === 'promoted' || result.outcome === 'unchanged';
+  return { superseded: undefined, unconfirmed: isConfirmed ? undefined : unconfirmed };
+}
+
+/** Steps that write to the destination. */
+const WRITES: ReadonlySet<string> = new Set(['copy', 'tagDestination']);
+
+/**
+ * The digest of a run that did not succeed, if the run may have written to the destination. The next run that finds the
+ * digest there sends the result event.
+ * @param steps of the run
+ */
+export function unconfirmedDigest(
+  run: Pick<RunRow, 'digest'> | undefined,
+  steps: readonly StepProgress[],
+): string | undefined {
+  return steps.some(({ step }) => WRITES.has(step)) ? run?.digest : undefined;
 }
 
 /**

@@ -1,6 +1,10 @@
+import type { PromotionRow } from '../../../src/rows/promotion-row.js';
+import type { RunRow } from '../../../src/rows/run-row.js';
+import type { World } from '../../support/world.js';
 import type { App } from './app.js';
 import { WORKER_DIED } from './engine.js';
 import type { Known } from './happenings.js';
+import type { Watches } from './watches.js';
 
 /** Outcomes that have a result event. */
 const TOLD = new Set(['promoted', 'observed', 'refused', 'failed', 'cancelled']);
@@ -47,6 +51,7 @@ export async function restProblems({ world, engine, watches }: App, known: Known
     if (row.last !== undefined && TOLD.has(row.last.outcome) && !told.has(row.last.runId)) {
       problems.push(`promotion ${row.id}: no result event of run ${row.last.runId}, ${row.last.outcome}`);
     }
+    problems.push(...(await copiedInSilence(store, watches, row)));
   }
   let from: string | undefined;
   do {
@@ -60,4 +65,18 @@ export async function restProblems({ world, engine, watches }: App, known: Known
     from = page.next;
   } while (from !== undefined);
   return problems;
+}
+
+/** What is in sync since a run copied it: that run or a later one has ended as promoted. */
+async function copiedInSilence(store: World['store'], watches: Watches, row: PromotionRow): Promise<string[]> {
+  let outcomes: string[] = [];
+  let copied: RunRow | undefined;
+  for (const id of watches.opened) {
+    const run = (await store.getRun(id))?.value;
+    if (run?.input.kind !== 'promotion' || run.input.promotionId !== row.id) continue;
+    if ((await store.listProgress(id)).some(({ step }) => step === 'copy')) [copied, outcomes] = [run, []];
+    outcomes.push(run.result?.outcome ?? '');
+  }
+  if (row.state !== 'in_sync' || copied?.digest !== row.last?.digest || outcomes.includes('promoted')) return [];
+  return [`promotion ${row.id}: run ${copied?.id} copied ${copied?.digest}, and then ${outcomes.join(', ')}`];
 }

@@ -6,6 +6,8 @@ import { closeRunStep } from '../../../src/promotions/close-run.js';
 import { writeBegun } from '../../../src/promotions/observe.js';
 import type { InputOf } from '../../../src/rows/step-contract.js';
 import type { closeRunContract } from '../../../src/promotions/contracts.js';
+import { copyContract, tagDestinationContract } from '../../../src/transfer/contracts.js';
+import type { StepProgress } from '../../../src/rows/step-progress.js';
 import { breakEverywhere } from '../../support/breaking.js';
 import { DESTINATION, begin, newCall, newWorld, openRun, rowOf, runOf, type World } from '../../support/world.js';
 
@@ -290,52 +292,57 @@ describe('runs that are superseded again and again without a trigger', () => {
   });
 });
 
-describe('a digest that a run wrote and could not read back', () => {
-  const lost = { outcome: 'failed', code: 'TAG_LOST', reason: 'y', remedy: 'z', digest: 'sha256:a' } as const;
-  async function followed(outcome: Outcome, digest: string): Promise<unknown> {
-    expect(await close('failed', { result: lost })).toBe('closed');
-    await openRun(world);
-    const { runId = '' } = await rowOf(world, run.promotionId);
-    run = { ...run, runId };
-    await begin(world, run);
-    expect(await closeIn(world, input(outcome, { generation: 2, result: { outcome, digest } }))).toBe('closed');
-    return events().at(-1);
-  }
-
-  test('is there at the next look: the run ends as promoted, and a result event is sent', async () => {
-    expect(await followed('unchanged', 'sha256:a')).toMatchObject({
-      id: run.runId,
-      type: 'acr-promoter.promotion.promoted',
-      data: { digest: 'sha256:a', reason: expect.stringContaining('an earlier run') },
-    });
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ state: 'in_sync', last: { outcome: 'promoted' } });
-    expect(await rowOf(world, run.promotionId)).not.toHaveProperty('unconfirmed');
-  });
-
-  test('stays unchanged if the tag has another digest at the next run', async () => {
-    expect(await followed('unchanged', 'sha256:b')).toMatchObject({ data: { code: 'TAG_LOST' } });
-    expect(await rowOf(world, run.promotionId)).toMatchObject({ last: { outcome: 'unchanged' } });
-  });
-});
-
-describe('a run that ends although the step that writes the tag was called', () => {
-  test.each([
-    ['failed', 'failed', 'promoted'],
-    ['cancelled', 'working', 'promoted'],
-    ['failed', 'done', 'unchanged'],
-  ] as const)('as %s, with that step %s: the next run that finds its digest ends as %s', async (ends, state, next) => {
-    const digest = 'sha256:a';
+describe('a run that ends without success, and the next run that finds no difference', () => {
+  const digest = 'sha256:a';
+  type Steps = Partial<Record<string, StepProgress['state']>>;
+  /** @returns the outcome of the next run */
+  async function endOfNext(ends: Outcome, steps: Steps, finds = digest): Promise<unknown> {
     await writeBegun(world, run.runId, 1, { digest });
     const at = world.now().toISOString();
-    const step = { step: 'tagDestination', state, text: '', startedAt: at, updatedAt: at };
-    await world.store.putProgress({ runId: run.runId, ...step });
+    for (const [step, state = 'done'] of Object.entries(steps))
+      await world.store.putProgress({ runId: run.runId, step, state, text: '', startedAt: at, updatedAt: at });
     if (ends === 'cancelled') await cancelRun(world, run.runId, { by: 'me' });
-    expect(await close(ends, { result: { outcome: ends, code: 'X', reason: 'y', digest } })).toBe('closed');
+    const result = { outcome: ends, code: 'X', reason: 'y', digest };
+    await close(ends, { result });
     world.nowMs += 60_000;
-    run = await begunRun(world);
-    expect(await close('unchanged', { generation: 2 })).toBe('closed');
-    expect((await runOf(world, run.runId)).result?.outcome).toBe(next);
-    const told = events().some(({ type }) => type === 'acr-promoter.promotion.promoted');
-    expect(told).toBe(next === 'promoted');
+    if (ends === 'superseded') {
+      const { runId = '' } = await rowOf(world, run.promotionId);
+      run = { ...run, runId };
+      await begin(world, run);
+    } else run = await begunRun(world);
+    const { generation } = await rowOf(world, run.promotionId);
+    const unchanged = { outcome: 'unchanged', digest: finds } as const;
+    expect(await close('unchanged', { generation, result: unchanged })).toBe('closed');
+    expect(await rowOf(world, run.promotionId)).not.toHaveProperty('unconfirmed');
+    const outcome = (await runOf(world, run.runId)).result?.outcome;
+    expect(events().some(({ id, type }) => id === run.runId && type === 'acr-promoter.promotion.promoted')).toBe(
+      outcome === 'promoted',
+    );
+    return outcome;
+  }
+
+  const { name: copy } = copyContract;
+  const { name: tag } = tagDestinationContract;
+  test.each([
+    ['failed', { [copy]: 'failed' }],
+    ['failed', { [copy]: 'done' }],
+    ['failed', { [copy]: 'done', [tag]: 'failed' }],
+    ['refused', { [copy]: 'done', [tag]: 'failed' }],
+    ['superseded', { [copy]: 'done', [tag]: 'done' }],
+    ['cancelled', { [copy]: 'working' }],
+    ['cancelled', { [copy]: 'done', [tag]: 'working' }],
+  ] as const)('end as %s after %j, and as promoted, with a result event', async (ends, steps) => {
+    expect(await endOfNext(ends, steps)).toBe('promoted');
   });
+
+  test('end as failed and as unchanged, without a result event, if the digest is another one', async () => {
+    expect(await endOfNext('failed', { [copy]: 'done' }, 'sha256:b')).toBe('unchanged');
+  });
+
+  test.each(['failed', 'refused', 'superseded', 'cancelled'] as const)(
+    'end as %s before the copy, and as unchanged, without a result event',
+    async (ends) => {
+      expect(await endOfNext(ends, { observe: 'done', attach: 'failed' })).toBe('unchanged');
+    },
+  );
 });
