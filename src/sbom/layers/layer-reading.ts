@@ -246,7 +246,11 @@ class LayerPass {
     const whole = reading.some(({ cataloger }) => cataloger.maxBytes < Infinity);
     if (whole) budget.take('readBytes', entry.size);
     const end = whole && entry.size > MUCH_MEMORY ? await needMuchMemory('file') : undefined;
-    const readers = reading.map(({ cataloger }) => (file: LayerFile) => readSafely(cataloger, file, content));
+    const readers = reading.map(
+      ({ cataloger }) =>
+        (file: LayerFile) =>
+          readSafely(cataloger, file, content),
+    );
     let read: (Reading | void)[];
     try {
       read = await content.readBy<Reading | void>(hasDigest ? [...readers, digest] : readers);

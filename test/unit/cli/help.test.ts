@@ -32,6 +32,18 @@ test('every command has help with an example, and a description of each option',
   }
 });
 
+test('a command is the same whether the others are defined or not', () => {
+  const { io } = createMemoryIo();
+  const all = createProgram(io).commands;
+  for (const command of all) {
+    const alone = createProgram(io, command.name()).commands;
+    const same = alone.find((each) => each.name() === command.name());
+    expect(same?.helpInformation()).toBe(command.helpInformation());
+  }
+  expect(createProgram(io, 'sbom').commands.length).toBeLessThan(all.length / 4);
+  expect(createProgram(io, 'sbon').commands).toHaveLength(all.length);
+});
+
 test.each(['manifest', 'manifest index', 'blob', 'repo', 'jobs'])('%s has examples of its own', async (group) => {
   const { out } = await acrPromoter(...group.split(' '), '--help');
   expect(out.slice(out.indexOf('\nExamples:\n'))).toMatch(/^\nExamples:\n {2}\S.*:\n {4}acr-promoter /);
