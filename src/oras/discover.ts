@@ -39,8 +39,9 @@ function tooMuch(code: 'GRAPH_TOO_DEEP' | 'GRAPH_TOO_WIDE', digest: Digest, limi
 }
 
 /**
- * Lists the referrers of a manifest, and theirs, level by level. Each list is requested once.
- * @throws CopyError `GRAPH_TOO_DEEP` (also if a registry lists a circle), `GRAPH_TOO_WIDE`; what the store throws.
+ * Lists the referrers of a manifest, and theirs, level by level. Each list is requested once. If a registry lists a
+ * manifest below itself, the manifest is shown there without referrers, as in oras.
+ * @throws CopyError `GRAPH_TOO_DEEP`, `GRAPH_TOO_WIDE`; what the store throws.
  */
 export async function discoverTree(
   repository: ReadableRepository,
@@ -62,16 +63,19 @@ export async function discoverTree(
   });
   const top = treeOf(root);
   let count = 0;
-  let level = [top];
+  let level = [{ parent: top, above: new Array<Digest>() }];
   for (let reached = 1; level.length > 0 && reached <= depth; reached += 1) {
     if (reached > DISCOVER_DEPTH + 1) throw tooMuch('GRAPH_TOO_DEEP', root.digest, DISCOVER_DEPTH);
-    await mapConcurrently(level, LISTS_AT_ONCE, async (parent) => {
+    const next = await mapConcurrently(level, LISTS_AT_ONCE, async ({ parent, above }) => {
       const listed = await list(parent.descriptor.digest);
       count += listed.length;
       if (count > DISCOVER_NODES) throw tooMuch('GRAPH_TOO_WIDE', root.digest, DISCOVER_NODES);
       parent.referrers = listed.map(treeOf);
+      const path = [...above, parent.descriptor.digest];
+      const followed = parent.referrers.filter(({ descriptor }) => !path.includes(descriptor.digest));
+      return followed.map((referrer) => ({ parent: referrer, above: path }));
     });
-    level = level.flatMap(({ referrers }) => referrers);
+    level = next.flat();
   }
   return top;
 }
