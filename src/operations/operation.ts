@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import type { InputOf } from './operation-schema.js';
-import type { BlobRepository, Descriptor, Digest, PromoterError } from '../oci/index.js';
+import type { BlobRepository, Descriptor, Digest, PromoterError, ReadableRepository } from '../oci/index.js';
 import { parsePlatform, selectPlatform, toGoDescriptor, type WantedPlatform } from '../oras/index.js';
 
 /**
@@ -56,7 +56,7 @@ export function platformOf({ platform }: { platform?: string }): { platform?: Wa
 
 /** The manifest that a tag or digest names, or one platform of it. */
 export async function resolveRoot(
-  opened: Opened,
+  opened: Pick<Opened, 'tag' | 'digest'> & { repository: ReadableRepository },
   input: { platform?: string; mediaTypes?: readonly string[] },
   signal: AbortSignal,
 ): Promise<Descriptor> {

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { InputError, type Digest } from '../../oci/index.js';
+import { InputError, rememberReads, type Digest } from '../../oci/index.js';
 import { classifyGraph } from '../../evidence/classify.js';
 import { resolveRoot, type Opened } from '../../operations/operation.js';
 import {
@@ -47,8 +47,9 @@ async function makeSbom(
   values: Values,
   isQuiet = false,
 ): Promise<Sbom & { digest: Digest }> {
-  const root = await resolveRoot(opened, platform === undefined ? {} : { platform }, io.signal);
-  const { images } = await classifyGraph(opened.repository, root, io.signal);
+  const repository = rememberReads(opened.repository);
+  const root = await resolveRoot({ ...opened, repository }, platform === undefined ? {} : { platform }, io.signal);
+  const { images } = await classifyGraph(repository, root, io.signal);
   const [image, ...others] = images.filter(({ sbom }) => sbom);
   if (image === undefined || others.length > 0) {
     const labels = images.flatMap(({ sbom, label }) => (sbom ? [label] : []));
@@ -63,7 +64,7 @@ async function makeSbom(
   const { registry, repository: name } = nameOf(opened);
   const layers = layersOf(io.env);
   const named = {
-    repository: opened.repository,
+    repository,
     name: `${registry}/${name}`,
     image,
     formats: [format],

@@ -53,6 +53,16 @@ test('sbom lists the packages of an image in a registry and in a layout, and att
   expect(JSON.parse(await did('discover', '--format', 'json', image))).toMatchObject({ referrers: [] });
 });
 
+test('sbom asks for each manifest and blob once', async () => {
+  const before = registry.log.length;
+  await did('sbom', '--platform', 'linux/amd64', image);
+  const asked = registry.log.slice(before).map(({ method, path }) => `${method} ${path}`);
+  const fetched = asked.filter((request) => /^GET .*(?:manifests|blobs)/.test(request));
+  // The manifest, the config and the layer.
+  expect(fetched).toHaveLength(3);
+  expect(new Set(fetched).size).toBe(3);
+});
+
 test('sbom writes a document of either format to standard output or a file', async () => {
   const spdx = await did('sbom', '--format', 'spdx', image);
   expect(JSON.parse(spdx)).toMatchObject({ spdxVersion: 'SPDX-2.3' });
