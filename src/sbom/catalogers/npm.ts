@@ -17,8 +17,8 @@ export const npmCataloger: Cataloger = {
   kind: 'language',
   maxBytes: 1024 * 1024,
   wants: (path) => path.endsWith(MANIFEST) && PACKAGE_ROOT.test(path.slice(0, -MANIFEST.length)),
-  // Debian has them in /usr/share/nodejs, workspaces have them anywhere.
-  mayWant: (path) => path.endsWith(MANIFEST),
+  // Debian has them in /usr/share/nodejs, workspaces anywhere, but not in each other's packages.
+  mayWant: (path) => path.endsWith(MANIFEST) && !path.includes('node_modules/'),
   async read(file): Promise<Reading> {
     const { json: _json, packages = [], ...gaps } = readPackageJson(await file.whole());
     return { ...(packages.length > 0 && { packages: packages.map((found) => ({ ...found, owns: ['./'] })) }), ...gaps };
