@@ -50,7 +50,7 @@ export function createLockFileLease(folder: string): Lease {
       const untilMs = Date.now() + waitMs;
       for (;;) {
         signal?.throwIfAborted();
-        const release = await lockFile(path);
+        const release = await lockFile(path, join(folder, 'guard'));
         if (release !== undefined) return heldLease(release);
         const leftMs = untilMs - Date.now();
         if (leftMs <= 0) return undefined;

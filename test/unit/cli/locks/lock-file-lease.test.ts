@@ -5,6 +5,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { lockFile } from '../../../../src/cli/locks/lock-file.js';
 import { createLockFileLease } from '../../../../src/cli/locks/lock-file-lease.js';
 
 const LOADER = new URL('../../../support/typescript-loader.mjs', import.meta.url).href;
@@ -63,8 +64,6 @@ describe('within one process', () => {
       }),
     );
     expect(most).toBe(1);
-    // However often it was taken, one file stays.
-    expect(await readdir(locksFolder())).toHaveLength(1);
   });
 
   test('the signal ends the wait', async () => {
@@ -112,11 +111,38 @@ describe('among processes', () => {
 });
 
 describe('the folder', () => {
-  test('holds one empty file for each lock', async () => {
-    for (const name of ['old', 'old', 'new']) await (await createLockFileLease(locksFolder()).acquire(name))?.release();
+  test('holds one empty file for each lease that is held, and one for all', async () => {
+    const lease = createLockFileLease(locksFolder());
+    const held = [await lease.acquire('old'), await lease.acquire('new')];
+    expect(await lease.acquire('old')).toBeUndefined();
     const names = await readdir(locksFolder());
-    expect(names).toHaveLength(2);
+    expect(names).toHaveLength(3);
     for (const name of names) expect((await stat(join(locksFolder(), name))).size).toBe(0);
+    for (const each of held) await each?.release();
+    expect(await readdir(locksFolder())).toEqual(['guard']);
+  });
+
+  test('while another process opens or removes a file, none is opened or removed', async () => {
+    const lease = createLockFileLease(locksFolder());
+    const held = await lease.acquire('a');
+    const files = await readdir(locksFolder());
+    const release = await lockFile(join(locksFolder(), 'guard'));
+    expect(await lease.acquire('b')).toBeUndefined();
+    await held?.release();
+    expect(await readdir(locksFolder())).toEqual(files);
+    release?.();
+    await (await lease.acquire('a'))?.release();
+    expect(await readdir(locksFolder())).toEqual(['guard']);
+  });
+
+  test('a lease that is released twice does not remove the file of its next holder', async () => {
+    const lease = createLockFileLease(locksFolder());
+    const first = await lease.acquire('a');
+    await first?.release();
+    const second = await lease.acquire('a');
+    await first?.release();
+    expect(await lease.acquire('a')).toBeUndefined();
+    await second?.release();
   });
 
   test('a folder that others can write, or a link, is refused', async () => {
