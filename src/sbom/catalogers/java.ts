@@ -51,12 +51,17 @@ class FileReader {
   /** @returns undefined if it is no zip archive */
   async read(source: AsyncIterable<Uint8Array>, inner: string, depth: number): Promise<JavaArchive[] | undefined> {
     let root: string | undefined;
+    /** The start of all names in the folder `root`. */
+    let start = '';
     const content = await readZip<Entry | undefined>(
       source,
       {
-        wants: (name) => WANTED.test(name),
+        // Most entries are classes.
+        wants: (name) => !name.endsWith('.class') && WANTED.test(name),
         pass(name) {
-          if (CLASS.test(name)) root = commonFolder(root, name.slice(0, name.lastIndexOf('/')));
+          if (root === '' || (root !== undefined && name.startsWith(start)) || !CLASS.test(name)) return;
+          root = commonFolder(root, name.slice(0, name.lastIndexOf('/')));
+          start = `${root}/`;
         },
         read: (name, bytes) => this.#readEntry(name, bytes, inner === '' ? name : `${inner}/${name}`, depth),
       },

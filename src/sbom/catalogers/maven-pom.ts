@@ -92,13 +92,14 @@ interface Project {
  */
 function readProject(text: string): Project {
   const project: Project = { own: {}, parent: {}, properties: new Map(), licenses: [], dependencies: [] };
-  const path: string[] = [];
+  /** The place of each open element: `project/parent`. */
+  const places: string[] = [];
   let dependency: Fields = {};
   for (const { tag, value } of readTags(text)) {
     if (tag.startsWith('/')) {
-      const place = path.join('/');
-      const name = path.pop() ?? '';
-      const parent = path.join('/');
+      const place = places.pop() ?? '';
+      const parent = places.at(-1);
+      const name = parent === undefined ? place : place.slice(parent.length + 1);
       if (parent === 'project') project.own[name] ??= value;
       else if (parent === 'project/parent') project.parent[name] ??= value;
       else if (parent === 'project/properties' && value.length <= LONGEST_VALUE) project.properties.set(name, value);
@@ -111,12 +112,23 @@ function readProject(text: string): Project {
       if (isRun && project.dependencies.length < MOST_DEPENDENCIES) project.dependencies.push(dependency);
       dependency = {};
     } else if (!tag.endsWith('/')) {
-      if (path.length === DEEPEST) return project;
-      path.push(tag.split(/\s/, 1)[0] ?? '');
+      if (places.length === DEEPEST) return project;
+      const end = tag.search(/\s/);
+      const name = end < 0 ? tag : tag.slice(0, end);
+      const parent = places.at(-1);
+      places.push(parent === undefined ? name : `${parent}/${name}`);
     }
   }
   return project;
 }
+
+/** Comments, character data, instructions and declarations: how they start and end. */
+const NO_TAGS = [
+  ['<!--', '-->'],
+  ['<![CDATA[', ']]>'],
+  ['<?', '?>'],
+  ['<!', '>'],
+] as const;
 
 /** Yields the tags of XML, each with the text before it. Skips comments, declarations and instructions. */
 function* readTags(text: string): Generator<{ tag: string; value: string }> {
@@ -125,24 +137,20 @@ function* readTags(text: string): Generator<{ tag: string; value: string }> {
     const open = text.indexOf('<', at);
     if (open < 0) return;
     before += text.slice(at, open);
-    const skipped = [
-      ['<!--', '-->'],
-      ['<![CDATA[', ']]>'],
-      ['<?', '?>'],
-      ['<!', '>'],
-    ].find(([start = '']) => text.startsWith(start, open));
+    const skipped = NO_TAGS.find(([start]) => text.startsWith(start, open));
     const end = text.indexOf(skipped?.[1] ?? '>', open);
     if (end < 0) return;
     if (skipped === undefined) {
       yield { tag: text.slice(open + 1, end), value: decode(before.trim()) };
       before = '';
     } else if (skipped[0] === '<![CDATA[') before += text.slice(open + skipped[0].length, end);
-    at = end + (skipped?.[1]?.length ?? 1);
+    at = end + (skipped?.[1].length ?? 1);
   }
 }
 
 const ENTITIES: Partial<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
 function decode(text: string): string {
+  if (!text.includes('&')) return text;
   return text.replaceAll(/&(\w+);/g, (whole, name: string) => ENTITIES[name] ?? whole);
 }

@@ -5,7 +5,9 @@ const LONGEST_COMMENT = 0xffff;
 const END_64 = 0x06064b50;
 const LOCATOR_64 = 0x07064b50;
 const [END_64_BYTES, LOCATOR_64_BYTES] = [56, 20] as const;
-const [HEADER_BYTES, IN_EXTRA] = [46, 0xffffffff] as const;
+const HEADER_BYTES = 46;
+/** The extra field has the number. */
+export const IN_EXTRA = 0xffffffff;
 /** Archives appended to each other have two. */
 const MOST_DIRECTORIES = 10;
 /** The tag of the extra field with 64-bit sizes. */
@@ -23,15 +25,20 @@ export interface DirectoryEntry {
 }
 
 /**
- * Lists the central directories of a zip archive: only what is listed there exists for the JVM. There is one, unless
+ * Lists what is wanted of the central directories of a zip archive: only what is listed there exists for the JVM. There is one, unless
  * bytes behind the archive look like the end of another. The JVM then decides by signatures elsewhere in the file which
  * one counts; here all of them do. As for the JVM, there may be bytes before the archive.
  * @param tail the end of the file, at least from the directory on
  * @param start offset of `tail` in the file
+ * @param wants called for each entry
  * @returns empty if there is no directory, undefined if there are too many
  * @see https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT section 4.3
  */
-export function readDirectories(tail: Buffer, start: number): Generator<DirectoryEntry>[] | undefined {
+export function readDirectories(
+  tail: Buffer,
+  start: number,
+  wants: (name: string) => boolean,
+): Generator<DirectoryEntry>[] | undefined {
   const earliest = Math.max(0, tail.length - END_BYTES - LONGEST_COMMENT);
   const signature = Buffer.alloc(4);
   signature.writeUInt32LE(END);
@@ -41,7 +48,7 @@ export function readDirectories(tail: Buffer, start: number): Generator<Director
     const place = locate(tail, start, at);
     if (place === undefined) continue;
     if (found.length === MOST_DIRECTORIES) return undefined;
-    found.push(list(tail, place));
+    found.push(list(tail, place, wants));
     const isLast = at + END_BYTES + tail.readUInt16LE(at + 20) === tail.length;
     if (isLast) break;
   }
@@ -79,23 +86,29 @@ function locate64(tail: Buffer, start: number, end: number): { at: number; size:
   return { at, size: Number(tail.readBigUInt64LE(at + 40)), offset: Number(tail.readBigUInt64LE(at + 48)) };
 }
 
-function* list(tail: Buffer, { from, to, prefix }: Place): Generator<DirectoryEntry> {
+function* list(
+  tail: Buffer,
+  { from, to, prefix }: Place,
+  wants: (name: string) => boolean,
+): Generator<DirectoryEntry> {
   for (let at = from; at + HEADER_BYTES <= to && tail.readUInt32LE(at) === CENTRAL;) {
     const nameEnd = at + HEADER_BYTES + tail.readUInt16LE(at + 28);
     const extraEnd = nameEnd + tail.readUInt16LE(at + 30);
-    const extra = tail.subarray(nameEnd, extraEnd);
-    const [, compressedBytes = 0, offset = 0] = readSizes(extra, [
-      tail.readUInt32LE(at + 24),
-      tail.readUInt32LE(at + 20),
-      tail.readUInt32LE(at + 42),
-    ]);
-    yield {
-      name: tail.toString('utf8', at + HEADER_BYTES, nameEnd),
-      isEncrypted: (tail.readUInt16LE(at + 8) & 1) !== 0,
-      method: tail.readUInt16LE(at + 10),
-      compressedBytes,
-      offset: prefix + offset,
-    };
+    const name = tail.toString('utf8', at + HEADER_BYTES, nameEnd);
+    if (wants(name)) {
+      const [, compressedBytes = 0, offset = 0] = readSizes(tail.subarray(nameEnd, extraEnd), [
+        tail.readUInt32LE(at + 24),
+        tail.readUInt32LE(at + 20),
+        tail.readUInt32LE(at + 42),
+      ]);
+      yield {
+        name,
+        isEncrypted: (tail.readUInt16LE(at + 8) & 1) !== 0,
+        method: tail.readUInt16LE(at + 10),
+        compressedBytes,
+        offset: prefix + offset,
+      };
+    }
     at = extraEnd + tail.readUInt16LE(at + 32);
   }
 }

@@ -10,13 +10,27 @@ const DESCRIPTOR = Buffer.from('PK\x07\x08', 'latin1');
 const MARK = Buffer.from('PK', 'latin1');
 /** A data descriptor: signature, CRC-32 and two sizes of 32 or 64 bits. */
 const [SHORT_DESCRIPTOR, LONGEST_DESCRIPTOR] = [16, 24] as const;
+/** The longest descriptor and the start of the header behind it. */
+const DESCRIPTOR_AND_MARK = LONGEST_DESCRIPTOR + MARK.length;
+const NOTHING = Buffer.alloc(0);
 
-/** Reads an archive forward, in a window that is as long as the next structure. */
+/**
+ * Reads an archive forward, in a window that is one piece of it. Archives have many small entries, so whatever is in
+ * the window is read without waiting.
+ */
 export class ZipInput {
   readonly #source: AsyncIterator<Uint8Array>;
-  #window: Buffer = Buffer.alloc(0);
-  #at = 0;
-  #position = 0;
+  #piece: Buffer = NOTHING;
+  /** The bytes that are there. Those from {@link ZipInput.at} on are not read yet. Valid until the next `fill`. */
+  window: Buffer = NOTHING;
+  /** Where the next byte is in the window. */
+  at = 0;
+  /** Bytes of the window from before the piece. With any of them, the window has only the start of the piece. */
+  #before = 0;
+  /** Offset of the window in the archive. */
+  #base = 0;
+  /** True if nothing follows the window. */
+  hasEnded = false;
 
   /** @param source pieces, each valid until the next is asked for */
   constructor(source: AsyncIterable<Uint8Array>) {
@@ -25,46 +39,50 @@ export class ZipInput {
 
   /** Offset of the next byte in the archive. */
   get position(): number {
-    return this.#position;
+    return this.#base + this.at;
   }
 
-  /** The bytes that are there, valid until the next `fill`. */
-  get bytes(): Buffer {
-    return this.#window.subarray(this.#at);
-  }
-
-  advance(count: number): void {
-    this.#at += count;
-    this.#position += count;
+  /** Number of bytes that are there. */
+  get available(): number {
+    return this.window.length - this.at;
   }
 
   /** Makes at least `count` bytes available. @returns false if the archive ends before */
   async fill(count: number): Promise<boolean> {
-    let length = this.#window.length - this.#at;
-    if (length >= count) return true;
-    const pieces: Buffer[] = length === 0 ? [] : [Buffer.from(this.bytes)];
-    while (length < count) {
+    if (this.available >= count) return true;
+    const before = [this.window.subarray(this.at, this.#before)];
+    let piece = this.#piece.subarray(Math.max(0, this.at - this.#before));
+    let length = Math.max(0, this.#before - this.at);
+    while (length + piece.length < count && !this.hasEnded) {
+      before.push(Buffer.from(piece));
+      length += piece.length;
       const next = await this.#source.next();
-      if (next.done === true) break;
-      const { buffer, byteOffset, byteLength } = next.value;
-      const piece = Buffer.from(buffer, byteOffset, byteLength);
-      length += byteLength;
-      pieces.push(length < count ? Buffer.from(piece) : piece);
+      this.hasEnded = next.done === true;
+      piece = next.done === true ? NOTHING : Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length);
     }
-    this.#window = pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
-    this.#at = 0;
-    return length >= count;
+    this.#base = this.position;
+    this.at = 0;
+    this.#piece = piece;
+    this.#before = length;
+    this.window = length === 0 ? piece : Buffer.concat([...before, piece.subarray(0, count)]);
+    return this.window.length >= count;
+  }
+
+  /** Moves to the next header in the window. @returns its signature, or undefined if there is none */
+  seekHeaderHere(): number | undefined {
+    const { window } = this;
+    const last = window.length - 4;
+    let { at } = this;
+    while (at <= last && !(window[at] === P && window[at + 1] === K && HEADERS.has(window.readUInt32LE(at)))) at += 1;
+    this.at = at;
+    return at <= last ? window.readUInt32LE(at) : undefined;
   }
 
   /** Moves to the next header. @returns its signature, or undefined if there is none up to the end */
   async seekHeader(): Promise<number | undefined> {
     while (await this.fill(4)) {
-      const window = this.#window;
-      const last = window.length - 4;
-      let at = this.#at;
-      while (at <= last && !(window[at] === P && window[at + 1] === K && HEADERS.has(window.readUInt32LE(at)))) at += 1;
-      this.advance(at - this.#at);
-      if (at <= last) return window.readUInt32LE(at);
+      const signature = this.seekHeaderHere();
+      if (signature !== undefined) return signature;
     }
     return undefined;
   }
@@ -72,12 +90,11 @@ export class ZipInput {
   /** Reads to the end. @param accept called with the number of bytes so far */
   async rest(accept: (length: number) => void): Promise<Buffer> {
     const pieces: Buffer[] = [];
-    for (let length = 0; await this.fill(1);) {
-      const { bytes } = this;
+    for (let length = 0; await this.fill(1); this.at = this.window.length) {
+      const bytes = this.window.subarray(this.at);
       length += bytes.length;
       accept(length);
       pieces.push(Buffer.from(bytes));
-      this.advance(bytes.length);
     }
     return Buffer.concat(pieces);
   }
@@ -107,49 +124,77 @@ export class EntryContent {
 
   /** The next piece, valid until the next call; undefined at the end. */
   async next(): Promise<Buffer | undefined> {
-    if (this.#left === undefined) return this.#isOver ? undefined : await this.#nextBeforeDescriptor();
-    if (this.#left === 0 || !(await this.#input.fill(1))) return undefined;
-    const piece = this.#input.bytes.subarray(0, this.#left);
-    this.#left -= piece.length;
-    return this.#take(piece);
+    while (!this.#isOver) {
+      const { window, at } = this.#input;
+      const count = this.#takeHere();
+      if (count > 0) return window.subarray(at, at + count);
+      if (!this.#isOver) await this.#fill();
+    }
+    return undefined;
+  }
+
+  /** Skips what was not read, as far as it is in the window. @returns false if more has to be waited for */
+  skipHere(): boolean {
+    while (this.#takeHere() > 0);
+    return this.#isOver;
   }
 
   /** Skips what was not read. */
-  async drain(): Promise<void> {
-    while ((await this.next()) !== undefined);
+  async skip(): Promise<void> {
+    while (!this.skipHere()) await this.#fill();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     for (let piece = await this.next(); piece !== undefined; piece = await this.next()) yield piece;
   }
 
-  #take(piece: Buffer): Buffer {
-    this.#length += piece.length;
-    this.#input.advance(piece.length);
-    return piece;
+  async #fill(): Promise<void> {
+    await this.#input.fill(this.#left === undefined ? DESCRIPTOR_AND_MARK : 1);
+  }
+
+  /** Moves behind the bytes that are in the window. @returns their number; 0 at the end or if more has to be waited for */
+  #takeHere(): number {
+    const input = this.#input;
+    if (this.#isOver) return 0;
+    if (this.#left === undefined) return this.#takeToDescriptor();
+    const count = Math.min(this.#left, input.available);
+    input.at += count;
+    this.#length += count;
+    this.#left -= count;
+    this.#isOver = this.#left === 0 || (count === 0 && input.hasEnded);
+    return count;
   }
 
   /**
    * The content ends at a descriptor that has its size. Content that forges one ends early here, and then differs from
    * the central directory.
    */
-  async #nextBeforeDescriptor(): Promise<Buffer | undefined> {
-    const hasMore = await this.#input.fill(LONGEST_DESCRIPTOR);
-    const { bytes } = this.#input;
+  #takeToDescriptor(): number {
+    const input = this.#input;
+    const { window, at, available } = input;
+    const hasMore = available >= DESCRIPTOR_AND_MARK;
+    if (!hasMore && !input.hasEnded) return 0;
     // A descriptor that reaches behind the window is looked at again in the next one.
-    const end = hasMore ? bytes.length - LONGEST_DESCRIPTOR + 1 : bytes.length;
-    let found = bytes.indexOf(DESCRIPTOR);
-    while (found >= 0 && found < end && !this.#isEnd(bytes, found)) found = bytes.indexOf(DESCRIPTOR, found + 1);
-    const taken = found < 0 ? end : Math.min(found, end);
-    if (taken > 0) return this.#take(bytes.subarray(0, taken));
-    this.#isOver = true;
-    if (found < 0) return undefined;
-    const isLong = bytes.indexOf(MARK, SHORT_DESCRIPTOR) === LONGEST_DESCRIPTOR;
-    this.#input.advance(isLong ? LONGEST_DESCRIPTOR : SHORT_DESCRIPTOR);
-    return undefined;
+    const end = hasMore ? window.length - DESCRIPTOR_AND_MARK + 1 : window.length;
+    let found = window.indexOf(DESCRIPTOR, at);
+    while (found >= 0 && found < end && !this.#isEnd(found)) found = window.indexOf(DESCRIPTOR, found + 1);
+    const isFound = found >= 0 && found < end;
+    const count = (isFound ? found : end) - at;
+    input.at += count;
+    this.#length += count;
+    if (isFound) {
+      const isLong = window.indexOf(MARK, found + SHORT_DESCRIPTOR) === found + LONGEST_DESCRIPTOR;
+      input.at += isLong ? LONGEST_DESCRIPTOR : SHORT_DESCRIPTOR;
+    }
+    this.#isOver = isFound || count === 0;
+    return count;
   }
 
-  #isEnd(bytes: Buffer, at: number): boolean {
-    return bytes.length >= at + SHORT_DESCRIPTOR && bytes.readUInt32LE(at + 8) === (this.#length + at) % 2 ** 32;
+  #isEnd(found: number): boolean {
+    const { window, at } = this.#input;
+    return (
+      window.length >= found + SHORT_DESCRIPTOR &&
+      window.readUInt32LE(found + 8) === (this.#length + found - at) % 2 ** 32
+    );
   }
 }

@@ -1,5 +1,5 @@
 import { ZipLimitError, type ZipBudget } from './zip-budget.js';
-import { readDirectories, readSizes, type DirectoryEntry } from './zip-directory.js';
+import { IN_EXTRA, readDirectories, readSizes, type DirectoryEntry } from './zip-directory.js';
 import { ZipContentError, inflate } from './zip-inflate.js';
 import { EntryContent, LOCAL, ZipInput } from './zip-input.js';
 
@@ -24,10 +24,20 @@ export interface ZipContent<T> {
   unread: string[];
 }
 
+/** What the header before an entry's content says. */
+interface LocalHeader {
+  name: string;
+  method: number;
+  isEncrypted: boolean;
+  /** Bytes of the content; undefined if a data descriptor behind it has them. */
+  size: number | undefined;
+}
+
 interface ReadEntry<T> {
   name: string;
   method: number;
-  compressedBytes: number;
+  /** Has the number of its bytes once it is skipped. */
+  content: EntryContent;
   value?: T;
   /** Why it was not read. */
   reason?: string;
@@ -49,12 +59,18 @@ export async function readZip<T>(
   const input = new ZipInput(source);
   try {
     const passed = new Map<number, ReadEntry<T>>();
-    let signature = await input.seekHeader();
-    for (; signature === LOCAL; signature = await input.seekHeader()) {
+    while ((input.seekHeaderHere() ?? (await input.seekHeader())) === LOCAL) {
       budget.takeHeader();
       const offset = input.position;
-      const entry = await readEntry(input, reader, budget);
-      if (entry !== undefined) passed.set(offset, entry);
+      const header = takeHeader(input) ?? (await fetchHeader(input));
+      if (header === undefined) {
+        input.at += 4;
+        continue;
+      }
+      const content = new EntryContent(input, header.size);
+      if (reader.wants(header.name)) passed.set(offset, await readEntry(header, content, reader, budget));
+      else reader.pass?.(header.name);
+      if (!content.skipHere()) await content.skip();
     }
     const start = input.position;
     let held = 0;
@@ -62,9 +78,12 @@ export async function readZip<T>(
       budget.hold(length - held);
       held = length;
     });
-    const directories = readDirectories(tail, start);
+    const directories = readDirectories(tail, start, (name) => {
+      budget.takeHeader();
+      return reader.wants(name);
+    });
     if (directories === undefined) throw new ZipLimitError('too many records that end a zip archive');
-    const content = directories.length === 0 ? undefined : compare(directories, passed, reader, budget);
+    const content = directories.length === 0 ? undefined : compare(directories, passed);
     budget.hold(-held);
     return content;
   } finally {
@@ -72,35 +91,42 @@ export async function readZip<T>(
   }
 }
 
-/** Reads the entry at a local header if it is wanted, else skips it. */
+/** Moves behind the local header that is next. @returns undefined if it is not whole in the window */
+function takeHeader(input: ZipInput): LocalHeader | undefined {
+  const { window, at, available } = input;
+  if (available < LOCAL_BYTES) return undefined;
+  const nameEnd = at + LOCAL_BYTES + window.readUInt16LE(at + 26);
+  const headerEnd = nameEnd + window.readUInt16LE(at + 28);
+  if (headerEnd > window.length) return undefined;
+  const [flags, method] = [window.readUInt16LE(at + 6), window.readUInt16LE(at + 8)];
+  const name = window.toString('utf8', at + LOCAL_BYTES, nameEnd);
+  let size = window.readUInt32LE(at + 18);
+  if (size === IN_EXTRA) {
+    const extra = window.subarray(nameEnd, headerEnd);
+    [, size = 0] = readSizes(extra, [window.readUInt32LE(at + 22), size]);
+  }
+  const isBehind = (flags & 8) !== 0 && size === 0 && !(method === STORED && name.endsWith('/'));
+  input.at = headerEnd;
+  return { name, method, isEncrypted: (flags & 1) !== 0, size: isBehind ? undefined : size };
+}
+
+/** As {@link takeHeader}, for a header that is not whole in the window. @returns undefined if the archive ends in it */
+async function fetchHeader(input: ZipInput): Promise<LocalHeader | undefined> {
+  if (!(await input.fill(LOCAL_BYTES))) return undefined;
+  const { window, at } = input;
+  const length = LOCAL_BYTES + window.readUInt16LE(at + 26) + window.readUInt16LE(at + 28);
+  return (await input.fill(length)) ? takeHeader(input) : undefined;
+}
+
+/** Reads an entry that is wanted. */
 async function readEntry<T>(
-  input: ZipInput,
+  { name, method, isEncrypted }: LocalHeader,
+  content: EntryContent,
   reader: ZipReader<T>,
   budget: ZipBudget,
-): Promise<ReadEntry<T> | undefined> {
-  const skip = (): undefined => {
-    input.advance(4);
-  };
-  if (!(await input.fill(LOCAL_BYTES))) return skip();
-  let header = input.bytes;
-  const nameEnd = LOCAL_BYTES + header.readUInt16LE(26);
-  const headerEnd = nameEnd + header.readUInt16LE(28);
-  if (!(await input.fill(headerEnd))) return skip();
-  header = input.bytes;
-  const [flags, method] = [header.readUInt16LE(6), header.readUInt16LE(8)];
-  const name = header.toString('utf8', LOCAL_BYTES, nameEnd);
-  const extra = header.subarray(nameEnd, headerEnd);
-  const [, size = 0] = readSizes(extra, [header.readUInt32LE(22), header.readUInt32LE(18)]);
-  const isBehind = (flags & 8) !== 0 && size === 0 && !(method === STORED && name.endsWith('/'));
-  input.advance(headerEnd);
-  const content = new EntryContent(input, isBehind ? undefined : size);
-  if (!reader.wants(name)) {
-    reader.pass?.(name);
-    await content.drain();
-    return undefined;
-  }
-  const entry: ReadEntry<T> = { name, method, compressedBytes: 0 };
-  if ((flags & 1) !== 0) entry.reason = 'is encrypted';
+): Promise<ReadEntry<T>> {
+  const entry: ReadEntry<T> = { name, method, content };
+  if (isEncrypted) entry.reason = 'is encrypted';
   else if (method !== STORED && method !== DEFLATED) entry.reason = `has the compression method ${method}`;
   else {
     try {
@@ -110,26 +136,21 @@ async function readEntry<T>(
       entry.reason = 'does not inflate';
     }
   }
-  await content.drain();
-  entry.compressedBytes = content.length;
   return entry;
 }
 
 function compare<T>(
   directories: readonly Iterable<DirectoryEntry>[],
   passed: ReadonlyMap<number, ReadEntry<T>>,
-  reader: ZipReader<T>,
-  budget: ZipBudget,
 ): ZipContent<T> {
   const content: ZipContent<T> = { entries: [], unread: [] };
   const listed = new Set<string>();
   for (const { name, offset, method, compressedBytes, isEncrypted } of chain(directories)) {
-    budget.takeHeader();
     const key = `${offset} ${name}`;
-    if (!reader.wants(name) || listed.has(key)) continue;
+    if (listed.has(key)) continue;
     listed.add(key);
     const entry = passed.get(offset);
-    const isSame = entry?.name === name && entry.method === method && entry.compressedBytes === compressedBytes;
+    const isSame = entry?.name === name && entry.method === method && entry.content.length === compressedBytes;
     if (entry === undefined || !isSame) content.unread.push(`${name} differs from the central directory`);
     else if (entry.reason !== undefined || isEncrypted)
       content.unread.push(`${name} ${entry.reason ?? 'is encrypted'}`);
