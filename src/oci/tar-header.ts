@@ -26,8 +26,8 @@ const [NUL, SPACE, NEWLINE, EQUALS, DIGIT_0, DIGIT_7, DIGIT_9] = [0, 32, 10, 61,
  * The text of a name. To Linux and Go a name is bytes: each byte that is not UTF-8 becomes a lone surrogate (U+DC80 to
  * U+DCFF), so that different names stay different, and a byte order mark stays.
  */
-export function tarText(bytes: Uint8Array): string {
-  if (isAscii(bytes)) return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+export function tarText(bytes: Buffer): string {
+  if (isAscii(bytes)) return bytes.toString('latin1');
   if (isUtf8(bytes)) return UTF8.decode(bytes);
   let text = '';
   for (let at = 0; at < bytes.length;) {
@@ -47,18 +47,23 @@ function sequenceLength(bytes: Uint8Array, at: number): number {
 }
 
 /** The text of a field, up to the first zero byte. */
-export function untilZero(field: Uint8Array): string {
-  const end = field.indexOf(NUL);
-  return tarText(end < 0 ? field : field.subarray(0, end));
+export function untilZero(field: Buffer): string {
+  return text(field, 0, field.length);
 }
 
-function text(block: Uint8Array, start: number, length: number): string {
-  return untilZero(block.subarray(start, start + length));
+/** The text of a field, up to the first zero byte. Most are short and ASCII. */
+function text(block: Buffer, start: number, length: number): string {
+  let end = start;
+  let bits = 0;
+  for (; end < start + length && block[end] !== NUL; end += 1) bits |= block[end] ?? 0;
+  if (end === start) return '';
+  return bits < 0x80 ? block.toString('latin1', start, end) : tarText(block.subarray(start, end));
 }
 
 /** Octal digits between zero bytes and spaces; 0 if there is nothing else. NaN if it is no number. */
 function octal(block: Uint8Array, start: number, length: number): number {
-  let [from, to] = [start, start + length];
+  let from = start;
+  let to = start + length;
   while (from < to && (block[from] === NUL || block[from] === SPACE)) from += 1;
   while (to > from && (block[to - 1] === NUL || block[to - 1] === SPACE)) to -= 1;
   let value = 0;
@@ -84,7 +89,8 @@ function numeric(block: Uint8Array, start: number, length: number): number {
 
 /** True for a block of zeros; two of them end an archive. */
 export function isZeroBlock(block: Uint8Array): boolean {
-  return block.every((byte) => byte === 0);
+  for (let at = 0; at < TAR_BLOCK; at += 1) if (block[at] !== NUL) return false;
+  return true;
 }
 
 /** True if the checksum of a block is right, with signed or unsigned bytes. */
@@ -100,26 +106,6 @@ export function hasTarChecksum(block: Uint8Array): boolean {
   return checksum === unsigned - 256 * negative;
 }
 
-/** Start and length of the numbers of any header besides its size and mode: owner, group, time. */
-const NUMBERS = [
-  [108, 8],
-  [116, 8],
-  [136, 12],
-] as const;
-/** The same of a header with a magic number: numbers of a device. */
-const DEVICE_NUMBERS = [
-  [329, 8],
-  [337, 8],
-] as const;
-const STAR_TIMES = [
-  [476, 12],
-  [488, 12],
-] as const;
-const GNU_TIMES = [
-  [345, 12],
-  [357, 12],
-] as const;
-
 const GNU_MAGIC = Buffer.from('ustar  \0');
 const POSIX_MAGIC = Buffer.from('ustar\0');
 const STAR_MAGIC = Buffer.from('tar\0');
@@ -129,32 +115,39 @@ function has(block: Uint8Array, start: number, bytes: Uint8Array): boolean {
   return true;
 }
 
-function hasNumbers(block: Uint8Array, fields: readonly (readonly [start: number, length: number])[]): boolean {
-  for (const [start, length] of fields) if (Number.isNaN(numeric(block, start, length))) return false;
-  return true;
+function isNumber(block: Uint8Array, start: number, length: number): boolean {
+  return !Number.isNaN(numeric(block, start, length));
+}
+
+/** GNU tar stores times where POSIX has a prefix. A zero byte is no time and no prefix. */
+function isNoTime(block: Uint8Array, start: number): boolean {
+  return block[start] !== NUL && !isNumber(block, start, 12);
 }
 
 /**
  * Parses the header in a block that is not all zeros.
  * @returns a string that says what is wrong if the header is invalid
  */
-export function parseTarHeader(block: Uint8Array): TarHeader | string {
+export function parseTarHeader(block: Buffer): TarHeader | string {
   if (!hasTarChecksum(block)) return 'a header has a wrong checksum';
   const size = numeric(block, 124, 12);
   const mode = numeric(block, 100, 8);
   const isGnu = has(block, 257, GNU_MAGIC);
   const isPosix = has(block, 257, POSIX_MAGIC);
   const isStar = isPosix && has(block, 508, STAR_MAGIC);
+  // Owner, group and time; device numbers; the two times of star.
   const areNumbers =
-    hasNumbers(block, NUMBERS) &&
-    (!(isGnu || isPosix) || hasNumbers(block, DEVICE_NUMBERS)) &&
-    (!isStar || hasNumbers(block, STAR_TIMES));
+    isNumber(block, 108, 8) &&
+    isNumber(block, 116, 8) &&
+    isNumber(block, 136, 12) &&
+    (!(isGnu || isPosix) || (isNumber(block, 329, 8) && isNumber(block, 337, 8))) &&
+    (!isStar || (isNumber(block, 476, 12) && isNumber(block, 488, 12)));
   if (Number.isNaN(size) || Number.isNaN(mode) || !areNumbers) return 'a header has a field that is no number';
   let prefix = '';
   if (isPosix) prefix = text(block, 345, isStar ? 131 : 155);
   // GNU tar stores times in these bytes, but an old version of Go wrote a name prefix there. So Go reads a prefix if
   // they are no numbers.
-  else if (isGnu && !GNU_TIMES.every((field) => block[field[0]] === NUL || hasNumbers(block, [field]))) {
+  else if (isGnu && (isNoTime(block, 345) || isNoTime(block, 357))) {
     const end = block.subarray(345, 500).indexOf(NUL);
     const field = block.subarray(345, end < 0 ? 500 : 345 + end);
     if (isAscii(field)) prefix = tarText(field);
@@ -204,23 +197,22 @@ export interface PaxRecords extends ReadonlyMap<string, string> {}
  * Parses the used records of a pax extended header. Undefined if any record is malformed.
  * @see https://pubs.opengroup.org/onlinepubs/9799919799/utilities/pax.html#tag_20_94_13_03
  */
-export function parsePaxRecords(bytes: Uint8Array): PaxRecords | undefined {
+export function parsePaxRecords(bytes: Buffer): PaxRecords | undefined {
   const records = new Map<string, string>();
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
   let sparseFields = 0;
   let sparseMap = '';
   for (let offset = 0; offset < bytes.length;) {
-    const found = recordAt(buffer, offset);
+    const found = recordAt(bytes, offset);
     if (found === undefined) return undefined;
     const { start, equals, end } = found;
     offset = end;
     const length = equals - start;
-    const isXattr = length > XATTR.length && buffer[start] === XATTR[0];
+    const isXattr = length > XATTR.length && bytes[start] === XATTR[0];
     if (!USED_LENGTHS.has(length) && !isXattr) continue;
-    const key = buffer.toString('latin1', start, equals);
+    const key = bytes.toString('latin1', start, equals);
     if (isXattr && OVERLAY_KEY.test(key)) records.set('overlay', key);
     if (!USED_KEYS.has(key)) continue;
-    const value = tarText(buffer.subarray(equals + 1, end - 1));
+    const value = tarText(bytes.subarray(equals + 1, end - 1));
     if (WITHOUT_ZEROS.has(key) && value.includes('\0')) return undefined;
     if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') {
       // The oldest form repeats these two, one after the other.
@@ -263,28 +255,38 @@ function int64(value: string): number {
   return number >= -(1n << 63n) && number < 1n << 63n ? Number(number) : Number.NaN;
 }
 
+/** Nearly all times. */
+const SHORT_TIME = /^[0-9]{1,15}(?:\.[0-9]*)?$/;
+const NUMBERS = ['size', 'uid', 'gid'];
+const TIMES = ['atime', 'mtime', 'ctime'];
+
+function isInteger(value = ''): boolean {
+  return value === '' || !Number.isNaN(int64(value));
+}
+
+function isTime(value = ''): boolean {
+  if (value === '' || SHORT_TIME.test(value)) return true;
+  const point = value.includes('.') ? value.indexOf('.') : value.length;
+  return !Number.isNaN(int64(value.slice(0, point))) && /^[0-9]*$/.test(value.slice(point + 1));
+}
+
 /**
  * The size that a pax header states; undefined if it states none.
  * @returns a string that says what is wrong if a number in it is none
  */
 export function paxSize(records: PaxRecords): number | undefined | string {
   if (records.size === 0) return undefined;
-  const numbers = ['size', 'uid', 'gid'].map((key) => records.get(key) ?? '').filter((value) => value !== '');
-  const times = ['atime', 'mtime', 'ctime'].map((key) => records.get(key) ?? '').filter((value) => value !== '');
-  const isTime = (value: string): boolean => {
-    const point = value.includes('.') ? value.indexOf('.') : value.length;
-    return !Number.isNaN(int64(value.slice(0, point))) && /^[0-9]*$/.test(value.slice(point + 1));
-  };
-  if (numbers.some((value) => Number.isNaN(int64(value))) || !times.every(isTime)) {
+  if (!NUMBERS.every((key) => isInteger(records.get(key))) || !TIMES.every((key) => isTime(records.get(key))))
     return 'a pax header has a field that is no number';
-  }
   const size = records.get('size') ?? '';
   return size === '' ? undefined : int64(size);
 }
 
 /** True if a pax header describes a sparse file, in a version that Go reads. */
 export function isPaxSparse(records: PaxRecords): boolean {
-  const version = `${records.get('GNU.sparse.major') ?? ''}.${records.get('GNU.sparse.minor') ?? ''}`;
-  if (version === '.') return (records.get('GNU.sparse.map') ?? '') !== '';
+  const major = records.get('GNU.sparse.major') ?? '';
+  const minor = records.get('GNU.sparse.minor') ?? '';
+  if (major === '' && minor === '') return (records.get('GNU.sparse.map') ?? '') !== '';
+  const version = `${major}.${minor}`;
   return version === '0.0' || version === '0.1' || version === '1.0';
 }

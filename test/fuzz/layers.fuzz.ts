@@ -25,11 +25,11 @@ export async function fuzz(input: Buffer): Promise<void> {
     }
   }
   try {
-    for await (const entry of readTar(counted(), layer.digest, SBOM_LIMITS)) {
+    await readTar(counted(), layer.digest, SBOM_LIMITS, async (entry) => {
       let size = 0;
       for (let bytes = await entry.next(); bytes !== undefined; bytes = await entry.next()) size += bytes.length;
       if (size !== entry.size || size > unpackedBytes) throw new Error(`${entry.name} has ${size} bytes`);
-    }
+    });
   } catch (error) {
     if (!(error instanceof PromoterError) || !/^(?:LAYER_INVALID|SBOM_LIMIT)$/.test(error.code)) throw error;
   }

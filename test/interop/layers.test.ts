@@ -54,7 +54,7 @@ async function read(layer: Uint8Array): Promise<{ entries: Entry[]; code?: strin
   const entries: Entry[] = [];
   try {
     const unpacked = unpackLayer(once(layer), LAYER, () => Promise.resolve());
-    for await (const entry of readTar(unpacked, LAYER.digest, SBOM_LIMITS)) {
+    await readTar(unpacked, LAYER.digest, SBOM_LIMITS, async (entry) => {
       let sum = 0;
       let size = 0;
       for (let bytes = await entry.next(); bytes !== undefined; bytes = await entry.next()) {
@@ -63,7 +63,7 @@ async function read(layer: Uint8Array): Promise<{ entries: Entry[]; code?: strin
       }
       const { name, linkName, type, sparse, doubt } = entry;
       entries.push({ name: base64(name), type, link: base64(linkName), size, crc32: sum, sparse, doubt });
-    }
+    });
   } catch (error) {
     if (!(error instanceof PromoterError)) throw error;
     return { entries, code: error.code };

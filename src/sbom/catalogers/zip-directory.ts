@@ -86,11 +86,7 @@ function locate64(tail: Buffer, start: number, end: number): { at: number; size:
   return { at, size: Number(tail.readBigUInt64LE(at + 40)), offset: Number(tail.readBigUInt64LE(at + 48)) };
 }
 
-function* list(
-  tail: Buffer,
-  { from, to, prefix }: Place,
-  wants: (name: string) => boolean,
-): Generator<DirectoryEntry> {
+function* list(tail: Buffer, { from, to, prefix }: Place, wants: (name: string) => boolean): Generator<DirectoryEntry> {
   for (let at = from; at + HEADER_BYTES <= to && tail.readUInt32LE(at) === CENTRAL;) {
     const nameEnd = at + HEADER_BYTES + tail.readUInt16LE(at + 28);
     const extraEnd = nameEnd + tail.readUInt16LE(at + 30);

@@ -1,3 +1,5 @@
+import { ByteReader } from '../layers/byte-reader.js';
+
 /** Signature of the header before an entry's content. */
 export const LOCAL = 0x04034b50;
 /** Signature of an entry of the central directory. */
@@ -12,62 +14,9 @@ const MARK = Buffer.from('PK', 'latin1');
 const [SHORT_DESCRIPTOR, LONGEST_DESCRIPTOR] = [16, 24] as const;
 /** The longest descriptor and the start of the header behind it. */
 const DESCRIPTOR_AND_MARK = LONGEST_DESCRIPTOR + MARK.length;
-const NOTHING = Buffer.alloc(0);
 
-/**
- * Reads an archive forward, in a window that is one piece of it. Archives have many small entries, so whatever is in
- * the window is read without waiting.
- */
-export class ZipInput {
-  readonly #source: AsyncIterator<Uint8Array>;
-  #piece: Buffer = NOTHING;
-  /** The bytes that are there. Those from {@link ZipInput.at} on are not read yet. Valid until the next `fill`. */
-  window: Buffer = NOTHING;
-  /** Where the next byte is in the window. */
-  at = 0;
-  /** Bytes of the window from before the piece. With any of them, the window has only the start of the piece. */
-  #before = 0;
-  /** Offset of the window in the archive. */
-  #base = 0;
-  /** True if nothing follows the window. */
-  hasEnded = false;
-
-  /** @param source pieces, each valid until the next is asked for */
-  constructor(source: AsyncIterable<Uint8Array>) {
-    this.#source = source[Symbol.asyncIterator]();
-  }
-
-  /** Offset of the next byte in the archive. */
-  get position(): number {
-    return this.#base + this.at;
-  }
-
-  /** Number of bytes that are there. */
-  get available(): number {
-    return this.window.length - this.at;
-  }
-
-  /** Makes at least `count` bytes available. @returns false if the archive ends before */
-  async fill(count: number): Promise<boolean> {
-    if (this.available >= count) return true;
-    const before = [this.window.subarray(this.at, this.#before)];
-    let piece = this.#piece.subarray(Math.max(0, this.at - this.#before));
-    let length = Math.max(0, this.#before - this.at);
-    while (length + piece.length < count && !this.hasEnded) {
-      before.push(Buffer.from(piece));
-      length += piece.length;
-      const next = await this.#source.next();
-      this.hasEnded = next.done === true;
-      piece = next.done === true ? NOTHING : Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length);
-    }
-    this.#base = this.position;
-    this.at = 0;
-    this.#piece = piece;
-    this.#before = length;
-    this.window = length === 0 ? piece : Buffer.concat([...before, piece.subarray(0, count)]);
-    return this.window.length >= count;
-  }
-
+/** Reads an archive forward. */
+export class ZipInput extends ByteReader {
   /** Moves to the next header in the window. @returns its signature, or undefined if there is none */
   seekHeaderHere(): number | undefined {
     const { window } = this;
@@ -97,10 +46,6 @@ export class ZipInput {
       pieces.push(Buffer.from(bytes));
     }
     return Buffer.concat(pieces);
-  }
-
-  async close(): Promise<void> {
-    await this.#source.return?.();
   }
 }
 

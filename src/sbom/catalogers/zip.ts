@@ -165,6 +165,7 @@ function* chain<T>(all: readonly Iterable<T>[]): Generator<T> {
 
 /** True for a file that starts as the JDK's `jar` and Maven write archives, whatever its name. */
 export function startsAsJar(head: Uint8Array): boolean {
+  if (head[0] !== 0x50) return false;
   const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.byteLength, LOCAL_BYTES + 9));
   return (
     start.length > LOCAL_BYTES &&

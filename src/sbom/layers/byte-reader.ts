@@ -1,51 +1,77 @@
-const NOTHING = new Uint8Array(0);
+const NOTHING = Buffer.alloc(0);
 
-/** Reads exact numbers of bytes from a stream of chunks, and skips bytes without copying. */
+/**
+ * Reads a stream of pieces forward, in a window that is one piece of it. Archives have many small entries, so whatever is
+ * in the window is read without waiting.
+ */
 export class ByteReader {
   readonly #source: AsyncIterator<Uint8Array>;
-  #chunk: Uint8Array = NOTHING;
-  #offset = 0;
+  /** The bytes that are there. Those from {@link ByteReader.at} on are not read yet. Valid until the next `fill`. */
+  window: Buffer = NOTHING;
+  /** Where the next byte is in the window. */
+  at = 0;
+  /** True if nothing follows the window. */
+  hasEnded = false;
+  /** What is not read of the last piece, from its place in the window on. */
+  #piece: Buffer = NOTHING;
+  /** Bytes of the window from before the piece. With any of them, the window has only the start of the piece. */
+  #before = 0;
+  /** Offset of the window in the stream. */
+  #base = 0;
 
+  /** @param source pieces, each valid until the next is asked for */
   constructor(source: AsyncIterable<Uint8Array>) {
     this.#source = source[Symbol.asyncIterator]();
   }
 
-  /** The next bytes: at least one and at most `most`. Undefined at the end. They are valid until the next call. */
-  async some(most: number): Promise<Uint8Array | undefined> {
-    while (this.#offset === this.#chunk.length) {
+  /** Offset of the next byte in the stream. */
+  get position(): number {
+    return this.#base + this.at;
+  }
+
+  /** Number of bytes that are there. */
+  get available(): number {
+    return this.window.length - this.at;
+  }
+
+  /** Makes at least `count` bytes available. @returns false if the stream ends before */
+  async fill(count: number): Promise<boolean> {
+    if (this.available >= count) return true;
+    const before = [this.window.subarray(this.at, this.#before)];
+    let piece = this.#piece.subarray(Math.max(0, this.at - this.#before));
+    let length = Math.max(0, this.#before - this.at);
+    while (length + piece.length < count && !this.hasEnded) {
+      before.push(Buffer.from(piece));
+      length += piece.length;
       const next = await this.#source.next();
-      // The chunk before may be gone: its sender has the memory again.
-      this.#chunk = next.done === true ? NOTHING : next.value;
-      this.#offset = 0;
-      if (next.done === true) return undefined;
+      this.hasEnded = next.done === true;
+      if (next.done === true) piece = NOTHING;
+      else piece = Buffer.from(next.value.buffer, next.value.byteOffset, next.value.length);
     }
-    const bytes = this.#chunk.subarray(this.#offset, this.#offset + most);
-    this.#offset += bytes.length;
-    return bytes;
+    this.#base = this.position;
+    this.at = 0;
+    this.#piece = piece;
+    this.#before = length;
+    this.window = length === 0 ? piece : Buffer.concat([...before, piece.subarray(0, count)]);
+    return this.window.length >= count;
   }
 
-  /** The next `count` bytes if they are there and no chunk has to be waited for. Valid until the next call. */
-  takeNow(count: number): Uint8Array | undefined {
-    if (this.#chunk.length - this.#offset < count) return undefined;
-    this.#offset += count;
-    return this.#chunk.subarray(this.#offset - count, this.#offset);
+  /** The next bytes, as many as are there, at most `most`. Valid until the next `fill`. */
+  someHere(most: number): Buffer {
+    const { window, at } = this;
+    this.at = Math.min(window.length, at + most);
+    return window.subarray(at, this.at);
   }
 
-  /** Reads `count` bytes, or fewer if the stream ends. */
-  async take(count: number): Promise<Uint8Array> {
-    const first = await this.some(count);
-    if (first === undefined) return new Uint8Array(0);
-    if (first.length === count) return first;
-    const all = new Uint8Array(count);
-    all.set(first);
-    let filled = first.length;
-    while (filled < count) {
-      const more = await this.some(count - filled);
-      if (more === undefined) return all.subarray(0, filled);
-      all.set(more, filled);
-      filled += more.length;
-    }
-    return all;
+  /** The next bytes: at least one and at most `most`. Undefined at the end. They are valid until the next call. */
+  async some(most: number): Promise<Buffer | undefined> {
+    return this.available > 0 || (await this.fill(1)) ? this.someHere(most) : undefined;
+  }
+
+  /** Reads `count` bytes, or fewer if the stream ends. They are valid until the next call. */
+  async take(count: number): Promise<Buffer> {
+    await this.fill(count);
+    return this.someHere(count);
   }
 
   /**
@@ -53,15 +79,13 @@ export class ByteReader {
    * @returns the number of bytes skipped
    */
   async skip(count: number): Promise<number> {
-    const isHere = this.#chunk.length - this.#offset >= count;
-    if (isHere) this.#offset += count;
-    let left = isHere ? 0 : count;
-    while (left > 0) {
-      const passed = await this.some(left);
-      if (passed === undefined) break;
-      left -= passed.length;
+    let left = count;
+    for (;;) {
+      const passed = Math.min(left, this.available);
+      this.at += passed;
+      left -= passed;
+      if (left === 0 || !(await this.fill(1))) return count - left;
     }
-    return count - left;
   }
 
   /** Closes the source if it was not read to its end. */

@@ -1,39 +1,20 @@
-import { HEAD_BYTES, type LayerFile } from '../catalogers/cataloger.js';
+import type { LayerFile } from '../catalogers/cataloger.js';
 import type { TarEntry } from './tar.js';
 
-/** The content of one file, of which the first bytes are known before it is read. */
+/** The content of one file, for those that read it. */
 export class EntryContent {
   readonly #entry: Pick<TarEntry, 'size' | 'mode' | 'next'>;
-  /** The first bytes, at most {@link HEAD_BYTES}. A copy. */
-  readonly head: Uint8Array;
-  /** What was read for the head. */
-  #first: Uint8Array | undefined;
+  /** The first bytes of the file. A copy. */
+  readonly #head: Uint8Array;
   /** True if the layer could not be read further. */
   hasFailed = false;
 
-  private constructor(entry: Pick<TarEntry, 'size' | 'mode' | 'next'>, first: Uint8Array) {
+  constructor(entry: Pick<TarEntry, 'size' | 'mode' | 'head' | 'next'>) {
     this.#entry = entry;
-    this.#first = first;
-    this.head = first.slice(0, HEAD_BYTES);
+    this.#head = Buffer.from(entry.head);
   }
 
-  static async open(entry: Pick<TarEntry, 'size' | 'mode' | 'next'>): Promise<EntryContent> {
-    const most = Math.min(entry.size, HEAD_BYTES);
-    let first: Uint8Array = (await entry.next()) ?? new Uint8Array(0);
-    while (first.length < most) {
-      const copy = Uint8Array.prototype.slice.call(first);
-      const more = await entry.next();
-      if (more === undefined) break;
-      first = Buffer.concat([copy, more]);
-    }
-    return new EntryContent(entry, first);
-  }
-
-  /** The next piece, valid until the one after it; undefined at the end. */
-  async next(): Promise<Uint8Array | undefined> {
-    const first = this.#first;
-    this.#first = undefined;
-    if (first !== undefined && first.length > 0) return first;
+  async #next(): Promise<Uint8Array | undefined> {
     try {
       return await this.#entry.next();
     } catch (error) {
@@ -50,7 +31,7 @@ export class EntryContent {
   async readBy<T>(readers: readonly ((file: LayerFile) => Promise<T> | T)[]): Promise<T[]> {
     const [only, ...others] = readers;
     if (only !== undefined && others.length === 0) return [await only(this.#fileFrom(this.#pieces()))];
-    const pieces = new SharedPieces(() => this.next(), readers.length);
+    const pieces = new SharedPieces(() => this.#next(), readers.length);
     const reading = readers.map(async (read) => {
       try {
         return await read(this.#fileFrom(pieces));
@@ -65,11 +46,11 @@ export class EntryContent {
 
   #fileFrom(pieces: AsyncIterable<Uint8Array>): LayerFile {
     const { size, mode } = this.#entry;
-    return { size, mode, head: this.head, chunks: () => pieces, whole: () => wholeOf(pieces, size) };
+    return { size, mode, head: this.#head, chunks: () => pieces, whole: () => wholeOf(pieces, size) };
   }
 
   async *#pieces(): AsyncGenerator<Uint8Array> {
-    for (let piece = await this.next(); piece !== undefined; piece = await this.next()) yield piece;
+    for (let piece = await this.#next(); piece !== undefined; piece = await this.#next()) yield piece;
   }
 }
 

@@ -86,7 +86,9 @@ export interface LayerOptions {
 
 /** Larger files are read one at a time over all layers. */
 const MUCH_MEMORY = 16 * 1024 * 1024;
-const ELF = '\x7fELF';
+const ELF = Buffer.from('\x7fELF', 'latin1');
+const MZ = Buffer.from('MZ');
+const SCRIPT = Buffer.from('#!');
 /** The offset of the second header of PE files: .NET assemblies, which run on Linux as well. */
 const PE_OFFSET_AT = 0x3c;
 const SPARSE: Gap = { cause: 'sparse-file', detail: 'a sparse file' };
@@ -112,7 +114,13 @@ export async function readLayer(
   });
   const pass = new LayerPass(options);
   const counted = budget.unpacked(pieces);
-  for await (const entry of readTar(counted, layer.digest, limits, () => budget.take('entries'))) await pass.add(entry);
+  await readTar(
+    counted,
+    layer.digest,
+    limits,
+    (entry) => pass.add(entry),
+    () => budget.take('entries'),
+  );
   return { diffId: diffId(), ...pass.result, counts: budget.counts };
 }
 
@@ -124,6 +132,7 @@ interface FileReader {
 class LayerPass {
   readonly #options: LayerOptions;
   readonly #recognizers: readonly Cataloger[];
+  readonly #behindLinks: readonly Cataloger[];
   readonly #changes = new ChangeWriter();
   readonly #likely = new LikelyDigests();
   readonly #found: Omit<LayerReading, 'diffId' | 'counts' | 'changes' | 'hasOpaque'> = {
@@ -138,33 +147,36 @@ class LayerPass {
   constructor(options: LayerOptions) {
     this.#options = options;
     this.#recognizers = options.catalogers.filter((each) => 'recognizes' in each);
+    this.#behindLinks = options.catalogers.filter((each) => 'mayWant' in each);
   }
 
   get result(): Omit<LayerReading, 'diffId' | 'counts'> {
     return { ...this.#found, changes: this.#changes.bytes(), hasOpaque: this.#hasOpaque };
   }
 
-  async add(entry: TarEntry): Promise<void> {
+  /** @returns a promise only if the content is read: most files interest nobody */
+  add(entry: TarEntry): Promise<void> | void {
     const path = cleanPath(entry.name);
     if (path === '') return;
     const index = this.#entries++;
-    const name = baseOf(path);
+    const isWhiteout = path.startsWith('.wh.', path.lastIndexOf('/') + 1);
     this.#likely.note(path);
     const { catalogers, only } = this.#options;
     const isAsked = entry.type === 'file' && (only === undefined || only.has(index));
     const wanting = isAsked ? catalogers.find((each) => each.wants(path)) : undefined;
-    if (only === undefined)
-      this.#note(entry, path, name, isAsked && (wanting !== undefined || unreadEcosystem(path) !== undefined));
-    if (isAsked && !name.startsWith('.wh.')) await this.#readFile(entry, index, path, wanting);
+    if (only === undefined) {
+      this.#note(entry, path, isAsked && (wanting !== undefined || unreadEcosystem(path) !== undefined));
+      this.#hasOpaque ||= isWhiteout && baseOf(path) === '.wh..wh..opq';
+    }
+    if (isAsked && !isWhiteout) return this.#readFile(entry, index, path, wanting);
   }
 
   /** Notes what the first reading of a layer says of an entry. */
-  #note(entry: TarEntry, path: string, name: string, isNoted: boolean): void {
+  #note(entry: TarEntry, path: string, isNoted: boolean): void {
     const before = this.#changes.length;
     this.#changes.add(entry.type, path, entry.linkName, isNoted);
     this.#options.budget.take('rememberedBytes', this.#changes.length - before);
     if (entry.doubt !== undefined) this.#gap(path, { cause: 'archive-doubtful', detail: entry.doubt });
-    if (name === '.wh..wh..opq') this.#hasOpaque = true;
   }
 
   #gap(path: string, gap: Gap): void {
@@ -172,46 +184,38 @@ class LayerPass {
     this.#found.gaps.push({ ...gap, path });
   }
 
-  async #readFile(entry: TarEntry, index: number, path: string, wanting: Cataloger | undefined): Promise<void> {
-    const { catalogers, only } = this.#options;
-    const asked = only?.get(index);
+  #readFile(entry: TarEntry, index: number, path: string, wanting: Cataloger | undefined): Promise<void> | void {
+    const asked = this.#options.only?.get(index);
     const byPath =
-      asked === undefined
-        ? catalogers.filter((each) => each === wanting)
-        : catalogers.filter(({ name }) => asked.has(name));
-    const isRecognized = asked === undefined ? byPath.length === 0 : asked.has(RECOGNIZERS);
+      asked === undefined ? wanting && [wanting] : this.#options.catalogers.filter(({ name }) => asked.has(name));
+    const isRecognized = asked === undefined ? wanting === undefined : asked.has(RECOGNIZERS);
     // What no cataloger wanted by its path was shown to the recognizers when the layer was first read.
     if (asked !== undefined && (isRecognized || wanting === undefined))
       this.#keep(index, RECOGNIZERS, 'path', entry.sparse && mayRun(entry) ? { gaps: [SPARSE] } : {});
     if (entry.sparse) {
       // The archive has pieces of the file, not its bytes.
-      for (const reader of byPath) this.#keep(index, reader.name, 'path', { gaps: [SPARSE] });
-      if (asked === undefined && byPath.length === 0 && mayRun(entry)) this.#gap(path, SPARSE);
+      for (const reader of byPath ?? []) this.#keep(index, reader.name, 'path', { gaps: [SPARSE] });
+      if (asked === undefined && wanting === undefined && mayRun(entry)) this.#gap(path, SPARSE);
       return;
     }
-    const content = await EntryContent.open(entry);
-    const isProgram = only === undefined && this.#noteProgram(content.head, entry.mode, index);
-    const { head } = content;
-    const recognizers = isRecognized
-      ? this.#recognizers.filter((each) => each.recognizes?.(head, entry.size, entry.mode))
-      : [];
-    const linked =
-      asked === undefined
-        ? catalogers.filter((each) => each !== wanting && entry.size <= each.maxBytes && each.mayWant?.(path))
-        : [];
-    const readers = [
-      ...byPath.map((cataloger) => ({ cataloger, by: 'path' as const })),
-      ...recognizers.map((cataloger) => ({ cataloger, by: 'content' as const })),
-      ...linked.map((cataloger) => ({ cataloger, by: 'link' as const })),
-    ];
-    await this.#read(entry, index, path, content, readers, isProgram || asked?.has(DIGESTS) === true);
+    const { head, size, mode } = entry;
+    const isProgram = asked === undefined && this.#noteProgram(head, mode, index);
+    const readers: FileReader[] = (byPath ?? []).map((cataloger) => ({ cataloger, by: 'path' }));
+    if (isRecognized)
+      for (const cataloger of this.#recognizers)
+        if (cataloger.recognizes?.(head, size, mode) === true) readers.push({ cataloger, by: 'content' });
+    if (asked === undefined)
+      for (const cataloger of this.#behindLinks)
+        if (cataloger !== wanting && size <= cataloger.maxBytes && cataloger.mayWant?.(path) === true)
+          readers.push({ cataloger, by: 'link' });
+    const isListed = isProgram || asked?.has(DIGESTS) === true;
+    if (isListed || readers.length > 0) return this.#read(entry, index, path, readers, isListed);
   }
 
   /** @returns true for a program */
   #noteProgram(head: Uint8Array, mode: number, index: number): boolean {
-    const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, ELF.length)).toString('latin1');
-    if (start === ELF || isPe(head)) this.#found.programs.push({ index });
-    else if (start.startsWith('#!') && (mode & 0o111) !== 0) {
+    if (startsWith(head, ELF) || isPe(head)) this.#found.programs.push({ index });
+    else if (startsWith(head, SCRIPT) && (mode & 0o111) !== 0) {
       const interpreter = INTERPRETER.exec(Buffer.from(head).toString())?.[1];
       if (interpreter !== undefined) this.#found.programs.push({ index, interpreter });
     } else return false;
@@ -223,7 +227,6 @@ class LayerPass {
     entry: TarEntry,
     index: number,
     path: string,
-    content: EntryContent,
     wanting: readonly FileReader[],
     isListed: boolean,
   ): Promise<void> {
@@ -246,6 +249,7 @@ class LayerPass {
     const whole = reading.some(({ cataloger }) => cataloger.maxBytes < Infinity);
     if (whole) budget.take('readBytes', entry.size);
     const end = whole && entry.size > MUCH_MEMORY ? await needMuchMemory('file') : undefined;
+    const content = new EntryContent(entry);
     const readers = reading.map(
       ({ cataloger }) =>
         (file: LayerFile) =>
@@ -268,10 +272,16 @@ class LayerPass {
   }
 }
 
+function startsWith(head: Uint8Array, start: Uint8Array): boolean {
+  for (let at = 0; at < start.length; at += 1) if (head[at] !== start[at]) return false;
+  return true;
+}
+
 /** @see https://learn.microsoft.com/windows/win32/debug/pe-format */
 function isPe(head: Uint8Array): boolean {
+  if (!startsWith(head, MZ)) return false;
   const bytes = Buffer.from(head.buffer, head.byteOffset, head.length);
-  if (bytes.length < PE_OFFSET_AT + 4 || bytes.toString('latin1', 0, 2) !== 'MZ') return false;
+  if (bytes.length < PE_OFFSET_AT + 4) return false;
   const at = bytes.readUInt32LE(PE_OFFSET_AT);
   // A header behind the first bytes is not looked at: what begins as a program counts as one.
   return at + 4 > bytes.length || bytes.toString('latin1', at, at + 4) === 'PE\0\0';

@@ -32,7 +32,7 @@ export async function ourTree(
     const changes = new ChangeWriter();
     const ofLayer = new Map<number, string>();
     let hasOpaque = false;
-    for await (const entry of readTar(once(layer), 'it', SBOM_LIMITS)) {
+    await readTar(once(layer), 'it', SBOM_LIMITS, async (entry) => {
       let sum = 0;
       let size = 0;
       for (let bytes = await entry.next(); bytes !== undefined; bytes = await entry.next()) {
@@ -40,12 +40,12 @@ export async function ourTree(
         size += bytes.length;
       }
       const path = cleanPath(entry.name);
-      if (path === '') continue;
+      if (path === '') return;
       if (entry.doubt !== undefined) doubts.push(entry.doubt);
       if (entry.sparse) doubts.push('a sparse file');
       if (/(?:^|\/)\.wh\.\.wh\.\.opq$/.test(path)) hasOpaque = true;
       ofLayer.set(changes.add(entry.type, path, entry.linkName), `file ${size} ${sum.toString(16).padStart(8, '0')}`);
-    }
+    });
     contents.push(ofLayer);
     tree.apply(position, { changes: changes.bytes(), hasOpaque });
   }

@@ -2,12 +2,13 @@ import { describe, expect, test } from '@jest/globals';
 import { EntryContent } from '../../../src/sbom/layers/layer-file.js';
 
 /** An entry whose pieces are overwritten when the next one is read. */
-function entryOf(text: string, pieceBytes: number, failAt = Infinity): Parameters<typeof EntryContent.open>[0] {
+function entryOf(text: string, pieceBytes: number, failAt = Infinity): ConstructorParameters<typeof EntryContent>[0] {
   let at = 0;
   let last: Buffer | undefined;
   return {
     size: text.length,
     mode: 0o755,
+    head: Buffer.from(text.slice(0, 256)),
     next: async () => {
       last?.fill('#');
       if (at >= failAt) throw new Error('the layer ends');
@@ -28,8 +29,7 @@ const joined = async (chunks: AsyncIterable<Uint8Array>): Promise<string> => {
 
 describe('one file for several readers', () => {
   test.each([1, 100, 257, 100_000])('each gets all bytes, in pieces of %d bytes', async (pieceBytes) => {
-    const content = await EntryContent.open(entryOf(TEXT, pieceBytes));
-    expect(Buffer.from(content.head).toString()).toBe(TEXT.slice(0, 256));
+    const content = new EntryContent(entryOf(TEXT, pieceBytes));
     const read = await content.readBy([
       async (file) => await joined(file.chunks()),
       async (file) => Buffer.from(await file.whole()).toString(),
@@ -43,19 +43,19 @@ describe('one file for several readers', () => {
   });
 
   test('an empty file has no pieces', async () => {
-    const content = await EntryContent.open(entryOf('', 10));
+    const content = new EntryContent(entryOf('', 10));
     expect(
       await content.readBy<unknown>([async (file) => await joined(file.chunks()), (file) => file.head.length]),
     ).toEqual(['', 0]);
   });
 
   test('an error of the layer reaches all readers, and an error of one reader ends its file only', async () => {
-    const broken = await EntryContent.open(entryOf(TEXT, 300, 900));
+    const broken = new EntryContent(entryOf(TEXT, 300, 900));
     await expect(broken.readBy<unknown>([(file) => joined(file.chunks()), (file) => file.whole()])).rejects.toThrow(
       'the layer ends',
     );
     expect(broken.hasFailed).toBe(true);
-    const content = await EntryContent.open(entryOf(TEXT, 300));
+    const content = new EntryContent(entryOf(TEXT, 300));
     const others: string[] = [];
     const failing = content.readBy<unknown>([
       () => {
