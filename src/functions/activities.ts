@@ -56,7 +56,7 @@ const ACTIVITY_MS = 9 * 60_000;
  * How many long steps a process runs at once: two fewer than its activities in host.json, so that short steps always
  * run.
  */
-const LONG_STEPS = 2;
+export const LONG_STEPS = 2;
 /**
  * How long a long step waits for a permit in its activity, and its first pause after that, in milliseconds. Pauses
  * grow. A step whose turn is over first finishes the chunks that it is copying.

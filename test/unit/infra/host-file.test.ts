@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
+import { LONG_STEPS } from '../../../src/functions/activities.js';
 
 interface HostFile {
   version: string;
@@ -59,7 +60,6 @@ describe('host.json', () => {
   test('has a hub name that every store accepts, few parallel orchestrations, and polling within ten seconds', () => {
     const { durableTask } = host.extensions;
     expect(durableTask['hubName']).toMatch(/^[A-Za-z][A-Za-z0-9]{2,44}$/);
-    expect(durableTask['maxConcurrentActivityFunctions']).toBe(4);
     expect(durableTask['maxConcurrentOrchestratorFunctions']).toBe(4);
     expect(durableTask.storageProvider).toMatchObject({ type: 'AzureStorage', partitionCount: 4 });
     expect(seconds(durableTask.storageProvider['maxQueuePollingInterval'])).toBeLessThanOrEqual(10);
@@ -67,6 +67,10 @@ describe('host.json', () => {
     expect(seconds(durableTask.storageProvider['controlQueueVisibilityTimeout'])).toBe(60);
     expect(seconds(durableTask.storageProvider['workItemQueueVisibilityTimeout'])).toBe(60);
     expect(durableTask['tracing']).toEqual({ traceInputsAndOutputs: false, traceReplayEvents: false });
+  });
+
+  test('has two activities more than long steps of a process, so that short steps always run', () => {
+    expect(host.extensions.durableTask['maxConcurrentActivityFunctions']).toBe(LONG_STEPS + 2);
   });
 
   test('needs no setting, so a missing one cannot prevent the start', () => {
