@@ -109,6 +109,7 @@ export const apkCataloger: Cataloger = {
   kind: 'os',
   maxBytes: 64 * 1024 * 1024,
   wants: (path) => DATABASE.test(path),
+  places: ['lib/apk/db/installed', 'usr/lib/apk/db/installed'],
   async read(file): Promise<Reading> {
     const packages: Package[] = [];
     const [skips, room] = [new Skips(), new TextRoom()];

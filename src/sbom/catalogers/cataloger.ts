@@ -127,6 +127,15 @@ export interface Cataloger<F = unknown> {
   readonly maxBytes: number;
   /** Whether to read the file at this path (clean, relative to the root). Called for every file, so it must be fast. */
   wants(path: string): boolean;
+  /** Wanted paths that do not vary, and folders of wanted files, with a slash at the end. They are found behind any links. */
+  readonly places?: readonly string[];
+  /**
+   * What a path says besides the content; '' if nothing. A file that the cataloger has at one path counts again at a path
+   * behind a symbolic link that says something else. Default: ''.
+   */
+  roleOf?(path: string): string;
+  /** True if files beside it decide what a file is. Then it counts again in the folder of a symbolic link to it. */
+  readonly dependsOnFolder?: boolean;
   /**
    * Whether a symbolic link may give the file a path that the cataloger wants. The reading is used only then, and the
    * layer is not read once more. Called for each file that the cataloger does not want by its path.

@@ -70,6 +70,8 @@ export const dotnetCataloger: Cataloger<Facts> = {
   kind: 'language',
   maxBytes: 16 * 1024 * 1024,
   wants: (path) => path.endsWith('.deps.json') || (path.endsWith('/.version') && FRAMEWORK.test(path)),
+  // The folders of a framework have its name and version.
+  roleOf: (path) => FRAMEWORK.exec(path)?.slice(1).join(' ') ?? '',
   async read(file): Promise<Reading<Facts>> {
     const bytes = await file.whole();
     // The .version file of a shared framework has a commit and a version.

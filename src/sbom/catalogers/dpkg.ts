@@ -60,6 +60,8 @@ export const dpkgCataloger: Cataloger<Facts> = {
   kind: 'os',
   maxBytes: 64 * 1024 * 1024,
   wants: (path) => kindOf(path) !== undefined,
+  places: [STATUS, WALL, DIVERSIONS, FOLDER, 'var/lib/dpkg/info/', 'var/lib/dpkg/updates/'],
+  roleOf: (path) => kindOf(path) ?? '',
   async read(file): Promise<Reading<Facts>> {
     if (file.size === 0) return {};
     const bytes = await file.whole();

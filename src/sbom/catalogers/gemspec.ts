@@ -33,8 +33,8 @@ export function parseGemspec(text: string): Gemspec {
     const value = line.slice(assignment?.[0].length);
     if (assignment?.[1]?.startsWith('license') === true) gemspec.licenses = readStrings(value).slice(0, MOST_LICENSES);
     else if (assignment?.[1] !== undefined) {
-      const text = readString(value.replace(/^Gem::(?:Version|Platform)\.new\(\s*/, ''))?.text;
-      if (isUsable(text)) said[assignment[1]] = text;
+      const literal = readString(value.replace(/^Gem::(?:Version|Platform)\.new\(\s*/, ''));
+      if (isUsable(literal?.text) && END.test(literal.rest)) said[assignment[1]] = literal.text;
     }
     const dependency = /^\s*\w+\.add_(?:runtime_)?dependency\(?\s*/.exec(line);
     const name = dependency === null ? undefined : readString(line.slice(dependency[0].length))?.text;
@@ -66,6 +66,8 @@ function readStrings(text: string): string[] {
   return strings.filter((each) => each !== '');
 }
 
+/** What may stand behind a literal that is not computed with. */
+const END = /^(?:\.freeze|\s*\))*\s*;?\s*(?:#.*)?$/;
 const ESCAPES: Partial<Record<string, string>> = { n: '\n', t: '\t', r: '\r', e: '\x1b', s: ' ', 0: '\0' };
 
 /** Reads a string literal at the start of a text. Undefined if there is none, or one that Ruby would compute. */

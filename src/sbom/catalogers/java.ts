@@ -176,6 +176,7 @@ export const javaCataloger: Cataloger<Facts> = {
   kind: 'language',
   maxBytes: Infinity,
   wants: (path) => EXTENSION.test(path) && unreadEcosystem(path) === undefined,
+  roleOf: (path) => (OTHER.test(path) ? '' : 'java'),
   recognizes: (head) => startsAsJar(head),
   async read(file): Promise<Reading<Facts>> {
     // An empty file has nothing to hide, and a real RAR archive is no Java program.

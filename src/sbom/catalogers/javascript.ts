@@ -30,6 +30,7 @@ export const javascriptCataloger: Cataloger<Facts> = {
   kind: 'language',
   maxBytes: 1024 * 1024,
   wants: (path) => /(?:^|\/)package\.json$/.test(path) && !/(?:^|\/)node_modules\//.test(path),
+  dependsOnFolder: true,
   async read(file): Promise<Reading<Facts>> {
     const { json, packages, gaps } = readPackageJson(await file.whole());
     // Templates and tests have a package.json that describes nothing.

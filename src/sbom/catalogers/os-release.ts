@@ -17,6 +17,7 @@ export const osReleaseCataloger: Cataloger = {
   kind: 'os',
   maxBytes: 64 * 1024,
   wants: (path) => path === OS_RELEASE_PATHS[0] || path === OS_RELEASE_PATHS[1],
+  places: OS_RELEASE_PATHS,
   async read(file): Promise<Reading> {
     const fields = new Map<string, string>();
     for (const line of new TextDecoder().decode(await file.whole()).split('\n')) {

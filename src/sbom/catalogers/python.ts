@@ -102,6 +102,11 @@ function isEmpty({ packages = [], gaps = [] }: Reading): boolean {
   return packages.length === 0 && gaps.length === 0;
 }
 
+/** A file `NAME.egg-info`. Python does not distinguish capitals here. */
+function isEggInfo(path: string): boolean {
+  return path.slice(-9).toLowerCase() === '.egg-info';
+}
+
 function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/') + 1);
 }
@@ -141,9 +146,12 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
   const gaps: (Gap & { path: string })[] = [];
   const lists = new Map<string, Required<PythonFacts>>();
   const described = new Set<string>();
+  /** Folders whose METADATA says something: their PKG-INFO says nothing. */
+  const withMetadata = new Set<string>();
   for (const { path, reading } of found) {
     const folder = folderOf(path);
     if (!/\/(?:RECORD|INSTALLER)$/.test(path)) described.add(folder);
+    if (path.endsWith('/METADATA') && !isEmpty(reading)) withMetadata.add(folder);
     if (reading.facts === undefined || path.endsWith('/INSTALLER')) continue;
     const list = lists.get(folder) ?? { owns: [], digests: [], dependsOn: [] };
     const { owns, digests } = boundedFiles(folder, reading.facts);
@@ -156,10 +164,12 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
   for (const { path, layer, reading } of found) {
     const folder = folderOf(path);
     // A file `NAME.egg-info` lies among the files of other packages.
-    const facts = path.endsWith('.egg-info') ? undefined : lists.get(folder);
-    for (const each of reading.packages ?? []) {
+    const facts = isEggInfo(path) ? undefined : lists.get(folder);
+    // As importlib.metadata, which takes either file in either kind of folder.
+    const isHidden = path.endsWith('/PKG-INFO') && withMetadata.has(folder);
+    for (const each of isHidden ? [] : (reading.packages ?? [])) {
       const dependsOn = [...new Set([...(each.dependsOn ?? []), ...(facts?.dependsOn ?? [])])];
-      const owns = path.endsWith('.egg-info') ? [] : ['./', ...(facts?.owns ?? [])];
+      const owns = isEggInfo(path) ? [] : ['./', ...(facts?.owns ?? [])];
       packages.push({
         ...each,
         ...(dependsOn.length > 0 && { dependsOn }),
@@ -168,7 +178,7 @@ function combine(found: readonly FoundFile<PythonFacts>[]): {
         layer,
       });
     }
-    const isList = !/(?:METADATA|PKG-INFO|\.egg-info)$/.test(path);
+    const isList = !/(?:METADATA|PKG-INFO)$/.test(path) && !isEggInfo(path);
     if (isList ? path.startsWith(folder) && !described.has(folder) : isEmpty(reading)) {
       described.add(folder);
       const detail = isList ? 'a package without METADATA' : 'metadata without headers';
@@ -192,14 +202,14 @@ export const pythonCataloger: Cataloger<PythonFacts> = {
       case 'METADATA':
       case 'RECORD':
       case 'INSTALLER':
-        return /\.dist-info\/[^/]+$/.test(path);
+        return /\.(?:dist|egg)-info\/[^/]+$/i.test(path);
       case 'PKG-INFO':
       case 'requires.txt':
-        return /(?:\.egg-info|(?:^|\/)EGG-INFO)\/[^/]+$/.test(path);
+        return /(?:\.(?:dist|egg)-info|(?:^|\/)EGG-INFO)\/[^/]+$/i.test(path);
       case 'installed-files.txt':
-        return /\.egg-info\/[^/]+$/.test(path);
+        return /\.egg-info\/[^/]+$/i.test(path);
       default:
-        return path.endsWith('.egg-info');
+        return isEggInfo(path);
     }
   },
   async read(file): Promise<Reading<PythonFacts>> {

@@ -13,6 +13,7 @@ import { TextRoom } from './text-room.js';
 /** The folders of rpm's database: of most, of Fedora and SUSE, of ostree; and the list of Azure Linux distroless. */
 const WANTED =
   /^(?:(?:var\/lib|usr\/lib\/sysimage|usr\/share)\/rpm\/(?:Packages|Packages\.db|rpmdb\.sqlite(?:-wal|-journal)?)|var\/lib\/rpmmanifest\/container-manifest-2)$/;
+const FOLDERS = ['var/lib/rpm/', 'usr/lib/sysimage/rpm/', 'usr/share/rpm/'];
 /** The first four bytes of sqlite's write-ahead log, in both byte orders, and of its rollback journal. */
 const LOGS = ['377f0682', '377f0683', 'd9d505f9'];
 /** Bytes of a write-ahead log that contains no change. */
@@ -54,6 +55,7 @@ export const rpmCataloger: Cataloger = {
   kind: 'os',
   maxBytes: 256 * 1024 * 1024,
   wants: (path) => WANTED.test(path),
+  places: [...FOLDERS, 'var/lib/rpmmanifest/container-manifest-2'],
   async read(file): Promise<Reading> {
     const skips = new Skips();
     if (LOGS.includes(Buffer.from(file.head.subarray(0, 4)).toString('hex'))) {

@@ -20,6 +20,7 @@ export const rubyCataloger: Cataloger<Gemspec> = {
   maxBytes: 4 * 1024 * 1024,
   wants: (path) =>
     (path.endsWith('.gemspec') && GEMSPEC.test(path)) || (path.endsWith('/gem.build_complete') && EXTENSION.test(path)),
+  roleOf: (path) => (GEMSPEC.test(path) ? 'gemspec' : ''),
   async read(file): Promise<Reading<Gemspec>> {
     if (file.size === 0) return {};
     return { facts: parseGemspec(new TextDecoder().decode(await file.whole())) };

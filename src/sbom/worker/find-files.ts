@@ -2,6 +2,7 @@ import { unreadEcosystem } from '../catalogers/unread.js';
 import type { Cataloger } from '../catalogers/cataloger.js';
 import type { ProgramFile } from '../completeness.js';
 import type { FileTree } from '../layers/file-tree.js';
+import { getOrMake } from '../../oci/index.js';
 import { Folder, SymbolicLink, type TreeNode } from '../layers/tree-nodes.js';
 
 /** A file that a cataloger reads. */
@@ -54,13 +55,12 @@ export function findFiles(
   const found: FoundFiles = { wanted: [], others, programs: [], unread: [], unresolved: [] };
   const links: string[] = [];
   let linkedPaths = 0;
-  /** For each file, the catalogers that have it. */
-  const taken = new Map<number, Set<Cataloger>>();
+  /** For each file, the catalogers that have it, with the roles of its paths. */
+  const taken = new Map<number, Map<Cataloger, string[]>>();
   const want = (path: string, file: number, cataloger: Cataloger): void => {
     found.wanted.push({ path, file, cataloger });
-    const takers = taken.get(file);
-    if (takers === undefined) taken.set(file, new Set([cataloger]));
-    else takers.add(cataloger);
+    const takers = getOrMake(taken, file, () => new Map<Cataloger, string[]>());
+    getOrMake(takers, cataloger, () => ['']).push(cataloger.roleOf?.(path) ?? '');
   };
   const readerOf = (path: string): Cataloger | undefined => catalogers.find((each) => each.wants(path));
 
@@ -100,15 +100,32 @@ export function findFiles(
         else if (typeof node === 'number') wantBehind(pathOf(), node);
         return true;
       });
-    } else if (typeof target === 'number') wantBehind(path, target);
+    } else if (typeof target === 'number') wantBehind(path, target, true);
   };
-  const wantBehind = (path: string, file: number): void => {
+  const wantBehind = (path: string, file: number, isLink = false): void => {
     const cataloger = readerOf(path);
-    if (cataloger !== undefined && taken.get(file)?.has(cataloger) !== true) want(path, file, cataloger);
+    if (cataloger === undefined) return;
+    const roles = taken.get(file)?.get(cataloger) ?? [];
+    const isTaken = roles.includes(cataloger.roleOf?.(path) ?? '') && !(isLink && cataloger.dependsOnFolder === true);
+    if (!isTaken) want(path, file, cataloger);
   };
   for (const path of links.sort()) follow(path, []);
+  // A path may lead through one folder several times: these are not followed above.
+  for (const path of catalogers.flatMap((each) => placesOf(each, tree))) {
+    const node = tree.find(path)?.node;
+    if (typeof node === 'number') wantBehind(path, node);
+  }
   for (const file of taken.keys()) others.delete(file);
   return found;
+}
+
+/** The paths that may exist at the places of a cataloger. */
+function placesOf({ places = [] }: Cataloger, tree: FileTree): string[] {
+  return places.flatMap((place) => {
+    if (!place.endsWith('/')) return [place];
+    const folder = tree.find(place)?.node;
+    return folder instanceof Folder ? [...folder.names.keys()].sort().map((name) => place + name) : [];
+  });
 }
 
 type Leaf = Exclude<TreeNode, Folder>;

@@ -18,7 +18,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 8;
+const SHAPE = 9;
 const HASH_BYTES = 32;
 
 /** Reads the layers of one image, each once, or takes what an earlier call has kept of it. */

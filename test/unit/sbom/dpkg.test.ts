@@ -65,6 +65,32 @@ describe('a package', () => {
     });
   });
 
+  test.each([
+    ['Install OK Installed', 1],
+    ['installokinstalled', 1],
+    ['install  reinstreq\tHALF-CONFIGURED', 1],
+    ['deinstall ok CONFIG-FILES', 0],
+    ['purge ok not-installed', 0],
+    ['install reinstreq half-installed', 0],
+  ])('has the status %j as dpkg reads it', async (status, packages) => {
+    const { packages: found, gaps } = await catalog({
+      [STATUS]: entry('a').replace(INSTALLED, `Status: ${status}\n`),
+    });
+    expect(found).toHaveLength(packages);
+    expect(gaps).toEqual([]);
+  });
+
+  test.each(['install ok', 'install ok\n installed', 'install ok installed x', 'install ok present', ''])(
+    'with the status %j is a gap',
+    async (status) => {
+      const { packages, gaps } = await catalog({
+        [STATUS]: `${entry('a').replace(INSTALLED, `Status: ${status}\n`)}${entry('b')}`,
+      });
+      expect(packages.map(({ name }) => name)).toEqual(['b']);
+      expect(gaps).toEqual([`entry-skipped: 1 entries with an unknown status (${STATUS})`]);
+    },
+  );
+
   test('with dependencies that are too long is listed without them, and they are a gap', async () => {
     const { packages, gaps } = await catalog({ [STATUS]: entry('a', `Depends: ${'b, '.repeat(40_000)}\n`) });
     expect(packages.map(({ name, dependsOn }) => ({ name, dependsOn }))).toEqual([{ name: 'a', dependsOn: undefined }]);

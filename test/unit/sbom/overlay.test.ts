@@ -279,6 +279,56 @@ describe('links', () => {
     expect(gapCounts.map(({ cause }) => cause).filter((cause) => cause !== 'archive-doubtful')).toEqual([]);
   });
 
+  const gemspec = 'Gem::Specification.new do |s|\n  s.name = "x"\n  s.version = "1"\nend\n';
+  const home = 'usr/lib/ruby/gems/3.1.0';
+  test.each<[string, Entry[], string[]]>([
+    [
+      'to a file that the same cataloger takes for another one',
+      [['usr/share/doc/x/copyright', database[1]], symlink('var/lib/dpkg/status', '/usr/share/doc/x/copyright')],
+      [X],
+    ],
+    [
+      'to a folder with such a file',
+      [['usr/share/doc/x/copyright', database[1]], symlink('var/lib/dpkg/status.d', '/usr/share/doc/x')],
+      [X],
+    ],
+    [
+      'of a gemspec',
+      [
+        [`${home}/extensions/x/3.1.0/x-1/gem.build_complete`, gemspec],
+        symlink(`${home}/specifications/x-1.gemspec`, '../extensions/x/3.1.0/x-1/gem.build_complete'),
+      ],
+      ['pkg:gem/x@1'],
+    ],
+    [
+      'of a manifest to another folder',
+      [npmPackage('data', 'a', '1.0.0'), symlink('opt/a/package.json', '/data/package.json'), ['opt/a/index.js', '']],
+      [A],
+    ],
+    [
+      'of the folder of a framework',
+      [
+        ['y/z.deps.json', '{"targets":{},"libraries":{}}'],
+        symlink('opt/dotnet/shared/Microsoft.NETCore.App/8.0.0/z.deps.json', '/y/z.deps.json'),
+      ],
+      ['pkg:nuget/Microsoft.NETCore.App@8.0.0'],
+    ],
+    [
+      'through one folder several times',
+      [['s/status', database[1]], symlink('s/lib', '.'), symlink('s/dpkg', '.'), symlink('var', 's')],
+      [X],
+    ],
+    [
+      'through two folders that link to each other',
+      [['s/status.d/x', database[1]], symlink('s/lib', '../t'), symlink('t/dpkg', '../s'), symlink('var', 's')],
+      [X],
+    ],
+  ])('a symbolic link %s hides no package', async (_, entries, expected) => {
+    const { purls, gapCounts } = await sbomOf([await layerOf(...entries)]);
+    expect(purls).toEqual(expected);
+    expect(gapCounts).toEqual([]);
+  });
+
   test('the npm packages of Debian are behind links, and their layer is read once', async () => {
     const manifest = npmPackage('usr/share/nodejs/a', 'a', '1.0.0');
     const { purls, opened } = await sbomOf([await layerOf(symlink('usr/share/node_modules', 'nodejs'), manifest)]);

@@ -98,6 +98,27 @@ describe('the python cataloger', () => {
     ]);
   });
 
+  test.each([
+    'a.dist-info/PKG-INFO',
+    'a.egg-info/METADATA',
+    'a-1.0.Dist-Info/METADATA',
+    'a.EGG-INFO/PKG-INFO',
+    'a.egg/egg-info/PKG-INFO',
+    'a-1.0.Egg-Info',
+  ])('finds metadata in %s, as importlib.metadata', async (path) => {
+    const { packages, gaps } = await readAll({ [`${SITE}/${path}`]: METADATA });
+    expect(packages.map(({ name }) => name)).toEqual(['Demo.Package']);
+    expect(gaps).toEqual([]);
+  });
+
+  test('reads no PKG-INFO beside METADATA', async () => {
+    const { packages } = await readAll({
+      [`${SITE}/a.egg-info/METADATA`]: METADATA,
+      [`${SITE}/a.egg-info/PKG-INFO`]: METADATA.replace('Demo.Package', 'other'),
+    });
+    expect(packages.map(({ name }) => name)).toEqual(['Demo.Package']);
+  });
+
   test('takes the name of the installer for no requirement', async () => {
     const { packages, gaps } = await readAll({
       'a.dist-info/METADATA': 'Name: a\nVersion: 1\n',

@@ -48,6 +48,20 @@ describe('a gemspec', () => {
     });
   });
 
+  test.each([
+    ['"ra" + "ck"', undefined],
+    ['"rack".sub("a", "o")', undefined],
+    ['"rack" if false', undefined],
+    ['"rack".freeze # the name', 'rack'],
+    ["'rack';", 'rack'],
+  ])('with the name %s has the name %s', (code, name) => {
+    expect(parseGemspec(`  s.name = ${code}\n  s.version = Gem::Version.new("1.0".freeze)\n`)).toMatchObject({
+      ...(name !== undefined && { name }),
+      version: '1.0',
+    });
+    expect(parseGemspec(`  s.name = ${code}`).name).toBe(name);
+  });
+
   test('owns the folder of its gem, and that of its extensions', () => {
     const home = 'usr/local/bundle';
     const files: [string, string][] = [

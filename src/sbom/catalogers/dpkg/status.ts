@@ -5,8 +5,12 @@ import { TextRoom } from '../text-room.js';
 
 const LISTS = new Set(['depends', 'pre-depends', 'provides']);
 const FIELDS = new Set(['package', 'version', 'architecture', 'status', 'source', 'maintainer', ...LISTS]);
-/** States in which a package's files exist. Not `config-files`, `not-installed` or `half-installed`. */
-const PRESENT = new Set(['installed', 'triggers-pending', 'triggers-awaited', 'half-configured', 'unpacked']);
+/**
+ * What dpkg takes as a status: what is wanted, whether the package is intact, and its state. It takes capitals, and needs
+ * no spaces. `present`: states in which a package's files exist.
+ */
+const STATUS =
+  /^(?:unknown|install|hold|deinstall|purge)\s*(?:ok|reinstreq|hold(?:-reinstreq)?)\s*(?:(?<present>installed|triggers-pending|triggers-awaited|half-configured|unpacked)|config-files|not-installed|half-installed)$/i;
 const MOST_PACKAGES = 100_000;
 
 /** The packages of dpkg's status file, or of a file of `status.d`. `hasNames` is false if it names no package. */
@@ -20,7 +24,9 @@ export function readStatus(bytes: Uint8Array): { packages: Package[]; skips: Ski
       skips.add('entries with a name, version or status that is too long');
       continue;
     }
-    if (!isPresent(paragraph)) continue;
+    const isPresent = readPresence(paragraph);
+    if (isPresent === undefined) skips.add('entries with an unknown status');
+    if (isPresent !== true) continue;
     const found = toPackage(paragraph, room, skips);
     if (found === undefined) skips.add('entries without name or version');
     else if (packages.length === MOST_PACKAGES) skips.add('packages beyond the limit');
@@ -29,10 +35,13 @@ export function readStatus(bytes: Uint8Array): { packages: Package[]; skips: Ski
   return { packages, skips, hasNames };
 }
 
-function isPresent({ fields }: Paragraph): boolean {
+/** Undefined if the status says neither. */
+function readPresence({ fields }: Paragraph): boolean | undefined {
   const status = fields.get('status');
   // Files in status.d may omit the status: a package listed there is installed.
-  return status === undefined || PRESENT.has(status.split(/\s+/, 3)[2] ?? '');
+  if (status === undefined) return true;
+  const match = STATUS.exec(status);
+  return match === null ? undefined : match.groups?.['present'] !== undefined;
 }
 
 function toPackage({ fields, isListCut }: Paragraph, room: TextRoom, skips: Skips): Package | undefined {
