@@ -30,30 +30,38 @@ interface Close {
 
 /** What the thread that reads layers sends to the main thread. Blobs and requests have a number. */
 export type FromWorker =
-  /** Opens a layer by its position in the manifest. Unpacked bytes follow from the thread that unpacks. */
-  | { type: 'open'; id: number; layer: number; algorithm: DigestAlgorithm }
+  /**
+   * Opens a layer by its position in the manifest. If it is unpacked `beside`, unpacked bytes follow from the thread that
+   * unpacks, otherwise packed ones from the main thread.
+   */
+  | { type: 'open'; id: number; layer: number; algorithm: DigestAlgorithm; beside: boolean }
   /** The bytes of the layer are not needed. */
   | { type: 'skip'; layer: number }
   | { type: 'readKept'; id: number; key: string }
   | { type: 'writeKept'; id: number; key: string; bytes: Uint8Array }
   | { type: 'done'; sboms: Sbom[] }
-  | { type: 'failed'; error: FailedWork };
+  | { type: 'failed'; error: FailedWork }
+  /** Of the layers that it unpacks itself. */
+  | FromUnpacker;
 
 /** What the main thread sends to the thread that reads layers. */
 export type ToWorker =
   /** `unpacker` is the end of a channel to the thread that unpacks. */
-  { type: 'start'; work: ImageWork; unpacker: MessagePort } | { type: 'answer'; id: number; bytes?: Uint8Array };
+  | { type: 'start'; work: ImageWork; unpacker: MessagePort }
+  | { type: 'answer'; id: number; bytes?: Uint8Array }
+  /** Of the layers that it unpacks itself. */
+  | Packed;
 
-/** What the thread that unpacks layers sends to the main thread. */
+/** What a thread that unpacks layers sends to the main thread. */
 export type FromUnpacker = Pull | Close;
 
-/** What the main thread sends to the thread that unpacks layers. */
-export type ToUnpacker =
-  | { type: 'start'; reader: MessagePort; zstdWindowBytes: number }
+/** A layer that is to be unpacked. */
+export type Packed =
   /** Up to the allowed number of packed pieces follow. */
-  | { type: 'open'; id: number; layer: Descriptor; algorithm: DigestAlgorithm }
-  | Piece
-  | { type: 'end'; id: number };
+  { type: 'open'; id: number; layer: Descriptor; algorithm: DigestAlgorithm } | Piece | { type: 'end'; id: number };
+
+/** What the main thread sends to the thread that unpacks layers. */
+export type ToUnpacker = { type: 'start'; reader: MessagePort; zstdWindowBytes: number } | Packed;
 
 /** What the thread that unpacks layers sends to the one that reads them. */
 export type Unpacked =

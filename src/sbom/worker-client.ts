@@ -56,7 +56,7 @@ class WorkerClient {
   readonly #input: SbomInput;
   readonly #limits: SbomLimits;
   readonly #thread: LayerThread;
-  /** Started for the first layer that is not kept. */
+  /** Started for the first layer that is not unpacked by the thread that reads it. */
   #unpacker: UnpackingThread | undefined;
   /** Its channel to the thread that reads layers. */
   readonly #channel = new MessageChannel();
@@ -153,6 +153,10 @@ class WorkerClient {
         break;
       case 'failed':
         this.#fail(errorOf(message.error));
+        break;
+      case 'pull':
+      case 'close':
+        this.#receiveFromUnpacker(message);
     }
   }
 
@@ -193,10 +197,10 @@ class WorkerClient {
   }
 
   /** Sends a layer to the thread that unpacks it, a few pieces ahead of those that are unpacked. */
-  async #send({ id, layer: at, algorithm }: Extract<FromWorker, { type: 'open' }>): Promise<void> {
+  async #send({ id, layer: at, algorithm, beside }: Extract<FromWorker, { type: 'open' }>): Promise<void> {
     const layer = this.#input.manifest.layers[at];
     if (layer === undefined) return;
-    const unpacker = this.#startedUnpacker();
+    const unpacker = beside ? this.#startedUnpacker() : this.#thread;
     const blob = new SentBlob(layer);
     const { allowance } = blob;
     this.#blobs.set(id, blob);

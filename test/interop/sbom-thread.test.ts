@@ -11,37 +11,45 @@ interface Cost {
   counts?: Record<string, number>;
   code?: string;
   details?: object;
+  /** Threads that were started. */
+  threads: number;
   /** CPU time of the main thread between two turns of its event loop: a busy machine does not matter. */
   longestMs: number;
 }
 
-async function read(entries: number, limits: Record<string, number>): Promise<Cost> {
+async function read(entries: number, limits: Record<string, number>, fillerBytes = 0): Promise<Cost> {
   const child = 'test/interop/sbom/read-image.child.ts';
   const { stdout, stderr } = await run(process.execPath, [
     '--no-warnings',
     child,
     `${entries}`,
     JSON.stringify(limits),
+    `${fillerBytes}`,
   ]);
   expect(stderr).toBe('');
   return JSON.parse(stdout) as Cost;
 }
 
-describe('a layer with very many files', () => {
+describe.each([
+  ['a layer with very many files', 0, 1],
+  ['one that is large as well, and so unpacked in a thread of its own', 10 * 1024 ** 2, 2],
+])('%s', (_, fillerBytes, threads) => {
   test('is read while the event loop of the app stays free', async () => {
-    const { counts, longestMs } = await read(ENTRIES, {});
+    const { counts, longestMs, ...cost } = await read(ENTRIES, {}, fillerBytes);
     expect(counts).toEqual({ npm: 1 });
+    expect(cost.threads).toBe(threads);
     expect(longestMs).toBeLessThan(LONGEST_TURN_MS);
   }, 300_000);
 
   test('that needs more heap than its thread may have is refused, and the process lives on', async () => {
-    const { code, details, longestMs } = await read(ENTRIES, { heapBytes: 8 * 1024 ** 2 });
+    const { code, details, longestMs, ...cost } = await read(ENTRIES, { heapBytes: 8 * 1024 ** 2 }, fillerBytes);
     expect({ code, details }).toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'heapBytes' } });
+    expect(cost.threads).toBe(threads);
     expect(longestMs).toBeLessThan(LONGEST_TURN_MS);
   }, 300_000);
 
-  test('that takes more time than its thread may work is refused', async () => {
-    const { code, details } = await read(ENTRIES, { workMs: 1 });
+  test('that takes more time than its threads may work is refused', async () => {
+    const { code, details } = await read(ENTRIES, { workMs: 1 }, fillerBytes);
     expect({ code, details }).toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'workMs', limit: 1 } });
   }, 300_000);
 });

@@ -14,8 +14,16 @@ export function startThread(): LayerThread {
   return { ...threadBehind(port1), listen: (onMessage) => void port1.on('message', onMessage) };
 }
 
+let unpackers = 0;
+
+/** How many threads that unpack layers were started. */
+export function startedUnpackers(): number {
+  return unpackers;
+}
+
 /** Unpacks layers in this thread. */
 export function startUnpacker(): UnpackingThread {
+  unpackers += 1;
   const { port1, port2 } = new MessageChannel();
   serveUnpacker(port2);
   port2.unref();

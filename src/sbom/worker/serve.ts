@@ -2,25 +2,27 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Descriptor, Digest, DigestAlgorithm } from '../../oci/index.js';
 import { errorOf, failedWork } from '../failed-work.js';
 import type { OpenLayer } from '../layers/layer-reading.js';
-import type { FromWorker, ToUnpacked, ToWorker, Unpacked } from '../messages.js';
+import type { FromWorker, Packed, ToUnpacked, ToWorker, Unpacked } from '../messages.js';
 import { Arriving } from './arriving.js';
 import { makeImageSboms, type ImageWork } from './image.js';
 import type { BlobSource } from './layer-reader.js';
+import { Unpacker } from './unpacker.js';
 
 /** The end of a message channel in the thread that reads layers. */
 export interface WorkerPort {
   on(event: 'message', listener: (message: ToWorker) => void): unknown;
-  postMessage(message: FromWorker): void;
+  postMessage(message: FromWorker, transfer?: readonly ArrayBuffer[]): void;
 }
 
 /** Waits for the work of one image, does it, and sends its SBOMs or its error. */
 export function serve(port: WorkerPort): void {
-  const blobs = new RemoteBlobs((message) => port.postMessage(message));
+  let blobs: RemoteBlobs | undefined;
   port.on('message', (message) => {
     if (message.type === 'start') {
-      blobs.start(message.work, message.unpacker);
+      blobs = new RemoteBlobs(message.work, message.unpacker, (sent, transfer) => port.postMessage(sent, transfer));
       void work(port, message.work, blobs);
-    } else blobs.answer(message);
+    } else if (message.type === 'answer') blobs?.answer(message);
+    else blobs?.receive(message);
   });
 }
 
@@ -32,25 +34,37 @@ async function work(port: WorkerPort, image: ImageWork, blobs: BlobSource): Prom
   }
 }
 
-/** Blobs and kept layers, which other threads fetch and unpack. */
+/**
+ * Packed bytes of layers that are unpacked in this thread. With two free processors, one layer of this size takes as
+ * long as with a second thread, whose start takes 50 ms of CPU time and 10 MiB.
+ */
+const UNPACKED_HERE_BYTES = 8 * 1024 * 1024;
+
+/** Blobs and kept layers, which other threads fetch. */
 class RemoteBlobs implements BlobSource {
-  #manifest: readonly Descriptor[] = [];
+  readonly #manifest: readonly Descriptor[];
   readonly #send: WorkerPort['postMessage'];
   readonly #layers = new Map<number, Arriving<Unpacked>>();
   readonly #questions = new Map<number, (bytes: Uint8Array | undefined) => void>();
-  #unpacker: MessagePort | undefined;
+  readonly #unpackerHere: Unpacker;
+  readonly #unpackerBeside: MessagePort;
+  #openedBytes = 0;
   #last = 0;
 
-  constructor(send: WorkerPort['postMessage']) {
-    this.#send = send;
-  }
-
-  start({ layers }: ImageWork, unpacker: MessagePort): void {
+  constructor({ layers, limits }: ImageWork, unpacker: MessagePort, send: WorkerPort['postMessage']) {
     this.#manifest = layers;
-    this.#unpacker = unpacker;
-    unpacker.on('message', (message: Unpacked) => this.#layers.get(message.id)?.add(message));
+    this.#send = send;
+    const toReader = (message: Unpacked): void => this.#layers.get(message.id)?.add(message);
+    this.#unpackerHere = new Unpacker({ toMain: send, toReader }, limits.zstdWindowBytes);
+    this.#unpackerBeside = unpacker;
+    unpacker.on('message', toReader);
     // The port to the main thread keeps this thread running.
     unpacker.unref();
+  }
+
+  /** Takes a packed layer that is unpacked here. */
+  receive(message: Packed): void {
+    this.#unpackerHere.receive(message);
   }
 
   answer({ id, bytes }: Extract<ToWorker, { type: 'answer' }>): void {
@@ -82,7 +96,13 @@ class RemoteBlobs implements BlobSource {
   ): AsyncGenerator<Uint8Array> {
     const arriving = new Arriving<Unpacked>();
     this.#layers.set(id, arriving);
-    this.#send({ type: 'open', id, layer: this.#manifest.indexOf(layer), algorithm });
+    this.#openedBytes += layer.size;
+    const beside = this.#openedBytes > UNPACKED_HERE_BYTES;
+    const answer = (message: ToUnpacked, transfer: ArrayBuffer[] = []): void => {
+      if (beside) this.#unpackerBeside.postMessage(message, transfer);
+      else this.#unpackerHere.answer(message);
+    };
+    this.#send({ type: 'open', id, layer: this.#manifest.indexOf(layer), algorithm, beside });
     let hasEnded = false;
     try {
       for (;;) {
@@ -90,10 +110,10 @@ class RemoteBlobs implements BlobSource {
         if (next?.type === 'piece') {
           yield next.bytes;
           const { buffer: memory } = next.bytes;
-          this.#answer({ type: 'pull', id, memory }, [memory]);
+          answer({ type: 'pull', id, memory }, [memory]);
         } else if (next?.type === 'frames') {
           await onFrames(next.frames, next.needsMuchMemory);
-          this.#answer({ type: 'goOn', id });
+          answer({ type: 'goOn', id });
         } else {
           hasEnded = true;
           if (next?.type === 'failed') throw errorOf(next.error);
@@ -105,12 +125,8 @@ class RemoteBlobs implements BlobSource {
       }
     } finally {
       this.#layers.delete(id);
-      if (!hasEnded) this.#answer({ type: 'close', id });
+      if (!hasEnded) answer({ type: 'close', id });
     }
-  }
-
-  #answer(message: ToUnpacked, transfer: ArrayBuffer[] = []): void {
-    this.#unpacker?.postMessage(message, transfer);
   }
 
   skip(layer: Descriptor): void {

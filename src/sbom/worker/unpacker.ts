@@ -1,4 +1,3 @@
-import type { MessagePort } from 'node:worker_threads';
 import { createDigester, type Descriptor, type DigestAlgorithm } from '../../oci/index.js';
 import { Allowance } from '../allowance.js';
 import { failedWork } from '../failed-work.js';
@@ -7,6 +6,7 @@ import {
   PIECE_BYTES,
   PIECES_AHEAD,
   type FromUnpacker,
+  type Packed,
   type ToUnpacked,
   type ToUnpacker,
   type Unpacked,
@@ -25,38 +25,67 @@ const FRAMES_AT_ONCE = 1000;
 /** Layers of zstd whose window has more bytes are unpacked one at a time. */
 const MUCH_MEMORY = 8 * 1024 * 1024;
 
-/**
- * Unpacks and hashes the layers of one image, beside the thread that reads them: the main thread sends the packed bytes,
- * and the reading thread gets the unpacked ones.
- */
-export function serveUnpacker(port: UnpackerPort): void {
-  const layers = new Map<number, UnpackingLayer>();
-  /** Memory that the reading thread has given back. */
-  const free: ArrayBuffer[] = [];
-  let reader: MessagePort | undefined;
-  let zstdWindowBytes = 0;
-  port.on('message', (message) => {
-    if (message.type === 'start') {
-      ({ reader, zstdWindowBytes } = message);
-      reader.on('message', (answer: ToUnpacked) => layers.get(answer.id)?.answer(answer));
-      // The port to the main thread keeps this thread running.
-      reader.unref();
-    } else if (message.type === 'open') {
-      const { id, layer, algorithm } = message;
-      const sender = {
-        toMain: (sent: FromUnpacker, transfer: ArrayBuffer[] = []) => port.postMessage(sent, transfer),
-        toReader: (sent: Unpacked, transfer: ArrayBuffer[] = []) => reader?.postMessage(sent, transfer),
-      };
-      const unpacking = new UnpackingLayer(id, sender, free, zstdWindowBytes);
-      layers.set(id, unpacking);
-      void unpacking.run(layer, algorithm).finally(() => layers.delete(id));
-    } else layers.get(message.id)?.receive(message);
-  });
-}
-
+/** Where the messages of an {@link Unpacker} go. */
 interface Sender {
   toMain(message: FromUnpacker, transfer?: ArrayBuffer[]): void;
   toReader(message: Unpacked, transfer?: ArrayBuffer[]): void;
+}
+
+/** Unpacks layers in a thread of its own, beside the one that reads them. */
+export function serveUnpacker(port: UnpackerPort): void {
+  let unpacker: Unpacker | undefined;
+  port.on('message', (message) => {
+    if (message.type !== 'start') {
+      unpacker?.receive(message);
+      return;
+    }
+    const { reader, zstdWindowBytes } = message;
+    const started = new Unpacker(
+      {
+        toMain: (sent, transfer) => port.postMessage(sent, transfer),
+        toReader: (sent, transfer = []) => reader.postMessage(sent, transfer),
+      },
+      zstdWindowBytes,
+    );
+    unpacker = started;
+    reader.on('message', (answer: ToUnpacked) => started.answer(answer));
+    // The port to the main thread keeps this thread running.
+    reader.unref();
+  });
+}
+
+/**
+ * Unpacks and hashes layers of one image: the main thread sends the packed bytes, and who reads the layers gets the
+ * unpacked ones.
+ */
+export class Unpacker {
+  readonly #layers = new Map<number, UnpackingLayer>();
+  /** Memory that the reader has given back: as much as it had of all open layers at once. */
+  readonly #free: ArrayBuffer[] = [];
+  readonly #sender: Sender;
+  readonly #zstdWindowBytes: number;
+
+  constructor(sender: Sender, zstdWindowBytes: number) {
+    this.#sender = sender;
+    this.#zstdWindowBytes = zstdWindowBytes;
+  }
+
+  /** Takes a message of the main thread. */
+  receive(message: Packed): void {
+    if (message.type !== 'open') {
+      this.#layers.get(message.id)?.receive(message);
+      return;
+    }
+    const { id, layer, algorithm } = message;
+    const unpacking = new UnpackingLayer(id, this.#sender, this.#free, this.#zstdWindowBytes);
+    this.#layers.set(id, unpacking);
+    void unpacking.run(layer, algorithm).finally(() => this.#layers.delete(id));
+  }
+
+  /** Takes a message of the reader. */
+  answer(message: ToUnpacked): void {
+    this.#layers.get(message.id)?.answer(message);
+  }
 }
 
 class UnpackingLayer {
@@ -77,7 +106,7 @@ class UnpackingLayer {
     this.#zstdWindowBytes = zstdWindowBytes;
   }
 
-  receive(message: Extract<ToUnpacker, { type: 'piece' | 'end' }>): void {
+  receive(message: Exclude<Packed, { type: 'open' }>): void {
     if (message.type === 'piece') this.#packed.add(message.bytes);
     else this.#packed.end();
   }

@@ -1,12 +1,13 @@
 // Run with the compiled sources: makes the SBOM of a generated image in a real thread, and prints what it cost.
-// usage: node read-image.child.ts ENTRIES LIMITS
+// usage: node read-image.child.ts ENTRIES LIMITS FILLER_BYTES
+import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createGzip } from 'node:zlib';
 import { Readable } from 'node:stream';
 import { createStreamingSbomGenerator } from 'acr-promoter/sbom';
 import { digestOf } from 'acr-promoter/oci';
 
-const [entries = '0', limits = '{}'] = process.argv.slice(2);
+const [entries = '0', limits = '{}', fillerBytes = '0'] = process.argv.slice(2);
 const BATCH = 1000;
 
 function header(name: string, size: number): Buffer {
@@ -27,9 +28,13 @@ function* layer(count: number): Generator<Buffer> {
   yield Buffer.concat([header('node_modules/a/package.json', manifest.length), manifest, Buffer.alloc(512 - 30)]);
   for (let from = 0; from < count; from += BATCH)
     yield Buffer.concat(Array.from({ length: BATCH }, (_, at) => header(`folder-${from}/file-${at}`, 0)));
+  const filler = Number(fillerBytes);
+  if (filler > 0) yield Buffer.concat([header('filler', filler), randomBytes(filler)]);
   yield Buffer.alloc(1024);
 }
 
+let threads = 0;
+process.on('worker', () => (threads += 1));
 const packed: Buffer[] = [];
 for await (const bytes of Readable.from(layer(Number(entries))).pipe(createGzip({ level: 1 })))
   packed.push(bytes as Buffer);
@@ -73,6 +78,7 @@ delay.disable();
 process.stdout.write(
   JSON.stringify({
     ...result,
+    threads,
     tookMs: performance.now() - startedMs,
     longestMs,
     p99Ms: delay.percentile(99) / 1e6,
