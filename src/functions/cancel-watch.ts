@@ -1,7 +1,7 @@
 import type { PromoterError } from '../oci/index.js';
 import { beginJobContract, closeJobContract, tagCopyContract } from '../operations/contracts.js';
 import { closeRunContract, observeContract } from '../promotions/contracts.js';
-import { cancelledError, endedError } from '../rows/cancellation.js';
+import { whyToStop } from '../rows/cancellation.js';
 import type { RunRow } from '../rows/run-row.js';
 import type { StorePort } from '../ports/store.js';
 import type { Runs } from '../ports/runs.js';
@@ -22,11 +22,6 @@ const STOP_THEMSELVES: ReadonlySet<string> = new Set([tagDestinationContract.nam
 
 /** The first step of a run handles by itself that the run has ended or was removed. */
 const REFUSE_ENDED: ReadonlySet<string> = new Set([observeContract.name, beginJobContract.name]);
-
-function whyToStop(run: RunRow | undefined, runId: string, step: string): PromoterError | undefined {
-  if (run === undefined || run.state === 'ended') return REFUSE_ENDED.has(step) ? undefined : endedError(runId, run);
-  return run.cancel && cancelledError(run.cancel);
-}
 
 /**
  * Checks whether the run of a step must stop or has ended: before the step begins, and once a second while it works. If
@@ -85,9 +80,10 @@ export class CancelWatch {
   async begin(): Promise<PromoterError | undefined> {
     if (this.#runId === undefined) return undefined;
     this.#read = await this.#store.getRun(this.#runId);
-    const error = whyToStop(this.run, this.#runId, this.#step);
+    const isOver = this.run === undefined || this.run.state === 'ended';
+    const error = isOver && REFUSE_ENDED.has(this.#step) ? undefined : whyToStop(this.#runId, this.run);
     if (error === undefined) return undefined;
-    if (this.run === undefined || this.run.state === 'ended') this.#isLeftToStep = false;
+    if (isOver) this.#isLeftToStep = false;
     this.#stop.abort(error);
     return error;
   }

@@ -18,17 +18,14 @@ export function cancelledResult({ by, at, reason }: Cancellation): RunResult {
   return { outcome: 'cancelled', code: RUN_CANCELLED, reason: `cancelled by ${by} at ${at}${why}`, remedy: REMEDY };
 }
 
-/** The error of a step whose run was stopped. */
-export function cancelledError(cancel: Cancellation): PromoterError {
-  return new PromoterError(RUN_CANCELLED, cancelledResult(cancel).reason ?? '', { remedy: REMEDY });
-}
-
 /**
- * The error of a step whose run has ended: its message was delivered twice, or the schedule ended the run as
- * interrupted.
+ * Why a step of the run must stop, or must not begin: somebody stopped the run, or it has ended. It has ended if the
+ * step's message was delivered twice, or if the schedule ended the run as interrupted.
  * @param run undefined if its row was removed, RUN_RETENTION_DAYS after its end
  */
-export function endedError(runId: string, run?: RunRow): PromoterError {
+export function whyToStop(runId: string, run: RunRow | undefined): PromoterError | undefined {
+  if (run !== undefined && run.state !== 'ended')
+    return run.cancel && new PromoterError(RUN_CANCELLED, cancelledResult(run.cancel).reason ?? '', { remedy: REMEDY });
   const how = run === undefined ? 'was removed' : `ended as ${run.result?.outcome} at ${run.finishedAt}`;
   return new PromoterError('RUN_ENDED', `run ${runId} ${how}`, {
     remedy: 'No action needed: a late message of an ended run does nothing. To repeat a job, send it under another id.',

@@ -22,7 +22,7 @@ import type { Claims } from '../ports/claims.js';
 import type { Promotions } from '../ports/promotions.js';
 import type { Runs } from '../ports/runs.js';
 import { believeTag, openedBy, readOwned } from '../rows/row-writes.js';
-import { cancelledError, endedError, isCancelled } from '../rows/cancellation.js';
+import { isCancelled, whyToStop } from '../rows/cancellation.js';
 import type { StorePort } from '../ports/store.js';
 
 /** How long a run that ends looks for the tag's digest, in milliseconds. */
@@ -84,9 +84,8 @@ function tagLate(source: SourceTag, { digest, named, replacedAt }: LateTag): Pro
  * @throws PromoterError `RUN_CANCELLED` if the run must stop; `RUN_ENDED` if its row has ended or was removed
  */
 export async function throwIfStopped(store: Runs, runId: string): Promise<void> {
-  const run = (await store.getRun(runId))?.value;
-  if (run === undefined || run.state === 'ended') throw endedError(runId, run);
-  if (run.cancel !== undefined) throw cancelledError(run.cancel);
+  const error = whyToStop(runId, (await store.getRun(runId))?.value);
+  if (error !== undefined) throw error;
 }
 
 /** A tag is no longer written if its lease ends within this time, in milliseconds. */
