@@ -1,6 +1,6 @@
 import { PolicyError, PromoterError, VerificationError, describeError } from '../oci/index.js';
 import { incrementPromotionsContract, runOperationContract } from '../operations/contracts.js';
-import { isOverdue, passing, troublePauseMs, type Attempt, type Passing } from '../promotions/backoff.js';
+import { lastsTooLong, passing, troublePauseMs, type Attempt, type Passing } from '../promotions/backoff.js';
 import { remedyFor } from '../promotions/remedies.js';
 import { noteUnanswered } from '../promotions/unanswered-registries.js';
 import { unansweredOf, unansweredText } from '../promotions/unanswered.js';
@@ -34,7 +34,7 @@ interface Failing {
 export async function failedStep(error: unknown, failing: Failing): Promise<ActivityReply> {
   const { name, attempt, now, progress, log } = failing;
   const passes = passing(error, name, ASKED.has(name));
-  if (passes !== undefined && !isOverdue(passes, attempt, now)) return backOff(error, passes, failing);
+  if (passes !== undefined && !lastsTooLong(passes, attempt, now)) return backOff(error, passes, failing);
   const { code, message: whole, remedy: advice } = describeError(error);
   const remedy = remedyFor(code, advice);
   const message = whole.slice(0, MESSAGE_CHARACTERS);

@@ -189,7 +189,7 @@ function capped(ms: number, capMs: number, attempt: Attempt | undefined, now: nu
 }
 
 /** True if this error has lasted longer than it may. It then counts as final. */
-export function isOverdue({ trouble, deadlineMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
+export function lastsTooLong({ trouble, deadlineMs }: Passing, attempt: Attempt | undefined, now: number): boolean {
   if (deadlineMs === undefined || attempt === undefined || attempt.code !== trouble.code) return false;
   return now - attempt.codeSinceMs >= deadlineMs;
 }

@@ -70,7 +70,7 @@ function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
   const isSame = differences.length === 0;
   if (isSame && gate === 'passed') return { outcome: 'unchanged' };
   if (mode === 'observe') {
-    if (isSame) return yield* lookAtGate(key, observed);
+    if (isSame) return yield* observeGate(key, observed);
     return { outcome: 'observed', reason: differences.join('; ') };
   }
 
@@ -98,7 +98,7 @@ function* work(key: RunKey, progress: Progress): Order<Result | Gone> {
 }
 
 /** The rule only observes and nothing differs: checks whether the gate would be closed. */
-function* lookAtGate(key: RunKey, { root }: Found): Order<Result | Gone> {
+function* observeGate(key: RunKey, { root }: Found): Order<Result | Gone> {
   const seen = yield* call(checkEvidenceContract, { ...key, root, look: 1 });
   switch (seen.state) {
     case 'gone':

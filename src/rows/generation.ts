@@ -7,7 +7,7 @@ import type { PromotionRow } from './promotion-row.js';
 import { untilWritten } from './row-writes.js';
 import { notifyForSource } from './notify-run.js';
 import { withNewRun, startRun, destinationText, openNext } from './open-run.js';
-import { reconcilePromotion, ruleGone, reconcileRun } from './reconcile.js';
+import { reconcilePromotion, ruleGone, reconcileRow } from './reconcile.js';
 import { rowAfterRun, closedRow, endRunRow, type Answer } from './run-end.js';
 import { PromoterError } from '../oci/index.js';
 import type { RulesSource } from '../ports/rules-source.js';
@@ -157,7 +157,7 @@ export async function closePromotion(
     if (row.runId !== runId) {
       if (row.previousRunId !== runId) return 'gone';
       const now = await readCurrentRule(ports, row);
-      if (now?.rule !== undefined && !(await reconcileRun(ports, current, now.rule))) return undefined;
+      if (now?.rule !== undefined && !(await reconcileRow(ports, current, now.rule))) return undefined;
       return 'next';
     }
     if (!row.runOpen) return 'closed';

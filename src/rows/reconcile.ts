@@ -35,7 +35,7 @@ export const OVERDUE_MS = 48 * 3_600_000;
  * - If the rule is gone, no run follows and the row is closed.
  * @returns false if another writer was first and the row must be read again
  */
-export async function reconcileRun(
+export async function reconcileRow(
   ports: RunPorts,
   current: Versioned<PromotionRow>,
   rule: Rule | undefined,
@@ -244,6 +244,6 @@ export async function reconcilePromotion(
   await untilWritten(id, async () => {
     const current = await ports.store.getPromotion(id);
     if (current === undefined) return true;
-    return (await reconcileRun(ports, current, rule, options)) ? true : undefined;
+    return (await reconcileRow(ports, current, rule, options)) ? true : undefined;
   });
 }

@@ -18,7 +18,7 @@ import {
   mustPause,
   type RepositoryScan,
   SCANNED_TAGS,
-  startRun,
+  triggerRun,
 } from './scan.js';
 import { isOutdated } from './rerun-after-edit.js';
 
@@ -209,7 +209,7 @@ async function startIfNeeded(reading: Reading, { name, listed }: Candidate): Pro
   try {
     if (!(await (listed === undefined ? isTagGone(reading, name) : isNeeded()))) return true;
     if (isRunLimitReached(scan)) return false;
-    await startRun(scan, rule, name);
+    await triggerRun(scan, rule, name);
   } catch (error) {
     // One bad row, a destination that cannot be formed, or a failing request does not stop the scan. The next full scan
     // tries again.

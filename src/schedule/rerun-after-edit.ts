@@ -1,7 +1,7 @@
 import { fingerprint } from '../rules/rule.js';
 import type { PromotionRow } from '../rows/promotion-row.js';
 import { promotionRows } from './promotion-rows.js';
-import { isolated, isRunLimitReached, isTaken, type RepositoryScan, startRun } from './scan.js';
+import { isolated, isRunLimitReached, isTaken, type RepositoryScan, triggerRun } from './scan.js';
 
 /** True if promotions of this repository may have last run under a former version of the rule. */
 export function isOutdated({ rule, state }: Pick<RepositoryScan, 'rule' | 'state'>): boolean {
@@ -24,7 +24,7 @@ export async function rerunAfterEdit(place: RepositoryScan): Promise<boolean> {
     if (scan.ports.now().getTime() >= place.until) return false;
     if (isTaken(rule, repository, row.source.tag) && (await isOfOther(place, by, row))) {
       if (isRunLimitReached(scan)) return false;
-      await isolated(scan, `rule ${rule.name}`, () => startRun(scan, rule, row.source));
+      await isolated(scan, `rule ${rule.name}`, () => triggerRun(scan, rule, row.source));
     }
     place.state = { ...place.state, ranAgain: { by, isWhole: false, after: row.source.tag } };
   }

@@ -139,7 +139,7 @@ export function everyTagOf(
 }
 
 /** Increments the generation of a promotion, which starts a run, and counts the run. An error takes it back. */
-export async function startRun(scan: Scan, rule: Rule, source: TagName): Promise<void> {
+export async function triggerRun(scan: Scan, rule: Rule, source: TagName): Promise<void> {
   scan.started += 1;
   try {
     await incrementGeneration(scan.ports, rule, source, { kind: 'schedule' });

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { TokenCredential } from '@azure/identity';
 import { keyVaultSigner, type KeyVaultSignerOptions } from '../../../src/azure/key-vault-signer.js';
-import { passing, isOverdue, BACKOFF } from '../../../src/promotions/backoff.js';
+import { passing, lastsTooLong, BACKOFF } from '../../../src/promotions/backoff.js';
 import { PromoterError, type Descriptor } from '../../../src/oci/index.js';
 import { signNotary, verifyNotary, type SignerSource } from '../../../src/signing/index.js';
 import { ANSWERS } from '../../support/vault/answers.js';
@@ -295,8 +295,8 @@ describe('errors of Key Vault', () => {
         codeSinceMs: START,
         untilMs: START + 86_400_000,
       };
-      expect(passes && isOverdue(passes, again, nowMs)).toBe(false);
-      expect(passes && isOverdue(passes, again, START + BACKOFF.unknownMs)).toBe(true);
+      expect(passes && lastsTooLong(passes, again, nowMs)).toBe(false);
+      expect(passes && lastsTooLong(passes, again, START + BACKOFF.unknownMs)).toBe(true);
       waited.push(nowMs - START);
       nowMs += 30_000;
     }
