@@ -26,6 +26,9 @@ export type UnpackingThread = ImageThread<FromUnpacker, ToUnpacker>;
  */
 const YOUNG_MB = 3;
 
+/** With a smaller heap, V8 ends the process instead of the thread. */
+const LEAST_HEAP_MB = 8;
+
 /** Megabytes of the heap of a thread that unpacks: its buffers are outside of it. */
 const UNPACKER_MB = 64;
 
@@ -36,7 +39,10 @@ const UNPACKER_MB = 64;
  */
 export function startThread(heapBytes: number): LayerThread {
   // By the package's own name, because the command line is bundled and the thread is not.
-  return start(import.meta.resolve('acr-promoter/sbom/worker'), Math.ceil(heapBytes / 1024 ** 2));
+  return start(
+    import.meta.resolve('acr-promoter/sbom/worker'),
+    Math.max(Math.ceil(heapBytes / 1024 ** 2), LEAST_HEAP_MB),
+  );
 }
 
 /** Starts a thread that unpacks. */

@@ -22,5 +22,7 @@ export function proxyFor(registry: string, env: Io['env']): string | undefined {
   const excepted = (env.NO_PROXY ?? env.no_proxy ?? '').split(',').map((entry) => entry.trim().toLowerCase());
   const isExcepted = excepted.some((entry) => entry === '*' || isMeantBy(entry, host, port));
   const proxy = env.HTTPS_PROXY ?? env.https_proxy;
-  return isExcepted || proxy === '' ? undefined : proxy;
+  if (isExcepted || proxy === undefined || proxy === '') return undefined;
+  // As for curl and Go: `proxy:8080`.
+  return proxy.includes('://') ? proxy : `http://${proxy}`;
 }

@@ -332,6 +332,8 @@ test.each([
   ['azurecr.io', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '*.azurecr.io' }, undefined],
   ['r.azurecr.io', { HTTPS_PROXY: 'http://p:1', no_proxy: '*' }, undefined],
   ['notazurecr.io', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'azurecr.io' }, 'http://p:1'],
+  ['r.azurecr.io', { HTTPS_PROXY: 'p:1' }, 'http://p:1'],
+  ['r.azurecr.io', { HTTPS_PROXY: '' }, undefined],
   ['r.azurecr.io', {}, undefined],
 ])('the proxy for %s with %j', (registryHost, env, proxy) => {
   expect(proxyFor(registryHost, env)).toBe(proxy);
