@@ -69,12 +69,18 @@ export async function restProblems({ world, engine, watches }: App, known: Known
 
 /** What is in sync since a run copied it: that run or a later one has ended as promoted. */
 async function copiedInSilence(store: World['store'], watches: Watches, row: PromotionRow): Promise<string[]> {
+  // A new row knows nothing of runs before it.
+  if (watches.removedPromotions.has(row.id)) return [];
   let outcomes: string[] = [];
   let copied: RunRow | undefined;
   for (const id of watches.opened) {
     const run = (await store.getRun(id))?.value;
     if (run?.input.kind !== 'promotion' || run.input.promotionId !== row.id) continue;
-    if ((await store.listProgress(id)).some(({ step }) => step === 'copy')) [copied, outcomes] = [run, []];
+    // A step whose message comes after the run's end has a progress row, and does nothing.
+    const endMs = Date.parse(run.finishedAt ?? '');
+    const steps = await store.listProgress(id);
+    if (steps.some(({ step, startedAt }) => step === 'copy' && Date.parse(startedAt) <= endMs))
+      [copied, outcomes] = [run, []];
     outcomes.push(run.result?.outcome ?? '');
   }
   if (row.state !== 'in_sync' || copied?.digest !== row.last?.digest || outcomes.includes('promoted')) return [];

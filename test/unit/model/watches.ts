@@ -18,8 +18,9 @@ const MOST_RUNS = 8;
 export class Watches {
   readonly problems = new Set<string>();
   readonly interruptions = new Interruptions();
-  /** Runs that housekeeping has taken. */
+  /** Runs and promotions that housekeeping has taken. */
   readonly removedRuns = new Set<string>();
+  readonly removedPromotions = new Set<string>();
   /** Runs in the order in which they were opened. */
   readonly opened: string[] = [];
   /** How runs ended, and how often. */
@@ -128,6 +129,7 @@ export class Watches {
     watched.removePromotion = async (row) => {
       const current = (await store.getPromotion(row.id))?.value;
       const removed = await store.removePromotion(row);
+      if (removed) this.removedPromotions.add(row.id);
       const isOld = isAtRest(current) && this.#isOld(current?.last?.finishedAt);
       if (removed && current !== undefined && !isOld)
         this.problems.add(`promotion ${row.id} was removed, and is not at rest for long`);
@@ -207,7 +209,9 @@ export class Watches {
       report(`is answered by run ${row.last.runId}, and its run is ${before.runId}`);
     const isSame = row.runId === before.runId && row.runOpen === before.runOpen && row.generation === before.generation;
     const isOwner = before.runOpen && runId === before.runId;
-    if (runId !== undefined && isSame && !isOwner) report(`is written by run ${runId}, and its run is ${before.runId}`);
+    // Whoever reconciles the row may note that its run is silent.
+    const isNote = !isDeepStrictEqual(row.silent, before.silent);
+    if (runId !== undefined && isSame && !isOwner && !isNote) report(`is written by run ${runId}, and its run is ${before.runId}`);
     if (this.#isLate(task)) report(`is written for run ${runId}, which has ended`);
   }
 
