@@ -209,9 +209,10 @@ export class Watches {
       report(`is answered by run ${row.last.runId}, and its run is ${before.runId}`);
     const isSame = row.runId === before.runId && row.runOpen === before.runOpen && row.generation === before.generation;
     const isOwner = before.runOpen && runId === before.runId;
-    // Whoever reconciles the row may note that its run is silent.
+    // A caller that reconciles the row may note that its run is silent.
     const isNote = !isDeepStrictEqual(row.silent, before.silent);
-    if (runId !== undefined && isSame && !isOwner && !isNote) report(`is written by run ${runId}, and its run is ${before.runId}`);
+    if (runId !== undefined && isSame && !isOwner && !isNote)
+      report(`is written by run ${runId}, and its run is ${before.runId}`);
     if (this.#isLate(task)) report(`is written for run ${runId}, which has ended`);
   }
 
