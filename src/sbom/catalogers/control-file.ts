@@ -1,5 +1,5 @@
 import { LONGEST_NAME } from './cataloger.js';
-import { linesOf } from './lines.js';
+import { Lines } from './lines.js';
 
 /** Maximum characters of a field that lists packages. The longest real ones have 20,000. */
 const LONGEST_LIST = 64 * 1024;
@@ -15,7 +15,6 @@ export interface Paragraph {
 }
 
 const [TAB, RETURN, SPACE, HASH, COLON] = [9, 13, 32, 35, 58] as const;
-const BLANKS: readonly number[] = [SPACE, TAB, RETURN];
 const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
@@ -36,35 +35,51 @@ export function* parseControlFile(
   /** The list whose continuation lines may follow. */
   let list: string | undefined;
   const start = BYTE_ORDER_MARK.every((byte, at) => bytes[at] === byte) ? BYTE_ORDER_MARK.length : 0;
-  for (const line of linesOf(bytes.subarray(start))) {
-    if (line.every((byte) => BLANKS.includes(byte))) {
+  const lines = new Lines(bytes.subarray(start));
+  while (lines.next()) {
+    const first = lines.bytes[lines.start];
+    if (isBlank(lines)) {
       if (hasLines) yield { fields, isCut, isListCut };
       fields = new Map();
       list = undefined;
       [isCut, isListCut, hasLines] = [false, false, false];
-    } else if (line[0] === SPACE || line[0] === TAB) {
-      if (list !== undefined && !keepList(list, line)) isListCut = true;
-    } else if (line[0] !== HASH) {
-      const colon = line.indexOf(COLON);
+    } else if (first === SPACE || first === TAB) {
+      if (list !== undefined && !keepList(list, 0)) isListCut = true;
+    } else if (first !== HASH) {
+      const colon = colonOf(lines);
       hasLines ||= colon > 0;
-      const name = colon < 1 || colon > longestName ? '' : line.toString('utf8', 0, colon).toLowerCase();
+      const name = colon < 1 || colon > longestName ? '' : lines.text(0, colon).toLowerCase();
       list = lists.has(name) ? name : undefined;
       if (list !== undefined) {
         fields.delete(list);
-        if (!keepList(list, line.subarray(colon + 1))) isListCut = true;
+        if (!keepList(list, colon + 1)) isListCut = true;
       } else if (wanted.has(name)) {
-        const value = line.toString('utf8', colon + 1, colon + 4 * LONGEST_NAME).trim();
-        if (line.length - colon > 4 * LONGEST_NAME || value.length > LONGEST_NAME) isCut = true;
+        const value = lines.text(colon + 1, colon + 4 * LONGEST_NAME).trim();
+        if (lines.end - lines.start - colon > 4 * LONGEST_NAME || value.length > LONGEST_NAME) isCut = true;
         else fields.set(name, value);
       }
     }
   }
   if (hasLines) yield { fields, isCut, isListCut };
 
-  function keepList(name: string, line: Buffer): boolean {
+  function keepList(name: string, from: number): boolean {
     const before = fields.get(name) ?? '';
-    const isKept = before.length + line.length <= LONGEST_LIST;
-    if (isKept) fields.set(name, `${before} ${line.toString('utf8').trim()}`.trim());
+    const isKept = before.length + lines.end - lines.start - from <= LONGEST_LIST;
+    if (isKept) fields.set(name, `${before} ${lines.text(from).trim()}`.trim());
     return isKept;
   }
+}
+
+function isBlank({ bytes, start, end }: Lines): boolean {
+  for (let at = start; at < end; at += 1) {
+    const byte = bytes[at];
+    if (byte !== SPACE && byte !== TAB && byte !== RETURN) return false;
+  }
+  return true;
+}
+
+/** Where the first colon of the line is, from its start; -1 if it has none. */
+function colonOf({ bytes, start, end }: Lines): number {
+  for (let at = start; at < end; at += 1) if (bytes[at] === COLON) return at - start;
+  return -1;
 }

@@ -1,5 +1,5 @@
 import { listedDigest } from '../file-digests.js';
-import { linesOf } from '../lines.js';
+import { Lines } from '../lines.js';
 import { Skips } from '../skips.js';
 import { TextRoom } from '../text-room.js';
 
@@ -25,15 +25,15 @@ export function readPaths(bytes: Uint8Array): (PathList & { skips: Skips }) | un
   const paths: string[] = [];
   const digests: string[] = [];
   const [skips, room] = [new Skips(), new TextRoom()];
-  for (const line of linesOf(bytes)) {
-    const from = hasSums ? CHECKSUM_BYTES : 0;
-    const text = line.toString('utf8', from, from + LONGEST_PATH + 1);
+  const from = hasSums ? CHECKSUM_BYTES : 0;
+  for (const lines = new Lines(bytes); lines.next();) {
+    const text = lines.text(from, from + LONGEST_PATH + 1);
     const path = hasSums ? `/${text.replace(/^\.\//, '')}` : text;
     if (path.length <= 1 || path === '/.') continue;
     // dpkg lists a folder before what is in it. Several packages have the same folders: they are left out.
     const last = paths.at(-1);
     if (last !== undefined && path.startsWith(last) && path[last.length] === '/') paths.pop();
-    const digest = hasSums ? listedDigest(line.toString('latin1', 0, MD5_DIGITS)) : '';
+    const digest = hasSums ? listedDigest(lines.text(0, MD5_DIGITS)) : '';
     if (path.length <= LONGEST_PATH && room.take(path.length + digest.length)) digests[paths.push(path) - 1] = digest;
     else skips.add('paths that take too much room');
   }
