@@ -43,12 +43,12 @@ interface Facts extends Partial<PathList> {
 }
 
 function kindOf(path: string): Kind | undefined {
+  if (!path.startsWith('var/lib/')) return COPYRIGHT.test(path) ? 'copyright' : undefined;
   if (path === STATUS || path === WALL) return 'database';
   if (path.startsWith(FOLDER) && !path.slice(FOLDER.length).includes('/'))
     return path.endsWith(CHECKSUMS) ? 'paths' : 'database';
   if (path === DIVERSIONS || LIST.test(path) || SUMS.test(path)) return 'paths';
-  if (JOURNAL.test(path)) return 'journal';
-  return COPYRIGHT.test(path) ? 'copyright' : undefined;
+  return JOURNAL.test(path) ? 'journal' : undefined;
 }
 
 /**

@@ -45,7 +45,9 @@ function unframed(list: Buffer): string {
 export class GoBuildInfo {
   readonly finders: readonly Finder[];
   readonly #scanner: () => ByteScanner;
-  #segments: Segment[] = [];
+  /** The first bytes of the file. Their segments are looked for only if there is a header. */
+  #head = Buffer.alloc(0);
+  #knownSegments: Segment[] | undefined;
   /** From a header with strings. */
   #info: { version: string; modules: string } | undefined;
   /** True if there is a header with addresses. */
@@ -77,8 +79,12 @@ export class GoBuildInfo {
   /** Before the scan: the addresses are in the segments that the first bytes name. */
   start(): void {
     this.#scanner().capture(0, HEAD_BYTES, (bytes) => {
-      this.#segments = readSegments(bytes) ?? [];
+      this.#head = Buffer.from(bytes);
     });
+  }
+
+  get #segments(): readonly Segment[] {
+    return (this.#knownSegments ??= readSegments(this.#head) ?? []);
   }
 
   /** What was found. Undefined if the file is no Go program. */

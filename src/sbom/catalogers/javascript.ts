@@ -29,7 +29,8 @@ export const javascriptCataloger: Cataloger<Facts> = {
   name: 'javascript',
   kind: 'language',
   maxBytes: 1024 * 1024,
-  wants: (path) => /(?:^|\/)package\.json$/.test(path) && !/(?:^|\/)node_modules\//.test(path),
+  wants: (path) =>
+    path.endsWith('package.json') && /(?:^|\/)package\.json$/.test(path) && !/(?:^|\/)node_modules\//.test(path),
   dependsOnFolder: true,
   async read(file): Promise<Reading<Facts>> {
     const { json, packages, gaps } = readPackageJson(await file.whole());

@@ -22,7 +22,11 @@ const UNREAD: readonly { ecosystem: string; pattern: RegExp; isOfSystem?: RegExp
   { ecosystem: 'PHP archives', pattern: /\.phar$/, isOfSystem: OF_SYSTEM },
 ];
 
+/** All patterns in one: nearly no path matches any. */
+const ANY = new RegExp(UNREAD.map(({ pattern }) => pattern.source).join('|'));
+
 /** The ecosystem of the package database at this path, if no cataloger reads it. */
 export function unreadEcosystem(path: string): string | undefined {
+  if (!ANY.test(path)) return undefined;
   return UNREAD.find(({ pattern, isOfSystem }) => pattern.test(path) && isOfSystem?.test(path) !== true)?.ecosystem;
 }
