@@ -18,6 +18,8 @@ export interface FileReading {
   /** Why it was read: a cataloger wants the path, recognizes the content, or may want a path that links to the file. */
   by: 'path' | 'content' | 'link';
   reading: Reading;
+  /** What it costs an image that needs it. Absent if the counts of the layer have it, because it was read with the layer. */
+  cost?: Partial<Counts>;
 }
 
 /** A file that the kernel can start. */
@@ -261,14 +263,25 @@ class LayerPass {
     } finally {
       end?.();
     }
-    for (const [at, { cataloger, by }] of reading.entries()) this.#keep(index, cataloger.name, by, read[at] ?? {});
+    let readBytes = whole ? entry.size : 0;
+    for (const [at, { cataloger, by }] of reading.entries()) {
+      this.#keep(index, cataloger.name, by, read[at] ?? {}, readBytes);
+      readBytes = 0;
+    }
   }
 
-  #keep(index: number, cataloger: string, by: FileReading['by'], reading: Reading): void {
-    const { budget } = this.#options;
-    budget.take('packages', reading.packages?.length ?? 0);
-    budget.take('packageChars', charsOf(reading));
-    this.#found.files.push({ index, cataloger, by, reading });
+  #keep(index: number, cataloger: string, by: FileReading['by'], reading: Reading, readBytes = 0): void {
+    const { budget, only } = this.#options;
+    const cost = { packages: reading.packages?.length ?? 0, packageChars: charsOf(reading) };
+    budget.take('packages', cost.packages);
+    budget.take('packageChars', cost.packageChars);
+    this.#found.files.push({
+      index,
+      cataloger,
+      by,
+      reading,
+      ...(only !== undefined && { cost: { ...cost, readBytes } }),
+    });
   }
 }
 

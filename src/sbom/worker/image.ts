@@ -104,13 +104,18 @@ class Image {
       this.#gaps.add('link-unresolved', `there are too many paths behind symbolic links (${found.stoppedAt})`);
     }
     const missing: [file: number, reader: string][] = [];
-    for (const { file, cataloger } of found.wanted)
-      if (this.#readingOf(file, cataloger) === undefined) missing.push([file, cataloger.name]);
-    for (const file of found.others.keys()) {
-      const readings = this.#readingsOf(file);
-      const isSeen = readings.some(({ by, cataloger }) => by === 'content' || cataloger === RECOGNIZERS);
-      if (!isSeen) missing.push([file, RECOGNIZERS]);
+    const used = new Set<FileReading>();
+    for (const { file, cataloger } of found.wanted) {
+      const reading = this.#readingsOf(file).find((each) => each.cataloger === cataloger.name);
+      if (reading === undefined) missing.push([file, cataloger.name]);
+      else used.add(reading);
     }
+    for (const file of found.others.keys()) {
+      const seen = this.#readingsOf(file).filter(({ by, cataloger }) => by === 'content' || cataloger === RECOGNIZERS);
+      if (seen.length === 0) missing.push([file, RECOGNIZERS]);
+      else for (const reading of seen) used.add(reading);
+    }
+    this.#reader.takeCosts(used);
     await this.#readMore(missing);
   }
 

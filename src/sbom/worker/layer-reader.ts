@@ -3,7 +3,13 @@ import { deserialize, serialize } from 'node:v8';
 import type { Descriptor, DigestAlgorithm } from '../../oci/index.js';
 import type { Budget, Counts } from '../budget.js';
 import type { Cataloger } from '../catalogers/cataloger.js';
-import { readLayer, type LayerOptions, type LayerReading, type OpenLayer } from '../layers/layer-reading.js';
+import {
+  readLayer,
+  type FileReading,
+  type LayerOptions,
+  type LayerReading,
+  type OpenLayer,
+} from '../layers/layer-reading.js';
 import type { SbomLimits } from '../limits.js';
 import { TOOL_VERSION } from '../tool.js';
 import { MemoryPermit, MemoryTaken } from './memory-permit.js';
@@ -18,7 +24,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 9;
+const SHAPE = 10;
 const HASH_BYTES = 32;
 
 /** Reads the layers of one image, each once, or takes what an earlier call has kept of it. */
@@ -61,9 +67,15 @@ export class LayerReader {
     const more = await this.#readNow(layer, algorithm, only);
     const files = [...reading.files, ...more.files];
     const digests = [...reading.digests, ...more.digests];
-    const whole = { ...reading, files, digests, counts: sumOf(reading.counts, more.counts) };
+    const whole = { ...reading, files, digests };
     await this.#keep(this.#keyOf(layer, algorithm), whole);
     return whole;
+  }
+
+  /** Counts what other images have needed of kept layers, as if it were read now. */
+  takeCosts(readings: Iterable<FileReading>): void {
+    for (const { cost = {} } of readings)
+      for (const [name, amount] of Object.entries(cost)) this.#budget.take(name as keyof Counts, amount);
   }
 
   async #readOnce(layer: Descriptor, algorithm: DigestAlgorithm, key: string): Promise<LayerReading> {
@@ -127,10 +139,4 @@ function parseKept(kept: Uint8Array | undefined): LayerReading | undefined {
   const hash = createHash('sha256').update(bytes).digest();
   // The key contains the version of the app, so the data has the shape that this version wrote.
   return hash.equals(kept.subarray(0, HASH_BYTES)) ? (deserialize(bytes) as LayerReading) : undefined;
-}
-
-function sumOf(one: Counts, other: Counts): Counts {
-  const sum = { ...one };
-  for (const name of Object.keys(one) as (keyof Counts)[]) sum[name] += other[name];
-  return sum;
 }

@@ -108,6 +108,18 @@ describe('layers that were read before', () => {
       await expect(sbomOf(images, { layers, limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
   });
 
+  test('count for the limits as if no other image had needed more of them', async () => {
+    const base = await layerOf(a, ['store', npmPackage('', 'c', '3.0.0')[1]]);
+    const withLink = await layerOf(['app/node_modules/c/package.json', { type: 'symlink', linkname: '/store' }]);
+    const { layers } = memory();
+    await sbomOf([base, withLink], { layers });
+    for (const limits of [{ packages: 1 }, { readBytes: String(a[1]).length }])
+      expect((await sbomOf([base], { layers, limits })).counts).toEqual({ npm: 1 });
+    for (const limits of [{ packages: 1 }, { readBytes: String(a[1]).length }])
+      await expect(sbomOf([base, withLink], { layers, limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
+    expect((await sbomOf([base, withLink], { layers, limits: { packages: 2 } })).counts).toEqual({ npm: 2 });
+  });
+
   test('are read again if they are damaged, and if a limit differs', async () => {
     const images = await image();
     const { kept, layers } = memory();
