@@ -10,6 +10,8 @@ export interface JavaArchive {
   manifest: JavaManifest;
   /** The Java package that contains all of its classes: `org.example`. Empty if there is none. */
   root: string;
+  /** True if it has a manifest or classes. */
+  isJava?: true;
 }
 
 /** Name and version in a file name. */

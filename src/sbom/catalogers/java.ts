@@ -70,6 +70,8 @@ class FileReader {
     if (content === undefined) return undefined;
     const poms = new Map<string, Pom>();
     const archive: JavaArchive = { inner, poms: [], manifest: {}, root: (root ?? '').replaceAll('/', '.') };
+    if (root !== undefined || content.entries.some(({ value }) => value !== undefined && 'manifest' in value))
+      archive.isJava = true;
     const archives = [archive];
     for (const { name, value } of content.entries) {
       if (value === undefined) continue;
@@ -139,12 +141,15 @@ class FileReader {
 }
 
 /**
- * The packages of an archive. A zip or wheel without a manifest is not a Java package: only what its POMs name is
- * listed.
+ * The packages of an archive. A zip or wheel without a manifest is not a Java package, nor is an archive with another
+ * name that has neither a manifest nor classes: only what its POMs name is listed.
  */
 function describedBy(archive: JavaArchive, path: string): Package[] {
   const found = identify(archive, path);
-  const isOther = OTHER.test(archive.inner === '' ? path : archive.inner) && Object.keys(archive.manifest).length === 0;
+  const name = archive.inner === '' ? path : archive.inner;
+  const isOther = OTHER.test(name)
+    ? Object.keys(archive.manifest).length === 0
+    : !EXTENSION.test(name) && archive.isJava !== true;
   return isOther ? found.filter(({ name }) => archive.poms.some(({ artifact }) => artifact === name)) : found;
 }
 

@@ -4,6 +4,7 @@ import { ZipContentError, inflate } from './zip-inflate.js';
 import { EntryContent, LOCAL, ZipInput } from './zip-input.js';
 
 const LOCAL_BYTES = 30;
+const [HASH, BANG] = [0x23, 0x21] as const;
 const [STORED, DEFLATED] = [0, 8] as const;
 
 /** Chooses and reads entries. */
@@ -163,13 +164,17 @@ function* chain<T>(all: readonly Iterable<T>[]): Generator<T> {
   for (const one of all) yield* one;
 }
 
-/** True for a file that starts as the JDK's `jar` and Maven write archives, whatever its name. */
+/** First entries of Java archives: of the JDK and Maven, and of any zip program. */
+const JAVA_ENTRY = /^(?:(?:META|BOOT|WEB)-INF|com|io|net|org)\/|\.class$/;
+/** The banner in the script that Spring Boot writes before an archive which can be started by its name. */
+const SPRING_BANNER = '.   ____          _            __ _ _';
+
+/** True for a file that starts as a Java archive, whatever its name. */
 export function startsAsJar(head: Uint8Array): boolean {
-  if (head[0] !== 0x50) return false;
-  const start = Buffer.from(head.buffer, head.byteOffset, Math.min(head.byteLength, LOCAL_BYTES + 9));
-  return (
-    start.length > LOCAL_BYTES &&
-    start.readUInt32LE(0) === LOCAL &&
-    start.toString('latin1', LOCAL_BYTES) === 'META-INF/'
-  );
+  const isScript = head[0] === HASH && head[1] === BANG;
+  if (!isScript && head[0] !== 0x50) return false;
+  const start = Buffer.from(head.buffer, head.byteOffset, head.byteLength);
+  if (isScript) return start.includes(SPRING_BANNER);
+  if (start.length <= LOCAL_BYTES || start.readUInt32LE(0) !== LOCAL) return false;
+  return JAVA_ENTRY.test(start.toString('latin1', LOCAL_BYTES, LOCAL_BYTES + start.readUInt16LE(26)));
 }

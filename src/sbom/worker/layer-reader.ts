@@ -24,7 +24,7 @@ export interface BlobSource {
 }
 
 /** Raised when the shape of a {@link LayerReading} changes. */
-const SHAPE = 10;
+const SHAPE = 11;
 const HASH_BYTES = 32;
 
 /** Reads the layers of one image, each once, or takes what an earlier call has kept of it. */

@@ -55,6 +55,25 @@ describe('a zip archive or wheel', () => {
     expect(reading.gaps).toEqual([{ cause: 'archive-doubtful', detail: 'a.jar is no zip archive' }]);
   });
 
+  test.each<[string, Uint8Array, string[]]>([
+    ['by its manifest', rawZip([manifest(), properties('g', 'a', '1')]), ['pkg:maven/g/a@1']],
+    ['by a class', rawZip([{ name: 'Main.class' }, manifest(), properties('g', 'a', '1')]), ['pkg:maven/g/a@1']],
+    ['by a folder', rawZip([{ name: 'com/' }, classes, properties('g', 'a', '1')]), ['pkg:maven/g/a@1']],
+    [
+      'by the script before it',
+      rawZip([manifest(), properties('g', 'a', '1')], {
+        prefix: Buffer.from('#!/bin/bash\n#\n#    .   ____          _            __ _ _\n#   /\\\\ / ___\n'),
+      }),
+      ['pkg:maven/g/a@1'],
+    ],
+    ['not by its folders alone', rawZip([{ name: 'org/' }, { name: 'org/readme.txt', content: 'x' }]), []],
+    ['not as a document', rawZip([{ name: '[Content_Types].xml' }, properties('g', 'a', '1')]), []],
+  ])('without the name of one is found %s', async (_, content, expected) => {
+    const { purls, gapCounts } = await sbomOf([await layerOf(['opt/app', Buffer.from(content)])]);
+    expect(purls).toEqual(expected);
+    expect(gapCounts).toEqual([]);
+  });
+
   test('in the cache of Yarn is left to the gap for it', () => {
     expect(javaCataloger.wants('app/.yarn/cache/a.zip')).toBe(false);
   });
@@ -210,7 +229,7 @@ test('jars are found by their names, and by their content if they have another n
   for (const path of ['a.jar', 'opt/a.WAR', 'x/y.hpi']) expect(javaCataloger.wants(path)).toBe(true);
   for (const path of ['a.jar.txt', 'jar', 'a.jars']) expect(javaCataloger.wants(path)).toBe(false);
   expect(javaCataloger.recognizes?.(rawZip([manifest()]), 1000, 0o644)).toBe(true);
-  expect(javaCataloger.recognizes?.(rawZip([classes]), 1000, 0o644)).toBe(false);
+  expect(javaCataloger.recognizes?.(rawZip([{ name: 'readme.txt' }]), 1000, 0o644)).toBe(false);
 });
 
 test('a manifest continues lines within a word, and its licences have parameters and commas', () => {
