@@ -109,13 +109,17 @@ describe('layers that were read before', () => {
   });
 
   test('count for the limits as if no other image had needed more of them', async () => {
-    const base = await layerOf(a, ['store', npmPackage('', 'c', '3.0.0')[1]]);
+    const manifest = '{"name":"a","version":"1.0.0"}';
+    const base = await layerOf(
+      ['app/node_modules/a/package.json', manifest],
+      ['store', npmPackage('', 'c', '3.0.0')[1]],
+    );
     const withLink = await layerOf(['app/node_modules/c/package.json', { type: 'symlink', linkname: '/store' }]);
     const { layers } = memory();
     await sbomOf([base, withLink], { layers });
-    for (const limits of [{ packages: 1 }, { readBytes: String(a[1]).length }])
+    for (const limits of [{ packages: 1 }, { readBytes: manifest.length }])
       expect((await sbomOf([base], { layers, limits })).counts).toEqual({ npm: 1 });
-    for (const limits of [{ packages: 1 }, { readBytes: String(a[1]).length }])
+    for (const limits of [{ packages: 1 }, { readBytes: manifest.length }])
       await expect(sbomOf([base, withLink], { layers, limits })).rejects.toMatchObject({ code: 'SBOM_LIMIT' });
     expect((await sbomOf([base, withLink], { layers, limits: { packages: 2 } })).counts).toEqual({ npm: 2 });
   });
