@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import { InputError, quoted } from '../../oci/index.js';
 import type { PackageChange, SbomPackage } from '../../sbom/index.js';
 import { connectionOf } from '../connection/connection.js';
 import { layoutOptions } from '../connection/layout-options.js';
 import type { Session } from '../connection/session.js';
 import { addPlatformOption, addTargetOptions } from '../connection/single-target.js';
-import { parseTarget } from '../connection/target.js';
+import { parseTarget, type Target } from '../connection/target.js';
 import type { Io } from '../io.js';
 import { openedOf } from '../operation-verb.js';
 import { platformOf } from '../option-values.js';
@@ -45,10 +46,23 @@ async function packagesOf(io: Io, session: Session, operand: string, values: Val
   const inFile = layout.isLayout ? undefined : await readSbomFile(operand, io);
   if (inFile !== undefined) return inFile;
   const isLayout = layout.isLayout || (await isInFolder(operand));
-  const target = parseTarget(operand, { ...layout, isLayout });
+  const target = targetOf(operand, { ...layout, isLayout });
   if (target.tagOrDigest === undefined) throw noTagOrDigest(VERB, operand);
   const opened = await openForSbom(io, async () => openedOf(await session.open(target, connectionOf(values, ''))));
   return (await listPackages(io, opened, platformOf(values, io), values)).packages;
+}
+
+/** @throws InputError `REFERENCE_INVALID`, also for the path of a file that is no SBOM or does not exist */
+function targetOf(operand: string, layout: Parameters<typeof parseTarget>[1]): Target {
+  try {
+    return parseTarget(operand, layout);
+  } catch (error) {
+    if (layout.isLayout || !(error instanceof InputError) || error.code !== 'REFERENCE_INVALID') throw error;
+    throw new InputError('REFERENCE_INVALID', `${quoted(operand)} is neither a file with an SBOM nor an image`, {
+      remedy:
+        'Give the path of a CycloneDX or SPDX document in JSON, or an image as registry[:port]/repository:tag or @digest.',
+    });
+  }
 }
 
 /** `sbom diff` */

@@ -149,3 +149,9 @@ test('sbom diff of a file that is no SBOM is an error', async () => {
   const { err } = await cli('sbom', 'diff', path, image);
   expect(err).toContain(`${path} is no CycloneDX or SPDX document in JSON (SBOM_INVALID)`);
 });
+
+test('sbom diff of a file that does not exist says what it takes', async () => {
+  const { code, err } = await cli('sbom', 'diff', 'nope.json', image);
+  expect(code).toBe(1);
+  expect(err).toContain('"nope.json" is neither a file with an SBOM nor an image (REFERENCE_INVALID)');
+});
