@@ -42,7 +42,8 @@ const LONGEST_PATH = 4096;
 
 /**
  * Finds the files that catalogers want in the merged file system. A path behind a symbolic link counts if the cataloger
- * does not want the file where it is: `node_modules/a -> ../packages/a` makes packages/a a package.
+ * does not want the file where it is, or if the path says something else: `node_modules/a -> ../packages/a` makes
+ * packages/a a package.
  * @param mostLinkedPaths maximum paths behind symbolic links; further ones are not looked at
  */
 export function findFiles(
