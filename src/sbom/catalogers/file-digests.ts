@@ -35,15 +35,19 @@ export function areComparable(digests: readonly string[], listed: string): boole
 const OF_DISTRIBUTIONS = /^(?:usr\/(?!local\/)|s?bin\/|lib\w*\/|etc\/|var\/|boot\/)/;
 /** Where only a few packages of distributions have programs, besides files in the folders above. */
 const OPT = 'opt/';
-/** Paths of distributions, and the algorithms of the digests that they list. Of Debian's kin, chisel lists SHA-256. */
+const OF_DEBIAN: readonly FileAlgorithm[] = ['md5'];
+const OF_DEBIAN_OR_CHISEL: readonly FileAlgorithm[] = ['md5', 'sha256'];
+/** Paths of distributions, and the algorithms of the digests that they list. */
 const KINDS: readonly { path: RegExp; algorithms: readonly FileAlgorithm[] }[] = [
-  { path: /^etc\/apt\//, algorithms: ['md5'] },
+  { path: /^etc\/apt\//, algorithms: OF_DEBIAN },
   {
     path: /^(?:etc\/(?:apk|rpm|yum|zypp|tdnf|dnf)\b|lib\/apk\/|usr\/lib\/(?:apk|rpm)\/)/,
     algorithms: ['sha1', 'sha256'],
   },
-  { path: /^(?:usr\/)?lib\/[a-z0-9_]+-linux-gnu/, algorithms: ['md5', 'sha256'] },
+  { path: /^(?:usr\/)?lib\/[a-z0-9_]+-linux-gnu/, algorithms: OF_DEBIAN_OR_CHISEL },
 ];
+/** Scripts of packages write there. Chisel runs none. */
+const ALTERNATIVES = 'etc/alternatives/';
 /** Folders of the system with Python packages, which list SHA-256. */
 const PYTHON = /^(?:opt|var)\/|-packages\//;
 const NODE = 'node_modules/';
@@ -57,12 +61,15 @@ export class LikelyDigests {
   #ofSystem: readonly FileAlgorithm[] = ALGORITHMS;
   /** True once the layer has a file in a folder of distributions. Archives are sorted: `etc` is before `opt`. */
   #hasSystem = false;
+  #hasScripts = false;
 
   /** Notes a path of the layer, in the order of the archive. */
   note(path: string): void {
     this.#hasSystem ||= OF_DISTRIBUTIONS.test(path);
-    if (this.#ofSystem === ALGORITHMS)
-      this.#ofSystem = KINDS.find((kind) => kind.path.test(path))?.algorithms ?? ALGORITHMS;
+    this.#hasScripts ||= path.startsWith(ALTERNATIVES);
+    if (this.#ofSystem !== ALGORITHMS) return;
+    const algorithms = KINDS.find((kind) => kind.path.test(path))?.algorithms ?? ALGORITHMS;
+    this.#ofSystem = this.#hasScripts && algorithms === OF_DEBIAN_OR_CHISEL ? OF_DEBIAN : algorithms;
   }
 
   /** The algorithms for a program, or for a file of a language package: only packages of the system matter for those. */

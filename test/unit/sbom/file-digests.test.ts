@@ -11,6 +11,8 @@ function algorithmsFor(paths: readonly string[], isProgram = true): readonly str
 describe('a program gets the digests that a package of its distribution may list', () => {
   test.each<[string, string[], string[]]>([
     ['of Debian', ['etc/apt/sources.list', 'usr/bin/perl'], ['md5']],
+    ['of Debian or chisel', ['usr/lib/x86_64-linux-gnu/libc.so.6'], ['md5', 'sha256']],
+    ['of Debian, added by apt', ['etc/alternatives/pager', 'usr/lib/x86_64-linux-gnu/libc.so.6'], ['md5']],
     ['of Alpine', ['etc/apk/world', 'usr/bin/perl'], ['sha1', 'sha256']],
     ['of a distribution that nothing shows yet', ['usr/bin/perl'], ['md5', 'sha1', 'sha256']],
     ['in opt, beside files of the system', ['etc/ld.so.cache', 'opt/google/chrome'], ['md5', 'sha1', 'sha256']],
