@@ -2,20 +2,24 @@ import { fileURLToPath } from 'node:url';
 import { Worker, type MessagePort } from 'node:worker_threads';
 import type { FromUnpacker, FromWorker, ToUnpacker, ToWorker } from './messages.js';
 
-/** A thread that works for one image. */
+/** A thread that works for one image at a time. */
 interface ImageThread<From, To> {
   post(message: To, transfer: readonly (ArrayBuffer | MessagePort)[]): void;
   /**
    * Called for each message, and once if the thread ends by itself. From here on, the thread keeps the process running.
    */
   listen(onMessage: (message: From) => void, onEnd: (error: unknown) => void): void;
-  /** Milliseconds for which the thread has worked, without those for which it waited. */
+  /** Milliseconds for which the thread has worked for the image, without those for which it waited. */
   workedMs(): number;
+  /** False once the thread has ended. */
+  isRunning(): boolean;
+  /** The image has ended: nobody listens until the next one. */
+  rest(): void;
   /** Ends the thread, whatever it does. */
   end(): Promise<void>;
 }
 
-/** A thread that reads the layers of one image. */
+/** A thread that reads the layers of images, one after the other. */
 export type LayerThread = ImageThread<FromWorker, ToWorker>;
 /** A thread that unpacks the layers of one image. */
 export type UnpackingThread = ImageThread<FromUnpacker, ToUnpacker>;
@@ -59,18 +63,33 @@ function start<From, To>(address: string, heapMb: number): ImageThread<From, To>
     execArgv: [],
   });
   worker.unref();
+  const activeMs = (): number => worker.performance.eventLoopUtilization().active;
   let failure: unknown;
-  worker.once('error', (error) => (failure = error));
+  let earlierMs = 0;
+  const ends = (onEnd: (error: unknown) => void): void => {
+    worker.on('error', onEnd);
+    worker.on('exit', (code) => onEnd(new Error(`a thread of the SBOM ended with ${code}`)));
+  };
+  const noteEnd = (error: unknown): void => {
+    failure ??= error;
+  };
+  ends(noteEnd);
   return {
     post: (message, transfer) => worker.postMessage(message, transfer),
     listen(onMessage, onEnd) {
       if (failure !== undefined) onEnd(failure);
       worker.ref();
       worker.on('message', onMessage);
-      worker.on('error', onEnd);
-      worker.on('exit', (code) => onEnd(new Error(`a thread of the SBOM ended with ${code}`)));
+      ends(onEnd);
     },
-    workedMs: () => worker.performance.eventLoopUtilization().active,
+    workedMs: () => activeMs() - earlierMs,
+    isRunning: () => failure === undefined,
+    rest() {
+      for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event);
+      ends(noteEnd);
+      worker.unref();
+      earlierMs = activeMs();
+    },
     end: async () => void (await worker.terminate()),
   };
 }

@@ -12,12 +12,19 @@ import { startUnpacker, type LayerThread, type UnpackingThread } from './start-t
 /** How often the work of a thread is compared with its limit. */
 const LOOK_MS = 1000;
 
+/** Threads that read layers. */
+export interface LayerThreads {
+  /** A thread that has nothing to do. */
+  take(): LayerThread;
+  /** Takes back the thread of a small image whose SBOMs were made. */
+  keep(thread: LayerThread): void;
+}
+
 /**
  * Makes the SBOMs of an image in a thread of its own, so that layers written by strangers neither block this thread nor
  * fill its heap. This thread only fetches blobs.
- * @param start starts the thread, or takes one that has nothing to do
  */
-export async function generateInThread(input: SbomInput, given: SbomLimits, start: () => LayerThread): Promise<Sbom[]> {
+export async function generateInThread(input: SbomInput, given: SbomLimits, threads: LayerThreads): Promise<Sbom[]> {
   const { manifest, signal, name, descriptor, layersAtOnce = given.layersAtOnce } = input;
   const limits = { ...given, layersAtOnce: Math.min(layersAtOnce, given.layersAtOnce) };
   signal.throwIfAborted();
@@ -27,7 +34,7 @@ export async function generateInThread(input: SbomInput, given: SbomLimits, star
   }
   const elsewhere = await layersElsewhere(input);
   const config = await buffer(await input.openBlob(manifest.config, signal));
-  const client = new WorkerClient(input, limits, elsewhere, start());
+  const client = new WorkerClient(input, limits, elsewhere, threads);
   const { digest } = descriptor;
   const formats = input.formats ?? ['cyclonedx'];
   return await client.run({ name, digest, layers: manifest.layers, elsewhere, config, formats, limits });
@@ -55,6 +62,7 @@ type Work = Extract<Parameters<LayerThread['post']>[0], { type: 'start' }>['work
 class WorkerClient {
   readonly #input: SbomInput;
   readonly #limits: SbomLimits;
+  readonly #threads: LayerThreads;
   readonly #thread: LayerThread;
   /** Started for the first layer that is not unpacked by the thread that reads it. */
   #unpacker: UnpackingThread | undefined;
@@ -68,20 +76,22 @@ class WorkerClient {
   /** Settles the result; further calls do nothing. */
   #fail: (error: unknown) => void = () => {};
 
-  constructor(input: SbomInput, limits: SbomLimits, elsewhere: readonly Digest[], thread: LayerThread) {
+  constructor(input: SbomInput, limits: SbomLimits, elsewhere: readonly Digest[], threads: LayerThreads) {
     this.#input = input;
     this.#limits = limits;
     const layers = input.manifest.layers.filter(({ digest }) => !elsewhere.includes(digest));
     this.#progress = new LayerProgress(layers, input.onProgress);
-    this.#thread = thread;
+    this.#threads = threads;
+    this.#thread = threads.take();
   }
 
   async run(work: Work): Promise<Sbom[]> {
     const { signal } = this.#input;
     const onAbort = (): void => this.#fail(this.#endOfTime(signal.reason) ?? signal.reason);
     const watch = setInterval(() => this.#checkWork(), LOOK_MS);
+    let isDone = false;
     try {
-      return await new Promise<Sbom[]>((resolve, reject) => {
+      const sboms = await new Promise<Sbom[]>((resolve, reject) => {
         this.#fail = reject;
         signal.addEventListener('abort', onAbort, { once: true });
         this.#thread.listen(
@@ -98,13 +108,20 @@ class WorkerClient {
         const { port1: unpacker } = this.#channel;
         this.#thread.post({ type: 'start', work, unpacker }, [unpacker]);
       });
+      isDone = true;
+      return sboms;
     } finally {
       clearInterval(watch);
       signal.removeEventListener('abort', onAbort);
       this.#stop.abort(new Error('the SBOM has ended'));
       for (const blob of this.#blobs.values()) blob.allowance.close();
       this.#channel.port2.close();
-      await Promise.all([this.#thread.end(), this.#unpacker?.end()]);
+      // Nothing went wrong, and little was unpacked: the thread may read another image.
+      const isKept = isDone && this.#unpacker === undefined;
+      if (isKept) {
+        this.#thread.rest();
+        this.#threads.keep(this.#thread);
+      } else await Promise.all([this.#thread.end(), this.#unpacker?.end()]);
     }
   }
 

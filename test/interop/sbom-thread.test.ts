@@ -17,7 +17,7 @@ interface Cost {
   longestMs: number;
 }
 
-async function read(entries: number, limits: Record<string, number>, fillerBytes = 0): Promise<Cost> {
+async function read(entries: number, limits: Record<string, number>, fillerBytes = 0, times = 1): Promise<Cost> {
   const child = 'test/interop/sbom/read-image.child.ts';
   const { stdout, stderr } = await run(process.execPath, [
     '--no-warnings',
@@ -25,6 +25,7 @@ async function read(entries: number, limits: Record<string, number>, fillerBytes
     `${entries}`,
     JSON.stringify(limits),
     `${fillerBytes}`,
+    `${times}`,
   ]);
   expect(stderr).toBe('');
   return JSON.parse(stdout) as Cost;
@@ -57,6 +58,18 @@ describe.each([
     expect({ code, details }).toMatchObject({ code: 'SBOM_LIMIT', details: { name: 'workMs', limit: 1 } });
   }, 300_000);
 });
+
+test.each([
+  ['small images that follow each other are read by one thread, which keeps no process running', 0, 1],
+  ['each large image has threads of its own', 10 * 1024 ** 2, 6],
+])(
+  '%s',
+  async (_, fillerBytes, threads) => {
+    const cost = await read(1000, {}, fillerBytes, 3);
+    expect([cost.counts, cost.threads]).toEqual([{ npm: 1 }, threads]);
+  },
+  120_000,
+);
 
 test('a thread that was started at once, and for which no image comes, keeps no process running', async () => {
   const program = `import { createStreamingSbomGenerator } from 'acr-promoter/sbom';

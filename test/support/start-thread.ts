@@ -3,11 +3,19 @@ import type { LayerThread, UnpackingThread } from '../../src/sbom/start-thread.j
 import { serve } from '../../src/sbom/worker/serve.js';
 import { serveUnpacker } from '../../src/sbom/worker/unpacker.js';
 
+let readers = 0;
+
+/** How many threads that read layers were started. */
+export function startedReaders(): number {
+  return readers;
+}
+
 /**
  * Reads layers in this thread, over the same messages: a thread of its own cannot load the sources of a test. As with a
  * thread, only who listens keeps the process running.
  */
 export function startThread(): LayerThread {
+  readers += 1;
   const { port1, port2 } = new MessageChannel();
   serve(port2);
   port2.unref();
@@ -34,6 +42,10 @@ function threadBehind(port: MessagePort) {
   return {
     post: (message: unknown, transfer: readonly (ArrayBuffer | MessagePort)[]) => port.postMessage(message, transfer),
     workedMs: () => 0,
+    isRunning: () => true,
+    rest: () => {
+      port.removeAllListeners('message').unref();
+    },
     end: async () => port.close(),
   };
 }

@@ -14,12 +14,17 @@ export interface WorkerPort {
   postMessage(message: FromWorker, transfer?: readonly ArrayBuffer[]): void;
 }
 
-/** Waits for the work of one image, does it, and sends its SBOMs or its error. */
+/** Waits for the work of an image, does it, and sends its SBOMs or its error. Another image may follow. */
 export function serve(port: WorkerPort): void {
   let blobs: RemoteBlobs | undefined;
+  let last = 0;
+  // Late messages of an image are none of the next one.
+  const nextId = (): number => ++last;
   port.on('message', (message) => {
     if (message.type === 'start') {
-      blobs = new RemoteBlobs(message.work, message.unpacker, (sent, transfer) => port.postMessage(sent, transfer));
+      blobs = new RemoteBlobs(message.work, message.unpacker, nextId, (sent, transfer) =>
+        port.postMessage(sent, transfer),
+      );
       void work(port, message.work, blobs);
     } else if (message.type === 'answer') blobs?.answer(message);
     else blobs?.receive(message);
@@ -49,9 +54,15 @@ class RemoteBlobs implements BlobSource {
   readonly #unpackerHere: Unpacker;
   readonly #unpackerBeside: MessagePort;
   #openedBytes = 0;
-  #last = 0;
+  readonly #nextId: () => number;
 
-  constructor({ layers, limits }: ImageWork, unpacker: MessagePort, send: WorkerPort['postMessage']) {
+  constructor(
+    { layers, limits }: ImageWork,
+    unpacker: MessagePort,
+    nextId: () => number,
+    send: WorkerPort['postMessage'],
+  ) {
+    this.#nextId = nextId;
     this.#manifest = layers;
     this.#send = send;
     const toReader = (message: Unpacked): void => this.#layers.get(message.id)?.add(message);
@@ -73,7 +84,7 @@ class RemoteBlobs implements BlobSource {
   }
 
   readonly open: OpenLayer = (layer, algorithm, onFrames) => {
-    const id = ++this.#last;
+    const id = this.#nextId();
     let diffId: Digest | undefined;
     const onEnd = (digest: Digest): void => {
       diffId = digest;
@@ -142,7 +153,7 @@ class RemoteBlobs implements BlobSource {
   }
 
   async #ask(send: (id: number) => void): Promise<Uint8Array | undefined> {
-    const id = ++this.#last;
+    const id = this.#nextId();
     return await new Promise((resolve) => {
       this.#questions.set(id, resolve);
       send(id);

@@ -1,5 +1,5 @@
 // Run with the compiled sources: makes the SBOM of a generated image in a real thread, and prints what it cost.
-// usage: node read-image.child.ts ENTRIES LIMITS FILLER_BYTES
+// usage: node read-image.child.ts ENTRIES LIMITS FILLER_BYTES [TIMES]
 import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createGzip } from 'node:zlib';
@@ -7,7 +7,7 @@ import { Readable } from 'node:stream';
 import { createStreamingSbomGenerator } from 'acr-promoter/sbom';
 import { digestOf } from 'acr-promoter/oci';
 
-const [entries = '0', limits = '{}', fillerBytes = '0'] = process.argv.slice(2);
+const [entries = '0', limits = '{}', fillerBytes = '0', times = '1'] = process.argv.slice(2);
 const BATCH = 1000;
 
 function header(name: string, size: number): Buffer {
@@ -55,8 +55,9 @@ const tick = (): void => {
 tick();
 delay.enable();
 const startedMs = performance.now();
-const result = await createStreamingSbomGenerator({ limits: JSON.parse(limits) as object })
-  .generate({
+const generator = createStreamingSbomGenerator({ limits: JSON.parse(limits) as object });
+const generate = () =>
+  generator.generate({
     name: 'registry.example/app',
     descriptor: { mediaType: 'm', digest, size: 1 },
     manifest: {
@@ -68,11 +69,12 @@ const result = await createStreamingSbomGenerator({ limits: JSON.parse(limits) a
     signal: new AbortController().signal,
     openBlob: async (asked: { digest: string }) =>
       asked.digest === digest ? Readable.from(piecesOf(blob)) : Readable.from([Buffer.from('{}')]),
-  })
-  .then(
-    ([sbom]) => ({ counts: sbom?.counts }),
-    (error: { code?: string; details?: object }) => ({ code: error.code, details: error.details }),
-  );
+  });
+for (let time = 1; time < Number(times); time += 1) await generate();
+const result = await generate().then(
+  ([sbom]) => ({ counts: sbom?.counts }),
+  (error: { code?: string; details?: object }) => ({ code: error.code, details: error.details }),
+);
 isOver = true;
 delay.disable();
 process.stdout.write(

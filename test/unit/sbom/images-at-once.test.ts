@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { digestOf } from '../../../src/oci/index.js';
 import { createStreamingSbomGenerator, type Sbom } from '../../../src/sbom/index.js';
 import { layerOf, npmPackage } from '../../support/sbom-image.js';
+import { startedReaders } from '../../support/start-thread.js';
 
 const layer = await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'));
 const digest = digestOf(layer.bytes);
@@ -51,4 +52,35 @@ test('one generator reads two images at the same time; the others wait, in their
   for (const end of ends) end();
   const statuses = (await ended).map(({ status }) => status);
   expect(statuses).toEqual(['fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled']);
+});
+
+test('the thread of a small image reads the next one, unless its image failed', async () => {
+  const generator = createStreamingSbomGenerator();
+  const before = startedReaders();
+  const generate = (name: string, layerBytes: Uint8Array = layer.bytes): Promise<Sbom[]> =>
+    generator.generate({
+      name,
+      descriptor: { mediaType: 'm', digest, size: 1 },
+      manifest: {
+        kind: 'image',
+        mediaType: 'm',
+        config,
+        layers: [{ mediaType: layer.mediaType, digest, size: layer.bytes.length }],
+      },
+      signal: new AbortController().signal,
+      openBlob: async (blob) =>
+        (async function* () {
+          yield blob.digest === digest ? layerBytes : Buffer.from('{}');
+        })(),
+    });
+  const started: number[] = [];
+  const [first] = await generate('a');
+  started.push(startedReaders() - before);
+  expect(await generate('a')).toEqual([first]);
+  started.push(startedReaders() - before);
+  await expect(generate('a', Buffer.from(layer.bytes).fill(0xff, 20))).rejects.toMatchObject({ code: 'LAYER_INVALID' });
+  started.push(startedReaders() - before);
+  expect(await generate('a')).toEqual([first]);
+  started.push(startedReaders() - before);
+  expect(started).toEqual([1, 1, 1, 2]);
 });
