@@ -34,7 +34,7 @@ export type FromWorker =
    * Opens a layer by its position in the manifest. If it is unpacked `beside`, unpacked bytes follow from the thread that
    * unpacks, otherwise packed ones from the main thread.
    */
-  | { type: 'open'; id: number; layer: number; algorithm: DigestAlgorithm; beside: boolean }
+  | { type: 'open'; id: number; layer: number; algorithm?: DigestAlgorithm; beside: boolean }
   /** The bytes of the layer are not needed. */
   | { type: 'skip'; layer: number }
   | { type: 'readKept'; id: number; key: string }
@@ -57,8 +57,8 @@ export type FromUnpacker = Pull | Close;
 
 /** A layer that is to be unpacked. */
 export type Packed =
-  /** Up to the allowed number of packed pieces follow. */
-  { type: 'open'; id: number; layer: Descriptor; algorithm: DigestAlgorithm } | Piece | { type: 'end'; id: number };
+  /** Up to the allowed number of packed pieces follow. Without an algorithm, the unpacked bytes are not hashed. */
+  { type: 'open'; id: number; layer: Descriptor; algorithm?: DigestAlgorithm } | Piece | { type: 'end'; id: number };
 
 /** What the main thread sends to the thread that unpacks layers. */
 export type ToUnpacker = { type: 'start'; reader: MessagePort; zstdWindowBytes: number } | Packed;
@@ -68,7 +68,7 @@ export type Unpacked =
   | Piece
   /** So many frames of zstd were met. The last one is unpacked once the answer `goOn` is there. */
   | { type: 'frames'; id: number; frames: number; needsMuchMemory: boolean }
-  | { type: 'end'; id: number; frames: number; diffId: Digest }
+  | { type: 'end'; id: number; frames: number; diffId?: Digest }
   | { type: 'failed'; id: number; error: FailedWork };
 
 /** What the thread that reads layers sends to the one that unpacks them. */

@@ -221,7 +221,7 @@ class WorkerClient {
     const blob = new SentBlob(layer);
     const { allowance } = blob;
     this.#blobs.set(id, blob);
-    unpacker.post({ type: 'open', id, layer, algorithm }, []);
+    unpacker.post({ type: 'open', id, layer, ...(algorithm && { algorithm }) }, []);
     const signal = AbortSignal.any([this.#input.signal, this.#stop.signal]);
     for await (const bytes of piecesOf(await this.#input.openBlob(layer, signal), this.#free)) {
       await allowance.take();

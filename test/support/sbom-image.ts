@@ -45,6 +45,8 @@ export async function twoArchives(first: readonly Entry[], second: Uint8Array): 
 export interface Layer {
   mediaType: string;
   bytes: Uint8Array;
+  /** Bytes that the manifest states. Default: as many as there are. */
+  size?: number;
 }
 
 export function gzipped(archive: Uint8Array): Layer {
@@ -115,16 +117,16 @@ export interface ImageOptions extends StreamingSbomOptions {
 export async function sbomOf(layers: readonly Layer[], options: ImageOptions = {}): Promise<Result> {
   const blobs = new Map<string, Uint8Array>();
   const opened: string[] = [];
-  const add = (mediaType: string, bytes: Uint8Array): Descriptor => {
+  const add = (mediaType: string, bytes: Uint8Array, size = bytes.length): Descriptor => {
     const digest = digestOf(bytes);
     blobs.set(digest, bytes);
-    return { mediaType, digest, size: bytes.length };
+    return { mediaType, digest, size };
   };
   const config = add(
     'application/vnd.oci.image.config.v1+json',
     Buffer.from(JSON.stringify(options.config ?? { architecture: 'amd64', os: 'linux' })),
   );
-  const described = layers.map(({ mediaType, bytes }) => add(mediaType, bytes));
+  const described = layers.map(({ mediaType, bytes, size }) => add(mediaType, bytes, size));
   const manifest = {
     kind: 'image' as const,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { Descriptor, Digest, DigestAlgorithm } from '../../oci/index.js';
+import { createDigester, type Descriptor, type Digest, type DigestAlgorithm } from '../../oci/index.js';
 import { errorOf, failedWork } from '../failed-work.js';
 import type { OpenLayer } from '../layers/layer-reading.js';
 import type { FromWorker, Packed, ToUnpacked, ToWorker, Unpacked } from '../messages.js';
@@ -44,6 +44,11 @@ async function work(port: WorkerPort, image: ImageWork, blobs: BlobSource): Prom
  * long as with a second thread, whose start takes 50 ms of CPU time and 10 MiB.
  */
 const UNPACKED_HERE_BYTES = 8 * 1024 * 1024;
+/**
+ * Packed bytes of a layer that is hashed in this thread: to unpack so large a layer takes longer than to read it, and at
+ * the end no other layer is left to unpack.
+ */
+const HASHED_HERE_BYTES = 128 * 1024 * 1024;
 
 /** Blobs and kept layers, which other threads fetch. */
 class RemoteBlobs implements BlobSource {
@@ -113,12 +118,15 @@ class RemoteBlobs implements BlobSource {
       if (beside) this.#unpackerBeside.postMessage(message, transfer);
       else this.#unpackerHere.answer(message);
     };
-    this.#send({ type: 'open', id, layer: this.#manifest.indexOf(layer), algorithm, beside });
+    const digester = layer.size < HASHED_HERE_BYTES ? undefined : createDigester(algorithm);
+    const position = this.#manifest.indexOf(layer);
+    this.#send({ type: 'open', id, layer: position, beside, ...(digester === undefined && { algorithm }) });
     let hasEnded = false;
     try {
       for (;;) {
         const next = await arriving.next();
         if (next?.type === 'piece') {
+          digester?.update(next.bytes);
           yield next.bytes;
           const { buffer: memory } = next.bytes;
           answer({ type: 'pull', id, memory }, [memory]);
@@ -130,7 +138,8 @@ class RemoteBlobs implements BlobSource {
           if (next?.type === 'failed') throw errorOf(next.error);
           if (next === undefined) return;
           await onFrames(next.frames, false);
-          onEnd(next.diffId);
+          const diffId = digester?.digest() ?? next.diffId;
+          if (diffId !== undefined) onEnd(diffId);
           return;
         }
       }

@@ -125,18 +125,19 @@ class UnpackingLayer {
     }
   }
 
-  async run(layer: Descriptor, algorithm: DigestAlgorithm): Promise<void> {
+  async run(layer: Descriptor, algorithm: DigestAlgorithm | undefined): Promise<void> {
     const id = this.#id;
     try {
-      const digester = createDigester(algorithm);
+      const digester = algorithm && createDigester(algorithm);
       const unpacked = unpackLayer(this.#read(), layer, (windowBytes) => this.#onFrame(windowBytes), this.#free);
       for await (const bytes of unpacked) {
-        digester.update(bytes);
+        digester?.update(bytes);
         await this.#allowance.take();
         if (this.#allowance.isClosed) return;
         this.#sender.toReader({ type: 'piece', id, bytes }, [bytes.buffer]);
       }
-      this.#sender.toReader({ type: 'end', id, frames: this.#frames, diffId: digester.digest() });
+      const frames = this.#frames;
+      this.#sender.toReader({ type: 'end', id, frames, ...(digester && { diffId: digester.digest() }) });
     } catch (error) {
       if (!this.#allowance.isClosed) this.#sender.toReader({ type: 'failed', id, error: failedWork(error) });
       if (!this.#packed.hasEnded) this.#sender.toMain({ type: 'close', id });

@@ -5,6 +5,7 @@ import { digestOf } from '../../../src/oci/index.js';
 import { PIECE_BYTES, PIECES_AHEAD, type Unpacked } from '../../../src/sbom/messages.js';
 import { Unpacker } from '../../../src/sbom/worker/unpacker.js';
 import {
+  gzipped,
   layerOf,
   npmPackage,
   PLAIN_LAYER,
@@ -85,6 +86,22 @@ describe.each([
       onProgress: (bytes) => (bytes > MIB ? stop.abort(new Error('cancelled')) : undefined),
     });
     expect([started, result]).toMatchObject([threads, { reason: { message: 'cancelled' } }]);
+  });
+});
+
+test.each([
+  ['small', 1],
+  ['very large', 200 * MIB],
+])('the unpacked bytes of a %s layer are compared with the config', async (_, size) => {
+  const archive = await tarOf([PACKAGE]);
+  const layer = { ...gzipped(archive), size };
+  const config = (diffId: string): object => ({ os: 'linux', rootfs: { type: 'layers', diff_ids: [diffId] } });
+  const right = await sbomOf([layer], { config: config(digestOf(archive)) });
+  expect(right.purls).toEqual(['pkg:npm/a@1.0.0']);
+  const wrong = sbomOf([layer], { config: config(digestOf(layer.bytes)) });
+  await expect(wrong).rejects.toMatchObject({
+    code: 'IMAGE_CONFIG_MISMATCH',
+    message: expect.stringContaining(digestOf(archive)),
   });
 });
 
