@@ -75,6 +75,6 @@ export type Unpacked =
 export type ToUnpacked = Pull | Close | { type: 'goOn'; id: number };
 
 /** Pieces of one blob that may be on their way. */
-export const PIECES_AHEAD = 2;
+export const PIECES_AHEAD = 3;
 /** Bytes of one piece. */
 export const PIECE_BYTES = 512 * 1024;
