@@ -37,7 +37,8 @@ export class ByteReader {
   /** Makes at least `count` bytes available. @returns false if the stream ends before */
   async fill(count: number): Promise<boolean> {
     if (this.available >= count) return true;
-    const before = [this.window.subarray(this.at, this.#before)];
+    // A view of the piece would be of no use, not even an empty one: its memory goes to another thread.
+    const before = this.at < this.#before ? [this.window.subarray(this.at, this.#before)] : [];
     let piece = this.#piece.subarray(Math.max(0, this.at - this.#before));
     let length = Math.max(0, this.#before - this.at);
     while (length + piece.length < count && !this.hasEnded) {
