@@ -77,4 +77,4 @@ export type ToUnpacked = Pull | Close | { type: 'goOn'; id: number };
 /** Pieces of one blob that may be on their way. */
 export const PIECES_AHEAD = 3;
 /** Bytes of one piece. */
-export const PIECE_BYTES = 512 * 1024;
+export const PIECE_BYTES = 384 * 1024;
