@@ -135,7 +135,7 @@ export function parseTarHeader(block: Buffer): TarHeader | string {
   const isGnu = has(block, 257, GNU_MAGIC);
   const isPosix = has(block, 257, POSIX_MAGIC);
   const isStar = isPosix && has(block, 508, STAR_MAGIC);
-  // Owner, group and time; device numbers; the two times of star.
+  // The numbers of owner, group and time; those of a device; the two times in an archive by `star`.
   const areNumbers =
     isNumber(block, 108, 8) &&
     isNumber(block, 116, 8) &&

@@ -127,7 +127,7 @@ export interface Cataloger<F = unknown> {
   readonly maxBytes: number;
   /** Whether to read the file at this path (clean, relative to the root). Called for every file, so it must be fast. */
   wants(path: string): boolean;
-  /** Wanted paths that do not vary, and folders of wanted files, with a slash at the end. They are found behind any links. */
+  /** Fixed paths that are wanted; a path with a slash at the end means the files of that folder. They are looked up behind all links. */
   readonly places?: readonly string[];
   /**
    * What a path says besides the content; '' if nothing. A file that the cataloger has at one path counts again at a path

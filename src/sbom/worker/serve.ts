@@ -40,17 +40,17 @@ async function work(port: WorkerPort, image: ImageWork, blobs: BlobSource): Prom
 }
 
 /**
- * Packed bytes of layers that are unpacked in this thread. With two free processors, one layer of this size takes as
+ * Up to so many packed bytes, the layers of an image are unpacked in this thread. On two free processors that takes as
  * long as with a second thread, whose start takes 50 ms of CPU time and 10 MiB.
  */
 const UNPACKED_HERE_BYTES = 8 * 1024 * 1024;
 /**
- * Packed bytes of a layer that is hashed in this thread: to unpack so large a layer takes longer than to read it, and at
- * the end no other layer is left to unpack.
+ * From so many packed bytes on, a layer is hashed in this thread. A layer takes longer to unpack than to read, so this
+ * thread would only wait for the other one.
  */
 const HASHED_HERE_BYTES = 128 * 1024 * 1024;
 
-/** Blobs and kept layers, which other threads fetch. */
+/** Asks other threads for layers, and for what was kept of them. */
 class RemoteBlobs implements BlobSource {
   readonly #manifest: readonly Descriptor[];
   readonly #send: WorkerPort['postMessage'];

@@ -7,6 +7,16 @@ import { startedReaders } from '../../support/start-thread.js';
 const layer = await layerOf(npmPackage('node_modules/a', 'a', '1.0.0'));
 const digest = digestOf(layer.bytes);
 const config = { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestOf(Buffer.from('{}')), size: 2 };
+/** An image of this layer. */
+const image = {
+  descriptor: { mediaType: 'm', digest, size: 1 },
+  manifest: {
+    kind: 'image' as const,
+    mediaType: 'm',
+    config,
+    layers: [{ mediaType: layer.mediaType, digest, size: layer.bytes.length }],
+  },
+};
 
 test('one generator reads two images at the same time; the others wait, in their order, and a wait can be aborted', async () => {
   const generator = createStreamingSbomGenerator({ startsAtOnce: true });
@@ -14,14 +24,8 @@ test('one generator reads two images at the same time; the others wait, in their
   const ends: (() => void)[] = [];
   const generate = (name: string, signal = new AbortController().signal): Promise<Sbom[]> =>
     generator.generate({
+      ...image,
       name,
-      descriptor: { mediaType: 'm', digest, size: 1 },
-      manifest: {
-        kind: 'image',
-        mediaType: 'm',
-        config,
-        layers: [{ mediaType: layer.mediaType, digest, size: layer.bytes.length }],
-      },
       signal,
       async openBlob(blob) {
         if (blob.digest === digest) {
@@ -59,14 +63,8 @@ test('the thread of a small image reads the next one, unless its image failed', 
   const before = startedReaders();
   const generate = (name: string, layerBytes: Uint8Array = layer.bytes): Promise<Sbom[]> =>
     generator.generate({
+      ...image,
       name,
-      descriptor: { mediaType: 'm', digest, size: 1 },
-      manifest: {
-        kind: 'image',
-        mediaType: 'm',
-        config,
-        layers: [{ mediaType: layer.mediaType, digest, size: layer.bytes.length }],
-      },
       signal: new AbortController().signal,
       openBlob: async (blob) =>
         (async function* () {

@@ -40,7 +40,7 @@ describe.each([
   ['an image of a small layer', [], 0],
   ['an image with a large layer', [LARGE], 1],
 ] as const)('%s', (_, others, threads) => {
-  // The largest layer is opened first, so that it is the first to count.
+  // The large layer is opened first: the small one is then beyond the limit as well.
   const made = (layer: Layer, options?: ImageOptions): ReturnType<typeof read> =>
     read(() => sbomOf([...others, layer], options));
 
@@ -115,7 +115,7 @@ test('layers that are small one by one and large together are unpacked in both w
   const { threads, result } = await read(() => sbomOf(layers, { onOpen, layersAtOnce: 1 }));
   expect(threads).toBe(1);
   expect(result).toMatchObject({ value: { purls: names.map((name) => `pkg:npm/${name}@1.0.0`) } });
-  // The config and the first layers, and then the first one that is unpacked beside.
+  // The config and three layers start no thread. The fourth layer starts one.
   const before = opened[0]?.[1] ?? 0;
   expect(opened.map(([layer, started]) => [layer, started - before])).toEqual([
     [0, 0],
